@@ -1,0 +1,13 @@
+# What every Sluice target has in common: the language level, warnings, sanitizers, and the portable instruction set.
+add_library(sluice_options INTERFACE)
+target_compile_features(sluice_options INTERFACE cxx_std_17)
+target_compile_options(sluice_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${SLUICE_WERROR}>:-Werror> -ffp-contract=off)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(sluice_options INTERFACE -march=x86-64-v2)
+endif()
+if(SLUICE_SANITIZE)
+  target_compile_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
+endif()

@@ -1,0 +1,92 @@
+// Describes the keys of one configuration section: one description reads, validates, documents and writes them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+class Diagnostics;
+class Section;
+
+/// What `--help` prints about a key.
+struct KeyDoc {
+  std::string name;
+  std::string type;           ///< "integer", "number", "yes or no", "text", "list of numbers", "one of a, b"
+  std::string default_value;  ///< empty for a required key
+  std::string allowed;        ///< "at least 1", "0 to 1", ...; empty when anything of the type is
+  std::string doc;
+  bool required = false;
+};
+
+/// Inclusive bounds of a number; either may be open.
+template <class T>
+struct Range {
+  T low;
+  T high;
+};
+
+/// Bounds that are used often. kPositive is > 0 for doubles through the smallest positive value.
+Range<std::int64_t> at_least(std::int64_t low);
+Range<double> at_least(double low);
+Range<double> above_zero();
+Range<std::int64_t> between(std::int64_t low, std::int64_t high);
+Range<double> between(double low, double high);
+
+/// A visitor over the keys of a section. An options struct, or the make function of a layer, calls `required` and `optional` once for
+/// each key it knows. With a section behind it, Keys parses and validates each value, collects every error (with file and line) in the
+/// section's Diagnostics and leaves the default in place where a value is wrong; without one it only collects the documentation.
+/// After the visit, keys of the section that nobody asked for are errors (`Section::reject_unused`).
+class Keys {
+ public:
+  /// Reads `section`; errors go to `diagnostics`.
+  Keys(Section& section, Diagnostics& diagnostics);
+  /// Documents only: every value keeps its default.
+  Keys();
+
+  // Each overload leaves `value` untouched when the key is absent (optional) or wrong.
+  void optional(const char* name, bool& value, const char* doc);
+  void optional(const char* name, std::int64_t& value, Range<std::int64_t> range, const char* doc);
+  void optional(const char* name, double& value, Range<double> range, const char* doc);
+  void optional(const char* name, std::string& value, const char* doc);
+  void optional(const char* name, std::vector<std::int64_t>& value, Range<std::int64_t> range, const char* doc);
+  void optional(const char* name, std::vector<double>& value, Range<double> range, const char* doc);
+  void optional(const char* name, std::vector<std::string>& value, const char* doc);
+
+  void required(const char* name, std::int64_t& value, Range<std::int64_t> range, const char* doc);
+  void required(const char* name, double& value, Range<double> range, const char* doc);
+  void required(const char* name, std::string& value, const char* doc);
+
+  /// An enumeration by name: keys.choice("kind", kind, {{"max", Kind::kMax}, {"average", Kind::kAverage}}, "...").
+  template <class E>
+  void choice(const char* name, E& value, const std::vector<std::pair<std::string, E>>& choices, const char* doc) {
+    std::vector<std::string> names;
+    std::size_t chosen = 0;
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      names.push_back(choices[i].first);
+      if (choices[i].second == value) chosen = i;
+    }
+    value = choices[choice_index(name, chosen, names, doc)].second;
+  }
+
+  /// Reports an error about a key that parsed well but does not fit with others: "[section] key: text".
+  void error(const char* name, const std::string& text);
+
+  /// "file:line: [section] key" of a key, for errors found later (shape inference).
+  std::string where(const char* name) const;
+
+  const std::vector<KeyDoc>& docs() const { return docs_; }
+  bool documenting() const { return section_ == nullptr; }
+
+ private:
+  std::size_t choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names, const char* doc);
+
+  Section* section_ = nullptr;
+  Diagnostics* diagnostics_ = nullptr;
+  std::vector<KeyDoc> docs_;
+};
+
+}  // namespace sluice
