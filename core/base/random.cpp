@@ -16,7 +16,8 @@ std::uint32_t Random::bits() {
     // Each stream has at most 2^24 blocks: the purpose shares the word of the block number.
     const r123::Philox4x32::ctr_type counter = {
         {block_++ | (purpose_ << 24), b_, static_cast<std::uint32_t>(a_), static_cast<std::uint32_t>(a_ >> 32)}};
-    const r123::Philox4x32::key_type key = {{static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)}};
+    const r123::Philox4x32::key_type key = {
+        {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)}};
     const auto words = philox(counter, key);
     for (std::size_t i = 0; i < 4; ++i) words_[i] = words[i];
     next_ = 0;
@@ -24,7 +25,9 @@ std::uint32_t Random::bits() {
   return words_[next_++];
 }
 
-double Random::uniform() { return bits() * (1.0 / 4294967296.0); }
+double Random::uniform() {
+  return bits() * (1.0 / 4294967296.0);
+}
 
 std::uint64_t Random::below(std::uint64_t bound) {
   const std::uint64_t limit = ~std::uint64_t{0} - ~std::uint64_t{0} % bound;

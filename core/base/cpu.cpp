@@ -1,0 +1,83 @@
+#include "core/base/cpu.hpp"
+
+#include <cpuid.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+// Leaf 7, subleaf 1, EAX bit 5: AVX512_BF16. GCC's __builtin_cpu_supports does not know it in every version.
+bool cpuid_bf16() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 5)) != 0;
+}
+
+Isa detect() {
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    return Isa::kAvx512;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    return Isa::kAvx2;
+  return Isa::kPortable;
+}
+
+Isa lowered(Isa found) {
+  const char* limit = std::getenv("SLUICE_MAX_ISA");
+  if (limit == nullptr || *limit == '\0') return found;
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (to_string(isa) == limit) return isa < found ? isa : found;
+  }
+  throw Error(ExitCode::kEnvironment,
+              concat("SLUICE_MAX_ISA: expected portable, avx2 or avx512, got '", limit, "'; correct or unset it"));
+}
+
+std::string brand() {
+  char text[49] = {};
+  unsigned* words = nullptr;
+  unsigned registers[12] = {};
+  words = registers;
+  for (unsigned i = 0; i < 3; ++i) {
+    if (__get_cpuid(0x80000002U + i, words + 4 * i, words + 4 * i + 1, words + 4 * i + 2, words + 4 * i + 3) == 0)
+      return "CPU";
+  }
+  std::memcpy(text, registers, 48);
+  return text;
+}
+
+}  // namespace
+
+Isa cpu_isa() {
+  static const Isa isa = lowered(detect());
+  return isa;
+}
+
+std::string to_string(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return "portable";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+  }
+  return "unknown";
+}
+
+bool cpu_has_bf16() {
+  return cpu_isa() == Isa::kAvx512 && cpuid_bf16();
+}
+
+std::string cpu_description() {
+  std::string text = brand() + ", " + to_string(cpu_isa());
+  if (cpu_has_bf16()) text += ", bf16";
+  if (__builtin_cpu_supports("avx512vnni")) text += ", vnni";
+  return text;
+}
+
+}  // namespace sluice
