@@ -5,16 +5,11 @@
 
 #include <cstdint>
 
+#include "core/base/bfloat16.hpp"
+
 #define SLUICE_INLINE inline __attribute__((always_inline))
 
-namespace sluice {
-
-/// The upper half of a float.
-struct BFloat16 {
-  std::uint16_t bits;
-};
-
-namespace simd {
+namespace sluice::simd {
 
 constexpr int kLanes = 16;
 
@@ -69,5 +64,4 @@ SLUICE_INLINE F32 max(F32 a, F32 b) {
   return a > b ? a : b;
 }
 
-}  // namespace simd
-}  // namespace sluice
+}  // namespace sluice::simd

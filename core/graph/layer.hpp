@@ -1,0 +1,179 @@
+// The interface of a layer, and the contract between layers and the executor that runs them.
+//
+// A layer's life: the registry makes it from its section; `infer` says what it needs for given shapes; an executor calls `setup` once,
+// when layouts, types and fusions are settled; then `refresh`, `forward` and `backward` run in every step. Each executor makes its own layers,
+// so a layer may keep oneDNN primitives as members; everything else it works on belongs to the network or the executor.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/shape.hpp"
+#include "core/graph/tensor.hpp"
+
+namespace sluice {
+
+/// Training keeps what backward needs; inference plans memory tightly, folds batch normalisation and never writes buffers.
+enum class Mode { kTraining, kInference };
+
+/// Initial values of a parameter, drawn from the run's seed, the layer's and the parameter's names.
+struct Init {
+  enum class Kind { kConstant, kNormal, kUniform };
+  Kind kind = Kind::kConstant;
+  double value = 0;  ///< the constant, the standard deviation, or the bound of (-bound, bound)
+  static Init constant(double value) { return {Kind::kConstant, value}; }
+  static Init normal(double deviation) { return {Kind::kNormal, deviation}; }
+  static Init uniform(double bound) { return {Kind::kUniform, bound}; }
+  /// Kaiming fan-in with a = 0 (He et al. 2015, eq. 10): normal with variance 2 / fan_in.
+  static Init kaiming(std::int64_t fan_in);
+};
+
+/// A learned tensor. `group` names what it is ("weights", "bias", "norm", ...): weight decay and learning-rate factors are set by group.
+struct ParameterSpec {
+  std::string name;
+  Shape shape;
+  std::string group;
+  Init init;
+};
+
+/// A persistent tensor that is not learned, such as running statistics.
+struct BufferSpec {
+  std::string name;
+  Shape shape;
+  float initial = 0;
+};
+
+/// Work of a layer for one image. A term with `open` and `total` is done only for the share open / total of those two counts.
+struct CostTerm {
+  std::int64_t macs = 0;            ///< multiply-adds
+  std::int64_t bit_operations = 0;  ///< multiply-adds x weight bits x activation bits
+  int open = -1;                    ///< index of a count, or -1: always done
+  int total = -1;
+};
+
+/// What a layer declares in `infer`; all indices refer to the order of the calls.
+struct Declarations {
+  Shape dst;                                 ///< the shape of the result
+  std::optional<DataType> dst_type;          ///< unset: the executor's activation type
+  bool like_src = false;                     ///< the result has the type of source 0
+  std::vector<ParameterSpec> parameters;
+  std::vector<BufferSpec> buffers;
+  std::vector<CostTerm> costs;
+  std::vector<std::string> counts;           ///< statistics that are exact integers (they add up over batches and processes)
+  std::vector<std::string> sums;             ///< statistics that are sums of doubles
+  bool is_loss = false;                      ///< the result is one number, added to the training loss
+  bool stochastic = false;                   ///< needs random numbers in training
+
+  int parameter(std::string name, Shape shape, std::string group, Init init);
+  int buffer(std::string name, Shape shape, float initial);
+  int count(std::string name);
+  int sum(std::string name);
+};
+
+/// An operation that a neighbouring layer may do on the way out instead of a layer of its own.
+struct PostOp {
+  enum class Kind {
+    kAffine,  ///< y = scale[c] * x + shift[c] (folded batch normalisation, inference only)
+    kAdd,     ///< y = x + another activation of the same shape
+    kClip     ///< y = min(max(x, low), high)
+  };
+  Kind kind = Kind::kClip;
+  float low = 0;
+  float high = 0;
+};
+
+/// What `setup` learns and asks for.
+class Setup {
+ public:
+  Mode mode = Mode::kInference;
+  std::vector<TensorDesc> src;           ///< the layer's own sources
+  TensorDesc dst;                        ///< after all post-ops
+  std::vector<bool> needs_diff_src;      ///< by source; in training only
+  std::vector<PostOp> post_ops;          ///< accepted earlier, in order of application; at most one kAdd
+  std::int64_t batch = 0;
+  bool allow_winograd = true;
+
+  /// backward reads the sources, or the result (after post-ops); else their memory may be reused after the last forward that reads it.
+  bool backward_uses_src = false;
+  bool backward_uses_dst = false;
+
+  /// Memory that lives from forward to the same step's backward. Returns its index for Context::saved.
+  int request_saved(std::int64_t bytes);
+  /// Memory of one call of refresh, forward or backward, shared by all layers.
+  void request_scratch(std::int64_t bytes);
+  /// Memory that lives as long as the executor (reordered weights). Returns its index for Context::kept.
+  int request_kept(std::int64_t bytes);
+  /// The result may be written over the kAdd operand: the executor then passes the same memory for both where it can, or copies first.
+  bool dst_starts_as_addend = false;
+  /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
+  std::string kernel = "sluice";
+
+  std::vector<std::int64_t> saved_bytes;
+  std::vector<std::int64_t> kept_bytes;
+  std::int64_t scratch_bytes = 0;
+};
+
+/// What forward, backward and refresh work on.
+struct Context {
+  std::vector<Tensor> src;
+  Tensor dst;
+  Tensor addend;                   ///< the kAdd operand
+  std::vector<Tensor> diff_src;    ///< data is null where nobody needs it; backward overwrites
+  std::vector<Tensor> diff_dst;    ///< one tensor, or several whose sum is meant if the layer said sums_diff_dst()
+  Tensor diff_addend;              ///< backward overwrites it when its data is not null
+  std::vector<float*> param;       ///< row-major, logical shape, fp32
+  std::vector<float*> diff_param;  ///< backward adds
+  std::vector<float*> buffer;      ///< only forward in training may write
+  std::vector<void*> saved;
+  std::vector<void*> kept;
+  void* scratch = nullptr;
+  std::int64_t* counts = nullptr;  ///< forward adds
+  double* sums = nullptr;          ///< forward adds
+  std::uint64_t seed = 0;          ///< with step and layer_index, addresses the random numbers of this call
+  std::uint64_t step = 0;
+  std::uint32_t layer_index = 0;
+  /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.
+  const float* affine_scale = nullptr;
+  const float* affine_shift = nullptr;
+};
+
+/// One layer of a network. Contract: forward is repeatable (same sources, mode and step give the same bits); backward overwrites diff_src and adds to
+/// diff_param, which the executor zeroes once a step; only training may touch buffers; nothing allocates after setup.
+class Layer {
+ public:
+  virtual ~Layer();
+
+  /// Pure: source shapes in, declarations out. Throws ShapeError where the sources do not fit. Called again for other batch sizes.
+  virtual void infer(const std::vector<Shape>& src, Declarations& declare) = 0;
+
+  /// The layer itself is this operation on source 0 (kAdd: on both sources), so that its producer may do it.
+  virtual std::optional<PostOp> as_post_op(Mode) const { return std::nullopt; }
+  /// The layer can do `next` after the post-ops it has accepted already.
+  virtual bool accepts(const std::vector<PostOp>& /*accepted*/, const PostOp& /*next*/, Mode) const { return false; }
+  /// backward takes several gradients of its result and means their sum; else the executor adds them first.
+  virtual bool sums_diff_dst() const { return false; }
+
+  virtual void setup(Setup&) {}
+  /// Parameters have changed: reorder, fold, quantise. Runs before forward, once for each change.
+  virtual void refresh(Context&) {}
+  virtual void forward(Context&) = 0;
+  virtual void backward(Context&) = 0;
+  /// kAffine in inference: the scale and shift (one for each channel) that this layer amounts to.
+  virtual void affine(const Context&, float* /*scale*/, float* /*shift*/) const {}
+};
+
+/// Sources that do not fit a layer; the network adds file, line and section. `key` is the key to blame, or "".
+class ShapeError : public std::exception {
+ public:
+  ShapeError(std::string key, std::string text) : key_(std::move(key)), text_(std::move(text)) {}
+  const std::string& key() const { return key_; }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string key_;
+  std::string text_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,55 @@
+// The layer types a program knows: the standard ones and those of plug-ins, registered by explicit calls.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config/config.hpp"
+#include "core/graph/layer.hpp"
+
+namespace sluice {
+
+/// Makes a layer from its section; with documenting Keys it only names its keys.
+using LayerFactory = std::function<std::unique_ptr<Layer>(Keys&)>;
+
+/// Replaces a layer by layers of other types once its source shapes are known; their names are appended to the layer's own with a dot.
+/// An empty result means that the layer is the identity. Each returned section has `type` and may have `from` (names of earlier
+/// members, or `input`); the default is the member before.
+using CompositeFactory = std::function<std::vector<Section>(Keys&, const std::vector<Shape>& src)>;
+
+class Registry {
+ public:
+  /// Throw Error(kUsage) when the name is taken.
+  void add_layer(const std::string& type, const std::string& doc, LayerFactory factory);
+  void add_composite(const std::string& type, const std::string& doc, CompositeFactory factory);
+
+  bool is_layer(const std::string& type) const { return layers_.count(type) != 0; }
+  bool is_composite(const std::string& type) const { return composites_.count(type) != 0; }
+  /// The type must be registered.
+  std::unique_ptr<Layer> make(const std::string& type, Keys& keys) const;
+  std::vector<Section> expand(const std::string& type, Keys& keys, const std::vector<Shape>& src) const;
+
+  std::vector<std::string> types() const;  ///< layers and composites, sorted
+  std::string doc(const std::string& type) const;
+  /// The keys of a type, from the code that reads them.
+  std::vector<KeyDoc> keys(const std::string& type) const;
+
+ private:
+  struct LayerType {
+    std::string doc;
+    LayerFactory factory;
+  };
+  struct CompositeType {
+    std::string doc;
+    CompositeFactory factory;
+  };
+  void require_free(const std::string& type) const;
+
+  std::map<std::string, LayerType> layers_;
+  std::map<std::string, CompositeType> composites_;
+};
+
+}  // namespace sluice
