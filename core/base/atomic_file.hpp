@@ -1,0 +1,30 @@
+// Files that are either old or new, never half of each: temporary, fsync, rename, fsync of the directory.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+/// Throws Error(kEnvironment) "<path>: cannot <action>: <reason of the system>; <what to do>".
+[[noreturn]] void throw_system_error(const std::string& path, const std::string& action, int error_number);
+
+/// Replaces the file (or makes it) with `bytes`. After it returns the new file survives a power cut; if it throws,
+/// or the process dies on the way, the old file is untouched. Throws Error(kEnvironment).
+void write_file_atomic(const std::string& path, std::string_view bytes);
+
+/// For writers that fill the temporary themselves: flushes `temporary` to the disk, renames it to `path` (same
+/// directory) and flushes the directory. The temporary is removed when it throws Error(kEnvironment).
+void commit_file(const std::string& temporary, const std::string& path);
+
+/// Where to write what commit_file will rename: ".<name>.<process>.tmp" beside `path`.
+std::string temporary_name(const std::string& path);
+
+/// Removes the temporaries that dead processes left in `directory`; returns how many. Only for the directory's owner
+/// (see the run directory's lock).
+int remove_stale_temporaries(const std::string& directory);
+
+/// The directory part of a path, "." when there is none.
+std::string directory_of(const std::string& path);
+
+}  // namespace sluice

@@ -1,0 +1,89 @@
+// Flags set by signal handlers; everything a handler calls is async-signal-safe.
+#include "core/base/signals.hpp"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+// A signal handler has nothing but globals to talk through: these three are the only ones of Sluice.
+std::atomic<int> g_first_signal{0};
+std::atomic<int> g_interrupts{0};
+std::atomic<std::int64_t> g_interrupted_ns{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
+
+constexpr std::int64_t kSameRequestNs = 50'000'000;
+constexpr std::array<std::pair<int, const char*>, 6> kNames = {
+    {{SIGINT, "INT"}, {SIGTERM, "TERM"}, {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGHUP, "HUP"}, {SIGQUIT, "QUIT"}}};
+
+std::int64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void on_stop_signal(int signal) {
+  const int saved_errno = errno;
+  int none = 0;
+  g_first_signal.compare_exchange_strong(none, signal);
+  if (signal == SIGINT || signal == SIGTERM) {
+    if (g_interrupts.fetch_add(1) == 0) {
+      g_interrupted_ns = now_ns();
+    } else if (now_ns() - g_interrupted_ns > kSameRequestNs) {
+      _exit(128 + signal);
+    }
+  }
+  errno = saved_errno;
+}
+
+}  // namespace
+
+StopSignals::StopSignals(const std::vector<int>& signals) {
+  g_first_signal = 0;
+  g_interrupts = 0;
+  for (int signal : signals) install(signal, on_stop_signal);
+  install(SIGPIPE, SIG_IGN);
+  install(SIGXFSZ, SIG_IGN);
+}
+
+StopSignals::~StopSignals() {
+  for (const Saved& saved : saved_) sigaction(saved.signal, &saved.action, nullptr);
+}
+
+void StopSignals::install(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // library calls that know nothing of signals must not fail half-way
+  sigemptyset(&action.sa_mask);
+  Saved saved{signal, {}};
+  if (sigaction(signal, &action, &saved.action) != 0)
+    throw Error(ExitCode::kInternal, concat("cannot handle ", signal_name(signal)));
+  saved_.push_back(saved);
+}
+
+int stop_requested() {
+  return g_first_signal;
+}
+
+std::string signal_name(int signal) {
+  for (const auto& [number, name] : kNames)
+    if (number == signal) return concat("SIG", name);
+  return concat("signal ", signal);
+}
+
+int signal_number(const std::string& name) {
+  for (const auto& [number, short_name] : kNames)
+    if (name == short_name || name == concat("SIG", short_name)) return number;
+  return 0;
+}
+
+}  // namespace sluice
