@@ -1,0 +1,293 @@
+// Files, handles and errors of the HDF5 layer.
+#include "core/checkpoint/hdf5.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/checkpoint/hdf5_detail.hpp"
+
+namespace sluice {
+namespace detail {
+
+namespace {
+std::recursive_mutex& library_mutex() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
+extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* text) {
+  std::string& cause = *static_cast<std::string*>(text);
+  if (cause.empty() && error->desc != nullptr) cause = error->desc;
+  return 0;
+}
+}  // namespace
+
+Hdf5Guard::Hdf5Guard() : lock_(library_mutex()) {
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
+  std::swap(id_, other.id_);
+  return *this;
+}
+
+void Hdf5Handle::close() noexcept {
+  if (id_ < 0) return;
+  const Hdf5Guard guard;
+  H5Idec_ref(id_);
+  id_ = -1;
+}
+
+std::string hdf5_cause() {
+  std::string cause;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sluice_take_first_cause, &cause);
+  std::replace(cause.begin(), cause.end(), '\n', ' ');
+  return cause.empty() ? "the HDF5 library gives no reason" : cause;
+}
+
+void hdf5_fail(const Hdf5Context& context, const std::string& path, const std::string& doing) {
+  throw Error(context.code,
+              concat(context.file, ": ", path, path.empty() ? "" : ": ", "cannot ", doing, ": ", hdf5_cause()));
+}
+
+hid_t native_type(Number number) {
+  switch (number) {
+    case Number::kInt8:
+      return H5T_NATIVE_INT8;
+    case Number::kUint8:
+      return H5T_NATIVE_UINT8;
+    case Number::kInt16:
+      return H5T_NATIVE_INT16;
+    case Number::kUint16:
+      return H5T_NATIVE_UINT16;
+    case Number::kInt32:
+      return H5T_NATIVE_INT32;
+    case Number::kUint32:
+      return H5T_NATIVE_UINT32;
+    case Number::kInt64:
+      return H5T_NATIVE_INT64;
+    case Number::kUint64:
+      return H5T_NATIVE_UINT64;
+    case Number::kFloat:
+      return H5T_NATIVE_FLOAT;
+    case Number::kDouble:
+      return H5T_NATIVE_DOUBLE;
+  }
+  return H5I_INVALID_HID;
+}
+
+template <>
+Number number<std::int8_t>() {
+  return Number::kInt8;
+}
+template <>
+Number number<std::uint8_t>() {
+  return Number::kUint8;
+}
+template <>
+Number number<std::int16_t>() {
+  return Number::kInt16;
+}
+template <>
+Number number<std::uint16_t>() {
+  return Number::kUint16;
+}
+template <>
+Number number<std::int32_t>() {
+  return Number::kInt32;
+}
+template <>
+Number number<std::uint32_t>() {
+  return Number::kUint32;
+}
+template <>
+Number number<std::int64_t>() {
+  return Number::kInt64;
+}
+template <>
+Number number<std::uint64_t>() {
+  return Number::kUint64;
+}
+template <>
+Number number<float>() {
+  return Number::kFloat;
+}
+template <>
+Number number<double>() {
+  return Number::kDouble;
+}
+
+ElementType element_type(hid_t type) {
+  ElementType result;
+  result.bytes = static_cast<std::int64_t>(H5Tget_size(type));
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+      result.kind = H5Tget_sign(type) == H5T_SGN_NONE ? ElementType::Kind::kUnsigned : ElementType::Kind::kSigned;
+      break;
+    case H5T_FLOAT:
+      result.kind = ElementType::Kind::kFloat;
+      break;
+    case H5T_STRING:
+      result.kind = ElementType::Kind::kText;
+      break;
+    default:
+      break;
+  }
+  return result;
+}
+
+Shape space_shape(const Hdf5Context& context, const std::string& path, hid_t space) {
+  const int rank = H5Sget_simple_extent_ndims(space);
+  if (rank < 0) hdf5_fail(context, path, "read its shape");
+  if (H5Sget_simple_extent_type(space) == H5S_NULL) return Shape{0};
+  std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
+  if (H5Sget_simple_extent_dims(space, dims.data(), nullptr) < 0) hdf5_fail(context, path, "read its shape");
+  return Shape(std::vector<std::int64_t>(dims.begin(), dims.end()));
+}
+
+Hdf5Handle text_type(std::size_t length) {
+  Hdf5Handle type(H5Tcopy(H5T_C_S1));
+  H5Tset_size(type.id(), std::max<std::size_t>(length, 1));
+  H5Tset_strpad(type.id(), H5T_STR_NULLPAD);
+  H5Tset_cset(type.id(), H5T_CSET_UTF8);
+  return type;
+}
+
+namespace {
+
+/// Says in the system's own words why a file cannot be read, before HDF5 wraps it in its own.
+void check_readable(const Hdf5Context& context) {
+  const int file = ::open(context.file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw Error(context.code, concat(context.file, ": cannot open: ", std::strerror(errno)));
+  struct stat status {};
+  ::fstat(file, &status);
+  ::close(file);
+  if (S_ISDIR(status.st_mode)) throw Error(context.code, context.file + ": is a directory, expected an HDF5 file");
+  if (status.st_size == 0) throw Error(context.code, context.file + ": is empty (0 bytes), expected an HDF5 file");
+}
+
+Hdf5Handle access_list() {
+  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  // Locks fail on some network file systems, and a reader needs none. HDF5_USE_FILE_LOCKING still wins.
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+  H5Pset_file_locking(access.id(), false, true);
+#endif
+  return access;
+}
+
+// The library asks these for the memory of an image; they hand out the bytes that it was given instead of copying them.
+void* image_malloc(std::size_t, H5FD_file_image_op_t, void* context) {
+  return static_cast<Hdf5Context*>(context)->bytes.data();
+}
+void* image_memcpy(void* to, const void*, std::size_t, H5FD_file_image_op_t, void*) {
+  return to;
+}
+void* image_realloc(void*, std::size_t, H5FD_file_image_op_t, void*) {
+  return nullptr;
+}
+herr_t image_free(void*, H5FD_file_image_op_t, void*) {
+  return 0;
+}
+void* image_share(void* context) {
+  return context;
+}
+herr_t image_release(void*) {
+  return 0;
+}
+
+}  // namespace
+}  // namespace detail
+
+std::string to_string(const ElementType& type) {
+  const std::string bits = std::to_string(type.bytes * 8);
+  switch (type.kind) {
+    case ElementType::Kind::kSigned:
+      return "int" + bits;
+    case ElementType::Kind::kUnsigned:
+      return "uint" + bits;
+    case ElementType::Kind::kFloat:
+      return "float" + bits;
+    case ElementType::Kind::kText:
+      return "text";
+    case ElementType::Kind::kOther:
+      break;
+  }
+  return "other";
+}
+
+Hdf5File::Hdf5File(Context context) : Hdf5Group(context, "/", {}) {
+  handle_ = detail::Hdf5Handle(H5Gopen2(context->handle.id(), "/", H5P_DEFAULT));
+  if (handle_.id() < 0) fail("open the root group");
+}
+
+Hdf5File Hdf5File::open(const std::string& path, ExitCode code) {
+  const detail::Hdf5Guard guard;
+  auto context = std::make_shared<detail::Hdf5Context>();
+  context->file = path;
+  context->code = code;
+  detail::check_readable(*context);
+  const detail::Hdf5Handle access = detail::access_list();
+  context->handle = detail::Hdf5Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()));
+  if (context->handle.id() < 0) {
+    const std::string cause = detail::hdf5_cause();
+    const bool lock = cause.find("lock") != std::string::npos;
+    throw Error(code, concat(path, ": cannot open as an HDF5 file: ", cause,
+                             lock ? "; try HDF5_USE_FILE_LOCKING=FALSE in the environment" : ""));
+  }
+  return Hdf5File(context);
+}
+
+Hdf5File Hdf5File::open_image(std::vector<char> bytes, const std::string& name, ExitCode code) {
+  const detail::Hdf5Guard guard;
+  auto context = std::make_shared<detail::Hdf5Context>();
+  context->file = name;
+  context->code = code;
+  context->bytes = std::move(bytes);
+  const detail::Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  H5FD_file_image_callbacks_t callbacks = {detail::image_malloc, detail::image_memcpy, detail::image_realloc,
+                                           detail::image_free,   detail::image_share,  detail::image_release,
+                                           context.get()};
+  const std::size_t kIncrement = 1 << 16;
+  H5Pset_fapl_core(access.id(), kIncrement, false);
+  H5Pset_file_image_callbacks(access.id(), &callbacks);
+  H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size());
+  context->handle = detail::Hdf5Handle(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.id()));
+  if (context->handle.id() < 0)
+    throw Error(code, concat(name, ": cannot open as an HDF5 file: ", detail::hdf5_cause()));
+  return Hdf5File(context);
+}
+
+Hdf5File Hdf5File::create_image(const std::string& name, ExitCode code) {
+  const detail::Hdf5Guard guard;
+  auto context = std::make_shared<detail::Hdf5Context>();
+  context->file = name;
+  context->code = code;
+  const detail::Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS)), creation(H5Pcreate(H5P_FILE_CREATE));
+  const std::size_t kIncrement = 4 << 20;
+  H5Pset_fapl_core(access.id(), kIncrement, false);
+  H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18);
+  H5Pset_obj_track_times(creation.id(), false);
+  // The index of a chunked data set takes room for 2 K chunks; ours have one or a few.
+  H5Pset_istore_k(creation.id(), 4);
+  context->handle = detail::Hdf5Handle(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()));
+  if (context->handle.id() < 0) detail::hdf5_fail(*context, "", "create an HDF5 file in memory");
+  return Hdf5File(context);
+}
+
+std::vector<char> Hdf5File::image() {
+  const detail::Hdf5Guard guard;
+  const hid_t file = context_->handle.id();
+  if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0) fail("complete the file in memory");
+  const ssize_t size = H5Fget_file_image(file, nullptr, 0);
+  if (size < 0) fail("complete the file in memory");
+  std::vector<char> bytes(static_cast<std::size_t>(size));
+  if (H5Fget_file_image(file, bytes.data(), bytes.size()) != size) fail("complete the file in memory");
+  return bytes;
+}
+
+}  // namespace sluice

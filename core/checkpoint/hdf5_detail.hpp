@@ -1,0 +1,68 @@
+// What the source files of the HDF5 layer share. Nothing else includes it: hdf5.h stays out of the public headers.
+#pragma once
+
+#include <hdf5.h>
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/hdf5.hpp"
+
+namespace sluice::detail {
+
+static_assert(sizeof(hid_t) == sizeof(std::int64_t), "handles are kept as 64-bit integers");
+
+/// Held around every use of the library: it is not thread-safe in every build, and its error printing is set by thread.
+class Hdf5Guard {
+ public:
+  Hdf5Guard();
+
+ private:
+  std::lock_guard<std::recursive_mutex> lock_;
+};
+
+/// One open file. The bytes of an image stay here as long as anything of the file is open.
+struct Hdf5Context {
+  std::string file;
+  ExitCode code;
+  std::vector<char> bytes;
+  Hdf5Handle handle;
+};
+
+/// The innermost entry of the library's error stack, on one line.
+std::string hdf5_cause();
+[[noreturn]] void hdf5_fail(const Hdf5Context& context, const std::string& path, const std::string& doing);
+
+hid_t native_type(Number number);
+ElementType element_type(hid_t type);
+/// The dimensions of a data space; throws through hdf5_fail where it has none (a null space).
+Shape space_shape(const Hdf5Context& context, const std::string& path, hid_t space);
+/// Reads texts of a data set or attribute through `read(memory type, buffer)`, which returns HDF5's status.
+template <class Read>
+bool read_texts(hid_t type, hid_t space, std::int64_t count, std::vector<std::string>& texts, Read read);
+/// Fixed-length UTF-8 text.
+Hdf5Handle text_type(std::size_t length);
+
+template <class Read>
+bool read_texts(hid_t type, hid_t space, std::int64_t count, std::vector<std::string>& texts, Read read) {
+  const std::size_t n = static_cast<std::size_t>(count);
+  if (H5Tis_variable_str(type) > 0) {
+    std::vector<char*> pointers(n, nullptr);
+    if (n > 0 && read(type, pointers.data()) < 0) return false;
+    for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
+    if (n > 0) H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data());
+    return true;
+  }
+  const std::size_t length = H5Tget_size(type);
+  std::vector<char> buffer(n * length);
+  if (n > 0 && read(type, buffer.data()) < 0) return false;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::string text(buffer.data() + i * length, length);
+    const std::size_t end = text.find('\0');
+    texts.push_back(end == std::string::npos ? text : text.substr(0, end));
+  }
+  return true;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,162 @@
+// Groups: members, and writing new ones.
+#include <algorithm>
+#include <limits>
+
+#include "core/checkpoint/hdf5_detail.hpp"
+
+namespace sluice {
+
+using detail::Hdf5Guard;
+using detail::Hdf5Handle;
+
+namespace {
+
+constexpr std::int64_t kChunkBytes = 4 << 20;
+
+/// How a new data set is stored: chunks of whole rows with checksums, or in the object's header where there is nothing
+/// to chunk.
+Hdf5Handle storage(const Shape& shape, std::int64_t element_bytes) {
+  Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(creation.id(), false);
+  if (shape.rank() == 0) {
+    const std::int64_t kHeaderBytes = 32 << 10;
+    if (element_bytes <= kHeaderBytes) H5Pset_layout(creation.id(), H5D_COMPACT);
+  } else if (shape.count() > 0) {
+    const std::int64_t row_bytes = std::max<std::int64_t>(shape.count() / shape[0] * element_bytes, 1);
+    std::vector<hsize_t> chunk(shape.dims().begin(), shape.dims().end());
+    chunk[0] = static_cast<hsize_t>(std::clamp<std::int64_t>(kChunkBytes / row_bytes, 1, shape[0]));
+    H5Pset_chunk(creation.id(), static_cast<int>(shape.rank()), chunk.data());
+    H5Pset_fletcher32(creation.id());
+  }
+  return creation;
+}
+
+Hdf5Handle space_of(const Shape& shape) {
+  if (shape.rank() == 0) return Hdf5Handle(H5Screate(H5S_SCALAR));
+  const std::vector<hsize_t> dims(shape.dims().begin(), shape.dims().end());
+  return Hdf5Handle(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr));
+}
+
+}  // namespace
+
+std::string Hdf5Group::below(const std::string& name) const {
+  return (path_ == "/" ? "/" : path_ + "/") + name;
+}
+
+std::vector<std::string> Hdf5Group::members() const {
+  const Hdf5Guard guard;
+  std::vector<std::string> names;
+  const auto collect = [](hid_t, const char* name, const H5L_info_t*, void* list) -> herr_t {
+    static_cast<std::vector<std::string>*>(list)->emplace_back(name);
+    return 0;
+  };
+  if (H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names) < 0) fail("list its members");
+  return names;
+}
+
+Hdf5Group::Kind Hdf5Group::kind(const std::string& name) const {
+  const Hdf5Guard guard;
+  // Each step of a path is looked up on its own: the library reports an absent group on the way as a failure.
+  for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    const htri_t exists = H5Lexists(handle_.id(), name.substr(0, slash).c_str(), H5P_DEFAULT);
+    if (exists <= 0) return Kind::kAbsent;
+  }
+  if (H5Lexists(handle_.id(), name.c_str(), H5P_DEFAULT) <= 0) return Kind::kAbsent;
+  H5L_info_t link;
+  if (H5Lget_info(handle_.id(), name.c_str(), &link, H5P_DEFAULT) < 0) fail("look up '" + name + "'");
+  if (link.type == H5L_TYPE_EXTERNAL || link.type >= H5L_TYPE_UD_MIN) return Kind::kOther;
+  if (H5Oexists_by_name(handle_.id(), name.c_str(), H5P_DEFAULT) <= 0) return Kind::kOther;
+  const Hdf5Handle object(H5Oopen(handle_.id(), name.c_str(), H5P_DEFAULT));
+  if (object.id() < 0) fail("open '" + name + "'");
+  switch (H5Iget_type(object.id())) {
+    case H5I_GROUP:
+      return Kind::kGroup;
+    case H5I_DATASET:
+      return Kind::kDataSet;
+    default:
+      return Kind::kOther;
+  }
+}
+
+Hdf5Group Hdf5Group::group(const std::string& name) const {
+  const Hdf5Guard guard;
+  const Kind found = kind(name);
+  if (found != Kind::kGroup)
+    throw Error(context_->code,
+                concat(context_->file, ": ", below(name), found == Kind::kAbsent ? ": is missing" : ": is no group",
+                       ", expected a group"));
+  Hdf5Handle handle(H5Gopen2(handle_.id(), name.c_str(), H5P_DEFAULT));
+  if (handle.id() < 0) fail("open group '" + name + "'");
+  return Hdf5Group(context_, below(name), std::move(handle));
+}
+
+Hdf5DataSet Hdf5Group::data_set(const std::string& name) const {
+  const Hdf5Guard guard;
+  const Kind found = kind(name);
+  if (found != Kind::kDataSet)
+    throw Error(context_->code,
+                concat(context_->file, ": ", below(name), found == Kind::kAbsent ? ": is missing" : ": is no data set",
+                       ", expected a data set"));
+  Hdf5Handle handle(H5Dopen2(handle_.id(), name.c_str(), H5P_DEFAULT));
+  if (handle.id() < 0) fail("open data set '" + name + "'");
+  return Hdf5DataSet(context_, below(name), std::move(handle));
+}
+
+Hdf5Group Hdf5Group::create_group(const std::string& name) {
+  const Hdf5Guard guard;
+  const Hdf5Handle creation(H5Pcreate(H5P_GROUP_CREATE));
+  H5Pset_obj_track_times(creation.id(), false);
+  Hdf5Handle handle(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
+  if (handle.id() < 0) fail("create group '" + name + "'");
+  return Hdf5Group(context_, below(name), std::move(handle));
+}
+
+void Hdf5Group::write(const std::string& name, const Shape& shape, detail::Number type, const void* values) {
+  const Hdf5Guard guard;
+  write(name, shape, detail::native_type(type), values);
+}
+
+void Hdf5Group::write(const std::string& name, const Shape& shape, std::int64_t type, const void* values) {
+  const Hdf5Handle creation = storage(shape, static_cast<std::int64_t>(H5Tget_size(type))), space = space_of(shape);
+  const Hdf5Handle data_set(
+      H5Dcreate2(handle_.id(), name.c_str(), type, space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
+  if (data_set.id() < 0) fail("create data set '" + name + "'");
+  if (shape.count() > 0 && H5Dwrite(data_set.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+    fail("write data set '" + name + "'");
+}
+
+void Hdf5Group::write_text(const std::string& name, const std::string& text) {
+  const Hdf5Guard guard;
+  const Hdf5Handle type = detail::text_type(text.size());
+  write(name, Shape{}, type.id(), text.c_str());
+}
+
+void Hdf5Group::write_text(const std::string& name, const std::vector<std::string>& texts) {
+  const Hdf5Guard guard;
+  std::size_t length = 1;
+  for (const std::string& text : texts) length = std::max(length, text.size());
+  std::vector<char> padded(length * texts.size(), '\0');
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    std::copy(texts[i].begin(), texts[i].end(), padded.begin() + static_cast<std::ptrdiff_t>(i * length));
+  const Hdf5Handle type = detail::text_type(length);
+  write(name, Shape{static_cast<std::int64_t>(texts.size())}, type.id(), padded.data());
+}
+
+void Hdf5Group::write_table(const std::string& name, const std::vector<std::string>& columns,
+                            const std::vector<double>& values) {
+  const Hdf5Guard guard;
+  const Hdf5Handle type(H5Tcreate(H5T_COMPOUND, columns.size() * sizeof(double)));
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (H5Tinsert(type.id(), columns[i].c_str(), i * sizeof(double), H5T_NATIVE_DOUBLE) < 0)
+      fail("write column '" + columns[i] + "' of '" + name + "'");
+  }
+  write(name, Shape{static_cast<std::int64_t>(values.size() / columns.size())}, type.id(), values.data());
+}
+
+void Hdf5Group::link(const std::string& name, const std::string& target) {
+  const Hdf5Guard guard;
+  if (H5Lcreate_hard(handle_.id(), target.c_str(), handle_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0)
+    fail("link '" + name + "' to " + target);
+}
+
+}  // namespace sluice
