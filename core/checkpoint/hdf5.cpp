@@ -180,15 +180,17 @@ Hdf5Handle access_list() {
   return access;
 }
 
-// The library asks these for the memory of an image; they hand out the bytes that it was given instead of copying them.
-void* image_malloc(std::size_t, H5FD_file_image_op_t, void* context) {
-  return static_cast<Hdf5Context*>(context)->bytes.data();
+// The library asks these for the memory of a file in memory: it lives in the context, so that nothing is copied.
+void* image_malloc(std::size_t size, H5FD_file_image_op_t, void* context) {
+  std::vector<char>& bytes = static_cast<Hdf5Context*>(context)->bytes;
+  if (bytes.size() < size) bytes.resize(size);
+  return bytes.data();
 }
 void* image_memcpy(void* to, const void*, std::size_t, H5FD_file_image_op_t, void*) {
   return to;
 }
-void* image_realloc(void*, std::size_t, H5FD_file_image_op_t, void*) {
-  return nullptr;
+void* image_realloc(void*, std::size_t size, H5FD_file_image_op_t operation, void* context) {
+  return image_malloc(size, operation, context);
 }
 herr_t image_free(void*, H5FD_file_image_op_t, void*) {
   return 0;
@@ -198,6 +200,25 @@ void* image_share(void* context) {
 }
 herr_t image_release(void*) {
   return 0;
+}
+
+/// An access list for a file in the context's memory.
+Hdf5Handle image_access(Hdf5Context& context) {
+  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  H5FD_file_image_callbacks_t callbacks = {image_malloc, image_memcpy,  image_realloc, image_free,
+                                           image_share,  image_release, &context};
+  const std::size_t kIncrement = 1 << 20;
+  H5Pset_fapl_core(access.id(), kIncrement, false);
+  H5Pset_file_image_callbacks(access.id(), &callbacks);
+  return access;
+}
+
+/// The length that the superblock states (version 2, which the 1.8 bounds give): the memory may be longer.
+std::size_t stated_length(const std::vector<char>& bytes) {
+  const std::size_t kEndOfFile = 28;
+  std::uint64_t length = 0;
+  for (std::size_t i = 8; i-- > 0;) length = length << 8 | static_cast<unsigned char>(bytes.at(kEndOfFile + i));
+  return static_cast<std::size_t>(length);
 }
 
 }  // namespace
@@ -248,13 +269,7 @@ Hdf5File Hdf5File::open_image(std::vector<char> bytes, const std::string& name, 
   context->file = name;
   context->code = code;
   context->bytes = std::move(bytes);
-  const detail::Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
-  H5FD_file_image_callbacks_t callbacks = {detail::image_malloc, detail::image_memcpy, detail::image_realloc,
-                                           detail::image_free,   detail::image_share,  detail::image_release,
-                                           context.get()};
-  const std::size_t kIncrement = 1 << 16;
-  H5Pset_fapl_core(access.id(), kIncrement, false);
-  H5Pset_file_image_callbacks(access.id(), &callbacks);
+  const detail::Hdf5Handle access = detail::image_access(*context);
   H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size());
   context->handle = detail::Hdf5Handle(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.id()));
   if (context->handle.id() < 0)
@@ -267,13 +282,10 @@ Hdf5File Hdf5File::create_image(const std::string& name, ExitCode code) {
   auto context = std::make_shared<detail::Hdf5Context>();
   context->file = name;
   context->code = code;
-  const detail::Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS)), creation(H5Pcreate(H5P_FILE_CREATE));
-  const std::size_t kIncrement = 4 << 20;
-  H5Pset_fapl_core(access.id(), kIncrement, false);
+  const detail::Hdf5Handle access = detail::image_access(*context), creation(H5Pcreate(H5P_FILE_CREATE));
+  H5Pset_fclose_degree(access.id(), H5F_CLOSE_SEMI);
   H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18);
   H5Pset_obj_track_times(creation.id(), false);
-  // The index of a chunked data set takes room for 2 K chunks; ours have one or a few.
-  H5Pset_istore_k(creation.id(), 4);
   context->handle = detail::Hdf5Handle(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()));
   if (context->handle.id() < 0) detail::hdf5_fail(*context, "", "create an HDF5 file in memory");
   return Hdf5File(context);
@@ -281,12 +293,16 @@ Hdf5File Hdf5File::create_image(const std::string& name, ExitCode code) {
 
 std::vector<char> Hdf5File::image() {
   const detail::Hdf5Guard guard;
-  const hid_t file = context_->handle.id();
-  if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0) fail("complete the file in memory");
-  const ssize_t size = H5Fget_file_image(file, nullptr, 0);
-  if (size < 0) fail("complete the file in memory");
-  std::vector<char> bytes(static_cast<std::size_t>(size));
-  if (H5Fget_file_image(file, bytes.data(), bytes.size()) != size) fail("complete the file in memory");
+  handle_.close();
+  // Closing completes the file; H5Fget_file_image (seen with 1.10.8) would leave a superblock with a wrong checksum.
+  if (H5Fclose(context_->handle.id()) < 0) fail("complete the file in memory");
+  context_->handle.forget();
+  std::vector<char> bytes = std::move(context_->bytes);
+  const std::size_t length = detail::stated_length(bytes);
+  if (length > bytes.size())
+    throw Error(ExitCode::kInternal,
+                concat(context_->file, ": ", bytes.size(), " bytes in memory, its header says ", length));
+  bytes.resize(length);
   return bytes;
 }
 

@@ -44,6 +44,8 @@ class Hdf5Handle {
   Hdf5Handle& operator=(Hdf5Handle&& other) noexcept;
   ~Hdf5Handle() { close(); }
   void close() noexcept;
+  /// Leaves the identifier to somebody else.
+  void forget() { id_ = -1; }
   std::int64_t id() const { return id_; }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <hdf5.h>
 
+#include <algorithm>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -59,8 +60,9 @@ bool read_texts(hid_t type, hid_t space, std::int64_t count, std::vector<std::st
   if (n > 0 && read(type, buffer.data()) < 0) return false;
   for (std::size_t i = 0; i < n; ++i) {
     std::string text(buffer.data() + i * length, length);
-    const std::size_t end = text.find('\0');
-    texts.push_back(end == std::string::npos ? text : text.substr(0, end));
+    text.resize(std::min(text.find('\0'), text.size()));
+    if (H5Tget_strpad(type) == H5T_STR_SPACEPAD) text.resize(text.find_last_not_of(' ') + 1);
+    texts.push_back(std::move(text));
   }
   return true;
 }

@@ -22,8 +22,7 @@ std::string error_text(Function function) {
   return "no error";
 }
 
-std::vector<char> sample() {
-  Hdf5File file = Hdf5File::create_image("sample.h5", ExitCode::kCheckpoint);
+void fill(Hdf5File& file) {
   Hdf5Group group = file.create_group("a");
   std::vector<float> grid;
   for (int i = 0; i < 5 * 7; ++i) grid.push_back(static_cast<float>(i) / 4.0f);
@@ -38,6 +37,11 @@ std::vector<char> sample() {
   group.write_attribute("count", std::int64_t{42});
   group.write_attribute("share", 0.75);
   group.write_attribute("note", std::string("bits"));
+}
+
+std::vector<char> sample() {
+  Hdf5File file = Hdf5File::create_image("sample.h5", ExitCode::kCheckpoint);
+  fill(file);
   return file.image();
 }
 
