@@ -1,10 +1,10 @@
 // A configuration: sections of keys in file order, each value with the place it came from.
 #pragma once
 
-#include <functional>
-#include <iosfwd>
-#include <map>
+#include <deque>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config/keys.hpp"
@@ -23,16 +23,26 @@ std::string to_string(const Source& source);
 class Diagnostics {
  public:
   /// Text of one error: "<source>: [section] key: what is wrong; what is allowed". Empty section and key are left out.
+  /// An error that is there already is not repeated (a mistake in a block that a network uses nine times is one
+  /// mistake).
   void error(const Source& source, const std::string& section, const std::string& key, const std::string& text);
   void warning(const std::string& text);
   bool has_errors() const;
+  /// In the order of files (as they were opened) and lines; the command line comes last.
   const std::vector<std::string>& errors() const { return errors_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
   /// Throws Error(kUsage) with one line for each error, in the order of files and lines, if there are any.
   void throw_if_errors() const;
+  /// Gives a file its place in the order of errors.
+  void note_file(const std::string& file);
 
  private:
+  using Place = std::pair<std::size_t, int>;
+  Place place(const Source& source);
+
+  std::vector<std::string> files_;
   std::vector<std::string> errors_;
+  std::vector<Place> places_;  ///< of errors_
   std::vector<std::string> warnings_;
 };
 
@@ -42,8 +52,16 @@ struct Entry {
   std::string key;
   std::string value;
   Source source;
-  Origin origin = Origin::kFile;
-  bool used = false;  ///< some consumer asked for it
+  Origin origin =
+      Origin::kFile;    ///< kCommandLine also where a definition or block argument in the value came from there
+  bool used = false;    ///< some consumer asked for it
+  bool broken = false;  ///< the value could not be made out, which is reported already
+  std::string
+      section;  ///< the section it was written in ("block.basic.conv1", "type.conv"); empty: the one that holds it
+  std::string detail;  ///< for messages: where the definitions and block arguments in the value are set
+
+  /// Notes that ${name} in the value came from `other`.
+  void take_origin_of(const std::string& name, const Entry& other);
 };
 
 /// A named section. Keys are unique; a later file or the command line replaces a value where it stands.
@@ -52,39 +70,61 @@ class Section {
   Section(std::string name, Source source);
   const std::string& name() const { return name_; }
   const Source& source() const { return source_; }
+  /// What messages call the section: its name, or the name that stands in the file ("layer.conv1" and
+  /// "block.basic.conv1" for layers).
+  const std::string& title() const { return title_; }
+  void set_title(const std::string& title) { title_ = title; }
+  /// The same section under another name.
+  Section renamed(const std::string& name) const;
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* find(const std::string& key) const;
   Entry* find(const std::string& key);
-  void set(Entry entry);                        ///< adds, or replaces the entry of the same key
-  void add_missing(const Section& defaults);    ///< takes the entries whose keys this section lacks (type defaults)
+  void set(Entry entry);                      ///< adds, or replaces the entry of the same key
+  void add_missing(const Section& defaults);  ///< takes the entries whose keys this section lacks (type defaults)
+  /// All entries, then the defaults of the known keys that are absent (Origin::kDefault).
+  std::vector<Entry> resolved_entries() const;
+  /// Reports an error about a key at the place of its entry, or of the section where the key is absent or "".
+  void report(Diagnostics& diagnostics, const std::string& key, const std::string& text) const;
+  /// "file:line: [section] key" of a key, as `report` prints it.
+  std::string where(const std::string& key) const;
   /// Reports every entry that nobody used, with the nearest of the keys that were asked for.
   void reject_unused(Diagnostics& diagnostics) const;
-  /// Called by Keys: remembers that `key` is known, for the nearest match, and its default for the resolved configuration.
-  void note_known(const std::string& key, const std::string& default_value);
+  /// Called by Keys: remembers that `key` is known, for the nearest match, and its default for the resolved
+  /// configuration. Without a default the key is required, or its default cannot be written down.
+  void note_known(const std::string& key, const std::optional<std::string>& default_value);
   const std::vector<std::string>& known_keys() const { return known_; }
+  /// Some consumer asked for this section (Config::section, Keys).
+  bool used() const { return used_; }
+  void set_used() { used_ = true; }
 
  private:
-  std::string name_;
+  std::string name_, title_;
   Source source_;
   std::vector<Entry> entries_;
   std::vector<std::string> known_;
+  std::vector<std::optional<std::string>> defaults_;  ///< of known_
+  bool used_ = false;
 };
 
 /// A whole configuration.
 class Config {
  public:
-  /// Reads INI files in order (later wins), then `--section.key=value` overrides. Syntax errors, missing includes, include cycles and
-  /// undefined names are collected; throws Error(kUsage) with all of them.
+  /// Reads INI files in order (later wins), then `--section.key=value` overrides. Throws Error(kUsage) at once only
+  /// where a file or an include cannot be read; malformed lines, duplicates and undefined names wait in diagnostics(),
+  /// so that check() reports them together with wrong values and unknown keys. A file that several others include is
+  /// read once.
   static Config load(const std::vector<std::string>& files, const std::vector<std::string>& overrides);
   /// The same from text; `name` stands in messages. Includes are relative to the working directory.
   static Config parse(const std::string& text, const std::string& name, const std::vector<std::string>& overrides = {});
 
-  /// The section of that name, made empty where it is absent.
+  /// The section of that name, made empty where it is absent, and marked as used. The reference stays valid until
+  /// replace_layers.
   Section& section(const std::string& name);
   const Section* find(const std::string& name) const;
-  /// All sections in file order; `layer.` sections keep the order in which they first appeared.
-  std::vector<Section>& sections() { return sections_; }
-  const std::vector<Section>& sections() const { return sections_; }
+  Section* find(const std::string& name);
+  /// All sections in the order in which they first appeared.
+  std::deque<Section>& sections() { return sections_; }
+  const std::deque<Section>& sections() const { return sections_; }
   Diagnostics& diagnostics() { return diagnostics_; }
 
   /// Reads an options struct that has `void describe(Keys&)` from the section of that name.
@@ -96,16 +136,27 @@ class Config {
     return options;
   }
 
-  /// Reports unknown sections (those neither read nor of a known prefix) and unused keys, then throws if anything was reported.
+  /// Reports unknown sections (those neither used nor of a known prefix: layer, block, type) and unused keys, then
+  /// throws Error(kUsage) if there are errors in diagnostics(). Call it once everything was read.
   void check();
 
-  /// The resolved configuration as INI text that loads back to the same configuration: includes, definitions and environment put in,
-  /// every known key with its value, each marked `# default`, `# file:line` or `# command line`.
+  /// Puts the flat layers of expand_layers (core/config/blocks.hpp), after the network read them, in the place of all
+  /// `layer.`, `block.` and `type.` sections.
+  void replace_layers(std::vector<Section> flat);
+
+  /// The resolved configuration as INI text that loads back to the same configuration: includes, definitions and
+  /// environment put in, every known key with its value, each marked `# default`, `# file:line` or `# command line`.
+  /// Blocks and type defaults are gone after replace_layers.
   std::string resolved() const;
 
  private:
-  std::vector<Section> sections_;
+  void read_overrides(const std::vector<std::string>& overrides);
+  void put_in_definitions();
+  void check_section(const Section& section);
+
+  std::deque<Section> sections_;  // a deque keeps references when sections are added
   Diagnostics diagnostics_;
+  std::string main_file_;  ///< where an absent section is missed
 };
 
 /// The candidate closest to `word` by edit distance, or "" when none is close.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +17,7 @@ class Section;
 struct KeyDoc {
   std::string name;
   std::string type;           ///< "integer", "number", "yes or no", "text", "list of numbers", "one of a, b"
-  std::string default_value;  ///< empty for a required key
+  std::string default_value;  ///< empty for a required key, and for a default outside of the allowed values ("not set")
   std::string allowed;        ///< "at least 1", "0 to 1", ...; empty when anything of the type is
   std::string doc;
   bool required = false;
@@ -29,17 +30,27 @@ struct Range {
   T high;
 };
 
-/// Bounds that are used often. kPositive is > 0 for doubles through the smallest positive value.
+/// Bounds that are used often. above_zero is open at 0; any_integer and any_number have no bounds. NaN and infinity are
+/// never accepted.
 Range<std::int64_t> at_least(std::int64_t low);
 Range<double> at_least(double low);
 Range<double> above_zero();
 Range<std::int64_t> between(std::int64_t low, std::int64_t high);
 Range<double> between(double low, double high);
+inline Range<std::int64_t> at_least(int low) {
+  return at_least(std::int64_t{low});
+}
+inline Range<std::int64_t> between(int low, int high) {
+  return between(std::int64_t{low}, std::int64_t{high});
+}
+Range<std::int64_t> any_integer();
+Range<double> any_number();
 
-/// A visitor over the keys of a section. An options struct, or the make function of a layer, calls `required` and `optional` once for
-/// each key it knows. With a section behind it, Keys parses and validates each value, collects every error (with file and line) in the
-/// section's Diagnostics and leaves the default in place where a value is wrong; without one it only collects the documentation.
-/// After the visit, keys of the section that nobody asked for are errors (`Section::reject_unused`).
+/// A visitor over the keys of a section. An options struct, or the make function of a layer, calls `required` and
+/// `optional` once for each key it knows. With a section behind it, Keys parses and validates each value, collects
+/// every error (with file and line) in the section's Diagnostics and leaves the default in place where a value is
+/// wrong; without one it only collects the documentation. After the visit, keys of the section that nobody asked for
+/// are errors (`Section::reject_unused`).
 class Keys {
  public:
   /// Reads `section`; errors go to `diagnostics`.
@@ -82,11 +93,23 @@ class Keys {
   bool documenting() const { return section_ == nullptr; }
 
  private:
-  std::size_t choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names, const char* doc);
+  std::size_t choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names,
+                           const char* doc);
+  /// Files the documentation; returns the text to parse, or null where the key is absent or its value broken.
+  const std::string* lookup(KeyDoc doc, bool writable_default);
+  void expected(const std::string& name, const std::string& what, const std::string& got);
+  template <class T>
+  void number(const char* name, T& value, Range<T> range, const char* doc, bool required);
+  template <class T>
+  void numbers(const char* name, std::vector<T>& value, Range<T> range, const char* doc);
+  void text(const char* name, std::string& value, const char* doc, bool required);
 
   Section* section_ = nullptr;
   Diagnostics* diagnostics_ = nullptr;
   std::vector<KeyDoc> docs_;
 };
+
+/// Prints a section's keys for `--help`: aligned, wrapped at 100 columns.
+void print_docs(std::ostream& out, const std::string& section, const std::vector<KeyDoc>& docs);
 
 }  // namespace sluice

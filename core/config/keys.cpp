@@ -1,0 +1,267 @@
+// Reads, validates and documents the keys of a section.
+#include "core/config/keys.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "core/base/error.hpp"
+#include "core/config/config.hpp"
+#include "core/config/text.hpp"
+
+namespace sluice {
+namespace {
+
+using Integer = std::int64_t;
+
+template <class T>
+const char* noun() {
+  return std::is_same_v<T, double> ? "number" : "integer";
+}
+
+std::string written(Integer value) {
+  return std::to_string(value);
+}
+
+/// The shortest text that reads back as the same number.
+std::string written(double value) {
+  char buffer[32];
+  const std::to_chars_result result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return std::string(buffer, result.ptr);
+}
+
+template <class T>
+std::string written(const std::vector<T>& values) {
+  std::vector<std::string> items;
+  for (const T& value : values) items.push_back(written(value));
+  return join(items);
+}
+
+template <class T>
+bool open_low(T low) {
+  return low <= std::numeric_limits<T>::lowest();
+}
+template <class T>
+bool open_high(T high) {
+  return high >= std::numeric_limits<T>::max();
+}
+
+bool above_zero_only(double low) {
+  return low == std::numeric_limits<double>::denorm_min();
+}
+bool above_zero_only(Integer) {
+  return false;
+}
+
+/// "at least 1", "above 0", "0 to 1", "at most 5", or "" without bounds.
+template <class T>
+std::string allowed(Range<T> range) {
+  if (open_low(range.low) && open_high(range.high)) return "";
+  if (open_low(range.low)) return "at most " + written(range.high);
+  const std::string low = above_zero_only(range.low) ? "above 0" : "at least " + written(range.low);
+  if (open_high(range.high)) return low;
+  if (above_zero_only(range.low)) return concat("above 0, at most ", written(range.high));
+  return concat(written(range.low), " to ", written(range.high));
+}
+
+/// "an integer of at least 1", "a number from 0 to 1".
+template <class T>
+std::string expectation(const std::string& noun_phrase, Range<T> range) {
+  const std::string limits = allowed(range);
+  if (limits.empty()) return noun_phrase;
+  if (starts_with(limits, "at ")) return concat(noun_phrase, " of ", limits);
+  return concat(noun_phrase, starts_with(limits, "above") ? " " : " from ", limits);
+}
+
+template <class T>
+std::string one_expected(Range<T> range) {
+  return expectation(concat(std::is_same_v<T, double> ? "a " : "an ", noun<T>()), range);
+}
+
+template <class T>
+bool inside(T value, Range<T> range) {
+  return value >= range.low && value <= range.high;
+}
+
+/// The whole text as a finite number inside the range.
+template <class T>
+std::optional<T> parse(const std::string& text, Range<T> range) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const std::from_chars_result result = std::from_chars(text.data(), end, value);
+  if (text.empty() || result.ec != std::errc() || result.ptr != end) return std::nullopt;
+  if constexpr (std::is_same_v<T, double>) {
+    if (!std::isfinite(value)) return std::nullopt;
+  }
+  if (!inside(value, range)) return std::nullopt;
+  return value;
+}
+
+std::optional<bool> parse_bool(const std::string& text) {
+  for (const char* yes : {"yes", "true", "on", "1"}) {
+    if (text == yes) return true;
+  }
+  for (const char* no : {"no", "false", "off", "0"}) {
+    if (text == no) return false;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Range<Integer> at_least(Integer low) {
+  return {low, std::numeric_limits<Integer>::max()};
+}
+Range<double> at_least(double low) {
+  return {low, std::numeric_limits<double>::max()};
+}
+Range<double> above_zero() {
+  return at_least(std::numeric_limits<double>::denorm_min());
+}
+Range<Integer> between(Integer low, Integer high) {
+  return {low, high};
+}
+Range<double> between(double low, double high) {
+  return {low, high};
+}
+Range<Integer> any_integer() {
+  return at_least(std::numeric_limits<Integer>::lowest());
+}
+Range<double> any_number() {
+  return at_least(std::numeric_limits<double>::lowest());
+}
+
+Keys::Keys() = default;
+
+Keys::Keys(Section& section, Diagnostics& diagnostics) : section_(&section), diagnostics_(&diagnostics) {
+  section.set_used();
+}
+
+const std::string* Keys::lookup(KeyDoc doc, bool writable_default) {
+  docs_.push_back(doc);
+  if (section_ == nullptr) return nullptr;
+  section_->note_known(doc.name, writable_default ? std::optional<std::string>(doc.default_value) : std::nullopt);
+  Entry* entry = section_->find(doc.name);
+  if (entry == nullptr) {
+    if (doc.required) {
+      const std::string limits = doc.allowed.empty() ? "" : concat(", ", doc.allowed);
+      section_->report(*diagnostics_, doc.name, concat("required key is missing; it takes ", doc.type, limits));
+    }
+    return nullptr;
+  }
+  entry->used = true;
+  return entry->broken ? nullptr : &entry->value;
+}
+
+void Keys::expected(const std::string& name, const std::string& what, const std::string& got) {
+  section_->report(*diagnostics_, name, concat("expected ", what, ", got ", got));
+}
+
+template <class T>
+void Keys::number(const char* name, T& value, Range<T> range, const char* doc, bool required) {
+  const bool writable = !required && inside(value, range);
+  const std::string* text =
+      lookup({name, noun<T>(), writable ? written(value) : "", allowed(range), doc, required}, writable);
+  if (text == nullptr) return;
+  if (const std::optional<T> parsed = parse(*text, range)) {
+    value = *parsed;
+  } else {
+    expected(name, one_expected(range), quoted(*text));
+  }
+}
+
+template <class T>
+void Keys::numbers(const char* name, std::vector<T>& value, Range<T> range, const char* doc) {
+  const bool writable = std::all_of(value.begin(), value.end(), [&](T item) { return inside(item, range); });
+  const std::string* text = lookup(
+      {name, concat("list of ", noun<T>(), "s"), writable ? written(value) : "", allowed(range), doc, false}, writable);
+  if (text == nullptr) return;
+  std::vector<T> parsed;
+  const std::vector<std::string> items = split_list(*text);
+  for (const std::string& item : items) {
+    const std::optional<T> number = parse(item, range);
+    if (!number) {
+      const std::string what = expectation(concat(noun<T>(), "s"), range) + " separated by commas";
+      return expected(name, what, items.size() == 1 ? quoted(item) : concat(quoted(item), " in ", quoted(*text)));
+    }
+    parsed.push_back(*number);
+  }
+  value = parsed;
+}
+
+void Keys::text(const char* name, std::string& value, const char* doc, bool required) {
+  const std::string* text = lookup({name, "text", required ? "" : value, "", doc, required}, !required);
+  if (text == nullptr) return;
+  if (required && text->empty()) return expected(name, "text", "''");
+  value = *text;
+}
+
+void Keys::optional(const char* name, bool& value, const char* doc) {
+  const std::string* text = lookup({name, "yes or no", value ? "yes" : "no", "", doc, false}, true);
+  if (text == nullptr) return;
+  if (const std::optional<bool> parsed = parse_bool(*text)) {
+    value = *parsed;
+  } else {
+    expected(name, "yes or no", quoted(*text));
+  }
+}
+
+void Keys::optional(const char* name, Integer& value, Range<Integer> range, const char* doc) {
+  number(name, value, range, doc, false);
+}
+void Keys::optional(const char* name, double& value, Range<double> range, const char* doc) {
+  number(name, value, range, doc, false);
+}
+void Keys::optional(const char* name, std::string& value, const char* doc) {
+  text(name, value, doc, false);
+}
+void Keys::optional(const char* name, std::vector<Integer>& value, Range<Integer> range, const char* doc) {
+  numbers(name, value, range, doc);
+}
+void Keys::optional(const char* name, std::vector<double>& value, Range<double> range, const char* doc) {
+  numbers(name, value, range, doc);
+}
+
+void Keys::optional(const char* name, std::vector<std::string>& value, const char* doc) {
+  const std::string* text = lookup({name, "list of texts", join(value), "", doc, false}, true);
+  if (text == nullptr) return;
+  const std::vector<std::string> items = split_list(*text);
+  if (std::find(items.begin(), items.end(), "") != items.end()) {
+    return expected(name, "texts separated by commas", concat("an empty item in ", quoted(*text)));
+  }
+  value = items;
+}
+
+void Keys::required(const char* name, Integer& value, Range<Integer> range, const char* doc) {
+  number(name, value, range, doc, true);
+}
+void Keys::required(const char* name, double& value, Range<double> range, const char* doc) {
+  number(name, value, range, doc, true);
+}
+void Keys::required(const char* name, std::string& value, const char* doc) {
+  text(name, value, doc, true);
+}
+
+std::size_t Keys::choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names,
+                               const char* doc) {
+  const std::string list = concat("one of ", join(names));
+  const std::string* text = lookup({name, list, names.at(default_index), "", doc, false}, true);
+  if (text == nullptr) return default_index;
+  const auto found = std::find(names.begin(), names.end(), *text);
+  if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+  const std::string nearest = nearest_match(*text, names);
+  expected(name, list, quoted(*text) + (nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));
+  return default_index;
+}
+
+void Keys::error(const char* name, const std::string& text) {
+  if (section_ != nullptr) section_->report(*diagnostics_, name, text);
+}
+
+std::string Keys::where(const char* name) const {
+  return section_ == nullptr ? name : section_->where(name);
+}
+
+}  // namespace sluice

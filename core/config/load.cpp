@@ -1,0 +1,215 @@
+// Loads a configuration: files with their includes, overrides, and the definitions in their values.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <system_error>
+
+#include "core/base/error.hpp"
+#include "core/config/blocks.hpp"
+#include "core/config/config.hpp"
+#include "core/config/ini.hpp"
+#include "core/config/substitute.hpp"
+#include "core/config/text.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Reads a text file; throws Error(kUsage) with the reason alone.
+std::string read_text(const std::string& path) {
+  constexpr std::streamsize kLargest = 16 << 20;
+  const auto refuse = [](const std::string& why) { throw Error(ExitCode::kUsage, why); };
+  std::error_code problem;
+  if (fs::is_directory(path, problem)) refuse("is a directory; a configuration file was expected");
+  errno = 0;
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
+  std::string text(kLargest + 1, '\0');
+  stream.read(text.data(), kLargest + 1);
+  if (stream.bad()) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (starts_with(text, "\x89HDF")) refuse("is an HDF5 file; a configuration file was expected");
+  if (starts_with(text, "\xFF\xFE") || starts_with(text, "\xFE\xFF")) refuse("is UTF-16 text; save it as UTF-8");
+  if (text.find('\0') != std::string::npos) refuse("is not text (it holds a zero byte)");
+  if (text.size() > kLargest) refuse("is larger than 16 MiB; a configuration file was expected");
+  return text;
+}
+
+/// The same for two names of one file.
+std::string identity(const std::string& path) {
+  std::error_code problem;
+  const fs::path canonical = fs::weakly_canonical(path, problem);
+  return problem ? path : canonical.string();
+}
+
+/// Reads files and their includes into sections.
+class FileLoader {
+ public:
+  explicit FileLoader(Config& config) : config_(config), diagnostics_(config.diagnostics()) {}
+
+  /// `path` was given by the user.
+  void load(const std::string& path) {
+    diagnostics_.note_file(path);
+    load_file(path, {path, 0}, "");
+  }
+
+  void load_text(const std::string& text, const std::string& name, const std::string& directory) {
+    const IniFile file = read_ini(text, name, diagnostics_);
+    for (const IniEntry& include : file.includes) load_include(include, name, directory);
+    for (const IniSection& section : file.sections) merge(section, name);
+  }
+
+  /// Some file could not be read: what follows would be full of consequences.
+  bool failed() const { return failed_; }
+
+ private:
+  void load_file(const std::string& path, const Source& from, const std::string& key) {
+    const std::string id = identity(path);
+    for (const auto& [open_id, open_path] : stack_) {
+      if (open_id == id) return report_cycle(path, from, key, id);
+    }
+    try {
+      const std::string text = read_text(path);
+      seen_.insert(id);
+      stack_.emplace_back(id, path);
+      load_text(text, path, fs::path(path).parent_path().string());
+      stack_.pop_back();
+    } catch (const Error& error) {
+      failed_ = true;
+      diagnostics_.error(from, "", key, key.empty() ? error.what() : concat(path, " ", error.what()));
+    }
+  }
+
+  void load_include(const IniEntry& include, const std::string& name, const std::string& directory) {
+    Section nowhere("", {name, include.line});
+    Entry entry;
+    entry.key = "include";
+    entry.value = include.value;
+    entry.source = {name, include.line};
+    nowhere.set(entry);
+    Definitions(nullptr, diagnostics_).apply(nowhere, entry);
+    if (entry.broken) {
+      failed_ = true;
+      return;
+    }
+    const std::string path = (fs::path(directory) / entry.value).lexically_normal().string();
+    diagnostics_.note_file(path);
+    const std::string id = identity(path);
+    const bool open = std::any_of(stack_.begin(), stack_.end(), [&](const auto& file) { return file.first == id; });
+    if (open || seen_.count(id) == 0) load_file(path, entry.source, "include");
+  }
+
+  void report_cycle(const std::string& path, const Source& from, const std::string& key, const std::string& id) {
+    failed_ = true;
+    std::vector<std::string> chain;
+    for (const auto& [open_id, open_path] : stack_) {
+      if (open_id == id || !chain.empty()) chain.push_back(open_path);
+    }
+    chain.push_back(path);
+    diagnostics_.error(from, "", key, concat("the file includes itself: ", join(chain, " -> ")));
+  }
+
+  void merge(const IniSection& section, const std::string& name) {
+    Section* target = config_.find(section.name);
+    if (target == nullptr) {
+      config_.sections().emplace_back(section.name, Source{name, section.line});
+      target = &config_.sections().back();
+    }
+    for (const IniEntry& line : section.entries) {
+      Entry entry;
+      entry.key = line.key;
+      entry.value = line.value;
+      entry.source = {name, line.line};
+      target->set(entry);
+    }
+  }
+
+  Config& config_;
+  Diagnostics& diagnostics_;
+  std::set<std::string> seen_;
+  std::vector<std::pair<std::string, std::string>> stack_;  ///< identity and path of the files being read
+  bool failed_ = false;
+};
+
+/// The block a section belongs to: "basic" for "block.basic" and "block.basic.conv1".
+std::string block_of(const std::string& section) {
+  if (!starts_with(section, "block.")) return "";
+  return section.substr(6, section.find('.', 6) - 6);
+}
+
+}  // namespace
+
+Config Config::load(const std::vector<std::string>& files, const std::vector<std::string>& overrides) {
+  Config config;
+  if (!files.empty()) config.main_file_ = files.front();
+  FileLoader loader(config);
+  for (const std::string& file : files) loader.load(file);
+  if (loader.failed()) config.diagnostics_.throw_if_errors();
+  config.read_overrides(overrides);
+  config.put_in_definitions();
+  return config;
+}
+
+Config Config::parse(const std::string& text, const std::string& name, const std::vector<std::string>& overrides) {
+  Config config;
+  config.main_file_ = name;
+  config.diagnostics_.note_file(name);
+  FileLoader loader(config);
+  loader.load_text(text, name, "");
+  if (loader.failed()) config.diagnostics_.throw_if_errors();
+  config.read_overrides(overrides);
+  config.put_in_definitions();
+  return config;
+}
+
+void Config::read_overrides(const std::vector<std::string>& overrides) {
+  for (const std::string& text : overrides) {
+    const std::size_t begin = starts_with(text, "--") ? 2 : 0;
+    const std::size_t equals = std::min(text.find('='), text.size());
+    const std::string name = text.substr(begin, equals - begin);
+    const std::size_t dot = name.rfind('.');
+    if (equals == text.size() || dot == std::string::npos || !is_name(name)) {
+      diagnostics_.error({}, "", "", concat("expected --section.key=value, got ", quoted(text)));
+      continue;
+    }
+    Entry entry;
+    entry.key = name.substr(dot + 1);
+    entry.value = text.substr(equals + 1);
+    entry.origin = Entry::Origin::kCommandLine;
+    const std::string section = name.substr(0, dot);
+    if (find(section) == nullptr) sections_.emplace_back(section, Source{});
+    find(section)->set(entry);
+  }
+}
+
+void Config::put_in_definitions() {
+  Definitions definitions(find("define"), diagnostics_);
+  std::map<std::string, std::vector<std::string>> parameters;
+  for (Section& section : sections_) {
+    const std::string block = block_of(section.name());
+    Entry* list = section.find("parameters");
+    if (block.empty() || list == nullptr || section.name() != "block." + block) continue;
+    definitions.apply_in_parameter_list(section, *list);
+    for (const BlockParameter& parameter : parse_parameters(list->value)) parameters[block].push_back(parameter.name);
+  }
+  for (Section& section : sections_) {
+    if (section.name() == "define") continue;
+    const std::string block = block_of(section.name());
+    for (const Entry& entry : section.entries()) {
+      Entry* writable = section.find(entry.key);
+      if (block.empty()) {
+        definitions.apply(section, *writable);
+      } else {
+        definitions.apply_in_block(section, *writable, parameters[block]);
+      }
+    }
+  }
+  definitions.reject_unused();
+  sections_.erase(std::remove_if(sections_.begin(), sections_.end(),
+                                 [](const Section& section) { return section.name() == "define"; }),
+                  sections_.end());
+}
+
+}  // namespace sluice

@@ -1,0 +1,160 @@
+// Puts definitions and environment variables in the place of ${NAME} and ${env:NAME}.
+#include "core/config/substitute.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/base/error.hpp"
+#include "core/config/text.hpp"
+
+namespace sluice {
+namespace {
+
+/// Position of the '}' that closes the "${" whose text begins at `begin`, or npos.
+std::size_t closing_brace(const std::string& text, std::size_t begin) {
+  int depth = 1;
+  for (std::size_t i = begin; i < text.size(); ++i) {
+    if (text.compare(i, 2, "${") == 0) ++depth;
+    if (text[i] == '}' && --depth == 0) return i;
+  }
+  return std::string::npos;
+}
+
+bool contains(const std::vector<std::string>& items, const std::string& item) {
+  return std::find(items.begin(), items.end(), item) != items.end();
+}
+
+}  // namespace
+
+std::string substitute(const std::string& text, const std::function<std::string(const std::string&)>& replace,
+                       bool keep_escapes) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size();) {
+    if (text.compare(i, 3, "$${") == 0) {
+      result += keep_escapes ? "$${" : "${";
+      i += 3;
+    } else if (text.compare(i, 2, "${") == 0) {
+      const std::size_t close = closing_brace(text, i + 2);
+      if (close == std::string::npos) {
+        throw Error(ExitCode::kUsage, concat("'${' without '}' in ", quoted(text), "; write '$${' for a literal '${'"));
+      }
+      result += replace(text.substr(i + 2, close - i - 2));
+      i = close + 1;
+    } else {
+      result += text[i++];
+    }
+  }
+  return result;
+}
+
+std::string escape_dollars(const std::string& text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.compare(i, 2, "${") == 0) result += '$';
+    result += text[i];
+  }
+  return result;
+}
+
+Definitions::Definitions(const Section* section, Diagnostics& diagnostics)
+    : section_(section), diagnostics_(diagnostics) {
+  if (section == nullptr) return;
+  for (const Entry& entry : section->entries()) resolve(entry.key);
+}
+
+void Definitions::apply(const Section& section, Entry& entry) {
+  expand(section, entry, {});
+}
+
+void Definitions::apply_in_block(const Section& section, Entry& entry, const std::vector<std::string>& parameters) {
+  expand(section, entry, {true, false, parameters});
+}
+
+void Definitions::apply_in_parameter_list(const Section& section, Entry& entry) {
+  expand(section, entry, {true, true, {}});
+}
+
+void Definitions::reject_unused() {
+  if (section_ == nullptr) return;
+  std::vector<std::string> used(mentioned_.begin(), mentioned_.end());
+  for (const Entry& entry : section_->entries()) {
+    if (mentioned_.count(entry.key) != 0) continue;
+    section_->report(diagnostics_, entry.key,
+                     concat("nothing uses ${", entry.key, "}", suggestion(entry.key, used, "names in use")));
+  }
+}
+
+void Definitions::expand(const Section& section, Entry& entry, const Scope& scope) {
+  if (entry.value.find("${") == std::string::npos) return;
+  const auto replace = [&](const std::string& inner) { return lookup(inner, section, entry, scope); };
+  try {
+    entry.value = substitute(entry.value, replace, scope.in_block);
+  } catch (const Error& error) {
+    section.report(diagnostics_, entry.key, error.what());
+    entry.broken = true;
+  }
+}
+
+std::string Definitions::lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope) {
+  if (starts_with(inner, "env:")) return environment(inner.substr(4), section, entry, scope);
+  if (contains(scope.parameters, inner)) return concat("${", inner, "}");
+  mentioned_.insert(inner);
+  const Entry* definition = resolve(inner);
+  if (definition != nullptr) {
+    entry.take_origin_of(inner, *definition);
+    return scope.in_block ? escape_dollars(definition->value) : definition->value;
+  }
+  if (scope.keep_unknown) return concat("${", inner, "}");
+  std::vector<std::string> known = names();
+  known.insert(known.end(), scope.parameters.begin(), scope.parameters.end());
+  section.report(diagnostics_, entry.key,
+                 concat("unknown name ${", inner, "}", suggestion(inner, known, "known names")));
+  entry.broken = true;
+  return "";
+}
+
+std::string Definitions::environment(const std::string& inner, const Section& section, Entry& entry,
+                                     const Scope& scope) {
+  const std::size_t dash = inner.find(":-");
+  const std::string name = inner.substr(0, dash);
+  const char* value = std::getenv(name.c_str());
+  if (value != nullptr && (*value != '\0' || dash == std::string::npos)) {
+    return scope.in_block ? escape_dollars(value) : value;
+  }
+  if (dash != std::string::npos) {
+    const auto replace = [&](const std::string& nested) { return lookup(nested, section, entry, scope); };
+    return substitute(inner.substr(dash + 2), replace, scope.in_block);
+  }
+  section.report(diagnostics_, entry.key,
+                 concat("the environment variable ", name, " is not set; set it or write ${env:", name, ":-DEFAULT}"));
+  entry.broken = true;
+  return "";
+}
+
+const Entry* Definitions::resolve(const std::string& name) {
+  const Entry* raw = section_ == nullptr ? nullptr : section_->find(name);
+  if (raw == nullptr) return nullptr;
+  const auto known = resolved_.find(name);
+  if (known != resolved_.end()) return &known->second;
+  Entry entry = *raw;
+  if (contains(resolving_, name)) {
+    std::vector<std::string> chain(std::find(resolving_.begin(), resolving_.end(), name), resolving_.end());
+    chain.push_back(name);
+    section_->report(diagnostics_, name, concat("the definition uses itself: ", join(chain, " -> ")));
+    entry.broken = true;
+  } else {
+    resolving_.push_back(name);
+    expand(*section_, entry, {});
+    resolving_.pop_back();
+  }
+  return &resolved_.emplace(name, entry).first->second;
+}
+
+std::vector<std::string> Definitions::names() const {
+  std::vector<std::string> result;
+  if (section_ == nullptr) return result;
+  for (const Entry& entry : section_->entries()) result.push_back(entry.key);
+  return result;
+}
+
+}  // namespace sluice

@@ -1,0 +1,57 @@
+// Puts definitions and environment variables in the place of ${NAME} and ${env:NAME}.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/config/config.hpp"
+
+namespace sluice {
+
+/// Replaces every `${inner}` of `text` by replace(inner); braces nest. `$${` stands for a literal `${` and becomes it,
+/// unless `keep_escapes`. Throws Error(kUsage) where a `${` is not closed.
+std::string substitute(const std::string& text, const std::function<std::string(const std::string&)>& replace,
+                       bool keep_escapes = false);
+
+/// `text` as it must be written to be read back unchanged: `${` becomes `$${`.
+std::string escape_dollars(const std::string& text);
+
+/// The entries of `[define]`, and what became of them.
+class Definitions {
+ public:
+  /// `section` is `[define]`, or null where there is none.
+  Definitions(const Section* section, Diagnostics& diagnostics);
+
+  /// Replaces the names in an entry's value; what is unknown is reported and the entry marked broken.
+  void apply(const Section& section, Entry& entry);
+  /// The same inside `[block.*]`: `${name}` of a block parameter and the escapes stay for the expansion of the block.
+  void apply_in_block(const Section& section, Entry& entry, const std::vector<std::string>& parameters);
+  /// In a block's own list of parameters, whose names are not known yet: unknown names stay.
+  void apply_in_parameter_list(const Section& section, Entry& entry);
+  /// Reports the definitions that nothing used: most often they are misspelt.
+  void reject_unused();
+
+ private:
+  struct Scope {
+    bool in_block = false;
+    bool keep_unknown = false;
+    std::vector<std::string> parameters;
+  };
+  void expand(const Section& section, Entry& entry, const Scope& scope);
+  std::string lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
+  std::string environment(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
+  /// The resolved definition of that name, or null.
+  const Entry* resolve(const std::string& name);
+  std::vector<std::string> names() const;
+
+  const Section* section_;
+  Diagnostics& diagnostics_;
+  std::map<std::string, Entry> resolved_;
+  std::vector<std::string> resolving_;  ///< the chain of definitions under way, to find cycles
+  std::set<std::string> mentioned_;
+};
+
+}  // namespace sluice

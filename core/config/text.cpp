@@ -1,0 +1,107 @@
+// Small text helpers of the configuration: trimming, comma lists, quoting for messages, names that are close.
+#include "core/config/text.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+
+#include "core/base/error.hpp"
+#include "core/config/config.hpp"
+
+namespace sluice {
+namespace {
+
+/// Edits (insert, delete, replace, swap of neighbours) from one word to the other, in optimal string alignment.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  const std::size_t width = b.size() + 1;
+  std::vector<std::size_t> d((a.size() + 1) * width);
+  for (std::size_t i = 0; i <= a.size(); ++i) d[i * width] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) d[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replace = d[(i - 1) * width + j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      std::size_t best = std::min({d[(i - 1) * width + j] + 1, d[i * width + j - 1] + 1, replace});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        best = std::min(best, d[(i - 2) * width + j - 2] + 1);
+      }
+      d[i * width + j] = best;
+    }
+  }
+  return d.back();
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
+
+std::string trim(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> items;
+  if (trim(text).empty()) return items;
+  std::size_t begin = 0;
+  for (;;) {
+    const std::size_t comma = text.find(',', begin);
+    items.push_back(trim(text.substr(begin, comma - begin)));
+    if (comma == std::string::npos) return items;
+    begin = comma + 1;
+  }
+}
+
+std::string join(const std::vector<std::string>& items, const std::string& separator) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : separator) + item;
+  return text;
+}
+
+std::string quoted(const std::string& text) {
+  constexpr std::size_t kLongest = 80;
+  std::string shown = text.size() <= kLongest ? text : text.substr(0, kLongest - 3) + "...";
+  for (char& c : shown) {
+    if (std::iscntrl(static_cast<unsigned char>(c))) c = '?';
+  }
+  return "'" + shown + "'";
+}
+
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.rfind(prefix, 0) == 0;
+}
+
+bool is_name(const std::string& text) {
+  if (text.empty() || text.front() == '.' || text.back() == '.') return false;
+  if (text.find("..") != std::string::npos) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+  });
+}
+
+std::string nearest_match(const std::string& word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = SIZE_MAX;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(lower(word), lower(candidate));
+    const std::size_t limit = std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3);
+    if (distance > limit || (distance > 0 && distance >= std::min(word.size(), candidate.size()))) continue;
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& candidates,
+                       const std::string& list_title) {
+  const std::string nearest = nearest_match(word, candidates);
+  if (!nearest.empty()) return concat("; did you mean '", nearest, "'?");
+  return candidates.empty() ? "" : concat("; ", list_title, ": ", join(candidates));
+}
+
+}  // namespace sluice

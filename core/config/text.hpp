@@ -1,0 +1,24 @@
+// Small text helpers of the configuration: trimming, comma lists, quoting for messages, names that are close.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// Without spaces and tabs at both ends.
+std::string trim(const std::string& text);
+/// The trimmed items of a comma-separated list; no item at all for blank text.
+std::vector<std::string> split_list(const std::string& text);
+std::string join(const std::vector<std::string>& items, const std::string& separator = ", ");
+/// 'text' for a message: long text is cut, control characters become '?'.
+std::string quoted(const std::string& text);
+bool starts_with(const std::string& text, const std::string& prefix);
+/// Letters, digits, '_', '-' and '.', without empty parts between dots.
+bool is_name(const std::string& text);
+
+/// "; did you mean 'x'?" where a candidate is close, else "; <list_title>: a, b, c", or "" without candidates.
+std::string suggestion(const std::string& word, const std::vector<std::string>& candidates,
+                       const std::string& list_title);
+
+}  // namespace sluice
