@@ -256,6 +256,16 @@ std::size_t Keys::choice_index(const char* name, std::size_t default_index, cons
   return default_index;
 }
 
+void Keys::idle(const std::vector<std::string>& names, const std::string& why) {
+  if (section_ == nullptr) return;
+  for (const std::string& name : names) {
+    Entry* entry = section_->find(name);
+    if (entry == nullptr) continue;
+    entry->used = true;
+    diagnostics_->warning(concat(section_->where(name), ": has no effect with ", why));
+  }
+}
+
 void Keys::error(const char* name, const std::string& text) {
   if (section_ != nullptr) section_->report(*diagnostics_, name, text);
 }

@@ -83,6 +83,11 @@ class Keys {
     value = choices[choice_index(name, chosen, names, doc)].second;
   }
 
+  /// Keys that another value of some choice would read ("momentum" with type = adamw). Where one is present it is not
+  /// an unknown key but a warning, "[optimizer] momentum: has no effect with type = adamw", so that the choice can be
+  /// changed on the command line alone.
+  void idle(const std::vector<std::string>& names, const std::string& why);
+
   /// Reports an error about a key that parsed well but does not fit with others: "[section] key: text".
   void error(const char* name, const std::string& text);
 

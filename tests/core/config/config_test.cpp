@@ -95,6 +95,15 @@ TEST(ConfigErrors, AreReportedAllAtOnceInTheOrderOfLinesAndTheCommandLineLast) {
             "command line: [train] lr: expected a number above 0, got 'nan'");
 }
 
+TEST(Config, KeysOfAnotherChoiceAreWarningsAndNotUnknown) {
+  Config config = Config::parse("[a]\nmomentum = 0.5\n", "a.ini");
+  Keys keys(config.section("a"), config.diagnostics());
+  keys.idle({"betas", "momentum"}, "type = adamw");
+  EXPECT_NO_THROW(config.check());
+  EXPECT_EQ(config.diagnostics().warnings(),
+            std::vector<std::string>{"a.ini:2: [a] momentum: has no effect with type = adamw"});
+}
+
 TEST(Config, KeepsDefaultsWhereNothingIsWritten) {
   Config config = Config::parse("", "a.ini");
   const Train train = config.read<Train>("train");
