@@ -23,14 +23,6 @@ std::string unknown_group(const std::string& name, const std::set<std::string>& 
                 near.empty() ? "" : " (did you mean '" + near + "'?)");
 }
 
-/// Position of a key, or of its section where the key has a default.
-Source source_of(const Config& config, const std::string& section, const std::string& key) {
-  const Section* found = config.find(section);
-  if (found == nullptr) return {};
-  const Entry* entry = found->find(key);
-  return entry == nullptr ? found->source() : entry->source;
-}
-
 }  // namespace
 
 void GroupOptions::describe(Keys& keys) {
@@ -47,9 +39,12 @@ void OptimizerOptions::describe(Keys& keys) {
     weight_decay = 0.01;
   }
   keys.optional("lr", lr, above_zero(), "Base learning rate, shaped by [schedule] (adamw: 0.001).");
+  if (adamw) keys.idle({"momentum", "nesterov"}, "type = adamw");
+  if (!adamw) keys.idle({"betas", "eps"}, "type = sgd");
   if (!adamw || keys.documenting()) {
     keys.optional("momentum", momentum, between(0.0, 1.0), "Momentum of sgd.");
     keys.optional("nesterov", nesterov, "Nesterov's momentum for sgd.");
+    if (momentum >= 1) keys.error("momentum", concat("expected a number below 1, got ", momentum));
     if (nesterov && momentum == 0) keys.error("nesterov", "needs momentum above 0");
   }
   if (adamw || keys.documenting()) {
@@ -93,14 +88,14 @@ GroupOptions OptimizerOptions::group(const std::string& name) const {
 void OptimizerOptions::check_groups(const std::vector<ParameterRange>& ranges, Config& config) const {
   std::set<std::string> known;
   for (const ParameterRange& range : ranges) known.insert(range.group);
-  for (const std::string& name : no_decay)
+  for (const std::string& name : no_decay) {
     if (known.count(name) == 0)
-      config.diagnostics().error(source_of(config, "optimizer", "no_decay"), "optimizer", "no_decay",
-                                 unknown_group(name, known));
-  for (const auto& item : groups)
+      config.section("optimizer").report(config.diagnostics(), "no_decay", unknown_group(name, known));
+  }
+  for (const auto& item : groups) {
     if (known.count(item.first) == 0)
-      config.diagnostics().error(source_of(config, kGroupPrefix + item.first, ""), kGroupPrefix + item.first, "",
-                                 unknown_group(item.first, known));
+      config.section(kGroupPrefix + item.first).report(config.diagnostics(), "", unknown_group(item.first, known));
+  }
 }
 
 }  // namespace sluice
