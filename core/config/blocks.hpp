@@ -9,6 +9,25 @@
 
 namespace sluice {
 
+/// The layers of the network in order, named without "layer." ("conv1", "layer1.0.conv1"), with blocks and repetitions
+/// expanded and the entries of `[type.T]` added where a layer of type T lacks them. Every layer has an explicit `from`,
+/// a comma-separated list of names of earlier layers or of `sources`; the first layer without one takes sources[0].
+/// `share` holds the name of an earlier layer.
+///
+/// A section `[layer.X.REST]` below a layer X that uses a block changes the expanded layer of that name: its values go
+/// before those of the block.
+///
+/// Mistakes are reported to config.diagnostics(); what they concern is left out of the list. Entries keep the line of
+/// the block's file; titles (Section::title) name the section that stands there.
+std::vector<Section> expand_layers(Config& config, const std::vector<std::string>& sources = {"data", "labels"});
+
+/// Adds the entries of `[type.T]`, for the layer's type T, that the layer lacks. For layers that the network adds
+/// itself; expand_layers has done it for its own.
+void add_type_defaults(const Config& config, Section& layer);
+
+/// Reports the `[type.T]` sections whose T is none of `types`: a misspelt one would have no effect.
+void check_type_sections(Config& config, const std::vector<std::string>& types);
+
 /// One item of a block's `parameters = channels, stride=1`.
 struct BlockParameter {
   std::string name;

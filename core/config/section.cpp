@@ -13,7 +13,7 @@ void Entry::take_origin_of(const std::string& name, const Entry& other) {
   const std::string place =
       other.source.file.empty() ? std::string("on the command line") : "at " + to_string(other.source);
   const std::string note = concat(" (${", name, "} is set ", place, ")");
-  if (detail.find(note) == std::string::npos) detail += note;
+  if (detail.find(note) == std::string::npos) detail += note + other.detail;
 }
 
 Section::Section(std::string name, Source source) : name_(std::move(name)), title_(name_), source_(std::move(source)) {}
