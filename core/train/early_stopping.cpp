@@ -1,0 +1,59 @@
+// Patience and best value of one metric.
+#include "core/train/early_stopping.hpp"
+
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "core/config/keys.hpp"
+
+namespace sluice {
+namespace {
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+}  // namespace
+
+void EarlyStoppingOptions::describe(Keys& keys) {
+  keys.optional("metric", metric, "The column of metrics.csv that decides which checkpoint is best and when to stop.");
+  keys.choice("goal", goal, {{"auto", Goal::kAuto}, {"max", Goal::kMax}, {"min", Goal::kMin}},
+              "Whether the metric should rise or fall; auto: fall if its name ends in loss or error.");
+  keys.optional("patience", patience, at_least(0), "Epochs without improvement after which training stops; 0 = never.");
+  keys.optional("min_delta", min_delta, at_least(0.0), "What an improvement must exceed to count for the patience.");
+}
+
+EarlyStopping::EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {
+  using Goal = EarlyStoppingOptions::Goal;
+  const bool falls = ends_with(options.metric, "loss") || ends_with(options.metric, "error");
+  minimise_ = options.goal == Goal::kMin || (options.goal == Goal::kAuto && falls);
+}
+
+bool EarlyStopping::better(double value, const std::optional<double>& than, double margin) const {
+  if (std::isnan(value)) return false;
+  if (!than) return true;
+  return minimise_ ? value < *than - margin : value > *than + margin;
+}
+
+bool EarlyStopping::observe(std::int64_t epoch, double value) {
+  state_.last_epoch = epoch;
+  if (better(value, state_.reference, options_.min_delta)) {
+    state_.reference = value;
+    state_.reference_epoch = epoch;
+  }
+  if (!better(value, state_.best, 0)) return false;
+  state_.best = value;
+  state_.best_epoch = epoch;
+  return true;
+}
+
+std::optional<std::string> EarlyStopping::reason_to_stop() const {
+  const std::int64_t waited = state_.last_epoch - state_.reference_epoch;
+  if (options_.patience == 0 || waited < options_.patience) return std::nullopt;
+  if (!state_.reference) return concat(options_.metric, " has had no value for ", waited, " epochs");
+  const std::string margin = options_.min_delta > 0 ? concat(" by more than ", options_.min_delta) : "";
+  return concat(options_.metric, " has not improved on ", *state_.reference, " (epoch ", state_.reference_epoch, ")",
+                margin, " for ", waited, " epochs");
+}
+
+}  // namespace sluice

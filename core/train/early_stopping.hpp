@@ -1,0 +1,53 @@
+// Watches one metric: which evaluation was the best, and when to stop because it no longer improves.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace sluice {
+
+class Keys;
+
+/// Keys of `[early_stopping]`. The metric also decides which checkpoint is the best one, with or without patience.
+struct EarlyStoppingOptions {
+  enum class Goal { kAuto, kMax, kMin };
+  std::string metric = "val_accuracy";
+  Goal goal = Goal::kAuto;    ///< kAuto: a metric whose name ends in "loss" or "error" goes down, any other up
+  std::int64_t patience = 0;  ///< epochs; 0 = never stop
+  double min_delta = 0;       ///< an improvement by less does not reset the patience
+  void describe(Keys& keys);
+};
+
+/// The metric's history as far as decisions need it. Its state (`best`, `best_epoch`, `reference`, `reference_epoch`)
+/// is saved in checkpoints.
+class EarlyStopping {
+ public:
+  explicit EarlyStopping(const EarlyStoppingOptions& options);
+
+  /// Takes the metric of an evaluation after `epoch` whole epochs. Returns whether it is the best so far; NaN never is.
+  bool observe(std::int64_t epoch, double value);
+  /// Why to stop now, or nothing: "val_accuracy has not improved on 91.2 (epoch 40) by more than 0.1 for 20 epochs".
+  std::optional<std::string> reason_to_stop() const;
+
+  const std::string& metric() const { return options_.metric; }
+
+  struct State {
+    std::optional<double> best;  ///< absent before the first finite value
+    std::int64_t best_epoch = 0;
+    std::optional<double> reference;  ///< the value that counts for the patience: the last one better by min_delta
+    std::int64_t reference_epoch = 0;
+    std::int64_t last_epoch = 0;
+  };
+  const State& state() const { return state_; }
+  void restore(const State& state) { state_ = state; }
+
+ private:
+  bool better(double value, const std::optional<double>& than, double margin) const;
+
+  EarlyStoppingOptions options_;
+  bool minimise_;
+  State state_;
+};
+
+}  // namespace sluice

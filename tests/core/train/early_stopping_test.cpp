@@ -1,0 +1,103 @@
+// Best value, patience in epochs, and the reason that goes into the log.
+#include "core/train/early_stopping.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/config/config.hpp"
+
+namespace sluice {
+namespace {
+
+using Goal = EarlyStoppingOptions::Goal;
+
+TEST(EarlyStopping, StopsAfterThePatienceAndSaysWhy) {
+  EarlyStopping stopping({"val_accuracy", Goal::kAuto, 3, 0.1});
+  EXPECT_TRUE(stopping.observe(1, 90));
+  EXPECT_TRUE(stopping.observe(2, 91.5));
+  EXPECT_TRUE(stopping.observe(3, 91.55));  // the best, but by less than min_delta
+  EXPECT_FALSE(stopping.observe(4, 91.5));
+  EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
+  EXPECT_FALSE(stopping.observe(5, 90));
+  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 91.5 (epoch 2) by more than 0.1 for 3 epochs");
+  EXPECT_EQ(stopping.state().best, 91.55);
+  EXPECT_EQ(stopping.state().best_epoch, 3);
+}
+
+TEST(EarlyStopping, AnImprovementStartsThePatienceAnew) {
+  EarlyStopping stopping({"val_loss", Goal::kAuto, 2, 0});
+  EXPECT_TRUE(stopping.observe(1, 2.0));
+  EXPECT_FALSE(stopping.observe(2, 2.0));
+  EXPECT_TRUE(stopping.observe(3, 1.9));
+  EXPECT_FALSE(stopping.observe(4, 2.5));
+  EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
+  EXPECT_FALSE(stopping.observe(5, 2.5));
+  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has not improved on 1.9 (epoch 3) for 2 epochs");
+}
+
+// Evaluating every fourth epoch does not multiply the patience.
+TEST(EarlyStopping, PatienceCountsEpochsNotEvaluations) {
+  EarlyStopping stopping({"val_accuracy", Goal::kAuto, 8, 0});
+  for (std::int64_t epoch : {4, 8}) stopping.observe(epoch, 50);
+  EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
+  stopping.observe(12, 50);
+  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 50 (epoch 4) for 8 epochs");
+}
+
+TEST(EarlyStopping, TheGoalComesFromTheNameUnlessItIsGiven) {
+  const auto prefers_low = [](const std::string& metric, Goal goal) {
+    EarlyStopping stopping({metric, goal, 0, 0});
+    stopping.observe(1, 2);
+    return stopping.observe(2, 1);
+  };
+  EXPECT_TRUE(prefers_low("val_loss", Goal::kAuto));
+  EXPECT_TRUE(prefers_low("error", Goal::kAuto));
+  EXPECT_FALSE(prefers_low("val_accuracy", Goal::kAuto));
+  EXPECT_FALSE(prefers_low("loss_scale", Goal::kAuto));
+  EXPECT_FALSE(prefers_low("val_loss", Goal::kMax));
+  EXPECT_TRUE(prefers_low("density", Goal::kMin));
+}
+
+TEST(EarlyStopping, NaNIsNeverTheBest) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EarlyStopping stopping({"val_loss", Goal::kAuto, 2, 0});
+  EXPECT_FALSE(stopping.observe(1, nan));
+  EXPECT_FALSE(stopping.observe(2, nan));
+  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has had no value for 2 epochs");
+  EXPECT_TRUE(stopping.observe(3, 5));
+  EXPECT_FALSE(stopping.observe(4, nan));
+  EXPECT_EQ(stopping.state().best, 5);
+  EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
+}
+
+TEST(EarlyStopping, WithoutPatienceItNeverStops) {
+  EarlyStopping stopping({"val_accuracy", Goal::kAuto, 0, 0});
+  for (std::int64_t epoch = 1; epoch < 1000; ++epoch) stopping.observe(epoch, 1);
+  EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
+}
+
+TEST(EarlyStopping, GoesOnFromItsState) {
+  EarlyStopping first({"val_accuracy", Goal::kAuto, 2, 0}), second = first;
+  first.observe(1, 80);
+  first.observe(2, 79);
+  second.restore(first.state());
+  EXPECT_FALSE(second.observe(3, 79));
+  EXPECT_EQ(second.reason_to_stop(), "val_accuracy has not improved on 80 (epoch 1) for 2 epochs");
+}
+
+TEST(EarlyStopping, Keys) {
+  Config config =
+      Config::parse("[early_stopping]\nmetric = val_loss\ngoal = up\npatience = -1\nmin_delta = 0.5\n", "a.ini");
+  const auto options = config.read<EarlyStoppingOptions>("early_stopping");
+  EXPECT_EQ(options.metric, "val_loss");
+  EXPECT_EQ(options.min_delta, 0.5);
+  EXPECT_EQ(
+      config.diagnostics().errors(),
+      (std::vector<std::string>{"a.ini:3: [early_stopping] goal: expected one of auto, max, min, got 'up'",
+                                "a.ini:4: [early_stopping] patience: expected an integer of at least 0, got '-1'"}));
+}
+
+}  // namespace
+}  // namespace sluice
