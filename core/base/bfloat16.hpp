@@ -11,7 +11,9 @@ struct BFloat16 {
 };
 
 // Static: kernel files are compiled for several instruction sets and must not share code.
-static inline float widen(float x) { return x; }
+static inline float widen(float x) {
+  return x;
+}
 static inline float widen(BFloat16 x) {
   const std::uint32_t bits = static_cast<std::uint32_t>(x.bits) << 16;
   float value = 0;
@@ -19,7 +21,9 @@ static inline float widen(BFloat16 x) {
   return value;
 }
 
-static inline void narrow(float x, float& to) { to = x; }
+static inline void narrow(float x, float& to) {
+  to = x;
+}
 /// Rounds to nearest, ties to even; a NaN stays a NaN.
 static inline void narrow(float x, BFloat16& to) {
   std::uint32_t bits = 0;

@@ -7,7 +7,8 @@
 
 namespace sluice {
 
-/// Owns `bytes` of memory, aligned to 64 bytes (large ones to 2 MiB) and zeroed. Throws Error(kEnvironment) when there is not enough.
+/// Owns `bytes` of memory, aligned to 64 bytes (large ones to 2 MiB) and zeroed. Throws Error(kEnvironment) when there
+/// is not enough.
 class Buffer {
  public:
   static constexpr std::int64_t kAlignment = 64;

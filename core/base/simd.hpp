@@ -36,7 +36,7 @@ SLUICE_INLINE void store(BFloat16* p, F32 x) {
   const U32 bits = reinterpret_cast<U32>(x);
   const U32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
   const U32 nan = (bits >> 16) | 0x40U;
-  const U32 chosen = x == x ? rounded : nan;
+  const U32 chosen = reinterpret_cast<U32>(x == x ? reinterpret_cast<I32>(rounded) : reinterpret_cast<I32>(nan));
   *reinterpret_cast<U16u*>(p) = __builtin_convertvector(chosen, U16);
 }
 
@@ -57,6 +57,12 @@ SLUICE_INLINE void store_n(T* p, F32 x, int n) {
 SLUICE_INLINE F32 set(float x) {
   return x - F32{};
 }
+// x where low < v < high, else 0. (Two nested selections: GCC splits a conjunction of 64-byte comparisons into scalars.)
+SLUICE_INLINE F32 keep_between(F32 x, F32 v, F32 low, F32 high) {
+  const F32 below = v < high ? x : F32{};
+  return v > low ? below : F32{};
+}
+
 SLUICE_INLINE F32 min(F32 a, F32 b) {
   return a < b ? a : b;
 }

@@ -6,7 +6,9 @@ namespace sluice {
 
 Layer::~Layer() = default;
 
-Init Init::kaiming(std::int64_t fan_in) { return normal(std::sqrt(2.0 / static_cast<double>(fan_in))); }
+Init Init::kaiming(std::int64_t fan_in) {
+  return normal(std::sqrt(2.0 / static_cast<double>(fan_in)));
+}
 
 int Declarations::parameter(std::string name, Shape shape, std::string group, Init init) {
   parameters.push_back({std::move(name), std::move(shape), std::move(group), init});
@@ -33,7 +35,9 @@ int Setup::request_saved(std::int64_t bytes) {
   return static_cast<int>(saved_bytes.size()) - 1;
 }
 
-void Setup::request_scratch(std::int64_t bytes) { scratch_bytes = std::max(scratch_bytes, bytes); }
+void Setup::request_scratch(std::int64_t bytes) {
+  scratch_bytes = std::max(scratch_bytes, bytes);
+}
 
 int Setup::request_kept(std::int64_t bytes) {
   kept_bytes.push_back(bytes);

@@ -1,8 +1,9 @@
 // The interface of a layer, and the contract between layers and the executor that runs them.
 //
-// A layer's life: the registry makes it from its section; `infer` says what it needs for given shapes; an executor calls `setup` once,
-// when layouts, types and fusions are settled; then `refresh`, `forward` and `backward` run in every step. Each executor makes its own layers,
-// so a layer may keep oneDNN primitives as members; everything else it works on belongs to the network or the executor.
+// A layer's life: the registry makes it from its section; `infer` says what it needs for given shapes; an executor
+// calls `setup` once, when layouts, types and fusions are settled; then `refresh`, `forward` and `backward` run in
+// every step. Each executor makes its own layers, so a layer may keep oneDNN primitives as members; everything else it
+// works on belongs to the network or the executor.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@
 
 namespace sluice {
 
-/// Training keeps what backward needs; inference plans memory tightly, folds batch normalisation and never writes buffers.
+/// Training keeps what backward needs; inference plans memory tightly, folds batch normalisation and never writes
+/// buffers.
 enum class Mode { kTraining, kInference };
 
 /// Initial values of a parameter, drawn from the run's seed, the layer's and the parameter's names.
@@ -30,7 +32,8 @@ struct Init {
   static Init kaiming(std::int64_t fan_in);
 };
 
-/// A learned tensor. `group` names what it is ("weights", "bias", "norm", ...): weight decay and learning-rate factors are set by group.
+/// A learned tensor. `group` names what it is ("weights", "bias", "norm", ...): weight decay and learning-rate factors
+/// are set by group.
 struct ParameterSpec {
   std::string name;
   Shape shape;
@@ -45,7 +48,8 @@ struct BufferSpec {
   float initial = 0;
 };
 
-/// Work of a layer for one image. A term with `open` and `total` is done only for the share open / total of those two counts.
+/// Work of a layer for one image. A term with `open` and `total` is done only for the share open / total of those two
+/// counts.
 struct CostTerm {
   std::int64_t macs = 0;            ///< multiply-adds
   std::int64_t bit_operations = 0;  ///< multiply-adds x weight bits x activation bits
@@ -55,16 +59,16 @@ struct CostTerm {
 
 /// What a layer declares in `infer`; all indices refer to the order of the calls.
 struct Declarations {
-  Shape dst;                                 ///< the shape of the result
-  std::optional<DataType> dst_type;          ///< unset: the executor's activation type
-  bool like_src = false;                     ///< the result has the type of source 0
+  Shape dst;                         ///< the shape of the result
+  std::optional<DataType> dst_type;  ///< unset: the executor's activation type
+  bool like_src = false;             ///< the result has the type of source 0
   std::vector<ParameterSpec> parameters;
   std::vector<BufferSpec> buffers;
   std::vector<CostTerm> costs;
-  std::vector<std::string> counts;           ///< statistics that are exact integers (they add up over batches and processes)
-  std::vector<std::string> sums;             ///< statistics that are sums of doubles
-  bool is_loss = false;                      ///< the result is one number, added to the training loss
-  bool stochastic = false;                   ///< needs random numbers in training
+  std::vector<std::string> counts;  ///< statistics that are exact integers (they add up over batches and processes)
+  std::vector<std::string> sums;    ///< statistics that are sums of doubles
+  bool is_loss = false;             ///< the result is one number, added to the training loss
+  bool stochastic = false;          ///< needs random numbers in training
 
   int parameter(std::string name, Shape shape, std::string group, Init init);
   int buffer(std::string name, Shape shape, float initial);
@@ -88,14 +92,15 @@ struct PostOp {
 class Setup {
  public:
   Mode mode = Mode::kInference;
-  std::vector<TensorDesc> src;           ///< the layer's own sources
-  TensorDesc dst;                        ///< after all post-ops
-  std::vector<bool> needs_diff_src;      ///< by source; in training only
-  std::vector<PostOp> post_ops;          ///< accepted earlier, in order of application; at most one kAdd
+  std::vector<TensorDesc> src;       ///< the layer's own sources
+  TensorDesc dst;                    ///< after all post-ops
+  std::vector<bool> needs_diff_src;  ///< by source; in training only
+  std::vector<PostOp> post_ops;      ///< accepted earlier, in order of application; at most one kAdd
   std::int64_t batch = 0;
   bool allow_winograd = true;
 
-  /// backward reads the sources, or the result (after post-ops); else their memory may be reused after the last forward that reads it.
+  /// backward reads the sources, or the result (after post-ops); else their memory may be reused after the last forward
+  /// that reads it.
   bool backward_uses_src = false;
   bool backward_uses_dst = false;
 
@@ -105,7 +110,8 @@ class Setup {
   void request_scratch(std::int64_t bytes);
   /// Memory that lives as long as the executor (reordered weights). Returns its index for Context::kept.
   int request_kept(std::int64_t bytes);
-  /// The result may be written over the kAdd operand: the executor then passes the same memory for both where it can, or copies first.
+  /// The result may be written over the kAdd operand: the executor then passes the same memory for both where it can,
+  /// or copies first.
   bool dst_starts_as_addend = false;
   /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
   std::string kernel = "sluice";
@@ -139,13 +145,15 @@ struct Context {
   const float* affine_shift = nullptr;
 };
 
-/// One layer of a network. Contract: forward is repeatable (same sources, mode and step give the same bits); backward overwrites diff_src and adds to
-/// diff_param, which the executor zeroes once a step; only training may touch buffers; nothing allocates after setup.
+/// One layer of a network. Contract: forward is repeatable (same sources, mode and step give the same bits); backward
+/// overwrites diff_src and adds to diff_param, which the executor zeroes once a step; only training may touch buffers;
+/// nothing allocates after setup.
 class Layer {
  public:
   virtual ~Layer();
 
-  /// Pure: source shapes in, declarations out. Throws ShapeError where the sources do not fit. Called again for other batch sizes.
+  /// Pure: source shapes in, declarations out. Throws ShapeError where the sources do not fit. Called again for other
+  /// batch sizes.
   virtual void infer(const std::vector<Shape>& src, Declarations& declare) = 0;
 
   /// The layer itself is this operation on source 0 (kAdd: on both sources), so that its producer may do it.

@@ -9,9 +9,13 @@ namespace {
 using dnnl::memory;
 
 #if DNNL_VERSION_MAJOR >= 3
-bool is_empty(const memory::desc& desc) { return desc.get_size() == 0; }
+bool is_empty(const memory::desc& desc) {
+  return desc.get_size() == 0;
+}
 #else
-bool is_empty(const memory::desc& desc) { return desc.data.ndims == 0 || desc.get_size() == 0; }
+bool is_empty(const memory::desc& desc) {
+  return desc.data.ndims == 0 || desc.get_size() == 0;
+}
 #endif
 
 void check(dnnl_status_t status, const char* what) {
@@ -42,9 +46,12 @@ std::string version() {
 
 memory::data_type data_type(DataType type) {
   switch (type) {
-    case DataType::kF32: return memory::data_type::f32;
-    case DataType::kBF16: return memory::data_type::bf16;
-    case DataType::kS32: return memory::data_type::s32;
+    case DataType::kF32:
+      return memory::data_type::f32;
+    case DataType::kBF16:
+      return memory::data_type::bf16;
+    case DataType::kS32:
+      return memory::data_type::s32;
   }
   return memory::data_type::undef;
 }
@@ -52,7 +59,8 @@ memory::data_type data_type(DataType type) {
 memory::desc desc(const TensorDesc& tensor, bool prefer_blocked) {
   const memory::dims dims(tensor.shape.dims());
   const auto type = data_type(tensor.type);
-  if (tensor.block == 0) return tensor.shape.rank() == 1 ? memory::desc(dims, type, memory::format_tag::a) : plain(dims);
+  if (tensor.block == 0)
+    return tensor.shape.rank() == 1 ? memory::desc(dims, type, memory::format_tag::a) : plain(dims);
   const bool blocked = tensor.block == 16 && (tensor.shape[kC] > 16 || prefer_blocked);
   return memory::desc(dims, type, blocked ? memory::format_tag::nChw16c : memory::format_tag::nhwc);
 }
@@ -67,7 +75,9 @@ memory::desc any(const std::vector<std::int64_t>& dims, DataType type) {
   return memory::desc(dims, data_type(type), memory::format_tag::any);
 }
 
-std::int64_t bytes(const memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size()); }
+std::int64_t bytes(const memory::desc& desc) {
+  return static_cast<std::int64_t>(desc.get_size());
+}
 
 dnnl::primitive_attr attributes() {
   dnnl::primitive_attr attr;

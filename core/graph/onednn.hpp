@@ -19,7 +19,8 @@ dnnl::stream& stream();
 std::string version();
 
 dnnl::memory::data_type data_type(DataType type);
-/// The memory descriptor of a tensor. An activation of 16 channels is both NHWC and nChw16c: `prefer_blocked` says which to call it.
+/// The memory descriptor of a tensor. An activation of 16 channels is both NHWC and nChw16c: `prefer_blocked` says
+/// which to call it.
 dnnl::memory::desc desc(const TensorDesc& tensor, bool prefer_blocked = false);
 /// Row-major fp32.
 dnnl::memory::desc plain(const std::vector<std::int64_t>& dims);
@@ -30,7 +31,8 @@ std::int64_t bytes(const dnnl::memory::desc& desc);
 /// Attributes of all our primitives: scratch memory is the caller's.
 dnnl::primitive_attr attributes();
 
-/// A primitive descriptor from its own arguments, e.g. make<dnnl::convolution_forward>(attr, prop_kind, algorithm, src, ...).
+/// A primitive descriptor from its own arguments, e.g. make<dnnl::convolution_forward>(attr, prop_kind, algorithm, src,
+/// ...).
 template <class Primitive, class... Arguments>
 typename Primitive::primitive_desc make(const dnnl::primitive_attr& attr, const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
@@ -42,7 +44,8 @@ typename Primitive::primitive_desc make(const dnnl::primitive_attr& attr, const 
 
 /// The same for a backward primitive, with its forward descriptor as the hint.
 template <class Primitive, class Hint, class... Arguments>
-typename Primitive::primitive_desc make_backward(const dnnl::primitive_attr& attr, const Hint& hint, const Arguments&... arguments) {
+typename Primitive::primitive_desc make_backward(const dnnl::primitive_attr& attr, const Hint& hint,
+                                                 const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
   return typename Primitive::primitive_desc(engine(), arguments..., hint, attr);
 #else

@@ -6,7 +6,8 @@ namespace sluice {
 
 void Registry::require_free(const std::string& type) const {
   if (is_layer(type) || is_composite(type)) {
-    throw Error(ExitCode::kUsage, concat("layer type '", type, "' is registered twice; two plug-ins may use the same name"));
+    throw Error(ExitCode::kUsage,
+                concat("layer type '", type, "' is registered twice; two plug-ins may use the same name"));
   }
 }
 
@@ -20,7 +21,26 @@ void Registry::add_composite(const std::string& type, const std::string& doc, Co
   composites_.emplace(type, CompositeType{doc, std::move(factory)});
 }
 
-std::unique_ptr<Layer> Registry::make(const std::string& type, Keys& keys) const { return layers_.at(type).factory(keys); }
+void Registry::add_auxiliary_loss(const std::string& section, const std::string& doc, AuxiliaryLossFactory factory) {
+  if (!auxiliary_losses_.emplace(section, AuxiliaryLossType{doc, std::move(factory)}).second) {
+    throw Error(ExitCode::kUsage,
+                concat("auxiliary loss '", section, "' is registered twice; two plug-ins may use the same name"));
+  }
+}
+
+std::vector<std::string> Registry::auxiliary_losses() const {
+  std::vector<std::string> names;
+  for (const auto& entry : auxiliary_losses_) names.push_back(entry.first);
+  return names;
+}
+
+std::unique_ptr<AuxiliaryLoss> Registry::make_auxiliary_loss(const std::string& section, Keys& keys) const {
+  return auxiliary_losses_.at(section).factory(keys);
+}
+
+std::unique_ptr<Layer> Registry::make(const std::string& type, Keys& keys) const {
+  return layers_.at(type).factory(keys);
+}
 
 std::vector<Section> Registry::expand(const std::string& type, Keys& keys, const std::vector<Shape>& src) const {
   return composites_.at(type).factory(keys, src);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/config/config.hpp"
+#include "core/graph/auxiliary_loss.hpp"
 #include "core/graph/layer.hpp"
 
 namespace sluice {
@@ -15,16 +16,21 @@ namespace sluice {
 /// Makes a layer from its section; with documenting Keys it only names its keys.
 using LayerFactory = std::function<std::unique_ptr<Layer>(Keys&)>;
 
-/// Replaces a layer by layers of other types once its source shapes are known; their names are appended to the layer's own with a dot.
-/// An empty result means that the layer is the identity. Each returned section has `type` and may have `from` (names of earlier
-/// members, or `input`); the default is the member before.
+/// Replaces a layer by layers of other types once its source shapes are known; their names are appended to the layer's
+/// own with a dot. An empty result means that the layer is the identity. Each returned section has `type` and may have
+/// `from` (names of earlier members, or `input`); the default is the member before.
 using CompositeFactory = std::function<std::vector<Section>(Keys&, const std::vector<Shape>& src)>;
+
+/// Makes an auxiliary loss from its section.
+using AuxiliaryLossFactory = std::function<std::unique_ptr<AuxiliaryLoss>(Keys&)>;
 
 class Registry {
  public:
   /// Throw Error(kUsage) when the name is taken.
   void add_layer(const std::string& type, const std::string& doc, LayerFactory factory);
   void add_composite(const std::string& type, const std::string& doc, CompositeFactory factory);
+  /// `section` is both the loss's name and the section that enables and configures it.
+  void add_auxiliary_loss(const std::string& section, const std::string& doc, AuxiliaryLossFactory factory);
 
   bool is_layer(const std::string& type) const { return layers_.count(type) != 0; }
   bool is_composite(const std::string& type) const { return composites_.count(type) != 0; }
@@ -37,6 +43,9 @@ class Registry {
   /// The keys of a type, from the code that reads them.
   std::vector<KeyDoc> keys(const std::string& type) const;
 
+  std::vector<std::string> auxiliary_losses() const;
+  std::unique_ptr<AuxiliaryLoss> make_auxiliary_loss(const std::string& section, Keys& keys) const;
+
  private:
   struct LayerType {
     std::string doc;
@@ -46,10 +55,15 @@ class Registry {
     std::string doc;
     CompositeFactory factory;
   };
+  struct AuxiliaryLossType {
+    std::string doc;
+    AuxiliaryLossFactory factory;
+  };
   void require_free(const std::string& type) const;
 
   std::map<std::string, LayerType> layers_;
   std::map<std::string, CompositeType> composites_;
+  std::map<std::string, AuxiliaryLossType> auxiliary_losses_;
 };
 
 }  // namespace sluice

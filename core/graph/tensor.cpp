@@ -20,7 +20,8 @@ void copy_permuted(const TensorDesc& from, const From* src, const TensorDesc& to
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t n = i / s[kC], c = i % s[kC];
       for (std::int64_t h = 0; h < s[kH]; ++h) {
-        for (std::int64_t w = 0; w < s[kW]; ++w) narrow(widen(src[from.offset(n, c, h, w)]), dst[to.offset(n, c, h, w)]);
+        for (std::int64_t w = 0; w < s[kW]; ++w)
+          narrow(widen(src[from.offset(n, c, h, w)]), dst[to.offset(n, c, h, w)]);
       }
     }
   });
@@ -42,13 +43,18 @@ Tensor plain_view(const Shape& shape, const float* data) {
 
 }  // namespace
 
-std::int64_t size_of(DataType type) { return type == DataType::kBF16 ? 2 : 4; }
+std::int64_t size_of(DataType type) {
+  return type == DataType::kBF16 ? 2 : 4;
+}
 
 const char* to_string(DataType type) {
   switch (type) {
-    case DataType::kF32: return "f32";
-    case DataType::kBF16: return "bf16";
-    case DataType::kS32: return "s32";
+    case DataType::kF32:
+      return "f32";
+    case DataType::kBF16:
+      return "bf16";
+    case DataType::kS32:
+      return "s32";
   }
   return "unknown";
 }
@@ -62,8 +68,12 @@ void copy_activation(const Tensor& src, const Tensor& dst) {
   copy_typed<float, float>(src, dst);
 }
 
-void from_nchw(const float* src, const Tensor& dst) { copy_activation(plain_view(dst.shape(), src), dst); }
+void from_nchw(const float* src, const Tensor& dst) {
+  copy_activation(plain_view(dst.shape(), src), dst);
+}
 
-void to_nchw(const Tensor& src, float* dst) { copy_activation(src, plain_view(src.shape(), dst)); }
+void to_nchw(const Tensor& src, float* dst) {
+  copy_activation(src, plain_view(src.shape(), dst));
+}
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
-// Tensors as layers see them: a logical shape, an element type, a memory layout and a place in memory that the network owns.
+// Tensors as layers see them: a logical shape, an element type, a memory layout and a place in memory that the network
+// owns.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,8 @@ std::int64_t size_of(DataType type);
 /// "f32", "bf16", "s32".
 const char* to_string(DataType type);
 
-/// What a tensor looks like in memory. An activation N x C x H x W is stored as [N][C / block][H][W][block]: with block = C that is NHWC,
-/// with block = 16 it is oneDNN's nChw16c. Other tensors are plain row-major, block = 0.
+/// What a tensor looks like in memory. An activation N x C x H x W is stored as [N][C / block][H][W][block]: with block
+/// = C that is NHWC, with block = 16 it is oneDNN's nChw16c. Other tensors are plain row-major, block = 0.
 struct TensorDesc {
   Shape shape;
   DataType type = DataType::kF32;

@@ -1,0 +1,299 @@
+#include "core/graph/executor.hpp"
+
+#include <chrono>
+#include <cstring>
+
+#include "core/base/bfloat16.hpp"
+#include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/graph/execution_plan.hpp"
+
+namespace sluice {
+namespace {
+
+/// Adds the time of a scope to a counter, when there is one.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double* milliseconds) : milliseconds_(milliseconds) {
+    if (milliseconds_ != nullptr) start_ = Clock::now();
+  }
+  ~Stopwatch() {
+    if (milliseconds_ != nullptr)
+      *milliseconds_ += std::chrono::duration<double, std::milli>(Clock::now() - start_).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double* milliseconds_;
+  Clock::time_point start_;
+};
+
+template <class T>
+void add_flat(T* sum, const T* term, std::int64_t count) {
+  parallel_for(count, 1 << 14, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) narrow(widen(sum[i]) + widen(term[i]), sum[i]);
+  });
+}
+
+void add_into(const Tensor& sum, const Tensor& term) {
+  if (sum.desc.type == DataType::kBF16)
+    return add_flat(sum.as<BFloat16>(), term.as<const BFloat16>(), sum.desc.count());
+  add_flat(sum.as<float>(), term.as<const float>(), sum.desc.count());
+}
+
+void copy_flat(const Tensor& src, const Tensor& dst) {
+  parallel_for(src.desc.bytes(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    std::memcpy(dst.as<char>() + begin, src.as<char>() + begin, static_cast<std::size_t>(end - begin));
+  });
+}
+
+}  // namespace
+
+struct Executor::State {
+  /// What one operation needs at run time besides its plan.
+  struct Runtime {
+    Context context;
+    std::vector<Tensor> terms;  ///< gradients to add into the first before backward
+    bool copy_addend = false;
+    std::vector<float> scale, shift;                      ///< folded kAffine post-ops
+    std::vector<std::pair<std::size_t, Context>> affine;  ///< index into plan.fused, and that layer's parameters
+    double refresh_ms = 0, forward_ms = 0, backward_ms = 0;
+  };
+
+  State(Network& n, const ExecutorOptions& o) : network(n), options(o), plan(plan_execution(n, o)) {
+    memory = Buffer(plan.memory.total_bytes());
+    scratch = Buffer(plan.scratch_bytes);
+    if (options.mode == Mode::kTraining) gradients = Buffer(network.parameter_count() * 4);
+    allocate_kept();
+    allocate_statistics();
+    runtime.resize(plan.operations.size());
+    for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i], i);
+  }
+
+  Tensor tensor(int index) const {
+    if (index < 0) return {};
+    const PlannedTensor& t = plan.tensors[static_cast<std::size_t>(index)];
+    return {t.desc, memory.as<char>() + plan.memory.offset(t.request)};
+  }
+
+  void allocate_kept() {
+    std::int64_t total = 0;
+    for (const PlannedOperation& op : plan.operations) {
+      for (std::int64_t bytes : op.setup.kept_bytes) total += align_up(bytes);
+    }
+    kept = Buffer(total);
+  }
+
+  void allocate_statistics() {
+    std::size_t n_counts = 0, n_sums = 0;
+    for (const Node& node : network.nodes()) {
+      count_offset.push_back(n_counts);
+      sum_offset.push_back(n_sums);
+      n_counts += node.declared.counts.size();
+      n_sums += node.declared.sums.size();
+    }
+    counts.assign(n_counts, 0);
+    sums.assign(n_sums, 0);
+  }
+
+  void bind_parameters(Context& context, int node_index) {
+    const Node& node = network.nodes()[static_cast<std::size_t>(node_index)];
+    for (int p : node.params) {
+      const std::int64_t offset = network.parameters()[static_cast<std::size_t>(p)].offset;
+      context.param.push_back(network.parameter_data() + offset);
+      context.diff_param.push_back(gradients.data() != nullptr ? gradients.as<float>() + offset : nullptr);
+    }
+    for (int b : node.buffers) {
+      context.buffer.push_back(network.buffer_data() + network.buffers()[static_cast<std::size_t>(b)].offset);
+    }
+    context.counts = counts.data() + count_offset[static_cast<std::size_t>(node_index)];
+    context.sums = sums.data() + sum_offset[static_cast<std::size_t>(node_index)];
+  }
+
+  void bind(const PlannedOperation& op, Runtime& run, std::size_t index) {
+    Context& c = run.context;
+    for (int s : op.src) c.src.push_back(tensor(s));
+    c.dst = tensor(op.dst);
+    c.addend = tensor(op.addend);
+    for (int g : op.diff_src) c.diff_src.push_back(tensor(g));
+    for (int g : op.diff_dst) c.diff_dst.push_back(tensor(g));
+    if (op.declared.is_loss) c.diff_dst.push_back({{Shape{1}, DataType::kF32, 0}, &one});
+    c.diff_addend = tensor(op.diff_addend);
+    for (int t : op.diff_dst_terms) run.terms.push_back(tensor(t));
+    bind_parameters(c, op.nodes[0]);
+    for (int r : op.saved_requests) c.saved.push_back(memory.as<char>() + plan.memory.offset(r));
+    for (std::int64_t bytes : op.setup.kept_bytes) {
+      c.kept.push_back(kept.as<char>() + kept_used);
+      kept_used += align_up(bytes);
+    }
+    c.scratch = scratch.data();
+    c.seed = options.seed;
+    c.layer_index = static_cast<std::uint32_t>(index);
+    run.copy_addend = op.setup.dst_starts_as_addend && c.addend.data != nullptr && c.addend.data != c.dst.data;
+    bind_affine(op, run);
+  }
+
+  void bind_affine(const PlannedOperation& op, Runtime& run) {
+    for (std::size_t f = 0; f < op.fused.size(); ++f) {
+      if (op.setup.post_ops[f].kind != PostOp::Kind::kAffine) continue;
+      Context parameters;
+      bind_parameters(parameters, op.nodes[f + 1]);
+      run.affine.emplace_back(f, std::move(parameters));
+    }
+    if (run.affine.empty()) return;
+    const auto channels = static_cast<std::size_t>(run.context.dst.shape()[kC]);
+    run.scale.resize(channels);
+    run.shift.resize(channels);
+    run.context.affine_scale = run.scale.data();
+    run.context.affine_shift = run.shift.data();
+  }
+
+  /// Puts the folded layers' scales and shifts together: (x * s1 + t1) * s2 + t2 = x * (s1 s2) + (t1 s2 + t2).
+  void fold(const PlannedOperation& op, Runtime& run) {
+    std::fill(run.scale.begin(), run.scale.end(), 1.0F);
+    std::fill(run.shift.begin(), run.shift.end(), 0.0F);
+    std::vector<float> scale(run.scale.size()), shift(run.scale.size());
+    for (const auto& [f, parameters] : run.affine) {
+      op.fused[f]->affine(parameters, scale.data(), shift.data());
+      for (std::size_t c = 0; c < scale.size(); ++c) {
+        run.scale[c] *= scale[c];
+        run.shift[c] = run.shift[c] * scale[c] + shift[c];
+      }
+    }
+  }
+
+  Network& network;
+  ExecutorOptions options;
+  ExecutionPlan plan;
+  Buffer memory, scratch, kept, gradients;
+  std::int64_t kept_used = 0;
+  std::vector<Runtime> runtime;
+  std::vector<std::int64_t> counts;
+  std::vector<double> sums;
+  std::vector<std::size_t> count_offset, sum_offset;
+  float one = 1.0F;
+  bool profiling = false;
+};
+
+Executor::Executor(Network& network, const ExecutorOptions& options) {
+  if (options.type == DataType::kBF16 && !cpu_has_bf16()) {
+    throw Error(ExitCode::kEnvironment, concat("run.precision = bf16 needs a processor with AVX512_BF16, this one is ",
+                                               cpu_description(), "; use run.precision = fp32"));
+  }
+  state_ = std::make_unique<State>(network, options);
+}
+
+Executor::~Executor() = default;
+
+const ExecutorOptions& Executor::options() const {
+  return state_->options;
+}
+
+void Executor::set_batch(const float* images, const std::int32_t* labels) {
+  const Tensor data = state_->tensor(state_->plan.data);
+  TensorDesc nhwc = data.desc;
+  nhwc.type = DataType::kF32;
+  nhwc.block = nhwc.shape[kC];
+  copy_activation({nhwc, const_cast<float*>(images)}, data);
+  const Tensor classes = state_->tensor(state_->plan.labels);
+  if (labels != nullptr) std::memcpy(classes.data, labels, static_cast<std::size_t>(classes.desc.bytes()));
+}
+
+void Executor::refresh() {
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    State::Runtime& run = state_->runtime[i];
+    const Stopwatch watch(state_->profiling ? &run.refresh_ms : nullptr);
+    if (!run.affine.empty()) state_->fold(state_->plan.operations[i], run);
+    state_->plan.operations[i].layer->refresh(run.context);
+  }
+}
+
+void Executor::forward(std::uint64_t step) {
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    State::Runtime& run = state_->runtime[i];
+    const Stopwatch watch(state_->profiling ? &run.forward_ms : nullptr);
+    run.context.step = step;
+    if (run.copy_addend) copy_flat(run.context.addend, run.context.dst);
+    state_->plan.operations[i].layer->forward(run.context);
+  }
+}
+
+void Executor::backward() {
+  State& s = *state_;
+  std::memset(s.gradients.data(), 0, static_cast<std::size_t>(s.gradients.bytes()));
+  for (std::size_t i = s.runtime.size(); i-- > 0;) {
+    if (!s.plan.operations[i].has_backward) continue;
+    State::Runtime& run = s.runtime[i];
+    const Stopwatch watch(s.profiling ? &run.backward_ms : nullptr);
+    for (std::size_t t = 1; t < run.terms.size(); ++t) add_into(run.terms[0], run.terms[t]);
+    s.plan.operations[i].layer->backward(run.context);
+  }
+  for (const auto& loss : s.network.auxiliary_losses()) loss.second->backward(s.network, s.gradients.as<float>());
+}
+
+double Executor::loss() const {
+  double total = 0;
+  for (const PlannedOperation& op : state_->plan.operations) {
+    if (op.declared.is_loss) total += *state_->tensor(op.dst).as<float>();
+  }
+  return total;
+}
+
+Tensor Executor::logits() const {
+  return result(state_->network.output_node());
+}
+
+Tensor Executor::result(int node) const {
+  return state_->tensor(node < 0 ? state_->plan.data : state_->plan.tensor_of_node[static_cast<std::size_t>(node)]);
+}
+
+float* Executor::gradients() const {
+  return state_->gradients.as<float>();
+}
+
+const std::int64_t* Executor::counts(int node) const {
+  return state_->counts.data() + state_->count_offset[static_cast<std::size_t>(node)];
+}
+
+const double* Executor::sums(int node) const {
+  return state_->sums.data() + state_->sum_offset[static_cast<std::size_t>(node)];
+}
+
+void Executor::reset_statistics() {
+  std::fill(state_->counts.begin(), state_->counts.end(), 0);
+  std::fill(state_->sums.begin(), state_->sums.end(), 0.0);
+}
+
+std::vector<OperationInfo> Executor::operations() const {
+  std::vector<OperationInfo> rows;
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    const PlannedOperation& op = state_->plan.operations[i];
+    const State::Runtime& run = state_->runtime[i];
+    const Node& node = state_->network.nodes()[static_cast<std::size_t>(op.nodes[0])];
+    OperationInfo row{node.name,      node.type,      {}, op.setup.kernel, run.context.dst.shape(), run.refresh_ms,
+                      run.forward_ms, run.backward_ms};
+    for (std::size_t f = 1; f < op.nodes.size(); ++f) {
+      row.fused.push_back(state_->network.nodes()[static_cast<std::size_t>(op.nodes[f])].name);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void Executor::set_profiling(bool on) {
+  state_->profiling = on;
+  for (State::Runtime& run : state_->runtime) run.refresh_ms = run.forward_ms = run.backward_ms = 0;
+}
+
+std::int64_t Executor::activation_bytes() const {
+  return state_->memory.bytes() + state_->scratch.bytes();
+}
+
+std::int64_t Executor::kept_bytes() const {
+  return state_->kept.bytes();
+}
+
+}  // namespace sluice

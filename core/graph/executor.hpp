@@ -1,0 +1,83 @@
+// Runs a network for one batch size: every primitive and every byte is made once, then steps repeat without allocating.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/graph/network.hpp"
+
+namespace sluice {
+
+/// What a run wants of its executors.
+struct ExecutorOptions {
+  Mode mode = Mode::kInference;
+  std::int64_t batch = 1;
+  DataType type = DataType::kF32;  ///< of activations; kBF16 needs cpu_has_bf16()
+  enum class LayoutChoice { kAuto, kNhwc, kBlocked };
+  LayoutChoice layout = LayoutChoice::kAuto;
+  bool winograd = true;    ///< allow Winograd convolutions where oneDNN has them (fp32)
+  std::uint64_t seed = 0;  ///< of dropout
+  bool fuse = true;        ///< let layers do their neighbours' work as post-ops
+};
+
+/// A row of the layer table: what one executed step is. Fused layers appear in the row of the layer that does their
+/// work.
+struct OperationInfo {
+  std::string name;
+  std::string type;
+  std::vector<std::string> fused;  ///< names of the layers done on the way out
+  std::string kernel;
+  Shape dst;
+  double refresh_ms = 0, forward_ms = 0, backward_ms = 0;  ///< measured when profiling is on; sums over steps
+};
+
+/// Not thread-safe: one thread drives an executor. The network must outlive it; its parameters may change between
+/// steps.
+class Executor {
+ public:
+  Executor(Network& network, const ExecutorOptions& options);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  const ExecutorOptions& options() const;
+
+  /// Normalised images, N x H x W x C floats, and the class of each. Copies them in. Labels may be null when no loss is
+  /// wanted.
+  void set_batch(const float* images, const std::int32_t* labels);
+  /// To be called when parameters (or, for inference, buffers) have changed.
+  void refresh();
+  /// One pass; afterwards `loss`, `logits` and the statistics speak of this batch. `step` addresses the random numbers
+  /// of dropout.
+  void forward(std::uint64_t step = 0);
+  /// Training only: the gradient of the summed losses with respect to every parameter; overwrites `gradients()`.
+  void backward();
+
+  /// Sum of the loss nodes' results in the last forward.
+  double loss() const;
+  /// The network's answer, N x classes fp32 (network.output_node()).
+  Tensor logits() const;
+  /// The result of any node that is not fused away; data is null otherwise. For tests and inspection.
+  Tensor result(int node) const;
+  /// The arena of gradients, laid out like the parameters. Training only.
+  float* gradients() const;
+
+  /// Statistics that layers declared, summed since the last reset, in the order of the node's declaration.
+  const std::int64_t* counts(int node) const;
+  const double* sums(int node) const;
+  void reset_statistics();
+
+  std::vector<OperationInfo> operations() const;
+  void set_profiling(bool on);
+  /// Bytes of activations, saved tensors and scratch; and of weights in kernel layouts.
+  std::int64_t activation_bytes() const;
+  std::int64_t kept_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,99 @@
+#include "core/graph/network.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include "core/base/error.hpp"
+#include "core/base/random.hpp"
+
+namespace sluice {
+namespace {
+
+// A stable number for a name, so that a layer's initial values do not depend on the layers around it.
+std::uint64_t hash_name(const std::string& name) {
+  std::uint64_t h = 14695981039346656037ULL;  // FNV-1a
+  for (unsigned char c : name) h = (h ^ c) * 1099511628211ULL;
+  return h;
+}
+
+void draw(const Init& init, Random random, float* data, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    switch (init.kind) {
+      case Init::Kind::kConstant:
+        data[i] = static_cast<float>(init.value);
+        break;
+      case Init::Kind::kNormal:
+        data[i] = static_cast<float>(init.value * random.normal());
+        break;
+      case Init::Kind::kUniform:
+        data[i] = static_cast<float>(init.value * (2 * random.uniform() - 1));
+        break;
+    }
+  }
+}
+
+}  // namespace
+
+void NetworkOptions::describe(Keys& keys) {
+  std::string text = concat(input[0], "x", input[1], "x", input[2]);
+  keys.optional("input", text, "shape of one image: channels x height x width");
+  std::vector<std::int64_t> dims;
+  std::istringstream stream(text);
+  std::int64_t d = 0;
+  char cross = 'x';
+  while (cross == 'x' && stream >> d && d > 0) {
+    dims.push_back(d);
+    if (!(stream >> cross)) cross = '\0';
+  }
+  if (dims.size() == 3 && cross == '\0') {
+    input = dims;
+  } else if (!keys.documenting()) {
+    keys.error("input", concat("expected channels x height x width like 3x32x32, got '", text, "'"));
+  }
+}
+
+int Network::output_node() const {
+  for (const Node& node : nodes_) {
+    if (node.declared.is_loss) return node.src[0];
+  }
+  return static_cast<int>(nodes_.size()) - 1;
+}
+
+int Network::find(const std::string& name) const {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].name == name) return static_cast<int>(i);
+  }
+  return kNotFound;
+}
+
+std::unique_ptr<Layer> Network::make_layer(const Node& node) const {
+  Section section = node.section;
+  Diagnostics ignored;  // the same section was checked when the network was built
+  Keys keys(section, ignored);
+  return registry_.make(node.type, keys);
+}
+
+std::int64_t Network::learned_count() const {
+  std::int64_t total = 0;
+  for (const Parameter& p : parameters_) total += p.shape.count();
+  return total;
+}
+
+std::int64_t Network::macs() const {
+  std::int64_t total = 0;
+  for (const Node& node : nodes_) {
+    for (const CostTerm& term : node.declared.costs) total += term.macs;
+  }
+  return total;
+}
+
+void Network::initialise(std::uint64_t seed) {
+  for (const Parameter& p : parameters_) {
+    draw(p.init, Random(seed, Purpose::kInit, hash_name(p.path())), parameter_data() + p.offset, p.shape.count());
+  }
+  for (const StateBuffer& b : buffers_) {
+    std::fill_n(buffer_data() + b.offset, b.shape.count(), b.initial);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,110 @@
+// A network: the graph of layers that a configuration declares, with its parameters and buffers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/buffer.hpp"
+#include "core/config/config.hpp"
+#include "core/graph/layer.hpp"
+#include "core/graph/registry.hpp"
+
+namespace sluice {
+
+/// Sources that are not layers.
+constexpr int kDataSource = -1;    ///< the images, named `data`
+constexpr int kLabelsSource = -2;  ///< the class of each image, named `labels`
+
+/// A learned tensor of the network: a range of the parameter arena.
+struct Parameter {
+  std::string layer;  ///< its first user
+  std::string name;
+  Shape shape;
+  std::string group;
+  Init init;
+  std::int64_t offset = 0;         ///< in floats, from the start of the arena
+  std::vector<std::string> users;  ///< every layer that shares it, the first included
+  std::string path() const { return layer + "/" + name; }
+};
+
+/// A persistent tensor that is not learned: a range of the buffer arena.
+struct StateBuffer {
+  std::string layer;
+  std::string name;
+  Shape shape;
+  float initial = 0;
+  std::int64_t offset = 0;
+  std::string path() const { return layer + "/" + name; }
+};
+
+/// One layer of the graph. Nodes stand in an order in which every source comes before its users.
+struct Node {
+  std::string name;
+  std::string type;
+  Section section;
+  std::vector<int> src;  ///< nodes, kDataSource or kLabelsSource
+  std::vector<int> params;
+  std::vector<int> buffers;
+  Declarations declared;  ///< for a batch of one image
+};
+
+/// `[network]`
+struct NetworkOptions {
+  std::vector<std::int64_t> input = {3, 32, 32};  ///< channels, height, width
+  void describe(Keys& keys);
+};
+
+class Network {
+ public:
+  /// Builds the graph that `config` declares; shapes, parameters and costs are known afterwards. All mistakes go to the
+  /// configuration's diagnostics; with any, the constructor throws. The registry must outlive the network.
+  Network(Config& config, const Registry& registry);
+
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const std::vector<StateBuffer>& buffers() const { return buffers_; }
+  Shape input_shape(std::int64_t batch) const { return {batch, input_[0], input_[1], input_[2]}; }
+  /// The node whose result is the network's answer: the first source of the first loss, or the last node when there is
+  /// no loss.
+  int output_node() const;
+  int find(const std::string& name) const;  ///< index of a node, or kNotFound
+  static constexpr int kNotFound = -3;
+
+  /// A new layer of a node, for an executor.
+  std::unique_ptr<Layer> make_layer(const Node& node) const;
+
+  /// The arenas: all parameters (buffers) one behind the other, each aligned to 64 bytes with zeros between.
+  float* parameter_data() const { return parameter_arena_.as<float>(); }
+  std::int64_t parameter_count() const { return parameter_floats_; }
+  float* buffer_data() const { return buffer_arena_.as<float>(); }
+  std::int64_t buffer_count() const { return buffer_floats_; }
+  /// Learned numbers, each shared one once.
+  std::int64_t learned_count() const;
+
+  /// Draws every parameter anew and sets every buffer to its initial value. Depends on the seed and the names only.
+  void initialise(std::uint64_t seed);
+
+  /// The enabled terms of the loss beside the graph's own, each with its section's name.
+  const std::vector<std::pair<std::string, std::unique_ptr<AuxiliaryLoss>>>& auxiliary_losses() const {
+    return auxiliary_losses_;
+  }
+
+  /// Dense cost of one image over all layers.
+  std::int64_t macs() const;
+
+ private:
+  class Builder;
+
+  const Registry& registry_;
+  std::vector<std::int64_t> input_;
+  std::vector<Node> nodes_;
+  std::vector<Parameter> parameters_;
+  std::vector<StateBuffer> buffers_;
+  std::vector<std::pair<std::string, std::unique_ptr<AuxiliaryLoss>>> auxiliary_losses_;
+  Buffer parameter_arena_, buffer_arena_;
+  std::int64_t parameter_floats_ = 0, buffer_floats_ = 0;
+};
+
+}  // namespace sluice

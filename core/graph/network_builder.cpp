@@ -1,0 +1,275 @@
+// Builds a network from its configuration: expands blocks and composites, resolves sources, infers shapes, places
+// parameters.
+#include <map>
+#include <set>
+
+#include "core/base/error.hpp"
+#include "core/config/blocks.hpp"
+#include "core/graph/network.hpp"
+
+namespace sluice {
+namespace {
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> items;
+  std::string item;
+  std::istringstream stream(text);
+  while (std::getline(stream, item, ',')) {
+    const auto first = item.find_first_not_of(" \t");
+    if (first == std::string::npos) continue;
+    items.push_back(item.substr(first, item.find_last_not_of(" \t") - first + 1));
+  }
+  return items;
+}
+
+Entry make_entry(const std::string& key, const std::string& value, const Source& source) {
+  Entry entry;
+  entry.key = key;
+  entry.value = value;
+  entry.source = source;
+  return entry;
+}
+
+std::string shapes_text(const std::vector<Shape>& shapes) {
+  std::string text;
+  for (const Shape& s : shapes) text += (text.empty() ? "" : ", ") + to_string(s);
+  return text;
+}
+
+}  // namespace
+
+/// Works through the flat list of layer sections in order, keeping the shape of every result.
+class Network::Builder {
+ public:
+  Builder(Network& network, Config& config, const Registry& registry)
+      : network_(network), config_(config), registry_(registry) {}
+
+  void build() {
+    network_.input_ = config_.read<NetworkOptions>("network").input;
+    for (Section& section : expand_layers(config_)) {
+      if (!add(section)) break;  // without its shape, the layers behind it would only repeat the error
+    }
+    if (network_.nodes_.empty() && !config_.diagnostics().has_errors()) {
+      config_.diagnostics().error({}, "", "",
+                                  "the configuration declares no layers; include a network file, such as "
+                                  "configs/networks/resnet20.ini");
+    }
+    config_.replace_layers(std::move(flat_));
+    place();
+  }
+
+ private:
+  using Ids = std::vector<int>;
+
+  /// Adds a section's layer or composite; false after an error that leaves its result unknown.
+  bool add(Section& section) {
+    const std::string type = take(section, "type");
+    if (!registry_.is_layer(type) && !registry_.is_composite(type)) {
+      unknown_type(section, type);
+      return false;
+    }
+    Ids src;
+    if (!resolve_sources(section, src)) return false;
+    const bool added = registry_.is_layer(type) ? add_layer(section, type, src) : add_composite(section, type, src);
+    section.reject_unused(config_.diagnostics());
+    return added;
+  }
+
+  /// The value of a key that every layer has, or "".
+  static std::string take(Section& section, const std::string& key) {
+    section.note_known(key, "");
+    Entry* entry = section.find(key);
+    if (entry == nullptr) return "";
+    entry->used = true;
+    return entry->value;
+  }
+
+  void error(const Section& section, const std::string& key, const std::string& text) {
+    const Entry* entry = section.find(key);
+    config_.diagnostics().error(entry != nullptr ? entry->source : section.source(), "layer." + section.name(),
+                                entry != nullptr ? key : "", text);
+  }
+
+  void unknown_type(const Section& section, const std::string& type) {
+    const std::vector<std::string> types = registry_.types();
+    std::string known;
+    for (const std::string& t : types) known += (known.empty() ? "" : ", ") + t;
+    const std::string close = nearest_match(type, types);
+    error(section, "type",
+          concat("unknown layer type '", type, "'; known types: ", known,
+                 close.empty() ? "" : concat(" (did you mean '", close, "'?)")));
+  }
+
+  bool resolve_sources(Section& section, Ids& src) {
+    for (const std::string& name : split_list(take(section, "from"))) {
+      const auto found = results_.find(name);
+      if (found == results_.end()) {
+        std::vector<std::string> names;
+        for (const auto& entry : results_) names.push_back(entry.first);
+        const std::string close = nearest_match(name, names);
+        error(section, "from",
+              concat("no layer '", name, "' before this one",
+                     close.empty() ? "" : concat(" (did you mean '", close, "'?)")));
+        return false;
+      }
+      src.push_back(found->second);
+    }
+    return true;
+  }
+
+  std::vector<Shape> shapes_of(const Ids& src) const {
+    std::vector<Shape> shapes;
+    for (int id : src) {
+      if (id == kDataSource) {
+        shapes.push_back(network_.input_shape(1));
+      } else if (id == kLabelsSource) {
+        shapes.push_back(Shape{1});
+      } else {
+        shapes.push_back(network_.nodes_[static_cast<std::size_t>(id)].declared.dst);
+      }
+    }
+    return shapes;
+  }
+
+  bool add_layer(Section& section, const std::string& type, const Ids& src) {
+    const std::string share = take(section, "share");
+    const std::size_t errors = config_.diagnostics().errors().size();
+    Keys keys(section, config_.diagnostics());
+    const std::unique_ptr<Layer> layer = registry_.make(type, keys);
+    if (config_.diagnostics().errors().size() != errors) return false;
+    Node node{section.name(), type, section, src, {}, {}, {}};
+    const std::vector<Shape> shapes = shapes_of(src);
+    try {
+      layer->infer(shapes, node.declared);
+    } catch (const ShapeError& e) {
+      error(section, e.key(), concat(e.what(), " (", type, " of ", shapes_text(shapes), ")"));
+      return false;
+    }
+    if (!declare_parameters(section, node, share)) return false;
+    for (const BufferSpec& spec : node.declared.buffers) {
+      node.buffers.push_back(static_cast<int>(network_.buffers_.size()));
+      network_.buffers_.push_back({node.name, spec.name, spec.shape, spec.initial, 0});
+    }
+    results_[node.name] = static_cast<int>(network_.nodes_.size());
+    network_.nodes_.push_back(std::move(node));
+    flat_.push_back(section);
+    Entry* from = flat_.back().find("from");
+    from->value = source_names(src);  // composites have no name in the flat network
+    return true;
+  }
+
+  std::string source_names(const Ids& src) const {
+    std::string text;
+    for (int id : src) {
+      const std::string name = id == kDataSource     ? "data"
+                               : id == kLabelsSource ? "labels"
+                                                     : network_.nodes_[static_cast<std::size_t>(id)].name;
+      text += (text.empty() ? "" : ", ") + name;
+    }
+    return text;
+  }
+
+  bool declare_parameters(const Section& section, Node& node, const std::string& share) {
+    if (!share.empty() && results_.count(share) == 0) {
+      error(section, "share", concat("no layer '", share, "' before this one to share parameters with"));
+      return false;
+    }
+    for (const ParameterSpec& spec : node.declared.parameters) {
+      const int shared = share.empty() ? -1 : find_parameter(share, spec.name);
+      if (shared < 0 && !share.empty()) {
+        error(section, "share", concat("layer '", share, "' has no parameter '", spec.name, "'"));
+        return false;
+      }
+      if (shared >= 0 && network_.parameters_[static_cast<std::size_t>(shared)].shape != spec.shape) {
+        error(section, "share",
+              concat("parameter '", spec.name, "' of layer '", share, "' has shape ",
+                     to_string(network_.parameters_[static_cast<std::size_t>(shared)].shape), ", this layer needs ",
+                     to_string(spec.shape)));
+        return false;
+      }
+      const int id = shared >= 0 ? shared : static_cast<int>(network_.parameters_.size());
+      if (shared < 0) network_.parameters_.push_back({node.name, spec.name, spec.shape, spec.group, spec.init, 0, {}});
+      network_.parameters_[static_cast<std::size_t>(id)].users.push_back(node.name);
+      node.params.push_back(id);
+    }
+    return true;
+  }
+
+  int find_parameter(const std::string& layer, const std::string& name) const {
+    const auto found = results_.find(layer);
+    if (found == results_.end() || found->second < 0) return -1;
+    for (int id : network_.nodes_[static_cast<std::size_t>(found->second)].params) {
+      if (network_.parameters_[static_cast<std::size_t>(id)].name == name) return id;
+    }
+    return -1;
+  }
+
+  bool add_composite(Section& section, const std::string& type, const Ids& src) {
+    Keys keys(section, config_.diagnostics());
+    const std::size_t errors = config_.diagnostics().errors().size();
+    std::vector<Section> members;
+    try {
+      members = registry_.expand(type, keys, shapes_of(src));
+    } catch (const ShapeError& e) {
+      error(section, e.key(), concat(e.what(), " (", type, " of ", shapes_text(shapes_of(src)), ")"));
+      return false;
+    }
+    if (config_.diagnostics().errors().size() != errors) return false;
+    results_[section.name()] = src[0];  // an empty composite is the identity
+    const std::string input = section.find("from")->value;
+    std::string before = input;
+    for (const Section& member : members) {
+      Section named(section.name() + "." + member.name(), section.source());
+      for (const Entry& entry : member.entries()) named.set(entry);
+      const Entry* from = named.find("from");
+      named.set(make_entry("from", from == nullptr ? before : member_sources(section.name(), from->value, input), section.source()));
+      add_type_defaults(config_, named);
+      if (!add(named)) return false;
+      before = named.name();
+      results_[section.name()] = results_.at(before);
+    }
+    return true;
+  }
+
+  static std::string member_sources(const std::string& composite, const std::string& from, const std::string& input) {
+    std::string text;
+    for (const std::string& name : split_list(from)) {
+      text += (text.empty() ? "" : ", ") + (name == "input" ? input : composite + "." + name);
+    }
+    return text;
+  }
+
+  /// Gives every parameter and buffer its place and takes the memory.
+  void place() {
+    const auto aligned = [](std::int64_t count) { return align_up(count * 4) / 4; };
+    for (Parameter& p : network_.parameters_) {
+      p.offset = network_.parameter_floats_;
+      network_.parameter_floats_ += aligned(p.shape.count());
+    }
+    for (StateBuffer& b : network_.buffers_) {
+      b.offset = network_.buffer_floats_;
+      network_.buffer_floats_ += aligned(b.shape.count());
+    }
+    network_.parameter_arena_ = Buffer(network_.parameter_floats_ * 4);
+    network_.buffer_arena_ = Buffer(network_.buffer_floats_ * 4);
+  }
+
+  Network& network_;
+  Config& config_;
+  const Registry& registry_;
+  std::vector<Section> flat_;
+  std::map<std::string, int> results_ = {{"data", kDataSource}, {"labels", kLabelsSource}};
+};
+
+Network::Network(Config& config, const Registry& registry) : registry_(registry) {
+  Builder(*this, config, registry).build();
+  for (const std::string& section : registry.auxiliary_losses()) {
+    if (config.find(section) == nullptr) continue;
+    Keys keys(config.section(section), config.diagnostics());
+    auxiliary_losses_.emplace_back(section, registry.make_auxiliary_loss(section, keys));
+  }
+  config.diagnostics().throw_if_errors();
+  for (auto& loss : auxiliary_losses_) loss.second->bind(*this);
+}
+
+}  // namespace sluice

@@ -1,0 +1,211 @@
+#include "layers/convolution.hpp"
+
+#include <functional>
+#include <limits>
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+using dnnl::memory;
+
+/// Arguments that all three primitives share.
+struct Arguments {
+  memory::desc src, weights, bias, dst;
+  memory::dims strides, dilates, pads;
+};
+
+memory::dims weights_dims(const ConvGeometry& g, std::int64_t src_channels) {
+  if (g.groups == 1) return {g.channels, src_channels, g.kernel, g.kernel};
+  return {g.groups, g.channels / g.groups, src_channels / g.groups, g.kernel, g.kernel};
+}
+
+Arguments arguments_of(const ConvProblem& p, bool fp32_weights) {
+  const ConvGeometry& g = p.geometry;
+  // A tensor of 16 channels is called what the other side is: oneDNN has fast kernels for equal layouts.
+  const bool blocked = (p.src.block == 16 && p.src.shape[kC] > 16) || (p.dst.block == 16 && p.dst.shape[kC] > 16);
+  const DataType weights_type = fp32_weights ? DataType::kF32 : p.src.type;
+  Arguments a;
+  a.src = onednn::desc(p.src, blocked);
+  a.dst = onednn::desc(p.dst, blocked);
+  a.weights = onednn::any(weights_dims(g, p.src.shape[kC]), weights_type);
+  a.bias = memory::desc({g.channels}, memory::data_type::f32, memory::format_tag::a);
+  a.strides = {g.stride, g.stride};
+  a.dilates = {g.dilation - 1, g.dilation - 1};  // oneDNN counts the holes
+  a.pads = {g.pad, g.pad};
+  return a;
+}
+
+/// F(4x4, 3x3) does a quarter of the multiplications; its transforms pay from 32 channels on (measured; fp32 and
+/// blocked layouts only).
+bool winograd_pays(const ConvProblem& p) {
+  const ConvGeometry& g = p.geometry;
+  return p.allow_winograd && p.src.type == DataType::kF32 && p.dst.type == DataType::kF32 && g.kernel == 3 &&
+         g.stride == 1 && g.pad == 1 && g.dilation == 1 && g.groups == 1 && p.src.shape[kC] >= 32 && g.channels >= 32 &&
+         p.src.block == 16 && p.dst.block == 16;
+}
+
+/// Makes a primitive with Winograd's algorithm where it pays and exists, else with the direct one.
+template <class Make>
+auto with_best_algorithm(const ConvProblem& p, Make&& make) {
+  if (winograd_pays(p)) {
+    try {
+      return make(dnnl::algorithm::convolution_winograd);
+    } catch (const dnnl::error&) {  // this version or processor has none
+    }
+  }
+  return make(dnnl::algorithm::convolution_direct);
+}
+
+dnnl::primitive_attr forward_attributes(const std::vector<PostOp>& post_ops) {
+  dnnl::primitive_attr attr = onednn::attributes();
+  dnnl::post_ops ops;
+  for (const PostOp& op : post_ops) {
+    if (op.kind == PostOp::Kind::kAdd) ops.append_sum(1.0F);
+    if (op.kind != PostOp::Kind::kClip) continue;
+    const bool relu = op.low == 0.0F && op.high == std::numeric_limits<float>::infinity();
+    const auto algorithm = relu ? dnnl::algorithm::eltwise_relu : dnnl::algorithm::eltwise_clip;
+#if DNNL_VERSION_MAJOR >= 3
+    ops.append_eltwise(algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
+#else
+    ops.append_eltwise(1.0F, algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
+#endif
+  }
+  attr.set_post_ops(ops);
+  return attr;
+}
+
+dnnl::convolution_forward::primitive_desc forward_descriptor(const ConvProblem& p, dnnl::algorithm algorithm) {
+  const Arguments a = arguments_of(p, false);
+  const auto prop = p.mode == Mode::kTraining ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  const dnnl::primitive_attr attr = forward_attributes(p.post_ops);
+  if (p.bias) {
+    return onednn::make<dnnl::convolution_forward>(attr, prop, algorithm, a.src, a.weights, a.bias, a.dst, a.strides,
+                                                   a.dilates, a.pads, a.pads);
+  }
+  return onednn::make<dnnl::convolution_forward>(attr, prop, algorithm, a.src, a.weights, a.dst, a.strides, a.dilates,
+                                                 a.pads, a.pads);
+}
+
+/// The forward descriptor that a backward one takes as its hint.
+dnnl::convolution_forward::primitive_desc hint(const ConvProblem& p, dnnl::algorithm algorithm) {
+  ConvProblem plain = p;
+  plain.post_ops.clear();
+  return forward_descriptor(plain, algorithm);
+}
+
+}  // namespace
+
+void ConvGeometry::describe(Keys& keys) {
+  keys.required("channels", channels, at_least(std::int64_t{1}), "number of output channels");
+  keys.required("kernel", kernel, at_least(std::int64_t{1}), "height and width of the filters");
+  keys.optional("stride", stride, at_least(std::int64_t{1}), "step from one output pixel to the next");
+  keys.optional("pad", pad, at_least(std::int64_t{0}), "zeros around the image on each side");
+  keys.optional("dilation", dilation, at_least(std::int64_t{1}), "distance between the filter's taps");
+  keys.optional("groups", groups, at_least(std::int64_t{1}), "split channels into this many independent convolutions");
+}
+
+Shape ConvGeometry::dst_shape(const Shape& src) const {
+  if (src.rank() != 4) throw ShapeError("", concat("expected an image N x C x H x W, got ", to_string(src)));
+  if (src[kC] % groups != 0 || channels % groups != 0) {
+    throw ShapeError("groups", concat("groups = ", groups, " must divide both ", src[kC], " input and ", channels,
+                                      " output channels"));
+  }
+  const std::int64_t window = dilation * (kernel - 1) + 1;
+  if (window > src[kH] + 2 * pad || window > src[kW] + 2 * pad) {
+    throw ShapeError("kernel", concat("the filter covers ", window,
+                                      " pixels (dilation x (kernel - 1) + 1) but the padded image has only ",
+                                      src[kH] + 2 * pad, "x", src[kW] + 2 * pad));
+  }
+  return {src[kN], channels, (src[kH] + 2 * pad - window) / stride + 1, (src[kW] + 2 * pad - window) / stride + 1};
+}
+
+std::int64_t ConvGeometry::macs(const Shape& src) const {
+  const Shape dst = dst_shape(src);
+  return dst[kC] * dst[kH] * dst[kW] * (src[kC] / groups) * kernel * kernel;
+}
+
+PackedWeights::PackedWeights(const ConvGeometry& geometry, std::int64_t src_channels, const memory::desc& wanted)
+    : reorder_(onednn::reorder(onednn::plain(weights_dims(geometry, src_channels)), wanted)),
+      bytes_(onednn::bytes(wanted)) {}
+
+ConvForward::ConvForward(const ConvProblem& problem) : bias_(problem.bias) {
+  const auto descriptor =
+      with_best_algorithm(problem, [&](dnnl::algorithm algorithm) { return forward_descriptor(problem, algorithm); });
+  std::vector<onednn::Operation::Argument> arguments = {{DNNL_ARG_SRC, descriptor.src_desc()},
+                                                        {DNNL_ARG_WEIGHTS, descriptor.weights_desc()},
+                                                        {DNNL_ARG_DST, descriptor.dst_desc()}};
+  if (bias_) arguments.emplace_back(DNNL_ARG_BIAS, descriptor.bias_desc());
+  operation_ = onednn::Operation(descriptor, dnnl::convolution_forward(descriptor), std::move(arguments));
+  weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
+  kernel_ = onednn::kernel_name(descriptor);
+}
+
+void ConvForward::run(const void* src, const void* packed, const float* bias, void* dst, void* scratch) {
+  if (bias_) {
+    operation_.run({src, packed, dst, bias}, scratch);
+  } else {
+    operation_.run({src, packed, dst}, scratch);
+  }
+}
+
+ConvBackwardData::ConvBackwardData(const ConvProblem& problem) {
+  const Arguments a = arguments_of(problem, false);
+  const auto descriptor = with_best_algorithm(problem, [&](dnnl::algorithm algorithm) {
+    return onednn::make_backward<dnnl::convolution_backward_data>(onednn::attributes(), hint(problem, algorithm),
+                                                                  algorithm, a.src, a.weights, a.dst, a.strides,
+                                                                  a.dilates, a.pads, a.pads);
+  });
+  operation_ = onednn::Operation(descriptor, dnnl::convolution_backward_data(descriptor),
+                                 {{DNNL_ARG_DIFF_DST, descriptor.diff_dst_desc()},
+                                  {DNNL_ARG_WEIGHTS, descriptor.weights_desc()},
+                                  {DNNL_ARG_DIFF_SRC, descriptor.diff_src_desc()}});
+  weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
+  kernel_ = onednn::kernel_name(descriptor);
+}
+
+void ConvBackwardData::run(const void* diff_dst, const void* packed, void* diff_src, void* scratch) {
+  operation_.run({diff_dst, packed, diff_src}, scratch);
+}
+
+ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem) : channels_(problem.geometry.channels) {
+  const Arguments a = arguments_of(problem, true);  // gradients are fp32 whatever the activations are
+  const auto descriptor = with_best_algorithm(problem, [&](dnnl::algorithm algorithm) {
+    if (problem.bias) {
+      return onednn::make_backward<dnnl::convolution_backward_weights>(onednn::attributes(), hint(problem, algorithm),
+                                                                       algorithm, a.src, a.weights, a.bias, a.dst,
+                                                                       a.strides, a.dilates, a.pads, a.pads);
+    }
+    return onednn::make_backward<dnnl::convolution_backward_weights>(onednn::attributes(), hint(problem, algorithm),
+                                                                     algorithm, a.src, a.weights, a.dst, a.strides,
+                                                                     a.dilates, a.pads, a.pads);
+  });
+  std::vector<onednn::Operation::Argument> arguments = {{DNNL_ARG_SRC, descriptor.src_desc()},
+                                                        {DNNL_ARG_DIFF_DST, descriptor.diff_dst_desc()},
+                                                        {DNNL_ARG_DIFF_WEIGHTS, descriptor.diff_weights_desc()}};
+  if (problem.bias) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, descriptor.diff_bias_desc());
+  operation_ = onednn::Operation(descriptor, dnnl::convolution_backward_weights(descriptor), std::move(arguments));
+  const auto plain = onednn::plain(weights_dims(problem.geometry, problem.src.shape[kC]));
+  reorder_ = onednn::reorder(descriptor.diff_weights_desc(), plain, true);
+  diff_bytes_ = onednn::bytes(descriptor.diff_weights_desc());
+  bias_bytes_ = problem.bias ? channels_ * 4 : 0;
+  operation_scratch_ = std::max(operation_.scratch_bytes(), reorder_.scratch_bytes());
+  kernel_ = onednn::kernel_name(descriptor);
+}
+
+void ConvBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias,
+                              void* scratch) {
+  char* const diff = static_cast<char*>(scratch);
+  char* const bias = diff + align_up(diff_bytes_);
+  char* const rest = bias + align_up(bias_bytes_);
+  if (bias_bytes_ > 0) {
+    operation_.run({src, diff_dst, diff, bias}, rest);
+    for (std::int64_t o = 0; o < channels_; ++o) diff_bias[o] += reinterpret_cast<const float*>(bias)[o];
+  } else {
+    operation_.run({src, diff_dst, diff}, rest);
+  }
+  reorder_.run({diff, diff_weights}, rest);
+}
+
+}  // namespace sluice

@@ -1,0 +1,102 @@
+// What every layer that convolves has in common: the geometry and its keys, and oneDNN's three convolution primitives
+// with their weights.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/buffer.hpp"
+#include "core/config/keys.hpp"
+#include "core/graph/layer.hpp"
+#include "core/graph/onednn.hpp"
+
+namespace sluice {
+
+/// Sizes of a convolution. src: N x I x H x W, weights: O x I/groups x KH x KW, dst: N x O x OH x OW with
+/// OH = (H + 2 pad - dilation (KH - 1) - 1) / stride + 1.
+struct ConvGeometry {
+  std::int64_t channels = 0;  ///< O
+  std::int64_t kernel = 0;
+  std::int64_t stride = 1;
+  std::int64_t pad = 0;
+  std::int64_t dilation = 1;
+  std::int64_t groups = 1;
+
+  void describe(Keys& keys);
+  /// Throws ShapeError where the source does not fit.
+  Shape dst_shape(const Shape& src) const;
+  Shape weights_shape(const Shape& src) const { return {channels, src[kC] / groups, kernel, kernel}; }
+  std::int64_t macs(const Shape& src) const;  ///< for one image
+};
+
+/// oneDNN's view of one convolution in one executor.
+struct ConvProblem {
+  ConvGeometry geometry;
+  TensorDesc src, dst;
+  Mode mode = Mode::kInference;
+  bool bias = false;
+  bool allow_winograd = true;
+  std::vector<PostOp> post_ops;  ///< kAdd and kClip; kAffine is folded into weights and bias by the caller
+};
+
+/// Weights as oneDNN wants them, made from the plain fp32 ones.
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+  PackedWeights(const ConvGeometry& geometry, std::int64_t src_channels, const dnnl::memory::desc& wanted);
+  std::int64_t bytes() const { return bytes_; }
+  std::int64_t scratch_bytes() const { return reorder_.scratch_bytes(); }
+  void pack(const float* plain, void* packed, void* scratch) { reorder_.run({plain, packed}, scratch); }
+
+ private:
+  onednn::Operation reorder_;
+  std::int64_t bytes_ = 0;
+};
+
+class ConvForward {
+ public:
+  ConvForward() = default;
+  explicit ConvForward(const ConvProblem& problem);
+  PackedWeights& weights() { return weights_; }
+  std::int64_t scratch_bytes() const { return operation_.scratch_bytes(); }
+  const std::string& kernel() const { return kernel_; }
+  void run(const void* src, const void* packed, const float* bias, void* dst, void* scratch);
+
+ private:
+  onednn::Operation operation_;
+  PackedWeights weights_;
+  bool bias_ = false;
+  std::string kernel_;
+};
+
+class ConvBackwardData {
+ public:
+  ConvBackwardData() = default;
+  explicit ConvBackwardData(const ConvProblem& problem);
+  PackedWeights& weights() { return weights_; }
+  std::int64_t scratch_bytes() const { return operation_.scratch_bytes(); }
+  const std::string& kernel() const { return kernel_; }
+  void run(const void* diff_dst, const void* packed, void* diff_src, void* scratch);
+
+ private:
+  onednn::Operation operation_;
+  PackedWeights weights_;
+  std::string kernel_;
+};
+
+class ConvBackwardWeights {
+ public:
+  ConvBackwardWeights() = default;
+  explicit ConvBackwardWeights(const ConvProblem& problem);
+  std::int64_t scratch_bytes() const { return align_up(diff_bytes_) + align_up(bias_bytes_) + operation_scratch_; }
+  const std::string& kernel() const { return kernel_; }
+  /// Adds to the plain fp32 `diff_weights` (and `diff_bias`, null without a bias).
+  void run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias, void* scratch);
+
+ private:
+  onednn::Operation operation_, reorder_;
+  std::int64_t diff_bytes_ = 0, bias_bytes_ = 0, operation_scratch_ = 0, channels_ = 0;
+  std::string kernel_;
+};
+
+}  // namespace sluice

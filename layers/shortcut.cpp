@@ -1,0 +1,148 @@
+// The shortcut of a residual block. `shortcut` is the identity where shapes agree; elsewhere, by one key, option A of
+// He et al. 2016
+// (`pad_shortcut`: take every stride-th pixel, pad with channels of zeros on both sides) or a projection (1x1
+// convolution and batch normalisation).
+#include "layers/shortcut.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/bfloat16.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+namespace {
+
+/// src: N x I x H x W, dst: N x O x ceil(H / stride) x ceil(W / stride), (O - I) / 2 channels of zeros before and
+/// behind.
+class PadShortcut : public Layer {
+ public:
+  explicit PadShortcut(Keys& keys) {
+    keys.required("channels", channels_, at_least(std::int64_t{1}), "number of output channels");
+    keys.optional("stride", stride_, at_least(std::int64_t{1}), "take every stride-th pixel in each direction");
+  }
+
+  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+    require_sources(src, 1);
+    require_image(src[0]);
+    if (channels_ < src[0][kC] || (channels_ - src[0][kC]) % 2 != 0) {
+      throw ShapeError(
+          "channels", concat("channels = ", channels_, " must exceed the source's ", src[0][kC], " by an even number"));
+    }
+    declare.dst = {src[0][kN], channels_, (src[0][kH] + stride_ - 1) / stride_, (src[0][kW] + stride_ - 1) / stride_};
+    declare.like_src = true;
+  }
+
+  void forward(Context& c) override {
+    if (c.dst.desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
+    forward_as<float>(c);
+  }
+
+  void backward(Context& c) override {
+    if (c.dst.desc.type == DataType::kBF16) return backward_as<BFloat16>(c);
+    backward_as<float>(c);
+  }
+
+ private:
+  /// Calls body(first source channel, first result channel, count) for runs of channels that are contiguous in both
+  /// layouts.
+  template <class Body>
+  void for_runs(const TensorDesc& src, const TensorDesc& dst, Body&& body) const {
+    const std::int64_t pad = (channels_ - src.shape[kC]) / 2;
+    for (std::int64_t from = 0; from < src.shape[kC];) {
+      const std::int64_t to = from + pad;
+      const std::int64_t run = std::min(src.block - from % src.block, dst.block - to % dst.block);
+      body(from, to, std::min(run, src.shape[kC] - from));
+      from += run;
+    }
+  }
+
+  template <class T>
+  void forward_as(Context& c) const {
+    const TensorDesc &src = c.src[0].desc, &dst = c.dst.desc;
+    const std::int64_t image = dst.count() / dst.shape[kN];
+    parallel_for(dst.shape[kN], 1, [&](std::int64_t begin, std::int64_t end) {
+      std::memset(c.dst.as<char>() + begin * image * size_of(dst.type), 0,
+                  static_cast<std::size_t>((end - begin) * image * size_of(dst.type)));
+      for (std::int64_t n = begin; n < end; ++n) {
+        for_runs(src, dst, [&](std::int64_t from, std::int64_t to, std::int64_t run) {
+          for (std::int64_t h = 0; h < dst.shape[kH]; ++h) {
+            for (std::int64_t w = 0; w < dst.shape[kW]; ++w) {
+              std::memcpy(c.dst.as<T>() + dst.offset(n, to, h, w),
+                          c.src[0].as<const T>() + src.offset(n, from, h * stride_, w * stride_),
+                          static_cast<std::size_t>(run * size_of(dst.type)));
+            }
+          }
+        });
+      }
+    });
+  }
+
+  template <class T>
+  void backward_as(Context& c) const {
+    const TensorDesc &src = c.src[0].desc, &dst = c.dst.desc;
+    const std::int64_t image = src.count() / src.shape[kN];
+    parallel_for(src.shape[kN], 1, [&](std::int64_t begin, std::int64_t end) {
+      if (stride_ > 1) {
+        std::memset(c.diff_src[0].as<T>() + begin * image, 0,
+                    static_cast<std::size_t>((end - begin) * image * size_of(src.type)));
+      }
+      for (std::int64_t n = begin; n < end; ++n) {
+        for_runs(src, dst, [&](std::int64_t from, std::int64_t to, std::int64_t run) {
+          for (std::int64_t h = 0; h < dst.shape[kH]; ++h) {
+            for (std::int64_t w = 0; w < dst.shape[kW]; ++w) {
+              std::memcpy(c.diff_src[0].as<T>() + src.offset(n, from, h * stride_, w * stride_),
+                          c.diff_dst[0].as<const T>() + dst.offset(n, to, h, w),
+                          static_cast<std::size_t>(run * size_of(src.type)));
+            }
+          }
+        });
+      }
+    });
+  }
+
+  std::int64_t channels_ = 0;
+  std::int64_t stride_ = 1;
+};
+
+Section member(const std::string& name, std::initializer_list<std::pair<const char*, std::string>> keys) {
+  Section section(name, {});
+  for (const auto& [key, value] : keys) {
+    Entry entry;
+    entry.key = key;
+    entry.value = value;
+    entry.origin = Entry::Origin::kDefault;
+    section.set(entry);
+  }
+  return section;
+}
+
+}  // namespace
+
+std::unique_ptr<Layer> make_pad_shortcut(Keys& keys) {
+  return std::make_unique<PadShortcut>(keys);
+}
+
+std::vector<Section> expand_shortcut(Keys& keys, const std::vector<Shape>& src) {
+  enum class Kind { kPad, kProjection };
+  Kind kind = Kind::kPad;
+  std::int64_t channels = 0, stride = 1;
+  std::string conv = "conv";
+  keys.required("channels", channels, at_least(std::int64_t{1}), "number of output channels");
+  keys.optional("stride", stride, at_least(std::int64_t{1}), "step from one output pixel to the next");
+  keys.choice("kind", kind, {{"pad", Kind::kPad}, {"projection", Kind::kProjection}},
+              "where shapes differ: pad with zero channels, or a 1x1 convolution with batch normalisation");
+  keys.optional("conv", conv, "the type of the projection's convolution");
+  if (keys.documenting() || channels == 0) return {};
+  require_sources(src, 1);
+  require_image(src[0]);
+  if (channels == src[0][kC] && stride == 1) return {};
+  const std::string c = std::to_string(channels), s = std::to_string(stride);
+  if (kind == Kind::kPad) return {member("pad", {{"type", "pad_shortcut"}, {"channels", c}, {"stride", s}})};
+  return {member("0", {{"type", conv}, {"channels", c}, {"kernel", "1"}, {"stride", s}}),
+          member("1", {{"type", "batchnorm"}})};
+}
+
+}  // namespace sluice
