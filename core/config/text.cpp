@@ -4,12 +4,17 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <ostream>
+#include <sstream>
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
 
 namespace sluice {
 namespace {
+
+constexpr std::size_t kColumns = 100;
+constexpr std::size_t kWidestName = 28;
 
 /// Edits (insert, delete, replace, swap of neighbours) from one word to the other, in optimal string alignment.
 std::size_t edit_distance(const std::string& a, const std::string& b) {
@@ -33,6 +38,24 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+/// Prints the words of `text` from column `column` on, where the line stands at the first one already.
+void print_wrapped(std::ostream& out, const std::string& text, std::size_t column) {
+  std::istringstream words(text);
+  std::size_t at = column;
+  for (std::string word; words >> word;) {
+    if (at > column && at + 1 + word.size() > kColumns) {
+      out << "\n" << std::string(column, ' ');
+      at = column;
+    } else if (at > column) {
+      out << ' ';
+      ++at;
+    }
+    out << word;
+    at += word.size();
+  }
+  out << "\n";
 }
 
 }  // namespace
@@ -102,6 +125,21 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   const std::string nearest = nearest_match(word, candidates);
   if (!nearest.empty()) return concat("; did you mean '", nearest, "'?");
   return candidates.empty() ? "" : concat("; ", list_title, ": ", join(candidates));
+}
+
+void print_columns(std::ostream& out, const std::vector<std::pair<std::string, std::string>>& rows) {
+  std::size_t width = 0;
+  for (const auto& [name, text] : rows) width = std::max(width, std::min(name.size(), kWidestName));
+  const std::size_t column = 2 + width + 2;
+  for (const auto& [name, text] : rows) {
+    out << "  " << name;
+    if (name.size() > width) {
+      out << "\n" << std::string(column, ' ');
+    } else {
+      out << std::string(width - name.size() + 2, ' ');
+    }
+    print_wrapped(out, text, column);
+  }
 }
 
 }  // namespace sluice

@@ -1,7 +1,9 @@
 // Small text helpers of the configuration: trimming, comma lists, quoting for messages, names that are close.
 #pragma once
 
+#include <iosfwd>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -20,5 +22,8 @@ bool is_name(const std::string& text);
 /// "; did you mean 'x'?" where a candidate is close, else "; <list_title>: a, b, c", or "" without candidates.
 std::string suggestion(const std::string& word, const std::vector<std::string>& candidates,
                        const std::string& list_title);
+
+/// Prints names and what they mean in two columns, indented by two, wrapped at 100 columns.
+void print_columns(std::ostream& out, const std::vector<std::pair<std::string, std::string>>& rows);
 
 }  // namespace sluice

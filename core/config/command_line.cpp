@@ -1,0 +1,159 @@
+// Parses the command line of every program with Boost.Program_options, overrides apart.
+#include "core/config/command_line.hpp"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <filesystem>
+
+#include "core/base/error.hpp"
+#include "core/config/config.hpp"
+#include "core/config/text.hpp"
+
+namespace sluice {
+namespace {
+
+namespace po = boost::program_options;
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw Error(ExitCode::kUsage, concat("command line: ", text));
+}
+
+/// "train.batch" of "train.batch=128" and of "train.batch"; "" where that is no name with a dot.
+std::string dotted_name(const std::string& text) {
+  const std::string name = text.substr(0, text.find('='));
+  return is_name(name) && name.find('.') != std::string::npos ? name : "";
+}
+
+/// Moves the overrides out of the arguments.
+std::vector<std::string> take_overrides(std::vector<std::string>& arguments) {
+  std::vector<std::string> overrides, rest;
+  const auto end_of_flags = std::find(arguments.begin(), arguments.end(), "--");
+  for (auto at = arguments.begin(); at != arguments.end(); ++at) {
+    const std::string name = at < end_of_flags && starts_with(*at, "--") ? dotted_name(at->substr(2)) : "";
+    if (name.empty()) {
+      rest.push_back(*at);
+    } else if (at->find('=') == std::string::npos) {
+      const bool value_follows = at + 1 != arguments.end() && !starts_with(*(at + 1), "-");
+      refuse(concat("the value of an override stands after '=': --", name, "=", value_follows ? *(at + 1) : "VALUE"));
+    } else {
+      overrides.push_back(*at);
+    }
+  }
+  arguments = rest;
+  return overrides;
+}
+
+/// Overrides whose dashes were forgotten look like files or short flags.
+void reject_forgotten_dashes(const std::string& argument) {
+  const std::string text = argument.substr(starts_with(argument, "-") ? 1 : 0);
+  if (text.find('=') == std::string::npos || dotted_name(text).empty() || std::filesystem::exists(argument)) return;
+  refuse(concat("an override starts with two dashes: --", text, ", got ", quoted(argument)));
+}
+
+po::options_description describe(const std::vector<Flag>& flags) {
+  po::options_description description;
+  for (const Flag& flag : flags) {
+    const std::string name = flag.letter == '\0' ? flag.name : concat(flag.name, ",", flag.letter);
+    if (flag.value_name.empty()) {
+      description.add_options()(name.c_str(), "");
+    } else {
+      description.add_options()(name.c_str(), po::value<std::string>(), "");
+    }
+  }
+  return description;
+}
+
+std::vector<std::string> long_names(const std::vector<Flag>& flags) {
+  std::vector<std::string> names;
+  for (const Flag& flag : flags) names.push_back("--" + flag.name);
+  return names;
+}
+
+[[noreturn]] void refuse_without_value(const Flag& flag) {
+  refuse(concat("'--", flag.name, "' needs a value: --", flag.name, "=", flag.value_name));
+}
+
+[[noreturn]] void refuse_syntax(const po::invalid_command_line_syntax& error, const std::vector<Flag>& flags) {
+  const std::string name = error.get_option_name();
+  using Syntax = po::invalid_command_line_syntax;
+  if (error.kind() == Syntax::extra_parameter) refuse(concat(quoted(name), " takes no value"));
+  for (const Flag& flag : flags) {
+    if (name == "--" + flag.name || name == concat("-", flag.letter)) refuse_without_value(flag);
+  }
+  refuse(concat(quoted(name), " needs a value"));
+}
+
+std::vector<po::option> parse(const std::vector<std::string>& arguments, const std::vector<Flag>& flags) {
+  using namespace po::command_line_style;
+  const int style = allow_long | long_allow_adjacent | long_allow_next | allow_short | allow_dash_for_short |
+                    short_allow_adjacent | short_allow_next;
+  const po::options_description description = describe(flags);
+  try {
+    return po::command_line_parser(arguments).options(description).style(style).run().options;
+  } catch (const po::unknown_option& error) {
+    const std::string name = error.get_option_name();
+    const std::string nearest = nearest_match(name, long_names(flags));
+    if (!nearest.empty()) refuse(concat("unknown option ", quoted(name), "; did you mean '", nearest, "'?"));
+    refuse(concat("unknown option ", quoted(name), "; known options: ", join(long_names(flags)),
+                  "; keys are set by --section.key=value"));
+  } catch (const po::invalid_command_line_syntax& error) {
+    refuse_syntax(error, flags);
+  } catch (const po::error& error) {
+    refuse(error.what());
+  }
+}
+
+/// What Boost lets pass: a repeated flag, and a flag as the value of another.
+void check_use(const Flag& flag, const po::option& option, bool seen) {
+  if (seen && !flag.repeatable) refuse(concat("'--", flag.name, "' is given twice"));
+  const std::vector<std::string>& tokens = option.original_tokens;
+  if (tokens.size() > 1 && starts_with(tokens.back(), "--")) refuse_without_value(flag);
+}
+
+}  // namespace
+
+std::optional<std::string> CommandLine::value(const std::string& flag) const {
+  const auto found = flags_.find(flag);
+  if (found == flags_.end() || found->second.empty()) return std::nullopt;
+  return found->second.back();
+}
+
+std::vector<std::string> CommandLine::values(const std::string& flag) const {
+  const auto found = flags_.find(flag);
+  return found == flags_.end() ? std::vector<std::string>{} : found->second;
+}
+
+CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  CommandLine line;
+  line.overrides_ = take_overrides(arguments);
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    reject_forgotten_dashes(argument);
+  }
+  for (const po::option& option : parse(arguments, flags)) {
+    if (option.string_key.empty()) {
+      line.positional_.insert(line.positional_.end(), option.value.begin(), option.value.end());
+      continue;
+    }
+    const auto flag = std::find_if(flags.begin(), flags.end(),
+                                   [&](const Flag& candidate) { return candidate.name == option.string_key; });
+    check_use(*flag, option, line.has(flag->name));
+    std::vector<std::string>& values = line.flags_[option.string_key];
+    values.insert(values.end(), option.value.begin(), option.value.end());
+  }
+  return line;
+}
+
+void print_flags(std::ostream& out, const std::vector<Flag>& flags) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const Flag& flag : flags) {
+    std::string name = flag.letter == '\0' ? "" : concat("-", flag.letter, ", ");
+    name += "--" + flag.name;
+    if (!flag.value_name.empty()) name += "=" + flag.value_name;
+    rows.emplace_back(name, flag.doc);
+  }
+  print_columns(out, rows);
+}
+
+}  // namespace sluice
