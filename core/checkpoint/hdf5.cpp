@@ -213,6 +213,12 @@ Hdf5Handle image_access(Hdf5Context& context) {
   return access;
 }
 
+/// A name that no file can have (the library refuses existing ones) and no other image has (it would take them for the
+/// same file).
+std::string image_name(const Hdf5Context& context) {
+  return concat("/dev/null/", &context);
+}
+
 /// The length that the superblock states (version 2, which the 1.8 bounds give): the memory may be longer.
 std::size_t stated_length(const std::vector<char>& bytes) {
   const std::size_t kEndOfFile = 28;
@@ -271,7 +277,7 @@ Hdf5File Hdf5File::open_image(std::vector<char> bytes, const std::string& name, 
   context->bytes = std::move(bytes);
   const detail::Hdf5Handle access = detail::image_access(*context);
   H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size());
-  context->handle = detail::Hdf5Handle(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.id()));
+  context->handle = detail::Hdf5Handle(H5Fopen(detail::image_name(*context).c_str(), H5F_ACC_RDONLY, access.id()));
   if (context->handle.id() < 0)
     throw Error(code, concat(name, ": cannot open as an HDF5 file: ", detail::hdf5_cause()));
   return Hdf5File(context);
@@ -286,7 +292,8 @@ Hdf5File Hdf5File::create_image(const std::string& name, ExitCode code) {
   H5Pset_fclose_degree(access.id(), H5F_CLOSE_SEMI);
   H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18);
   H5Pset_obj_track_times(creation.id(), false);
-  context->handle = detail::Hdf5Handle(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()));
+  context->handle =
+      detail::Hdf5Handle(H5Fcreate(detail::image_name(*context).c_str(), H5F_ACC_TRUNC, creation.id(), access.id()));
   if (context->handle.id() < 0) detail::hdf5_fail(*context, "", "create an HDF5 file in memory");
   return Hdf5File(context);
 }

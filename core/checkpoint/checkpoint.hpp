@@ -1,0 +1,72 @@
+// A checkpoint as a document in memory, and its file form (docs/checkpoint-format.md).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/shape.hpp"
+
+namespace sluice {
+
+/// Files say "major.minor". A reader takes any minor of its major (it skips what it does not know) and refuses a newer
+/// major.
+constexpr int kCheckpointMajor = 1;
+constexpr int kCheckpointMinor = 0;
+
+/// One fp32 tensor in logical layout (weights O x I x KH x KW), row-major.
+struct CheckpointTensor {
+  std::string path;  ///< "weights/conv1/weight", "buffers/bn1/running_mean", "optimizer/momentum/conv1/weight"
+  Shape shape;
+  std::vector<float> values;  ///< empty for an alias
+  std::string alias_of;       ///< path of an earlier tensor that this one shares its values with; empty otherwise
+};
+
+/// A table of numbers with named columns, one row for each time metrics were taken.
+struct HistoryTable {
+  std::vector<std::string> columns;
+  std::vector<std::vector<double>> rows;  ///< each as long as `columns`; NaN where a column has no value
+};
+
+using StateValue = std::variant<std::int64_t, double, std::string>;
+using StatisticValue = std::variant<std::int64_t, double>;
+
+struct Checkpoint {
+  enum class Kind { kFull, kWeightsOnly, kDeployable };
+
+  Kind kind = Kind::kFull;
+  std::vector<CheckpointTensor> tensors;    ///< in network order; the first user of a shared tensor holds its values
+  std::map<std::string, StateValue> state;  ///< a full checkpoint has at least the integers `epoch` and `step`
+  HistoryTable history;
+  std::string config;             ///< resolved configuration
+  std::vector<double> mean, std;  ///< normalisation of the network's input, one for each channel
+  std::vector<std::string> class_names;
+  std::vector<std::string> layer_names;                                     ///< in network order
+  std::map<std::string, std::map<std::string, StatisticValue>> statistics;  ///< layer -> name -> value, by any layer
+  std::map<std::string, std::string> run;  ///< times, host: the only part in which equal runs may differ
+
+  std::string file;  ///< where it was loaded from, for messages; not part of the contents
+
+  const CheckpointTensor* find(const std::string& path) const;
+  /// The tensor that holds the values: the tensor itself, or the one that it is an alias of.
+  const CheckpointTensor& values_of(const CheckpointTensor& tensor) const;
+};
+
+/// "full", "weights_only", "deployable".
+std::string to_string(Checkpoint::Kind kind);
+
+/// Digest (32 hexadecimal digits) of everything but `run`: equal runs have equal digests.
+std::string content_digest(const Checkpoint& checkpoint);
+
+/// Writes the sealed file atomically. On any failure the old file, if there is one, is untouched and nothing else is
+/// left behind. Throws Error(kEnvironment) with path and cause (disk full, no such directory), Error(kInternal) for a
+/// document that the format cannot hold (see docs/checkpoint-format.md).
+void save(const Checkpoint& checkpoint, const std::string& path);
+
+/// Reads a sealed file; the seal is checked before the HDF5 library sees a byte of it. Throws Error(kCheckpoint) naming
+/// the file and what is wrong with it.
+Checkpoint load(const std::string& path);
+
+}  // namespace sluice

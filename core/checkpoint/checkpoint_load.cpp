@@ -1,0 +1,156 @@
+// Reading checkpoints, from bytes whose seal was checked. A member that is missing or of the wrong type is named.
+#include "core/base/error.hpp"
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/checkpoint_read.hpp"
+#include "core/checkpoint/hdf5.hpp"
+#include "core/checkpoint/seal.hpp"
+
+namespace sluice {
+namespace {
+
+[[noreturn]] void refuse(const std::string& where, const std::string& text) {
+  throw Error(ExitCode::kCheckpoint, where + ": " + text);
+}
+
+/// A data set that may be read whole: the format stores every element, so nothing larger than the file can be asked
+/// for.
+Hdf5DataSet plain(const Hdf5Group& group, const std::string& name) {
+  Hdf5DataSet data_set = group.data_set(name);
+  std::int64_t bytes_each = data_set.info().stored_bytes;
+  bool empty = false;
+  for (std::int64_t size : data_set.shape().dims()) {
+    empty = empty || size == 0;
+    bytes_each = size > 0 ? bytes_each / size : bytes_each;
+  }
+  if (!empty && bytes_each < data_set.info().type.bytes)
+    refuse(data_set.where(), concat("claims shape ", to_string(data_set.shape()), " but stores ",
+                                    data_set.info().stored_bytes, " bytes"));
+  return data_set;
+}
+
+std::string read_one_text(const Hdf5Group& group, const std::string& name) {
+  const Hdf5DataSet data_set = plain(group, name);
+  const std::vector<std::string> texts = data_set.read_text();
+  if (texts.size() != 1) refuse(data_set.where(), concat("holds ", texts.size(), " texts, expected 1"));
+  return texts.front();
+}
+
+void check_version(const Hdf5File& file) {
+  const std::string version = read_one_text(file, "format_version");
+  const std::size_t dot = version.find('.');
+  int major = -1;
+  try {
+    major = std::stoi(version.substr(0, dot));
+  } catch (const std::exception&) {
+  }
+  if (major < 1 || dot == std::string::npos)
+    refuse(file.where() + "format_version", "holds '" + version + "', expected for example 1.0");
+  if (major > kCheckpointMajor)
+    refuse(file.where() + "format_version",
+           concat("the file has format ", version, ", this Sluice reads formats up to ", kCheckpointMajor,
+                  ".x; use a newer Sluice"));
+}
+
+Checkpoint::Kind read_kind(const Hdf5File& file) {
+  const std::string text = read_one_text(file, "kind");
+  for (auto kind : {Checkpoint::Kind::kFull, Checkpoint::Kind::kWeightsOnly, Checkpoint::Kind::kDeployable}) {
+    if (to_string(kind) == text) return kind;
+  }
+  refuse(file.where() + "kind", "holds '" + text + "', expected full, weights_only or deployable");
+}
+
+void read_tensors(const Hdf5File& file, Checkpoint& checkpoint) {
+  std::map<std::string, std::string> owners;  // identity -> path of its first user
+  for (const std::string& path : plain(file, "tensor_names").read_text()) {
+    const Hdf5DataSet data_set = plain(file, path);
+    if (to_string(data_set.info().type) != "float32")
+      refuse(data_set.where(), "holds " + to_string(data_set.info().type) + ", expected float32");
+    CheckpointTensor tensor;
+    tensor.path = path;
+    tensor.shape = data_set.shape();
+    const auto [owner, first] = owners.emplace(data_set.identity(), path);
+    if (first)
+      tensor.values = data_set.read<float>();
+    else
+      tensor.alias_of = owner->second;
+    checkpoint.tensors.push_back(std::move(tensor));
+  }
+}
+
+StateValue read_value(const Hdf5Group& group, const std::string& name) {
+  const Hdf5DataSet data_set = plain(group, name);
+  if (data_set.shape().count() != 1)
+    refuse(data_set.where(), "holds " + to_string(data_set.shape()) + ", expected one value");
+  switch (data_set.info().type.kind) {
+    case ElementType::Kind::kText:
+      return data_set.read_text().at(0);
+    case ElementType::Kind::kFloat:
+      return data_set.read<double>().at(0);
+    case ElementType::Kind::kSigned:
+    case ElementType::Kind::kUnsigned:
+      return data_set.read<std::int64_t>().at(0);
+    default:
+      refuse(data_set.where(), "holds neither a number nor text");
+  }
+}
+
+void read_statistics(const Hdf5Group& statistics, Checkpoint& checkpoint) {
+  for (const std::string& layer : statistics.members()) {
+    const Hdf5Group group = statistics.group(layer);
+    auto& values = checkpoint.statistics[layer];
+    for (const std::string& name : group.attributes()) {
+      const ElementType type = group.attribute_type(name);
+      if (type.kind == ElementType::Kind::kFloat)
+        values[name] = group.attribute<double>(name).at(0);
+      else
+        values[name] = group.attribute<std::int64_t>(name).at(0);
+    }
+  }
+}
+
+void read_history(const Hdf5File& file, HistoryTable& history) {
+  if (!file.has_data_set("history")) return;
+  std::vector<double> values;
+  plain(file, "history").read_table(history.columns, values);
+  const auto width = static_cast<std::ptrdiff_t>(history.columns.size());
+  for (auto row = values.begin(); row != values.end(); row += width) history.rows.emplace_back(row, row + width);
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name) {
+  check_version(file);
+  Checkpoint checkpoint;
+  checkpoint.file = name;
+  checkpoint.kind = read_kind(file);
+  read_tensors(file, checkpoint);
+  const Hdf5Group state = file.group("state"), run = file.group("run");
+  for (const std::string& member : state.members()) checkpoint.state[member] = read_value(state, member);
+  for (const std::string& member : run.members()) checkpoint.run[member] = read_one_text(run, member);
+  read_history(file, checkpoint.history);
+  checkpoint.config = read_one_text(file, "config");
+  const Hdf5Group normalisation = file.group("normalisation");
+  checkpoint.mean = plain(normalisation, "mean").read<double>();
+  checkpoint.std = plain(normalisation, "std").read<double>();
+  checkpoint.class_names = plain(file, "class_names").read_text();
+  checkpoint.layer_names = plain(file, "layer_names").read_text();
+  read_statistics(file.group("statistics"), checkpoint);
+  return checkpoint;
+}
+
+void check_content(const Hdf5File& file, const Checkpoint& checkpoint) {
+  // A newer minor version may hold members that this reader skipped.
+  if (read_one_text(file, "format_version") != concat(kCheckpointMajor, ".", kCheckpointMinor)) return;
+  const std::string stored = read_one_text(file, "content_digest"), found = content_digest(checkpoint);
+  if (stored != found)
+    refuse(file.where() + "content_digest", concat("the contents have digest ", found, ", the file says ", stored));
+}
+
+Checkpoint load(const std::string& path) {
+  const Hdf5File file = Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint);
+  Checkpoint checkpoint = read_checkpoint(file, path);
+  check_content(file, checkpoint);
+  return checkpoint;
+}
+
+}  // namespace sluice

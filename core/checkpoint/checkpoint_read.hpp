@@ -1,0 +1,16 @@
+// Reads the document out of an open file: shared by `load` and the inspector.
+#pragma once
+
+#include <string>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/hdf5.hpp"
+
+namespace sluice {
+
+/// Throws Error(kCheckpoint) naming the member that is missing, misshapen or of another type.
+Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name);
+/// Compares the contents with the digest that the file states. Throws Error(kCheckpoint) where they differ.
+void check_content(const Hdf5File& file, const Checkpoint& checkpoint);
+
+}  // namespace sluice

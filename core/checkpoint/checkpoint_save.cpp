@@ -1,0 +1,191 @@
+// Writing checkpoints: the document is checked, laid out as HDF5 in memory, sealed, and put in place atomically.
+#include <set>
+
+#include "core/base/atomic_file.hpp"
+#include "core/base/error.hpp"
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/hdf5.hpp"
+#include "core/checkpoint/seal.hpp"
+
+namespace sluice {
+namespace {
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw Error(ExitCode::kInternal, "this checkpoint cannot be stored: " + text);
+}
+
+void check_text(const std::string& what, const std::string& text) {
+  if (text.find('\0') != std::string::npos) refuse(what + " contains a zero byte");
+}
+
+/// A name of one HDF5 object.
+void check_name(const std::string& what, const std::string& name) {
+  check_text(what, name);
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
+    refuse(concat(what, " '", name, "' is no valid name"));
+}
+
+void check_path(const std::string& path) {
+  std::size_t parts = 0;
+  for (std::size_t begin = 0; begin <= path.size(); ++parts) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    check_name("a part of the tensor path '" + path + "',", path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  const std::string root = path.substr(0, path.find('/'));
+  if (parts < 3 || (root != "weights" && root != "buffers" && root != "optimizer"))
+    refuse(concat("tensor path '", path,
+                  "' is none of weights/<layer>/<name>, buffers/<layer>/<name>, optimizer/<slot>/..."));
+}
+
+void check_tensors(const Checkpoint& checkpoint) {
+  std::set<std::string> paths;
+  for (const CheckpointTensor& tensor : checkpoint.tensors) {
+    check_path(tensor.path);
+    if (!paths.insert(tensor.path).second) refuse("tensor " + tensor.path + " is there twice");
+    for (std::int64_t size : tensor.shape.dims()) {
+      if (size < 0) refuse(concat("tensor ", tensor.path, " has shape ", to_string(tensor.shape)));
+    }
+    const CheckpointTensor& owner = checkpoint.values_of(tensor);
+    if (paths.count(owner.path) == 0)
+      refuse(concat("tensor ", tensor.path, " comes before ", owner.path, ", whose values it shares"));
+    if (owner.shape != tensor.shape || (&owner != &tensor && !tensor.values.empty()))
+      refuse(concat("tensor ", tensor.path, " (", to_string(tensor.shape), ") differs from ", owner.path, " (",
+                    to_string(owner.shape), "), whose values it shares"));
+    if (static_cast<std::int64_t>(owner.values.size()) != owner.shape.count())
+      refuse(
+          concat("tensor ", owner.path, " of shape ", to_string(owner.shape), " has ", owner.values.size(), " values"));
+  }
+}
+
+void check_tables(const Checkpoint& checkpoint) {
+  const HistoryTable& history = checkpoint.history;
+  for (const std::string& column : history.columns) {
+    check_text("history column", column);
+    if (column.empty()) refuse("a history column has no name");
+  }
+  if (std::set<std::string>(history.columns.begin(), history.columns.end()).size() != history.columns.size())
+    refuse("two history columns have the same name");
+  for (const auto& row : history.rows) {
+    if (row.size() != history.columns.size() || row.empty())
+      refuse(concat("a history row has ", row.size(), " values for ", history.columns.size(), " columns"));
+  }
+  for (const auto& [name, value] : checkpoint.state) {
+    check_name("state value", name);
+    if (const std::string* text = std::get_if<std::string>(&value)) check_text("state value " + name, *text);
+  }
+  for (const auto& [name, text] : checkpoint.run) {
+    check_name("run value", name);
+    check_text("run value " + name, text);
+  }
+  for (const auto& [layer, values] : checkpoint.statistics) {
+    check_name("layer with statistics", layer);
+    for (const auto& [name, value] : values) check_name("statistic of " + layer, name);
+  }
+  for (const std::string& name : checkpoint.class_names) check_text("class name", name);
+  for (const std::string& name : checkpoint.layer_names) check_name("layer", name);
+  check_text("the configuration", checkpoint.config);
+}
+
+/// Creates groups on the way to a tensor once.
+class Tree {
+ public:
+  explicit Tree(Hdf5File& file) : file_(file) {}
+  Hdf5Group& group(const std::string& path) {
+    const auto found = groups_.find(path);
+    if (found != groups_.end()) return found->second;
+    const std::size_t slash = path.rfind('/');
+    Hdf5Group made = slash == std::string::npos ? file_.create_group(path)
+                                                : group(path.substr(0, slash)).create_group(path.substr(slash + 1));
+    return groups_.emplace(path, std::move(made)).first->second;
+  }
+
+ private:
+  Hdf5File& file_;
+  std::map<std::string, Hdf5Group> groups_;
+};
+
+void write_tensors(const Checkpoint& checkpoint, Hdf5File& file) {
+  Tree tree(file);
+  std::vector<std::string> names;
+  for (const CheckpointTensor& tensor : checkpoint.tensors) {
+    const std::size_t slash = tensor.path.rfind('/');
+    Hdf5Group& group = tree.group(tensor.path.substr(0, slash));
+    const std::string name = tensor.path.substr(slash + 1);
+    if (tensor.alias_of.empty())
+      group.write(name, tensor.shape, tensor.values.data());
+    else
+      group.link(name, "/" + tensor.alias_of);
+    names.push_back(tensor.path);
+  }
+  file.write_text("tensor_names", names);
+}
+
+void write_list(Hdf5Group& group, const std::string& name, const std::vector<double>& values) {
+  group.write(name, Shape{static_cast<std::int64_t>(values.size())}, values.data());
+}
+
+void write_history(const HistoryTable& history, Hdf5File& file) {
+  if (history.columns.empty()) return;
+  std::vector<double> values;
+  for (const auto& row : history.rows) values.insert(values.end(), row.begin(), row.end());
+  file.write_table("history", history.columns, values);
+}
+
+void write_state(const Checkpoint& checkpoint, Hdf5File& file) {
+  Hdf5Group group = file.create_group("state");
+  for (const auto& [name, value] : checkpoint.state) {
+    if (const auto* integer = std::get_if<std::int64_t>(&value))
+      group.write(name, Shape{}, integer);
+    else if (const auto* real = std::get_if<double>(&value))
+      group.write(name, Shape{}, real);
+    else
+      group.write_text(name, std::get<std::string>(value));
+  }
+}
+
+void write_statistics(const Checkpoint& checkpoint, Hdf5File& file) {
+  Hdf5Group statistics = file.create_group("statistics");
+  for (const auto& [layer, values] : checkpoint.statistics) {
+    Hdf5Group group = statistics.create_group(layer);
+    for (const auto& entry : values)
+      std::visit([&group, &name = entry.first](auto value) { group.write_attribute(name, value); }, entry.second);
+  }
+}
+
+std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path) {
+  Hdf5File file = Hdf5File::create_image(path, ExitCode::kInternal);
+  file.write_text("format_version", concat(kCheckpointMajor, ".", kCheckpointMinor));
+  file.write_text("kind", to_string(checkpoint.kind));
+  file.write_text("content_digest", content_digest(checkpoint));
+  write_tensors(checkpoint, file);
+  write_state(checkpoint, file);
+  write_history(checkpoint.history, file);
+  file.write_text("config", std::vector<std::string>{checkpoint.config});
+  {
+    Hdf5Group normalisation = file.create_group("normalisation");
+    write_list(normalisation, "mean", checkpoint.mean);
+    write_list(normalisation, "std", checkpoint.std);
+  }
+  file.write_text("class_names", checkpoint.class_names);
+  file.write_text("layer_names", checkpoint.layer_names);
+  write_statistics(checkpoint, file);
+  {
+    // Last, so that it moves nothing else when its texts have other lengths.
+    Hdf5Group run = file.create_group("run");
+    for (const auto& [name, text] : checkpoint.run) run.write_text(name, text);
+  }
+  return file.image();
+}
+
+}  // namespace
+
+void save(const Checkpoint& checkpoint, const std::string& path) {
+  check_tensors(checkpoint);
+  check_tables(checkpoint);
+  std::vector<char> bytes = lay_out(checkpoint, path);
+  append_seal(bytes);
+  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()));
+}
+
+}  // namespace sluice
