@@ -1,0 +1,112 @@
+#include "core/data/dataset.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "core/base/error.hpp"
+#include "core/data/formats.hpp"
+#include "core/data/views.hpp"
+
+namespace sluice {
+
+namespace {
+
+std::unique_ptr<Dataset> open_stored(const DataOptions& options, Split split) {
+  switch (options.kind) {
+    case DataKind::kCifar10:
+    case DataKind::kCifar100:
+      return open_cifar(options, split);
+    case DataKind::kIdx:
+      return open_idx(options, split);
+    case DataKind::kHdf5:
+      return open_hdf5(options, split);
+    case DataKind::kSynthetic:
+      break;
+  }
+  return open_synthetic(options, split);
+}
+
+std::unique_ptr<Dataset> padded(std::unique_ptr<Dataset> stored, const DataOptions& options) {
+  return make_padded(std::move(stored), options.pad_to, options.channels);
+}
+
+}  // namespace
+
+std::string Dataset::class_name(std::int64_t label) const {
+  if (class_names().empty()) return std::to_string(label);
+  return class_names()[static_cast<std::size_t>(label)];
+}
+
+std::vector<PixelCounts> Dataset::count_pixels() const {
+  constexpr std::int64_t kBlockBytes = 1 << 20;
+  const std::int64_t channels = shape().channels;
+  const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / shape().count(), 1, size());
+  std::vector<std::uint8_t> images(static_cast<std::size_t>(block * shape().count()));
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(block));
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(block));
+  std::vector<PixelCounts> counts(static_cast<std::size_t>(channels), PixelCounts{});
+  for (std::int64_t first = 0; first < size(); first += block) {
+    const std::int64_t n = std::min(block, size() - first);
+    std::iota(indices.begin(), indices.end(), first);
+    read(indices.data(), n, images.data(), labels.data());
+    const std::uint8_t* at = images.data();
+    for (std::int64_t pixel = 0; pixel < n * shape().height * shape().width; ++pixel) {
+      for (PixelCounts& channel : counts) ++channel[*at++];
+    }
+  }
+  return counts;
+}
+
+std::string to_string(Split split) {
+  switch (split) {
+    case Split::kTrain:
+      return "training";
+    case Split::kValidation:
+      return "validation";
+    case Split::kTest:
+      break;
+  }
+  return "test";
+}
+
+Classes resolve_classes(const DataOptions& options, std::int64_t fixed, std::vector<std::string> names,
+                        const std::string& set_name, const std::vector<std::int32_t>& labels) {
+  Classes classes;
+  if (!options.class_names.empty()) names = options.class_names;
+  const auto named = static_cast<std::int64_t>(names.size());
+  if (fixed > 0 && options.classes > 0 && options.classes != fixed) {
+    throw Error(ExitCode::kData,
+                concat("[data] classes: ", set_name, " has ", fixed, " classes, got ", options.classes));
+  }
+  const std::int64_t wanted = fixed > 0 ? fixed : options.classes;
+  if (wanted > 0 && named > 0 && named != wanted) {
+    throw Error(ExitCode::kData, concat("[data] class_names: expected ", wanted, " names for the classes of ", set_name,
+                                        ", got ", named));
+  }
+  classes.count = wanted > 0 ? wanted : named;
+  if (classes.count == 0) classes.count = std::int64_t{1} + *std::max_element(labels.begin(), labels.end());
+  classes.names = std::move(names);
+  return classes;
+}
+
+TrainingSets open_training(const DataOptions& options) {
+  TrainingSets sets = hold_out(open_stored(options, Split::kTrain), options.validation,
+                               static_cast<std::uint64_t>(options.validation_seed));
+  sets.train = padded(std::move(sets.train), options);
+  if (sets.validation) sets.validation = padded(std::move(sets.validation), options);
+  return sets;
+}
+
+std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split) {
+  if (split == Split::kTest) return padded(open_stored(options, split), options);
+  TrainingSets sets = open_training(options);
+  if (split == Split::kTrain) return std::move(sets.train);
+  if (!sets.validation) {
+    throw Error(ExitCode::kData, concat("[data] validation: no images of ", sets.train->name(),
+                                        " are held out to validate on, got 0; set it above 0"));
+  }
+  return std::move(sets.validation);
+}
+
+}  // namespace sluice

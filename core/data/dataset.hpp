@@ -1,0 +1,84 @@
+// A set of labelled images, and the functions that open one from the [data] section.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/data/options.hpp"
+
+namespace sluice {
+
+/// How often each byte value occurs in one channel.
+using PixelCounts = std::array<std::int64_t, 256>;
+
+/// What is known about a set before any image is read.
+struct DatasetInfo {
+  std::string name;  ///< file or folder, for messages
+  std::int64_t size = 0;
+  ImageShape shape;
+  std::int64_t num_classes = 0;
+  std::vector<std::string> class_names;  ///< empty, or one for each class
+};
+
+/// Images that are cheap to read together: image i lies in the last group whose start is not above i. No starts: any
+/// order is as fast.
+struct ReadGroups {
+  std::vector<std::int64_t> starts;
+  std::int64_t at_once = 0;  ///< groups that can be kept in memory together
+};
+
+/// Immutable once open; all functions may be called from many threads at a time.
+class Dataset {
+ public:
+  explicit Dataset(DatasetInfo info) : info_(std::move(info)) {}
+  virtual ~Dataset() = default;
+  Dataset(const Dataset&) = delete;
+  Dataset& operator=(const Dataset&) = delete;
+
+  const std::string& name() const { return info_.name; }
+  std::int64_t size() const { return info_.size; }
+  const ImageShape& shape() const { return info_.shape; }
+  /// Labels lie in [0, num_classes()).
+  std::int64_t num_classes() const { return info_.num_classes; }
+  /// One name for each class, or none at all.
+  const std::vector<std::string>& class_names() const { return info_.class_names; }
+  /// The class's name, or its number where it has none.
+  std::string class_name(std::int64_t label) const;
+  const DatasetInfo& info() const { return info_; }
+
+  /// Copies images and labels of `count` indices, each in [0, size()); they may repeat and stand in any order.
+  /// images: count x height x width x channels bytes; labels: count. Throws Error(kData) where a file cannot be read.
+  virtual void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images,
+                    std::int32_t* labels) const = 0;
+
+  /// Counts of the byte values of all images, one for each channel; of the stored pixels, without those that padding
+  /// added.
+  virtual std::vector<PixelCounts> count_pixels() const;
+
+  virtual ReadGroups groups() const { return {}; }
+
+ private:
+  DatasetInfo info_;
+};
+
+enum class Split { kTrain, kValidation, kTest };
+/// "training", "validation", "test".
+std::string to_string(Split split);
+
+/// The training set and what `validation` holds out of it; they share the images in memory.
+struct TrainingSets {
+  std::unique_ptr<Dataset> train;
+  std::unique_ptr<Dataset> validation;  ///< null where `validation` is 0
+};
+
+/// Both open what the options describe, with padding, channels and class names applied. Throw Error(kData) where files
+/// are missing, damaged or do not fit the options, each message with the file and, where it applies, the byte offset or
+/// the position in the set.
+TrainingSets open_training(const DataOptions& options);
+/// Split::kTrain is without the images held out; Split::kValidation is an error where `validation` is 0.
+std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split);
+
+}  // namespace sluice

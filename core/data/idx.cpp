@@ -1,0 +1,117 @@
+// IDX files (MNIST and its relatives), plain or gzipped: a big-endian header and unsigned bytes.
+#include <filesystem>
+#include <iomanip>
+
+#include "core/base/error.hpp"
+#include "core/data/formats.hpp"
+#include "core/data/input_file.hpp"
+#include "core/data/memory.hpp"
+
+namespace sluice {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The third byte of the magic number is the type (8: unsigned bytes), the fourth the number of dimensions.
+constexpr std::uint32_t kUnsignedBytes = 0x0800;
+
+struct IdxFile {
+  std::string path;
+  std::vector<std::int64_t> dims;
+  std::int64_t header_bytes = 0;
+  std::vector<std::uint8_t> values;
+};
+
+std::string hex(std::uint32_t value) {
+  std::ostringstream text;
+  text << "0x" << std::hex << std::setw(8) << std::setfill('0') << value;
+  return text.str();
+}
+
+/// The file as named, gzipped, or with a dot as some mirrors have it (train-images.idx3-ubyte).
+std::string find_file(const std::string& dir, const std::string& name, const char* key) {
+  const fs::path plain = fs::path(dir) / name;
+  std::string dotted = name;
+  const std::size_t dash = name.rfind("-idx");
+  if (dash != std::string::npos) dotted[dash] = '.';
+  for (const std::string& variant : {name, name + ".gz", dotted, dotted + ".gz"}) {
+    const fs::path path = fs::path(dir) / variant;
+    if (path_exists(path)) return path.string();
+  }
+  throw Error(ExitCode::kData, concat(plain.string(), ": no such file, plain or with .gz; set [data] dir and ", key));
+}
+
+std::uint32_t read_word(InputFile& file, std::int64_t header_bytes) {
+  std::uint8_t bytes[4] = {};
+  file.read(bytes, 4, header_bytes);
+  std::uint32_t word = 0;
+  for (const std::uint8_t byte : bytes) word = word << 8 | byte;
+  return word;
+}
+
+void check_magic(const InputFile& file, std::uint32_t magic, std::uint32_t dimensions) {
+  if (magic == (kUnsignedBytes | dimensions)) return;
+  const char* hint = "";
+  if (magic == (kUnsignedBytes | 1)) hint = " (a file of labels)";
+  if (magic == (kUnsignedBytes | 3)) hint = " (a file of images)";
+  file.fail(0, concat("expected the magic number ", hex(kUnsignedBytes | dimensions), " (unsigned bytes, ", dimensions,
+                      dimensions == 1 ? " dimension" : " dimensions", "), got ", hex(magic), hint));
+}
+
+IdxFile read_idx(const std::string& path, std::uint32_t dimensions, const char* key) {
+  InputFile file(path, concat("check [data] ", key, ", or fetch the file again"));
+  IdxFile idx{path, {}, 4 + 4 * static_cast<std::int64_t>(dimensions), {}};
+  check_magic(file, read_word(file, idx.header_bytes), dimensions);
+  std::int64_t total = 1;
+  for (std::uint32_t i = 0; i < dimensions; ++i) {
+    const std::int64_t size = read_word(file, idx.header_bytes);
+    if (size == 0) file.fail(file.offset() - 4, concat("expected a size above 0 for dimension ", i, ", got 0"));
+    if (size > file.largest_size() / total) {
+      file.fail(file.offset() - 4, concat("dimension ", i, " is ", size, ", more than the file can hold"));
+    }
+    idx.dims.push_back(size);
+    total *= size;
+  }
+  idx.values.resize(static_cast<std::size_t>(total));
+  file.read(idx.values.data(), total, idx.header_bytes + total);
+  if (!file.at_end()) file.fail(file.offset(), "expected the end of the file, got more bytes");
+  return idx;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_idx(const DataOptions& options, Split split) {
+  const bool test = split == Split::kTest;
+  if (!is_folder(options.dir)) {
+    throw Error(ExitCode::kData, concat(options.dir, ": expected the folder of the IDX files, got ",
+                                        path_exists(options.dir) ? "a file" : "nothing", "; set [data] dir"));
+  }
+  const char* const images_key = test ? "idx_test_images" : "idx_train_images";
+  const char* const labels_key = test ? "idx_test_labels" : "idx_train_labels";
+  const std::string images_path =
+      find_file(options.dir, test ? options.idx_test_images : options.idx_train_images, images_key);
+  const std::string labels_path =
+      find_file(options.dir, test ? options.idx_test_labels : options.idx_train_labels, labels_key);
+  const IdxFile label_file = read_idx(labels_path, 1, labels_key);
+  IdxFile images = read_idx(images_path, 3, images_key);
+  if (images.dims[0] != label_file.dims[0]) {
+    throw Error(ExitCode::kData,
+                concat(labels_path, ": expected a label for each of the ", images.dims[0], " images of ", images_path,
+                       ", got ", label_file.dims[0], "; check [data] ", labels_key));
+  }
+  const std::vector<std::int32_t> labels(label_file.values.begin(), label_file.values.end());
+  Classes classes = resolve_classes(options, 0, {}, labels_path, labels);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < classes.count) continue;
+    throw Error(ExitCode::kData,
+                concat(labels_path, ": byte ", label_file.header_bytes + static_cast<std::int64_t>(i),
+                       ": expected a label below ", classes.count, ", got ", labels[i], "; check [data] classes"));
+  }
+  return std::make_unique<MemoryDataset>(
+      DatasetInfo{
+          images_path, images.dims[0], {1, images.dims[1], images.dims[2]}, classes.count, std::move(classes.names)},
+      std::move(images.values), labels);
+}
+
+}  // namespace sluice

@@ -1,0 +1,112 @@
+// The documentation and checks of the [data] section.
+#include <limits>
+
+#include "core/base/error.hpp"
+#include "core/config/keys.hpp"
+#include "core/data/normalization.hpp"
+#include "core/data/options.hpp"
+
+namespace sluice {
+
+namespace {
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kMostImages = std::int64_t{1} << 32;
+
+void describe_preparation(DataOptions& options, Keys& keys) {
+  keys.optional("pad_to", options.pad_to, between(0, kMaxImageSide),
+                "height and width to which images are padded with zeros on all sides, for example 32 for 28x28 images; "
+                "0: as stored");
+  keys.optional("channels", options.channels, between(0, kMaxImageSide),
+                "repeats the one channel of grey images this often; 0: as stored");
+  keys.optional("mean", options.mean,
+                "subtracted from each channel of pixels scaled to 0..1: one number, one for each channel, or `measure` "
+                "(over the images trained on, before padding)");
+  keys.optional("std", options.std,
+                "divides each channel after the mean is subtracted: one number, one for each channel, or `measure`");
+  keys.optional("augment", options.augment, "whether training images are cropped and flipped at random");
+  keys.optional(
+      "crop_padding", options.crop_padding, between(0, kMaxImageSide),
+      "with augment: pixels of zeros put around an image before a window of its own size is cut out; 0: no crop");
+  keys.optional("flip", options.flip, "with augment: whether half of the images are mirrored left to right");
+  keys.optional("workers", options.workers, between(0, 1024),
+                "threads that prepare batches in the background; 0: each batch is prepared when it is asked for");
+  keys.optional("prefetch", options.prefetch, between(1, 1024), "batches prepared ahead at most");
+}
+
+void describe_idx(DataOptions& options, Keys& keys) {
+  keys.optional("idx_train_images", options.idx_train_images,
+                "idx: file of the training images in dir; `.gz` is added where only that exists");
+  keys.optional("idx_train_labels", options.idx_train_labels, "idx: file of the training labels");
+  keys.optional("idx_test_images", options.idx_test_images, "idx: file of the test images");
+  keys.optional("idx_test_labels", options.idx_test_labels, "idx: file of the test labels");
+}
+
+void describe_hdf5(DataOptions& options, Keys& keys) {
+  keys.optional("hdf5_train", options.hdf5_train, "hdf5: file of the training set, in dir or with a full path");
+  keys.optional("hdf5_test", options.hdf5_test, "hdf5: file of the test set; may be the same file with another group");
+  keys.optional("hdf5_train_group", options.hdf5_train_group, "hdf5: group of the training set in its file");
+  keys.optional("hdf5_test_group", options.hdf5_test_group, "hdf5: group of the test set in its file");
+  keys.optional("hdf5_images", options.hdf5_images,
+                "hdf5: name of the images in the group: unsigned bytes, N x H x W, N x H x W x C or N x C x H x W; the "
+                "attribute `layout` (NHWC or NCHW) says which, else a last or second size of 1 or 3 does");
+  keys.optional("hdf5_labels", options.hdf5_labels, "hdf5: name of the labels in the group: N integers");
+  keys.optional("hdf5_memory_mib", options.hdf5_memory_mib, between(1, kMost >> 20),
+                "hdf5: a set larger than this is read in pieces while training; its shuffle then mixes as many images "
+                "as fit into half of this");
+}
+
+void describe_synthetic(DataOptions& options, Keys& keys) {
+  keys.optional("synthetic_size", options.synthetic_size, between(1, kMostImages), "synthetic: training images");
+  keys.optional("synthetic_test_size", options.synthetic_test_size, between(1, kMostImages), "synthetic: test images");
+  keys.optional("synthetic_image", options.synthetic_image, "synthetic: image size, channels x height x width");
+  keys.optional("synthetic_seed", options.synthetic_seed, at_least(0), "synthetic: seed of patterns and noise");
+}
+
+/// Reports errors that the type and range of a single key cannot show.
+void check(const DataOptions& options, Keys& keys) {
+  const auto report = [&keys](const char* name, const auto& parse) {
+    try {
+      parse();
+    } catch (const Error& error) {
+      keys.error(name, error.what());
+    }
+  };
+  report("mean", [&] { check_normalization_text(options.mean, false); });
+  report("std", [&] { check_normalization_text(options.std, true); });
+  report("synthetic_image", [&] { parse_image_shape(options.synthetic_image); });
+  const auto names = static_cast<std::int64_t>(options.class_names.size());
+  if (options.classes > 0 && names > 0 && names != options.classes) {
+    keys.error("class_names", concat("expected ", options.classes, " names, one for each of `classes`, got ", names));
+  }
+}
+
+}  // namespace
+
+void DataOptions::describe(Keys& keys) {
+  keys.choice("kind", kind,
+              {{"cifar10", DataKind::kCifar10},
+               {"cifar100", DataKind::kCifar100},
+               {"idx", DataKind::kIdx},
+               {"hdf5", DataKind::kHdf5},
+               {"synthetic", DataKind::kSynthetic}},
+              "form of the data set: CIFAR's binary version, IDX (MNIST and its relatives), HDF5, or made up");
+  keys.optional("dir", dir, "folder of the data set; for CIFAR also the folder above it");
+  keys.optional(
+      "classes", classes, between(0, 1 << 24),
+      "number of classes; 0: as many as the format, the class names or the largest label say (synthetic: 10)");
+  keys.optional("class_names", class_names, "names of the classes, in place of those that come with the data set");
+  keys.optional("validation", validation, at_least(0),
+                "training images held out at random to choose by; 0: none, and the test set is evaluated instead");
+  keys.optional("validation_seed", validation_seed, at_least(0),
+                "which images are held out; does not depend on run.seed");
+  describe_preparation(*this, keys);
+  keys.choice("cifar100_labels", cifar100_coarse, {{"fine", false}, {"coarse", true}},
+              "cifar100: 100 fine or 20 coarse classes");
+  describe_idx(*this, keys);
+  describe_hdf5(*this, keys);
+  describe_synthetic(*this, keys);
+  check(*this, keys);
+}
+
+}  // namespace sluice

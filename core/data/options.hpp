@@ -1,0 +1,78 @@
+// The keys of the [data] section: which data set, what is held out of it, and how its images are prepared.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+class Keys;
+
+enum class DataKind { kCifar10, kCifar100, kIdx, kHdf5, kSynthetic };
+/// The key's value: "cifar10", "cifar100", "idx", "hdf5", "synthetic".
+std::string to_string(DataKind kind);
+
+constexpr std::int64_t kMaxImageSide = 65536;
+
+/// Size of an image. Its bytes lie height x width x channels (HWC) everywhere in Sluice.
+struct ImageShape {
+  std::int64_t channels = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  /// Number of values of an image.
+  std::int64_t count() const { return channels * height * width; }
+  bool operator==(const ImageShape& other) const {
+    return channels == other.channels && height == other.height && width == other.width;
+  }
+  bool operator!=(const ImageShape& other) const { return !(*this == other); }
+};
+/// "3x32x32": channels x height x width.
+std::string to_string(const ImageShape& shape);
+/// Reads "3x32x32"; throws Error(kUsage) where a part is missing, not a number, or not 1 to 65536.
+ImageShape parse_image_shape(const std::string& text);
+
+/// Names that belong to one kind of data set start with it, so that a configuration may keep them when another kind is
+/// chosen on the command line. Relative paths are relative to the working directory.
+struct DataOptions {
+  DataKind kind = DataKind::kCifar10;
+  std::string dir = "data";
+  std::int64_t classes = 0;
+  std::vector<std::string> class_names;
+  std::int64_t pad_to = 0;
+  std::int64_t channels = 0;
+  std::int64_t validation = 0;
+  std::int64_t validation_seed = 1;
+  std::vector<std::string> mean = {"measure"};
+  std::vector<std::string> std = {"measure"};
+  bool augment = false;
+  std::int64_t crop_padding = 4;
+  bool flip = true;
+  std::int64_t workers = 1;
+  std::int64_t prefetch = 4;
+
+  bool cifar100_coarse = false;
+
+  std::string idx_train_images = "train-images-idx3-ubyte";
+  std::string idx_train_labels = "train-labels-idx1-ubyte";
+  std::string idx_test_images = "t10k-images-idx3-ubyte";
+  std::string idx_test_labels = "t10k-labels-idx1-ubyte";
+
+  std::string hdf5_train = "train.h5";
+  std::string hdf5_test = "test.h5";
+  std::string hdf5_train_group = "/";
+  std::string hdf5_test_group = "/";
+  std::string hdf5_images = "images";
+  std::string hdf5_labels = "labels";
+  std::int64_t hdf5_memory_mib = 1024;
+
+  std::int64_t synthetic_size = 10000;
+  std::int64_t synthetic_test_size = 1000;
+  std::string synthetic_image = "3x32x32";
+  std::int64_t synthetic_seed = 1;
+
+  /// Reads, checks or documents every key of the section.
+  void describe(Keys& keys);
+};
+
+}  // namespace sluice

@@ -1,0 +1,68 @@
+#include "core/data/order.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace sluice {
+
+namespace {
+
+/// A stream of random numbers is finite; each serves this many draws, far fewer than it has.
+constexpr std::uint64_t kDrawsPerStream = 1 << 20;
+
+}  // namespace
+
+Shuffler::Shuffler(std::uint64_t seed, Purpose purpose, std::uint64_t epoch)
+    : seed_(seed), purpose_(purpose), epoch_(epoch), random_(seed, purpose, epoch, 0) {}
+
+std::uint64_t Shuffler::below(std::uint64_t bound) {
+  if (++draws_ % kDrawsPerStream == 0) {
+    random_ = Random(seed_, purpose_, epoch_, static_cast<std::uint32_t>(draws_ / kDrawsPerStream));
+  }
+  return random_.below(bound);
+}
+
+void Shuffler::shuffle(std::int64_t* values, std::int64_t count) {
+  for (std::int64_t i = count - 1; i > 0; --i) {
+    std::swap(values[i], values[below(static_cast<std::uint64_t>(i) + 1)]);
+  }
+}
+
+EpochOrder::EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed)
+    : seed_(seed),
+      shuffle_(shuffle),
+      groups_(shuffle ? dataset.groups() : ReadGroups{}),
+      indices_(static_cast<std::size_t>(dataset.size())),
+      group_order_(groups_.starts.size()) {
+  std::iota(indices_.begin(), indices_.end(), 0);
+}
+
+void EpochOrder::set_epoch(std::int64_t epoch) {
+  if (!shuffle_) return;
+  Shuffler shuffler(seed_, Purpose::kShuffle, static_cast<std::uint64_t>(epoch));
+  if (!group_order_.empty()) return shuffle_groups(shuffler);
+  std::iota(indices_.begin(), indices_.end(), 0);
+  shuffler.shuffle(indices_.data(), static_cast<std::int64_t>(indices_.size()));
+}
+
+void EpochOrder::shuffle_groups(Shuffler& shuffler) {
+  const std::size_t groups = group_order_.size();
+  std::iota(group_order_.begin(), group_order_.end(), 0);
+  shuffler.shuffle(group_order_.data(), static_cast<std::int64_t>(groups));
+  const auto window = static_cast<std::size_t>(std::max<std::int64_t>(1, groups_.at_once / 2));
+  auto at = indices_.begin();
+  for (std::size_t first = 0; first < groups; first += window) {
+    const auto begin = at;
+    for (std::size_t i = first; i < std::min(first + window, groups); ++i) {
+      const auto group = static_cast<std::size_t>(group_order_[i]);
+      const std::int64_t start = groups_.starts[group];
+      const std::int64_t end =
+          group + 1 < groups ? groups_.starts[group + 1] : static_cast<std::int64_t>(indices_.size());
+      std::iota(at, at + (end - start), start);
+      at += end - start;
+    }
+    shuffler.shuffle(&*begin, at - begin);
+  }
+}
+
+}  // namespace sluice

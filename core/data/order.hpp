@@ -1,0 +1,47 @@
+// The order of an epoch's samples.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/base/random.hpp"
+#include "core/data/dataset.hpp"
+
+namespace sluice {
+
+/// Fisher-Yates shuffles that depend on seed, purpose and epoch alone.
+class Shuffler {
+ public:
+  Shuffler(std::uint64_t seed, Purpose purpose, std::uint64_t epoch);
+  void shuffle(std::int64_t* values, std::int64_t count);
+
+ private:
+  std::uint64_t below(std::uint64_t bound);
+
+  std::uint64_t seed_;
+  Purpose purpose_;
+  std::uint64_t epoch_;
+  std::uint64_t draws_ = 0;
+  Random random_;
+};
+
+/// Every sample once: in the data set's order, or shuffled anew for each epoch. A set that is read in groups (HDF5
+/// chunks) is shuffled in two steps: the order of the groups, then the samples of as many successive groups as half of
+/// the memory for groups holds, so that each group is read about once in an epoch while two such windows are in use.
+class EpochOrder {
+ public:
+  EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed);
+  void set_epoch(std::int64_t epoch);
+  const std::vector<std::int64_t>& indices() const { return indices_; }
+
+ private:
+  void shuffle_groups(Shuffler& shuffler);
+
+  std::uint64_t seed_;
+  bool shuffle_;
+  ReadGroups groups_;
+  std::vector<std::int64_t> indices_;
+  std::vector<std::int64_t> group_order_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,233 @@
+#include "core/data/pipeline.hpp"
+
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+
+#include "core/base/error.hpp"
+#include "core/data/order.hpp"
+
+namespace sluice {
+
+namespace {
+
+struct Slot {
+  Batch batch;
+  std::vector<std::uint8_t> bytes;  // images as stored, between the data set and the pixel pass
+  std::exception_ptr error;
+  bool ready = false;
+};
+
+}  // namespace
+
+// Batch b of an epoch lives in slot b % slots. Batches are claimed in order, by a background task or by next() itself
+// where none has got so far; a batch may be claimed once the one that had its slot was handed back.
+struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
+  State(const Dataset& set, const PipelineOptions& wanted);
+
+  std::int64_t claimable() const { return std::min(batches, handed_back + static_cast<std::int64_t>(slots.size())); }
+  Slot& slot(std::int64_t number) {
+    return slots[static_cast<std::size_t>(number % static_cast<std::int64_t>(slots.size()))];
+  }
+  /// Background work. TBB is not built for the thread sanitizer, which therefore cannot see how a task itself changes
+  /// hands; work() begins by taking the mutex, from where on everything is seen.
+  struct Task {
+    std::shared_ptr<State> state;
+    void operator()() const { state->work(); }
+  };
+  void begin(std::int64_t new_epoch, std::int64_t first_batch);
+  void cancel(std::unique_lock<std::mutex>& lock);
+  void enqueue(std::int64_t tasks);
+  void work();
+  void prepare(std::int64_t number, std::unique_lock<std::mutex>& lock);
+  void fill(std::int64_t number, Slot& slot) const;
+  const Batch* take();
+
+  const Dataset& dataset;
+  const PipelineOptions options;
+  const PixelPass pass;
+  EpochOrder order;
+  std::int64_t batches = 0;
+  std::int64_t epoch = 0;
+  double waited = 0;
+
+  std::mutex mutex;  // guards what follows; a claimed slot belongs to who claimed it until it is ready
+  std::condition_variable changed;
+  std::vector<Slot> slots;
+  std::int64_t next_claim = 0;   // batch to be claimed next
+  std::int64_t next_take = 0;    // batch that next() returns next
+  std::int64_t handed_back = 0;  // batches below are no longer looked at by the consumer
+  std::int64_t filling = 0;      // claimed and not ready
+
+  std::unique_ptr<tbb::task_arena> arena;
+};
+
+Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
+    : dataset(set),
+      options(wanted),
+      pass(set.shape(), wanted.normalization, wanted.augmentation),
+      order(set, wanted.shuffle, wanted.seed),
+      slots(static_cast<std::size_t>(wanted.workers > 0 ? wanted.prefetch + 1 : 1)) {
+  assert(options.batch > 0 && options.world > 0 && options.rank >= 0 && options.rank < options.world);
+  assert(options.workers >= 0 && options.prefetch > 0);
+  constexpr std::int64_t kMostImages = std::int64_t{1} << 32;  // a random stream's number of a sample has 32 bits
+  if (set.size() > kMostImages) {
+    throw Error(ExitCode::kData, concat(set.name(), ": expected at most ", kMostImages, " images, got ", set.size()));
+  }
+  batches = options.drop_last ? set.size() / options.batch : (set.size() + options.batch - 1) / options.batch;
+  if (batches == 0) {
+    throw Error(ExitCode::kData, concat(set.name(), ": ", set.size(), " images do not fill a batch of ", options.batch,
+                                        "; use a smaller batch"));
+  }
+  const std::int64_t most = std::min(set.size(), (options.batch + options.world - 1) / options.world);
+  for (Slot& slot : slots) {
+    slot.batch.images.reserve(static_cast<std::size_t>(most * set.shape().count()));
+    slot.batch.labels.reserve(static_cast<std::size_t>(most));
+    slot.batch.indices.reserve(static_cast<std::size_t>(most));
+    slot.bytes.resize(static_cast<std::size_t>(most * set.shape().count()));
+  }
+  if (options.workers > 0) {
+    arena = std::make_unique<tbb::task_arena>(static_cast<int>(options.workers), 0, tbb::task_arena::priority::high);
+  }
+}
+
+void Pipeline::State::cancel(std::unique_lock<std::mutex>& lock) {
+  next_claim = batches;
+  changed.wait(lock, [this] { return filling == 0; });
+}
+
+void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t first_batch) {
+  std::unique_lock<std::mutex> lock(mutex);
+  cancel(lock);
+  epoch = new_epoch;
+  order.set_epoch(epoch);
+  for (Slot& each : slots) each.ready = false;
+  next_claim = next_take = handed_back = std::min(first_batch, batches);
+  const std::int64_t tasks = claimable() - next_claim;
+  lock.unlock();
+  enqueue(tasks);
+}
+
+void Pipeline::State::enqueue(std::int64_t tasks) {
+  for (std::int64_t i = 0; arena && i < tasks; ++i) arena->enqueue(Task{shared_from_this()});
+}
+
+void Pipeline::State::work() {
+  std::unique_lock<std::mutex> lock(mutex);
+  if (next_claim < claimable()) prepare(next_claim++, lock);
+}
+
+/// Fills the slot of a batch that the caller has just claimed; the lock is released meanwhile.
+void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>& lock) {
+  Slot& target = slot(number);
+  ++filling;
+  lock.unlock();
+  target.error = nullptr;
+  try {
+    fill(number, target);
+  } catch (...) {
+    target.error = std::current_exception();
+  }
+  lock.lock();
+  target.ready = true;
+  --filling;
+  changed.notify_all();
+}
+
+void Pipeline::State::fill(std::int64_t number, Slot& target) const {
+  const std::int64_t begin = number * options.batch;
+  const std::int64_t n = std::min(options.batch, dataset.size() - begin);
+  Batch& batch = target.batch;
+  batch.epoch = epoch;
+  batch.number = number;
+  batch.first = begin + n * options.rank / options.world;
+  batch.count = begin + n * (options.rank + 1) / options.world - batch.first;
+  const auto count = static_cast<std::size_t>(batch.count);
+  const std::int64_t values = dataset.shape().count();
+  const auto from = order.indices().begin() + batch.first;
+  batch.indices.assign(from, from + batch.count);
+  batch.labels.resize(count);
+  batch.images.resize(count * static_cast<std::size_t>(values));
+  dataset.read(batch.indices.data(), batch.count, target.bytes.data(), batch.labels.data());
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const auto sample = static_cast<std::uint32_t>(batch.indices[static_cast<std::size_t>(i)]);
+    Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), sample);
+    pass.apply(target.bytes.data() + i * values, pass.choose(random), batch.images.data() + i * values);
+  }
+}
+
+const Batch* Pipeline::State::take() {
+  std::unique_lock<std::mutex> lock(mutex);
+  const std::int64_t before = claimable();
+  handed_back = next_take;
+  const std::int64_t tasks = claimable() - before;
+  if (next_take == batches) return nullptr;
+  Slot& wanted = slot(next_take);
+  lock.unlock();
+  enqueue(tasks);
+  lock.lock();
+  if (!wanted.ready) {
+    const auto since = std::chrono::steady_clock::now();
+    if (next_claim == next_take) prepare(next_claim++, lock);
+    changed.wait(lock, [&wanted] { return wanted.ready; });
+    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+  }
+  wanted.ready = false;
+  ++next_take;
+  if (wanted.error) std::rethrow_exception(wanted.error);
+  return &wanted.batch;
+}
+
+Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
+    : state_(std::make_shared<State>(dataset, options)) {
+  state_->next_claim = state_->next_take = state_->handed_back = state_->batches;
+}
+
+Pipeline::~Pipeline() {
+  {
+    std::unique_lock<std::mutex> lock(state_->mutex);
+    state_->cancel(lock);
+  }
+  state_->arena.reset();  // here, not on the thread of a late task
+}
+
+std::int64_t Pipeline::batches() const {
+  return state_->batches;
+}
+
+void Pipeline::start(std::int64_t epoch, std::int64_t first_batch) {
+  state_->begin(epoch, first_batch);
+}
+
+const Batch* Pipeline::next() {
+  return state_->take();
+}
+
+double Pipeline::wait_seconds() const {
+  return state_->waited;
+}
+
+PipelineOptions training_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch,
+                                  std::uint64_t seed) {
+  PipelineOptions options = evaluation_pipeline(data, normalization, batch);
+  options.shuffle = options.drop_last = true;
+  options.seed = seed;
+  if (data.augment) options.augmentation = {data.crop_padding, data.flip};
+  return options;
+}
+
+PipelineOptions evaluation_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch) {
+  PipelineOptions options;
+  options.batch = batch;
+  options.normalization = normalization;
+  options.workers = data.workers;
+  options.prefetch = data.prefetch;
+  return options;
+}
+
+}  // namespace sluice

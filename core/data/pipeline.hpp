@@ -1,0 +1,72 @@
+// Turns a data set into batches for the network: shuffled, augmented, normalised, and prepared ahead by background
+// threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/data/dataset.hpp"
+#include "core/data/normalization.hpp"
+#include "core/data/pixel_pass.hpp"
+
+namespace sluice {
+
+struct Batch {
+  std::vector<float> images;          ///< count x height x width x channels, normalised
+  std::vector<std::int32_t> labels;   ///< count
+  std::vector<std::int64_t> indices;  ///< count: positions in the data set
+  std::int64_t count = 0;             ///< images here; may be 0 on a rank that gets nothing of a small last batch
+  std::int64_t epoch = 0;
+  std::int64_t number = 0;  ///< of this batch in its epoch, from 0
+  std::int64_t first = 0;   ///< place of images[0] in the epoch's order
+};
+
+struct PipelineOptions {
+  std::int64_t batch = 128;  ///< images of a batch, over all ranks
+  bool shuffle = false;      ///< a new order for each epoch; else the data set's order
+  bool drop_last = false;    ///< leaves out the last images of an epoch that do not fill a batch
+  Augmentation augmentation;
+  Normalization normalization;
+  std::uint64_t seed = 1;
+  std::int64_t workers = 1;   ///< background threads at most; 0: batches are made inside next()
+  std::int64_t prefetch = 4;  ///< batches prepared ahead at most
+  std::int64_t rank = 0;      ///< this process takes images [n*rank/world, n*(rank+1)/world) of each batch of n
+  std::int64_t world = 1;
+};
+
+/// Options for training, and for evaluation: the data set's order, every image once, no augmentation.
+PipelineOptions training_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch,
+                                  std::uint64_t seed);
+PipelineOptions evaluation_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch);
+
+/// What the batches hold depends on the data set, seed, epoch and batch size, never on workers, prefetching or earlier
+/// epochs. One thread uses a pipeline; the data set must outlive it. Nothing is allocated after the first batches of an
+/// epoch.
+class Pipeline {
+ public:
+  /// Throws Error(kData) where the set is smaller than one batch and `drop_last` is set, or has more than 2^32 images.
+  Pipeline(const Dataset& dataset, const PipelineOptions& options);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  /// Batches of an epoch.
+  std::int64_t batches() const;
+
+  /// Begins an epoch at one of its batches, dropping what is left of the epoch before.
+  void start(std::int64_t epoch, std::int64_t first_batch = 0);
+
+  /// The next batch, valid until the next call of any function; null at the end of the epoch. Rethrows what went wrong
+  /// while the batch was prepared.
+  const Batch* next();
+
+  /// Seconds that next() spent waiting for batches or making them, since the pipeline was made.
+  double wait_seconds() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;  // shared with background tasks that may start late
+};
+
+}  // namespace sluice
