@@ -109,14 +109,13 @@ void read_records(const Format& format, const std::string& path, const std::stri
   }
 }
 
-std::vector<std::string> read_names(const Format& format, const fs::path& folder) {
+std::vector<std::string> read_names(const Format& format, const fs::path& folder, const std::string& advice) {
   const fs::path path = folder / format.names_file;
   if (!path_exists(path)) return {};
   std::vector<std::string> names = read_lines(path.string());
   if (static_cast<std::int64_t>(names.size()) != format.classes) {
-    throw Error(ExitCode::kData,
-                concat(path.string(), ": expected ", format.classes, " class names, one in each line, got ",
-                       names.size(), "; ", fetch(format, folder.parent_path().string())));
+    throw Error(ExitCode::kData, concat(path.string(), ": expected ", format.classes,
+                                        " class names, one in each line, got ", names.size(), "; ", advice));
   }
   return names;
 }
@@ -146,7 +145,8 @@ std::unique_ptr<Dataset> open_cifar(const DataOptions& options, Split split) {
                  labels.data() + first);
     first += records[i];
   }
-  Classes classes = resolve_classes(options, format.classes, read_names(format, folder), folder.string(), labels);
+  Classes classes =
+      resolve_classes(options, format.classes, read_names(format, folder, advice), folder.string(), labels);
   return std::make_unique<MemoryDataset>(
       DatasetInfo{folder.string(), size, {3, 32, 32}, classes.count, std::move(classes.names)}, std::move(images),
       std::move(labels));

@@ -1,4 +1,5 @@
 // IDX files (MNIST and its relatives), plain or gzipped: a big-endian header and unsigned bytes.
+#include <algorithm>
 #include <filesystem>
 #include <iomanip>
 
@@ -15,6 +16,9 @@ namespace {
 
 /// The third byte of the magic number is the type (8: unsigned bytes), the fourth the number of dimensions.
 constexpr std::uint32_t kUnsignedBytes = 0x0800;
+
+/// A file that is cut short is reported where it ends, unless its header asks for more memory than this in vain.
+constexpr std::int64_t kHarmlessBytes = 256 << 20;
 
 struct IdxFile {
   std::string path;
@@ -63,11 +67,12 @@ IdxFile read_idx(const std::string& path, std::uint32_t dimensions, const char* 
   InputFile file(path, concat("check [data] ", key, ", or fetch the file again"));
   IdxFile idx{path, {}, 4 + 4 * static_cast<std::int64_t>(dimensions), {}};
   check_magic(file, read_word(file, idx.header_bytes), dimensions);
+  const std::int64_t most = std::max(file.largest_size(), kHarmlessBytes);
   std::int64_t total = 1;
   for (std::uint32_t i = 0; i < dimensions; ++i) {
     const std::int64_t size = read_word(file, idx.header_bytes);
     if (size == 0) file.fail(file.offset() - 4, concat("expected a size above 0 for dimension ", i, ", got 0"));
-    if (size > file.largest_size() / total) {
+    if (size > most / total) {
       file.fail(file.offset() - 4, concat("dimension ", i, " is ", size, ", more than the file can hold"));
     }
     idx.dims.push_back(size);

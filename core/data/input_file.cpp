@@ -47,8 +47,11 @@ std::int64_t InputFile::read_some(void* to, std::int64_t bytes) {
   int code = Z_OK;
   const char* const text = gzerror(stream_->file, &code);
   if (code == Z_BUF_ERROR) fail(offset_ + std::max(got, 0), "the gzipped file is cut short");
-  if (got < 0 || code != Z_OK)
-    fail(offset_, concat("cannot be read (", code == Z_ERRNO ? std::strerror(errno) : text, ")"));
+  if (got < 0 || code != Z_OK) {
+    std::string reason = code == Z_ERRNO ? std::strerror(errno) : text;
+    if (reason.rfind(path_ + ": ", 0) == 0) reason.erase(0, path_.size() + 2);
+    fail(offset_, concat("cannot be read on from here (", reason, ")"));
+  }
   offset_ += got;
   return got;
 }

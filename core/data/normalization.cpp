@@ -16,7 +16,7 @@ bool asks_to_measure(const std::vector<std::string>& words) {
 }
 
 std::vector<double> parse_numbers(const std::vector<std::string>& words, bool positive) {
-  const char* const allowed = positive ? "numbers above zero or `measure`" : "numbers or `measure`";
+  const char* const allowed = positive ? "numbers above zero or 'measure'" : "numbers or 'measure'";
   if (words.empty()) throw Error(ExitCode::kUsage, concat("expected ", allowed, ", got nothing"));
   std::vector<double> numbers;
   for (const std::string& word : words) {
@@ -24,7 +24,7 @@ std::vector<double> parse_numbers(const std::vector<std::string>& words, bool po
     const auto [rest, problem] = std::from_chars(word.data(), word.data() + word.size(), value);
     const bool good = problem == std::errc() && rest == word.data() + word.size() && std::isfinite(value);
     if (!good || (positive && !(value > 0))) {
-      throw Error(ExitCode::kUsage, concat("expected ", allowed, ", got `", word, "`"));
+      throw Error(ExitCode::kUsage, concat("expected ", allowed, ", got '", word, "'"));
     }
     numbers.push_back(value);
   }

@@ -14,19 +14,19 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kMostImages = std::int64_t{1} << 32;
 
 void describe_preparation(DataOptions& options, Keys& keys) {
-  keys.optional("pad_to", options.pad_to, between(0, kMaxImageSide),
+  keys.optional("pad_to", options.pad_to, between(std::int64_t{0}, kMaxImageSide),
                 "height and width to which images are padded with zeros on all sides, for example 32 for 28x28 images; "
                 "0: as stored");
-  keys.optional("channels", options.channels, between(0, kMaxImageSide),
+  keys.optional("channels", options.channels, between(std::int64_t{0}, kMaxImageSide),
                 "repeats the one channel of grey images this often; 0: as stored");
   keys.optional("mean", options.mean,
-                "subtracted from each channel of pixels scaled to 0..1: one number, one for each channel, or `measure` "
+                "subtracted from each channel of pixels scaled to 0..1: one number, one for each channel, or 'measure' "
                 "(over the images trained on, before padding)");
   keys.optional("std", options.std,
-                "divides each channel after the mean is subtracted: one number, one for each channel, or `measure`");
+                "divides each channel after the mean is subtracted: one number, one for each channel, or 'measure'");
   keys.optional("augment", options.augment, "whether training images are cropped and flipped at random");
   keys.optional(
-      "crop_padding", options.crop_padding, between(0, kMaxImageSide),
+      "crop_padding", options.crop_padding, between(std::int64_t{0}, kMaxImageSide),
       "with augment: pixels of zeros put around an image before a window of its own size is cut out; 0: no crop");
   keys.optional("flip", options.flip, "with augment: whether half of the images are mirrored left to right");
   keys.optional("workers", options.workers, between(0, 1024),
@@ -36,7 +36,7 @@ void describe_preparation(DataOptions& options, Keys& keys) {
 
 void describe_idx(DataOptions& options, Keys& keys) {
   keys.optional("idx_train_images", options.idx_train_images,
-                "idx: file of the training images in dir; `.gz` is added where only that exists");
+                "idx: file of the training images in dir; '.gz' is added where only that exists");
   keys.optional("idx_train_labels", options.idx_train_labels, "idx: file of the training labels");
   keys.optional("idx_test_images", options.idx_test_images, "idx: file of the test images");
   keys.optional("idx_test_labels", options.idx_test_labels, "idx: file of the test labels");
@@ -49,16 +49,18 @@ void describe_hdf5(DataOptions& options, Keys& keys) {
   keys.optional("hdf5_test_group", options.hdf5_test_group, "hdf5: group of the test set in its file");
   keys.optional("hdf5_images", options.hdf5_images,
                 "hdf5: name of the images in the group: unsigned bytes, N x H x W, N x H x W x C or N x C x H x W; the "
-                "attribute `layout` (NHWC or NCHW) says which, else a last or second size of 1 or 3 does");
+                "attribute 'layout' (NHWC or NCHW) says which, else a last or second size of 1 or 3 does");
   keys.optional("hdf5_labels", options.hdf5_labels, "hdf5: name of the labels in the group: N integers");
-  keys.optional("hdf5_memory_mib", options.hdf5_memory_mib, between(1, kMost >> 20),
+  keys.optional("hdf5_memory_mib", options.hdf5_memory_mib, between(std::int64_t{1}, kMost >> 20),
                 "hdf5: a set larger than this is read in pieces while training; its shuffle then mixes as many images "
                 "as fit into half of this");
 }
 
 void describe_synthetic(DataOptions& options, Keys& keys) {
-  keys.optional("synthetic_size", options.synthetic_size, between(1, kMostImages), "synthetic: training images");
-  keys.optional("synthetic_test_size", options.synthetic_test_size, between(1, kMostImages), "synthetic: test images");
+  keys.optional("synthetic_size", options.synthetic_size, between(std::int64_t{1}, kMostImages),
+                "synthetic: training images");
+  keys.optional("synthetic_test_size", options.synthetic_test_size, between(std::int64_t{1}, kMostImages),
+                "synthetic: test images");
   keys.optional("synthetic_image", options.synthetic_image, "synthetic: image size, channels x height x width");
   keys.optional("synthetic_seed", options.synthetic_seed, at_least(0), "synthetic: seed of patterns and noise");
 }
@@ -77,7 +79,7 @@ void check(const DataOptions& options, Keys& keys) {
   report("synthetic_image", [&] { parse_image_shape(options.synthetic_image); });
   const auto names = static_cast<std::int64_t>(options.class_names.size());
   if (options.classes > 0 && names > 0 && names != options.classes) {
-    keys.error("class_names", concat("expected ", options.classes, " names, one for each of `classes`, got ", names));
+    keys.error("class_names", concat("expected ", options.classes, " names, one for each of 'classes', got ", names));
   }
 }
 

@@ -39,7 +39,7 @@ ImageShape parse_image_shape(const std::string& text) {
   }
   if (!good || at != end) {
     throw Error(ExitCode::kUsage, concat("expected channels x height x width such as 3x32x32, each 1 to ",
-                                         kMaxImageSide, ", got `", text, "`"));
+                                         kMaxImageSide, ", got '", text, "'"));
   }
   return {sizes[0], sizes[1], sizes[2]};
 }

@@ -1,0 +1,311 @@
+// The pipeline: the same batches for any number of workers, from any starting point, each image once; failures arrive;
+// nothing is allocated.
+#include "core/data/pipeline.hpp"
+
+#include <gmock/gmock.h>
+#include <tbb/global_control.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "core/data/memory.hpp"
+#include "core/data/order.hpp"
+#include "tests/core/data/files.hpp"
+
+// TBB is not built for the thread sanitizer: how its own tasks change hands looks like a race.
+extern "C" const char* __tsan_default_suppressions() {
+  return "race_top:tbb::detail\n";
+}
+
+namespace sluice {
+namespace {
+
+constexpr ImageShape kShape = {3, 8, 6};
+
+class PipelineTest : public ::testing::Test {
+ protected:
+  static Bytes images() {
+    Bytes bytes;
+    for (std::int64_t i = 0; i < 103; ++i) {
+      for (std::int64_t j = 0; j < kShape.count(); ++j) bytes.push_back(test_byte(i, j));
+    }
+    return bytes;
+  }
+  static std::vector<std::int32_t> labels() {
+    std::vector<std::int32_t> values;
+    for (std::int32_t i = 0; i < 103; ++i) values.push_back(1000 + i);
+    return values;
+  }
+  static PipelineOptions training() {
+    PipelineOptions options;
+    options.batch = 16;
+    options.shuffle = options.drop_last = true;
+    options.augmentation = {2, true};
+    options.normalization = {{0.4, 0.5, 0.6}, {0.2, 0.3, 0.4}};
+    options.seed = 11;
+    return options;
+  }
+  static PipelineOptions evaluation() {
+    PipelineOptions options;
+    options.batch = 16;
+    options.normalization = {{0.4, 0.5, 0.6}, {0.2, 0.3, 0.4}};
+    return options;
+  }
+  /// All batches of an epoch from `first_batch` on.
+  static std::vector<Batch> epoch(Pipeline& pipeline, std::int64_t number, std::int64_t first_batch = 0) {
+    std::vector<Batch> batches;
+    pipeline.start(number, first_batch);
+    while (const Batch* batch = pipeline.next()) batches.push_back(*batch);
+    EXPECT_EQ(pipeline.next(), nullptr);
+    return batches;
+  }
+
+  const MemoryDataset set_{{"set", 103, kShape, 2000, {}}, images(), labels()};
+  // As many threads as a test asks for, also on a small machine.
+  const tbb::global_control threads_{tbb::global_control::max_allowed_parallelism, 6};
+};
+
+void expect_equal(const std::vector<Batch>& batches, const std::vector<Batch>& expected) {
+  ASSERT_EQ(batches.size(), expected.size());
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    SCOPED_TRACE(i);
+    EXPECT_EQ(batches[i].images, expected[i].images);
+    EXPECT_EQ(batches[i].labels, expected[i].labels);
+    EXPECT_EQ(batches[i].indices, expected[i].indices);
+    EXPECT_EQ(batches[i].count, expected[i].count);
+    EXPECT_EQ(batches[i].epoch, expected[i].epoch);
+    EXPECT_EQ(batches[i].number, expected[i].number);
+    EXPECT_EQ(batches[i].first, expected[i].first);
+  }
+}
+
+TEST_F(PipelineTest, ABatchIsTheOrderTheImagesAndTheChoicesOfItsSamples) {
+  Pipeline pipeline(set_, training());
+  const std::vector<Batch> batches = epoch(pipeline, 4);
+  ASSERT_EQ(batches.size(), 6u);
+  EpochOrder order(set_, true, 11);
+  order.set_epoch(4);
+  const PixelPass pass(kShape, training().normalization, training().augmentation);
+  std::vector<float> expected(static_cast<std::size_t>(kShape.count()));
+  const Bytes bytes = images();
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    EXPECT_EQ(batches[b].count, 16);
+    EXPECT_EQ(batches[b].epoch, 4);
+    EXPECT_EQ(batches[b].number, static_cast<std::int64_t>(b));
+    EXPECT_EQ(batches[b].first, static_cast<std::int64_t>(b) * 16);
+    for (std::size_t i = 0; i < 16; ++i) {
+      const std::int64_t index = order.indices()[b * 16 + i];
+      ASSERT_EQ(batches[b].indices[i], index);
+      ASSERT_EQ(batches[b].labels[i], 1000 + index);
+      Random random(11, Purpose::kAugment, 4, static_cast<std::uint32_t>(index));
+      pass.apply(bytes.data() + index * kShape.count(), pass.choose(random), expected.data());
+      ASSERT_TRUE(std::equal(expected.begin(), expected.end(),
+                             batches[b].images.begin() + static_cast<std::ptrdiff_t>(i * expected.size())));
+    }
+  }
+}
+
+TEST_F(PipelineTest, AnyNumberOfWorkersGivesTheSameBatches) {
+  PipelineOptions options = training();
+  options.workers = 0;
+  Pipeline plain(set_, options);
+  const std::vector<Batch> first = epoch(plain, 0), second = epoch(plain, 1);
+  EXPECT_NE(first[0].images, second[0].images);
+  for (const std::int64_t workers : {1, 2, 4}) {
+    for (const std::int64_t prefetch : {1, 3, 10}) {
+      SCOPED_TRACE(concat(workers, " workers, prefetch ", prefetch));
+      options.workers = workers;
+      options.prefetch = prefetch;
+      Pipeline pipeline(set_, options);
+      expect_equal(epoch(pipeline, 1), second);
+      expect_equal(epoch(pipeline, 0), first);
+    }
+  }
+}
+
+TEST_F(PipelineTest, ResumingInsideAnEpochGoesOnAsIfNothingHadHappened) {
+  Pipeline whole(set_, training());
+  const std::vector<Batch> batches = epoch(whole, 2);
+  for (std::int64_t first = 0; first <= 6; ++first) {
+    Pipeline resumed(set_, training());
+    expect_equal(epoch(resumed, 2, first), std::vector<Batch>(batches.begin() + first, batches.end()));
+  }
+}
+
+TEST_F(PipelineTest, AnEpochMayBeLeftAtAnyTime) {
+  Pipeline pipeline(set_, training());
+  const std::vector<Batch> expected = epoch(pipeline, 1);
+  for (int taken = 0; taken < 5; ++taken) {
+    pipeline.start(0);
+    for (int i = 0; i < taken; ++i) ASSERT_NE(pipeline.next(), nullptr);
+    expect_equal(epoch(pipeline, 1), expected);
+  }
+  pipeline.start(0);
+  pipeline.next();  // and is destroyed with batches under way
+}
+
+TEST_F(PipelineTest, EvaluationSeesEveryImageOnceInOrder) {
+  PipelineOptions options = evaluation();
+  options.workers = 4;
+  Pipeline pipeline(set_, options);
+  EXPECT_EQ(pipeline.batches(), 7);
+  std::int64_t next = 0;
+  for (const Batch& batch : epoch(pipeline, 0)) {
+    EXPECT_EQ(batch.first, next);
+    EXPECT_EQ(batch.images.size(), static_cast<std::size_t>(batch.count * kShape.count()));
+    EXPECT_EQ(batch.labels.size(), static_cast<std::size_t>(batch.count));
+    for (std::int64_t i = 0; i < batch.count; ++i) {
+      ASSERT_EQ(batch.indices[static_cast<std::size_t>(i)], next++);
+      const double first_byte = test_byte(next - 1, 0);
+      ASSERT_EQ(batch.images[static_cast<std::size_t>(i * kShape.count())],
+                static_cast<float>((first_byte / 255 - 0.4) / 0.2));
+    }
+  }
+  EXPECT_EQ(next, 103);
+}
+
+TEST_F(PipelineTest, RanksShareEachBatch) {
+  for (const bool keep_last : {false, true}) {
+    PipelineOptions options = training();
+    options.drop_last = !keep_last;
+    Pipeline alone(set_, options);
+    const std::vector<Batch> expected = epoch(alone, 0);
+    options.world = 10;  // the last batch has 7 images, so that some ranks get none of it
+    std::vector<Batch> joined(expected.size());
+    for (options.rank = 0; options.rank < options.world; ++options.rank) {
+      Pipeline pipeline(set_, options);
+      const std::vector<Batch> mine = epoch(pipeline, 0);
+      ASSERT_EQ(mine.size(), expected.size());
+      for (std::size_t b = 0; b < mine.size(); ++b) {
+        EXPECT_EQ(mine[b].first, expected[b].first + joined[b].count);
+        joined[b].count += mine[b].count;
+        joined[b].images.insert(joined[b].images.end(), mine[b].images.begin(), mine[b].images.end());
+        joined[b].labels.insert(joined[b].labels.end(), mine[b].labels.begin(), mine[b].labels.end());
+        joined[b].indices.insert(joined[b].indices.end(), mine[b].indices.begin(), mine[b].indices.end());
+        joined[b].epoch = mine[b].epoch;
+        joined[b].number = mine[b].number;
+        joined[b].first = expected[b].first;
+      }
+    }
+    expect_equal(joined, expected);
+  }
+}
+
+TEST_F(PipelineTest, BuffersAreReused) {
+  PipelineOptions options = evaluation();  // with a last batch that is smaller
+  options.workers = 2;
+  Pipeline pipeline(set_, options);
+  std::set<const float*> buffers;
+  for (std::int64_t i = 0; i < 5; ++i) {
+    pipeline.start(i);
+    while (const Batch* batch = pipeline.next()) buffers.insert(batch->images.data());
+  }
+  EXPECT_LE(static_cast<std::int64_t>(buffers.size()), options.prefetch + 1);
+}
+
+/// Fails, or takes its time, when image 40 is read.
+class Troubled : public Dataset {
+ public:
+  Troubled() : Dataset({"troubled", 103, kShape, 1, {}}) {}
+  void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* to, std::int32_t* labels) const override {
+    ++reads;
+    std::fill(to, to + count * kShape.count(), std::uint8_t{1});
+    std::fill(labels, labels + count, 0);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (indices[i] != 40) continue;
+      if (fails) throw Error(ExitCode::kData, "image 40 cannot be read");
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
+  std::atomic<bool> fails{true};
+  mutable std::atomic<int> reads{0};
+};
+
+TEST_F(PipelineTest, AFailureArrivesWithItsBatch) {
+  Troubled set;
+  for (const std::int64_t workers : {0, 1, 4}) {
+    set.fails = true;
+    PipelineOptions options = evaluation();
+    options.workers = workers;
+    Pipeline pipeline(set, options);
+    pipeline.start(0);
+    EXPECT_NE(pipeline.next(), nullptr);
+    EXPECT_NE(pipeline.next(), nullptr);
+    EXPECT_EQ(error_text([&] { pipeline.next(); }), "image 40 cannot be read");
+    set.fails = false;
+    EXPECT_EQ(epoch(pipeline, 0).size(), 7u);
+  }
+}
+
+TEST_F(PipelineTest, WaitingIsMeasured) {
+  Troubled set;
+  set.fails = false;
+  PipelineOptions options = evaluation();
+  options.workers = 0;
+  Pipeline pipeline(set, options);
+  EXPECT_EQ(pipeline.wait_seconds(), 0);
+  epoch(pipeline, 0);
+  EXPECT_GE(pipeline.wait_seconds(), 0.05);
+  EXPECT_LT(pipeline.wait_seconds(), 5);
+}
+
+TEST_F(PipelineTest, PreparesAheadButNotTooFar) {
+  Troubled set;
+  set.fails = false;
+  PipelineOptions options = evaluation();
+  options.prefetch = 2;
+  Pipeline pipeline(set, options);
+  pipeline.start(0);
+  const auto reads_settle_at = [&](int expected) {
+    for (int i = 0; i < 2000 && set.reads < expected; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return set.reads == expected;
+  };
+  EXPECT_TRUE(reads_settle_at(3)) << set.reads;
+  pipeline.next();
+  EXPECT_TRUE(reads_settle_at(3)) << set.reads;  // the first batch is still in use
+  pipeline.next();
+  EXPECT_TRUE(reads_settle_at(4)) << set.reads;
+}
+
+TEST_F(PipelineTest, BeforeTheFirstEpochThereIsNothing) {
+  Pipeline pipeline(set_, training());
+  EXPECT_EQ(pipeline.next(), nullptr);
+}
+
+TEST_F(PipelineTest, TooFewImages) {
+  PipelineOptions options = training();
+  options.batch = 104;
+  EXPECT_EQ(error_text([&] { Pipeline(set_, options); }),
+            "set: 103 images do not fill a batch of 104; use a smaller batch");
+  options.drop_last = false;
+  Pipeline pipeline(set_, options);
+  EXPECT_EQ(epoch(pipeline, 0).size(), 1u);
+}
+
+TEST_F(PipelineTest, OptionsFromTheDataSection) {
+  DataOptions data;
+  data.augment = true;
+  data.crop_padding = 3;
+  data.flip = false;
+  data.workers = 2;
+  data.prefetch = 7;
+  const PipelineOptions train = training_pipeline(data, {{0.5}, {0.25}}, 64, 9);
+  EXPECT_TRUE(train.shuffle && train.drop_last);
+  EXPECT_EQ(train.augmentation.crop_padding, 3);
+  EXPECT_FALSE(train.augmentation.flip);
+  EXPECT_EQ(train.batch, 64);
+  EXPECT_EQ(train.seed, 9u);
+  EXPECT_EQ(train.workers, 2);
+  const PipelineOptions test = evaluation_pipeline(data, {{0.5}, {0.25}}, 64);
+  EXPECT_FALSE(test.shuffle || test.drop_last || test.augmentation.flip);
+  EXPECT_EQ(test.augmentation.crop_padding, 0);
+  EXPECT_EQ(test.prefetch, 7);
+  EXPECT_EQ(test.normalization.mean[0], 0.5);
+  data.augment = false;
+  EXPECT_EQ(training_pipeline(data, {{0.5}, {0.25}}, 64, 9).augmentation.crop_padding, 0);
+}
+
+}  // namespace
+}  // namespace sluice
