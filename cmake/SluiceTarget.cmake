@@ -4,7 +4,8 @@ target_compile_features(sluice_options INTERFACE cxx_std_17)
 target_compile_options(sluice_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${SLUICE_WERROR}>:-Werror> -ffp-contract=off)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  target_compile_options(sluice_options INTERFACE -march=x86-64-v2)
+  # Kernel libraries (SluiceIsa.cmake) bring an instruction set of their own.
+  target_compile_options(sluice_options INTERFACE $<$<NOT:$<BOOL:$<TARGET_PROPERTY:SLUICE_ISA>>>:-march=x86-64-v2>)
 endif()
 if(SLUICE_SANITIZE)
   target_compile_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer
