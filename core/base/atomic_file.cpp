@@ -53,6 +53,17 @@ class Descriptor {
       bytes.remove_prefix(static_cast<std::size_t>(count));
     }
   }
+  std::string read_all() {
+    std::string bytes;
+    char block[65536];
+    for (;;) {
+      const ssize_t count = ::read(fd_, block, sizeof block);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw_system_error(label_, "read", errno);
+      if (count == 0) return bytes;
+      bytes.append(block, static_cast<std::size_t>(count));
+    }
+  }
   void sync() {
     // EINVAL: some file systems cannot flush directories or special files, and have nothing to flush then.
     if (::fsync(fd_) != 0 && errno != EINVAL) throw_system_error(label_, "flush", errno);
@@ -122,6 +133,11 @@ void commit_file(const std::string& temporary, const std::string& path) {
   file.close();
   rename_and_sync(temporary, path);
   cleanup.keep();
+}
+
+std::optional<std::string> read_file(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::nullopt;
+  return Descriptor(path, O_RDONLY, path).read_all();
 }
 
 void write_file_atomic(const std::string& path, std::string_view bytes) {

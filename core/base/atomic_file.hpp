@@ -1,6 +1,7 @@
 // Files that are either old or new, never half of each: temporary, fsync, rename, fsync of the directory.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,9 @@ namespace sluice {
 /// Replaces the file (or makes it) with `bytes`. After it returns the new file survives a power cut; if it throws,
 /// or the process dies on the way, the old file is untouched. Throws Error(kEnvironment).
 void write_file_atomic(const std::string& path, std::string_view bytes);
+
+/// The whole file; nothing when there is none. Throws Error(kEnvironment) when it cannot be read.
+std::optional<std::string> read_file(const std::string& path);
 
 /// For writers that fill the temporary themselves: flushes `temporary` to the disk, renames it to `path` (same
 /// directory) and flushes the directory. The temporary is removed when it throws Error(kEnvironment).

@@ -66,6 +66,15 @@ TEST_F(AtomicFile, CommitsWhatAnotherWriterFilled) {
   EXPECT_EQ(files(), 1);
 }
 
+TEST_F(AtomicFile, ReadsWholeFiles) {
+  const std::string bytes(200000, 'x');
+  write_file_atomic(path("a"), bytes);
+  EXPECT_EQ(read_file(path("a")), bytes);
+  EXPECT_EQ(read_file(path("none")), std::nullopt);
+  EXPECT_EQ(message([&] { read_file(directory_); }),
+            directory_ + ": cannot read: Is a directory; check the disk and the path");
+}
+
 TEST_F(AtomicFile, AMissingDirectoryIsNamed) {
   const std::string target = path("none/a");
   EXPECT_EQ(message([&] { write_file_atomic(target, "x"); }),

@@ -1,0 +1,183 @@
+// Writes rows, adds columns, and cuts what lies past a restored step.
+#include "core/train/metrics.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "core/base/atomic_file.hpp"
+#include "core/base/error.hpp"
+#include "core/train/metrics_text.hpp"
+
+namespace sluice {
+namespace {
+
+using detail::CsvRecord;
+
+/// The file's text; empty when there is none. Behind a zero byte there is only what a power cut left.
+std::string text_of(const std::string& path) {
+  std::string text = read_file(path).value_or("");
+  text.resize(std::min(text.size(), text.find('\0')));
+  return text;
+}
+
+[[noreturn]] void not_ours(const std::string& path, std::size_t line, const std::string& what) {
+  throw Error(ExitCode::kCheckpoint,
+              concat(path, ":", line, ": ", what, "; the file was changed since: move it away to go on without it"));
+}
+
+void replace_if_cut(const std::string& path, const std::string& before, const std::string& after) {
+  if (after != before) write_file_atomic(path, after);
+}
+
+/// Cuts rows past `last_step`; returns the columns.
+std::vector<std::string> cut_csv(const std::string& path, std::int64_t last_step) {
+  const std::string text = text_of(path);
+  const std::vector<CsvRecord> records = detail::csv_records(text);
+  std::string kept;
+  const auto keep = [&](const CsvRecord& record) { kept.append(text, record.begin, record.end + 1 - record.begin); };
+  std::vector<std::string> columns;
+  if (!records.empty()) {
+    columns = records[0].cells;
+    keep(records[0]);
+  }
+  const auto found = std::find(columns.begin(), columns.end(), "step");
+  const auto step_column = static_cast<std::size_t>(found - columns.begin());
+  if (!columns.empty() && found == columns.end()) not_ours(path, 1, "the header has no column 'step'");
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    const std::vector<std::string>& cells = records[i].cells;
+    if (cells.size() != columns.size())
+      not_ours(path, i + 1, concat("expected ", columns.size(), " cells as in the header, got ", cells.size()));
+    const std::optional<std::int64_t> step = detail::parse_integer(cells[step_column]);
+    if (!step) not_ours(path, i + 1, concat("expected an integer in column 'step', got '", cells[step_column], "'"));
+    if (*step <= last_step) keep(records[i]);
+  }
+  replace_if_cut(path, text, kept);
+  return columns;
+}
+
+void cut_jsonl(const std::string& path, std::int64_t last_step) {
+  const std::string text = text_of(path);
+  std::string kept;
+  std::size_t line = 1;
+  for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1, ++line) {
+    const std::optional<std::int64_t> step = detail::json_step(std::string_view(text).substr(begin, end - begin));
+    if (!step) not_ours(path, line, "expected an object with an integer 'step'");
+    if (*step <= last_step) kept.append(text, begin, end + 1 - begin);
+  }
+  replace_if_cut(path, text, kept);
+}
+
+int open_to_append(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd < 0) throw_system_error(path, "open", errno);
+  return fd;
+}
+
+off_t size_of(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 ? status.st_size : 0;
+}
+
+/// 0, or the number of the error.
+int append(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return 0;
+}
+
+std::string header_line(const std::vector<std::string>& columns) {
+  std::string line;
+  for (const std::string& column : columns) line += (line.empty() ? "" : ",") + detail::csv_cell(column);
+  return line + '\n';
+}
+
+std::string csv_line(const MetricsRow& row, const std::vector<std::string>& columns) {
+  std::string line;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const auto found = std::find_if(row.begin(), row.end(), [&](const auto& item) { return item.first == columns[i]; });
+    if (i > 0) line += ',';
+    if (found != row.end()) line += detail::csv_cell(found->second);
+  }
+  return line + '\n';
+}
+
+std::string json_line(const MetricsRow& row) {
+  std::string line;
+  for (const auto& [name, value] : row)
+    line += concat(line.empty() ? "{" : ",", detail::json_string(name), ":", detail::json_value(value));
+  return line + "}\n";
+}
+
+void check_row(const MetricsRow& row) {
+  std::set<std::string> names;
+  for (const auto& item : row)
+    if (!names.insert(item.first).second)
+      throw Error(ExitCode::kInternal, concat("metrics row: two values for '", item.first, "'"));
+  const auto step = std::find_if(row.begin(), row.end(), [](const auto& item) { return item.first == "step"; });
+  if (step == row.end() || !std::holds_alternative<std::int64_t>(step->second))
+    throw Error(ExitCode::kInternal, "metrics row: no integer 'step'");
+}
+
+}  // namespace
+
+MetricsFiles::MetricsFiles(std::string csv_path, std::string jsonl_path, std::int64_t last_step)
+    : csv_path_(std::move(csv_path)), jsonl_path_(std::move(jsonl_path)) {
+  columns_ = cut_csv(csv_path_, last_step);
+  cut_jsonl(jsonl_path_, last_step);
+  csv_.open(csv_path_);
+  jsonl_.open(jsonl_path_);
+}
+
+void MetricsFiles::write(const MetricsRow& row) {
+  check_row(row);
+  add_columns(row);
+  const off_t csv_size = size_of(csv_.fd), jsonl_size = size_of(jsonl_.fd);
+  const std::string* failed = &csv_path_;
+  int error = append(csv_.fd, csv_line(row, columns_));
+  if (error == 0) {
+    failed = &jsonl_path_;
+    error = append(jsonl_.fd, json_line(row));
+  }
+  if (error == 0) return;
+  // A row stands in both files or in neither. Shrinking needs no space; if it fails all the same, the next start cuts.
+  if (::ftruncate(csv_.fd, csv_size) != 0 || ::ftruncate(jsonl_.fd, jsonl_size) != 0) error = errno;
+  throw_system_error(*failed, "write", error);
+}
+
+void MetricsFiles::add_columns(const MetricsRow& row) {
+  std::vector<std::string> columns = columns_;
+  for (const auto& item : row)
+    if (std::find(columns.begin(), columns.end(), item.first) == columns.end()) columns.push_back(item.first);
+  if (columns.size() == columns_.size()) return;
+  const std::string text = text_of(csv_path_);
+  const std::vector<CsvRecord> records = detail::csv_records(text);
+  std::string longer = header_line(columns);
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    longer.append(text, records[i].begin, records[i].end - records[i].begin);
+    longer.append(columns.size() - columns_.size(), ',').append("\n");
+  }
+  write_file_atomic(csv_path_, longer);
+  csv_.open(csv_path_);
+  columns_ = columns;
+}
+
+void MetricsFiles::File::open(const std::string& path) {
+  close();
+  fd = open_to_append(path);
+}
+
+void MetricsFiles::File::close() {
+  if (fd >= 0) ::close(fd);
+  fd = -1;
+}
+
+}  // namespace sluice

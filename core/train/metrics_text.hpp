@@ -1,0 +1,31 @@
+// The text of metrics rows, and finding the step in what an earlier process wrote.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/train/metrics.hpp"
+
+namespace sluice::detail {
+
+/// One cell or header of metrics.csv, quoted where RFC 4180 asks for it.
+std::string csv_cell(const MetricValue& value);
+/// A value of metrics.jsonl.
+std::string json_value(const MetricValue& value);
+std::string json_string(const std::string& text);
+
+/// A record of a CSV text: its place without the line end, and its cells without quotes.
+struct CsvRecord {
+  std::size_t begin, end;
+  std::vector<std::string> cells;
+};
+/// All records that end with a line end; an unfinished last one is left out.
+std::vector<CsvRecord> csv_records(std::string_view text);
+
+/// The integer of the top-level key "step" of a JSON object on one line.
+std::optional<std::int64_t> json_step(std::string_view line);
+std::optional<std::int64_t> parse_integer(std::string_view text);
+
+}  // namespace sluice::detail
