@@ -1,6 +1,9 @@
 #include "core/base/parallel.hpp"
 
 #include <sched.h>
+#ifdef __SSE2__
+#include <xmmintrin.h>
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -30,6 +33,12 @@ int cgroup_limit() {
   double period = 0;
   if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
   return std::max(1, static_cast<int>(std::ceil(std::stod(quota) / period)));
+}
+
+void flush_denormals() {
+#ifdef __SSE2__
+  _mm_setcsr(_mm_getcsr() | 0x8040U);  // FTZ and DAZ
+#endif
 }
 
 #ifdef SLUICE_POOL_TBB
@@ -65,6 +74,7 @@ void set_threads(int count) {
   pool().limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
                                                        static_cast<std::size_t>(count));
   pool().threads = count;
+  flush_denormals();  // TBB's workers take over the caller's floating-point settings
 }
 
 void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t),
@@ -85,6 +95,8 @@ int num_threads() {
 
 void set_threads(int count) {
   omp_set_num_threads(count);
+#pragma omp parallel
+  flush_denormals();
 }
 
 void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t),

@@ -7,7 +7,8 @@ namespace sluice {
 
 /// Threads a step uses; the processors this process may run on until set_threads is called.
 int num_threads();
-/// Sets the threads of our kernels and of oneDNN. `count` is at least 1.
+/// Sets the threads of our kernels and of oneDNN, and makes them flush denormal numbers to zero, which are slow and
+/// mean nothing to training. `count` is at least 1.
 void set_threads(int count);
 /// The processors this process may run on: the affinity mask, limited by the cgroup's quota.
 int available_threads();

@@ -1,6 +1,7 @@
 #include "core/graph/executor.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <cstring>
 
 #include "core/base/bfloat16.hpp"
@@ -48,6 +49,16 @@ void copy_flat(const Tensor& src, const Tensor& dst) {
   parallel_for(src.desc.bytes(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
     std::memcpy(dst.as<char>() + begin, src.as<char>() + begin, static_cast<std::size_t>(end - begin));
   });
+}
+
+bool all_finite(const Tensor& tensor) {
+  const std::int64_t count = tensor.desc.count();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value =
+        tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -165,6 +176,14 @@ struct Executor::State {
     }
   }
 
+  void forward(std::size_t operation, std::uint64_t step) {
+    Runtime& run = runtime[operation];
+    const Stopwatch watch(profiling ? &run.forward_ms : nullptr);
+    run.context.step = step;
+    if (run.copy_addend) copy_flat(run.context.addend, run.context.dst);
+    plan.operations[operation].layer->forward(run.context);
+  }
+
   Network& network;
   ExecutorOptions options;
   ExecutionPlan plan;
@@ -212,13 +231,17 @@ void Executor::refresh() {
 }
 
 void Executor::forward(std::uint64_t step) {
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
+}
+
+std::string Executor::find_non_finite(std::uint64_t step) {
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
-    State::Runtime& run = state_->runtime[i];
-    const Stopwatch watch(state_->profiling ? &run.forward_ms : nullptr);
-    run.context.step = step;
-    if (run.copy_addend) copy_flat(run.context.addend, run.context.dst);
-    state_->plan.operations[i].layer->forward(run.context);
+    state_->forward(i, step);
+    if (all_finite(state_->runtime[i].context.dst)) continue;
+    const std::vector<int>& nodes = state_->plan.operations[i].nodes;
+    return state_->network.nodes()[static_cast<std::size_t>(nodes[0])].name;
   }
+  return "";
 }
 
 void Executor::backward() {
@@ -254,11 +277,11 @@ float* Executor::gradients() const {
   return state_->gradients.as<float>();
 }
 
-const std::int64_t* Executor::counts(int node) const {
+std::int64_t* Executor::counts(int node) const {
   return state_->counts.data() + state_->count_offset[static_cast<std::size_t>(node)];
 }
 
-const double* Executor::sums(int node) const {
+double* Executor::sums(int node) const {
   return state_->sums.data() + state_->sum_offset[static_cast<std::size_t>(node)];
 }
 

@@ -65,12 +65,15 @@ class Executor {
   float* gradients() const;
 
   /// Statistics that layers declared, summed since the last reset, in the order of the node's declaration.
-  const std::int64_t* counts(int node) const;
-  const double* sums(int node) const;
+  std::int64_t* counts(int node) const;
+  double* sums(int node) const;
   void reset_statistics();
 
   std::vector<OperationInfo> operations() const;
   void set_profiling(bool on);
+  /// Runs forward again, looking at every result: the first layer whose result holds a NaN or an infinity, or "" if
+  /// none does. Touches buffers as forward does.
+  std::string find_non_finite(std::uint64_t step);
   /// Bytes of activations, saved tensors and scratch; and of weights in kernel layouts.
   std::int64_t activation_bytes() const;
   std::int64_t kept_bytes() const;

@@ -1,0 +1,126 @@
+#include "core/train/evaluator.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+std::int64_t classes_of(const Network& network) {
+  return network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
+}
+
+/// The loss node's statistics have these names; whoever declares them is counted.
+std::int64_t sum_counts(const Network& network, const std::vector<std::vector<std::int64_t>>& counts,
+                        const char* name) {
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const Declarations& declared = network.nodes()[i].declared;
+    for (std::size_t k = 0; declared.is_loss && k < declared.counts.size(); ++k) {
+      if (declared.counts[k] == name) total += counts[i][k];
+    }
+  }
+  return total;
+}
+
+double sum_sums(const Network& network, const std::vector<std::vector<double>>& sums, const char* name) {
+  double total = 0;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const Declarations& declared = network.nodes()[i].declared;
+    for (std::size_t k = 0; declared.is_loss && k < declared.sums.size(); ++k) {
+      if (declared.sums[k] == name) total += sums[i][k];
+    }
+  }
+  return total;
+}
+
+}  // namespace
+
+void check_data_fits(const Network& network, const Dataset& dataset) {
+  const Shape wanted = network.input_shape(1);
+  const ImageShape& got = dataset.shape();
+  if (got.channels != wanted[kC] || got.height != wanted[kH] || got.width != wanted[kW]) {
+    throw Error(ExitCode::kData,
+                concat(dataset.name(), ": images are ", to_string(got), ", the network takes ", wanted[kC], "x",
+                       wanted[kH], "x", wanted[kW], "; set data.pad_to, data.channels or network.input"));
+  }
+  const std::int64_t classes = classes_of(network);
+  if (dataset.num_classes() > classes) {
+    throw Error(ExitCode::kData,
+                concat(dataset.name(), ": has ", dataset.num_classes(), " classes, the network tells only ", classes,
+                       " apart; set the channels of its last layer (define.classes in the shipped networks)"));
+  }
+}
+
+Evaluator::Evaluator(Network& network, const ExecutorOptions& options, const Dataset& dataset,
+                     const PipelineOptions& pipeline)
+    : network_(network), pipeline_(dataset, pipeline) {
+  check_data_fits(network, dataset);
+  ExecutorOptions inference = options;
+  inference.mode = Mode::kInference;
+  inference.batch = std::min(pipeline.batch, dataset.size());
+  whole_ = std::make_unique<Executor>(network, inference);
+  const std::int64_t rest = dataset.size() % inference.batch;
+  if (rest == 0) return;
+  inference.batch = rest;
+  last_ = std::make_unique<Executor>(network, inference);
+}
+
+Executor& Evaluator::executor_for(std::int64_t count) {
+  return count == whole_->options().batch ? *whole_ : *last_;
+}
+
+Evaluation Evaluator::run(const BatchResult& on_batch) {
+  Evaluation evaluation;
+  const std::int64_t classes = classes_of(network_);
+  evaluation.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
+  for (Executor* executor : {whole_.get(), last_.get()}) {
+    if (executor == nullptr) continue;
+    executor->refresh();
+    executor->reset_statistics();
+  }
+  const auto start = std::chrono::steady_clock::now();
+  pipeline_.start(0);
+  while (const Batch* batch = pipeline_.next()) {
+    Executor& executor = executor_for(batch->count);
+    executor.set_batch(batch->images.data(), batch->labels.data());
+    executor.forward();
+    const float* logits = executor.logits().as<const float>();
+    for (std::int64_t i = 0; i < batch->count; ++i) {
+      const float* row = logits + i * classes;
+      const std::int64_t predicted = std::max_element(row, row + classes) - row;
+      ++evaluation
+            .confusion[static_cast<std::size_t>(batch->labels[static_cast<std::size_t>(i)] * classes + predicted)];
+    }
+    if (on_batch) on_batch(*batch, logits, classes);
+  }
+  evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  take_statistics(evaluation, *whole_);
+  if (last_ != nullptr) take_statistics(evaluation, *last_);
+  evaluation.images = sum_counts(network_, evaluation.counts, "images");
+  evaluation.correct = sum_counts(network_, evaluation.counts, "correct");
+  evaluation.loss =
+      sum_sums(network_, evaluation.sums, "loss") / static_cast<double>(std::max<std::int64_t>(1, evaluation.images));
+  evaluation.layer_costs = layer_costs(network_, evaluation.counts);
+  evaluation.cost = total(evaluation.layer_costs);
+  return evaluation;
+}
+
+void Evaluator::take_statistics(Evaluation& evaluation, Executor& executor) const {
+  const std::size_t n = network_.nodes().size();
+  evaluation.counts.resize(n);
+  evaluation.sums.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const Declarations& declared = network_.nodes()[i].declared;
+    evaluation.counts[i].resize(declared.counts.size(), 0);
+    evaluation.sums[i].resize(declared.sums.size(), 0);
+    for (std::size_t k = 0; k < declared.counts.size(); ++k)
+      evaluation.counts[i][k] += executor.counts(static_cast<int>(i))[k];
+    for (std::size_t k = 0; k < declared.sums.size(); ++k)
+      evaluation.sums[i][k] += executor.sums(static_cast<int>(i))[k];
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+// Evaluates a network on a data set: every image exactly once, the last partial batch included.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/data/pipeline.hpp"
+#include "core/graph/cost.hpp"
+#include "core/graph/executor.hpp"
+
+namespace sluice {
+
+/// What an evaluation found.
+struct Evaluation {
+  std::int64_t images = 0;
+  std::int64_t correct = 0;
+  double loss = 0;  ///< mean cross entropy
+  double seconds = 0;
+  Cost cost;                                      ///< of one image, with the densities that were seen
+  std::vector<Cost> layer_costs;                  ///< by node
+  std::vector<std::vector<std::int64_t>> counts;  ///< statistics by node, as declared
+  std::vector<std::vector<double>> sums;
+  std::vector<std::int64_t> confusion;  ///< [label][prediction], classes x classes
+
+  double accuracy() const { return images == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(images); }
+  double images_per_second() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0.0; }
+};
+
+class Evaluator {
+ public:
+  /// Called for each batch with its logits, count x classes.
+  using BatchResult = std::function<void(const Batch&, const float* logits, std::int64_t classes)>;
+
+  /// Makes the executors for whole batches and for the last one. Throws Error(kData) where the data set does not fit
+  /// the network (shape, classes). Network and data set must outlive it.
+  Evaluator(Network& network, const ExecutorOptions& options, const Dataset& dataset, const PipelineOptions& pipeline);
+
+  /// Takes over the network's current weights and runs through the set.
+  Evaluation run(const BatchResult& on_batch = {});
+  std::int64_t batches() const { return pipeline_.batches(); }
+
+ private:
+  Executor& executor_for(std::int64_t count);
+  void take_statistics(Evaluation& evaluation, Executor& executor) const;
+
+  Network& network_;
+  Pipeline pipeline_;
+  std::unique_ptr<Executor> whole_, last_;
+};
+
+/// Throws Error(kData) unless the data set's images and classes are what the network takes and gives.
+void check_data_fits(const Network& network, const Dataset& dataset);
+
+}  // namespace sluice

@@ -1,0 +1,121 @@
+#include "core/train/experiment.hpp"
+
+#include <ostream>
+
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/train/time_budget.hpp"
+
+namespace sluice {
+namespace {
+
+struct LogOptions {
+  double interval = 60;
+  void describe(Keys& keys) {
+    keys.optional("interval", interval, above_zero(), "seconds between progress lines where there is no terminal");
+  }
+};
+
+template <class Options>
+void print_section(std::ostream& out, const char* section) {
+  Options options;
+  Keys keys;
+  options.describe(keys);
+  print_docs(out, section, keys.docs());
+}
+
+}  // namespace
+
+void RunOptions::describe(Keys& keys) {
+  using Layout = ExecutorOptions::LayoutChoice;
+  keys.optional("dir", dir, "run directory; empty: runs/ and the name of the first configuration file");
+  keys.optional("seed", seed, at_least(std::int64_t{0}),
+                "seed of initial weights, shuffling, augmentation and dropout");
+  keys.optional("threads", threads, at_least(std::int64_t{0}),
+                "threads of a step; 0: all processors this process may use");
+  keys.choice("precision", precision, {{"fp32", DataType::kF32}, {"bf16", DataType::kBF16}},
+              "of activations and products; bf16 needs a processor that computes it natively; weights stay fp32");
+  keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
+              "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it");
+  keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions in fp32 where it is faster");
+}
+
+void TrainOptions::describe(Keys& keys) {
+  keys.optional("epochs", epochs, at_least(std::int64_t{1}), "passes over the training set");
+  keys.optional("batch", batch, at_least(std::int64_t{1}), "images in a step");
+  keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
+  duration_key(keys, "max_time", max_time_text, max_time,
+               "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00; empty: no limit)");
+}
+
+void EvalOptions::describe(Keys& keys) {
+  keys.optional("batch", batch, at_least(std::int64_t{1}), "images evaluated at a time");
+}
+
+void CheckpointOptions::describe(Keys& keys) {
+  keys.optional("keep", keep, at_least(std::int64_t{1}),
+                "how many of the newest checkpoints stay; the best stays besides");
+  keys.optional("every_epochs", every_epochs, at_least(std::int64_t{1}), "epochs from one checkpoint to the next");
+  duration_key(keys, "interval", interval_text, interval,
+               "time from one checkpoint to the next inside an epoch (15m; empty: none)");
+}
+
+Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)) {
+  run = config.read<RunOptions>("run");
+  train = config.read<TrainOptions>("train");
+  eval = config.read<EvalOptions>("eval");
+  checkpoint = config.read<CheckpointOptions>("checkpoint");
+  data = config.read<DataOptions>("data");
+  optimizer = OptimizerOptions::read(config);
+  schedule = config.read<ScheduleOptions>("schedule");
+  ema = config.read<EmaOptions>("ema");
+  early_stopping = config.read<EarlyStoppingOptions>("early_stopping");
+  log_interval = config.read<LogOptions>("log").interval;
+  schedule.check(config, optimizer.lr, train.epochs);
+  network = std::make_unique<Network>(config, registry);
+  optimizer.check_groups(parameter_ranges(*network), config);
+  config.check();
+}
+
+ExecutorOptions Experiment::executor_options(Mode mode, std::int64_t batch) const {
+  ExecutorOptions options;
+  options.mode = mode;
+  options.batch = batch;
+  options.type = run.precision;
+  options.layout = run.layout;
+  options.winograd = run.winograd;
+  options.seed = static_cast<std::uint64_t>(run.seed);
+  return options;
+}
+
+void Experiment::configure_threads() const {
+  set_threads(run.threads > 0 ? static_cast<int>(run.threads) : available_threads());
+}
+
+void Experiment::print_help(std::ostream& out, const Registry& registry) {
+  print_section<RunOptions>(out, "run");
+  print_section<DataOptions>(out, "data");
+  print_section<TrainOptions>(out, "train");
+  print_section<OptimizerOptions>(out, "optimizer");
+  print_section<GroupOptions>(out, "group.NAME");
+  print_section<ScheduleOptions>(out, "schedule");
+  print_section<EmaOptions>(out, "ema");
+  print_section<EarlyStoppingOptions>(out, "early_stopping");
+  print_section<CheckpointOptions>(out, "checkpoint");
+  print_section<EvalOptions>(out, "eval");
+  print_section<LogOptions>(out, "log");
+  print_section<NetworkOptions>(out, "network");
+  for (const std::string& type : registry.types()) {
+    print_docs(out, concat("layer.NAME] type = ", type, " (", registry.doc(type), ")"), registry.keys(type));
+  }
+}
+
+std::vector<ParameterRange> parameter_ranges(const Network& network) {
+  std::vector<ParameterRange> ranges;
+  for (const Parameter& p : network.parameters()) {
+    ranges.push_back({concat(p.layer, ".", p.name), p.group, p.offset, p.shape.count()});
+  }
+  return ranges;
+}
+
+}  // namespace sluice

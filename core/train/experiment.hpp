@@ -1,0 +1,87 @@
+// Everything a configuration says, read and checked: the network and the options of every part.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/config/config.hpp"
+#include "core/data/options.hpp"
+#include "core/graph/executor.hpp"
+#include "core/graph/network.hpp"
+#include "core/train/early_stopping.hpp"
+#include "core/train/ema.hpp"
+#include "core/train/optimizer.hpp"
+#include "core/train/schedule.hpp"
+
+namespace sluice {
+
+/// `[run]`
+struct RunOptions {
+  std::string dir;
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;  ///< 0: all that this process may use
+  DataType precision = DataType::kF32;
+  ExecutorOptions::LayoutChoice layout = ExecutorOptions::LayoutChoice::kAuto;
+  bool winograd = true;
+  void describe(Keys& keys);
+};
+
+/// `[train]`
+struct TrainOptions {
+  std::int64_t epochs = 1;
+  std::int64_t batch = 128;
+  std::int64_t evaluate_every = 1;  ///< epochs
+  std::string max_time_text;
+  double max_time = 0;  ///< seconds, 0: no limit
+  void describe(Keys& keys);
+};
+
+/// `[eval]`
+struct EvalOptions {
+  std::int64_t batch = 128;
+  void describe(Keys& keys);
+};
+
+/// `[checkpoint]`
+struct CheckpointOptions {
+  std::int64_t keep = 2;
+  std::int64_t every_epochs = 1;
+  std::string interval_text;
+  double interval = 0;  ///< seconds between checkpoints inside an epoch, 0: none
+  void describe(Keys& keys);
+};
+
+/// A whole experiment. Reading it reports every mistake of the configuration at once.
+class Experiment {
+ public:
+  /// Takes the configuration (plug-ins are loaded already) and builds the network. Throws Error(kUsage) with all
+  /// mistakes. The registry must outlive the experiment.
+  Experiment(Config config, const Registry& registry);
+
+  Config config;
+  RunOptions run;
+  TrainOptions train;
+  EvalOptions eval;
+  CheckpointOptions checkpoint;
+  DataOptions data;
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  EmaOptions ema;
+  EarlyStoppingOptions early_stopping;
+  double log_interval = 60;  ///< `[log] interval`: seconds between plain progress lines
+  std::unique_ptr<Network> network;
+
+  /// Executors as `[run]` asks for them.
+  ExecutorOptions executor_options(Mode mode, std::int64_t batch) const;
+  /// Sets the number of threads and tells the processor to flush denormal numbers to zero. Call once, before the first
+  /// step.
+  void configure_threads() const;
+  /// Every section with its keys, for --help: the same descriptions that read them.
+  static void print_help(std::ostream& out, const Registry& registry);
+};
+
+/// The ranges of the parameter arena, for the optimiser.
+std::vector<ParameterRange> parameter_ranges(const Network& network);
+
+}  // namespace sluice

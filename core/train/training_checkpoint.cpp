@@ -1,0 +1,277 @@
+#include "core/train/training_checkpoint.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+
+#include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/checkpoint/restore.hpp"
+#include "core/graph/onednn.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr const char* kEma = "ema";
+
+/// One slot for each user of a parameter; those after the first share its memory.
+std::vector<TensorSlot> parameter_slots(const Network& network, float* arena) {
+  std::vector<TensorSlot> slots;
+  for (const Parameter& p : network.parameters()) {
+    for (const std::string& user : p.users) slots.push_back({concat(user, "/", p.name), p.shape, arena + p.offset});
+  }
+  return slots;
+}
+
+std::vector<TensorSlot> buffer_slots(const Network& network, float* arena) {
+  std::vector<TensorSlot> slots;
+  for (const StateBuffer& b : network.buffers()) slots.push_back({b.path(), b.shape, arena + b.offset});
+  return slots;
+}
+
+void append(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorSlot>& slots) {
+  std::map<const float*, std::string> written;
+  for (const TensorSlot& slot : slots) {
+    CheckpointTensor tensor{prefix + "/" + slot.path, slot.shape, {}, {}};
+    const auto [first, is_new] = written.emplace(slot.data, tensor.path);
+    if (is_new) {
+      tensor.values.assign(slot.data, slot.data + slot.shape.count());
+    } else {
+      tensor.alias_of = first->second;
+    }
+    checkpoint.tensors.push_back(std::move(tensor));
+  }
+}
+
+std::string timestamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+/// What both kinds of checkpoint hold besides tensors.
+void describe_run(Checkpoint& checkpoint, const TrainingParts& parts) {
+  checkpoint.config = parts.experiment.config.resolved();
+  checkpoint.mean = parts.normalization.mean;
+  checkpoint.std = parts.normalization.std;
+  checkpoint.class_names = parts.class_names;
+  for (const Node& node : parts.network.nodes()) checkpoint.layer_names.push_back(node.name);
+  checkpoint.history = parts.history;
+  checkpoint.state["epoch"] = parts.position.epoch;
+  checkpoint.state["step"] = parts.position.step;
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  checkpoint.run["host"] = host;
+  checkpoint.run["written"] = timestamp();
+  checkpoint.run["cpu"] = cpu_description();
+}
+
+/// What must be equal for a resumed run to repeat the same bits.
+std::map<std::string, StateValue> numerics(const Experiment& experiment) {
+  return {{"threads", std::int64_t{num_threads()}},
+          {"instruction_set", to_string(cpu_isa())},
+          {"onednn", onednn::version()},
+          {"precision", std::string(to_string(experiment.run.precision))}};
+}
+
+std::string text_of(const StateValue& value) {
+  return std::visit([](const auto& v) { return concat(v); }, value);
+}
+
+template <class T>
+T get(const Checkpoint& checkpoint, const std::string& key) {
+  const auto found = checkpoint.state.find(key);
+  if (found == checkpoint.state.end() || !std::holds_alternative<T>(found->second)) {
+    throw Error(ExitCode::kCheckpoint,
+                concat(checkpoint.file, ": /state has no ", key, " of the right type; resume from another checkpoint"));
+  }
+  return std::get<T>(found->second);
+}
+
+void save_statistics(Checkpoint& checkpoint, const TrainingParts& parts) {
+  for (std::size_t i = 0; i < parts.network.nodes().size(); ++i) {
+    const Node& node = parts.network.nodes()[i];
+    auto* values =
+        node.declared.counts.empty() && node.declared.sums.empty() ? nullptr : &checkpoint.statistics[node.name];
+    for (std::size_t k = 0; k < node.declared.counts.size(); ++k) {
+      (*values)[node.declared.counts[k]] = parts.executor.counts(static_cast<int>(i))[k];
+    }
+    for (std::size_t k = 0; k < node.declared.sums.size(); ++k) {
+      (*values)[node.declared.sums[k]] = parts.executor.sums(static_cast<int>(i))[k];
+    }
+  }
+}
+
+/// Statistics that the checkpoint lacks start at zero.
+void restore_statistics(const Checkpoint& checkpoint, TrainingParts& parts) {
+  parts.executor.reset_statistics();
+  for (std::size_t i = 0; i < parts.network.nodes().size(); ++i) {
+    const Node& node = parts.network.nodes()[i];
+    const auto layer = checkpoint.statistics.find(node.name);
+    if (layer == checkpoint.statistics.end()) continue;
+    const auto restore_one = [&](const std::string& name, auto& into) {
+      using T = std::decay_t<decltype(into)>;
+      const auto value = layer->second.find(name);
+      if (value != layer->second.end() && std::holds_alternative<T>(value->second)) into = std::get<T>(value->second);
+    };
+    for (std::size_t k = 0; k < node.declared.counts.size(); ++k)
+      restore_one(node.declared.counts[k], parts.executor.counts(static_cast<int>(i))[k]);
+    for (std::size_t k = 0; k < node.declared.sums.size(); ++k)
+      restore_one(node.declared.sums[k], parts.executor.sums(static_cast<int>(i))[k]);
+  }
+}
+
+void save_early_stopping(Checkpoint& checkpoint, const EarlyStopping& early) {
+  const EarlyStopping::State& state = early.state();
+  if (state.best) checkpoint.state["best"] = *state.best;
+  checkpoint.state["best_epoch"] = state.best_epoch;
+  if (state.reference) checkpoint.state["reference"] = *state.reference;
+  checkpoint.state["reference_epoch"] = state.reference_epoch;
+  checkpoint.state["last_evaluated_epoch"] = state.last_epoch;
+}
+
+void restore_early_stopping(const Checkpoint& checkpoint, EarlyStopping& early) {
+  EarlyStopping::State state;
+  if (checkpoint.state.count("best") != 0) state.best = get<double>(checkpoint, "best");
+  state.best_epoch = get<std::int64_t>(checkpoint, "best_epoch");
+  if (checkpoint.state.count("reference") != 0) state.reference = get<double>(checkpoint, "reference");
+  state.reference_epoch = get<std::int64_t>(checkpoint, "reference_epoch");
+  state.last_epoch = get<std::int64_t>(checkpoint, "last_evaluated_epoch");
+  early.restore(state);
+}
+
+void save_position(Checkpoint& checkpoint, const TrainingPosition& position) {
+  checkpoint.state["batch"] = position.batch;
+  checkpoint.state["loss_sum"] = position.loss_sum;
+  for (std::size_t i = 0; i < position.auxiliary_sums.size(); ++i) {
+    checkpoint.state[concat("auxiliary_sum_", i)] = position.auxiliary_sums[i];
+  }
+  // Times differ between equal runs.
+  checkpoint.run["elapsed_seconds"] = concat(position.elapsed_seconds);
+}
+
+void restore_position(const Checkpoint& checkpoint, TrainingPosition& position) {
+  position.epoch = get<std::int64_t>(checkpoint, "epoch");
+  position.step = get<std::int64_t>(checkpoint, "step");
+  position.batch = get<std::int64_t>(checkpoint, "batch");
+  position.loss_sum = get<double>(checkpoint, "loss_sum");
+  for (std::size_t i = 0; i < position.auxiliary_sums.size(); ++i) {
+    position.auxiliary_sums[i] = get<double>(checkpoint, concat("auxiliary_sum_", i));
+  }
+  const auto elapsed = checkpoint.run.find("elapsed_seconds");
+  if (elapsed != checkpoint.run.end()) position.elapsed_seconds = std::strtod(elapsed->second.c_str(), nullptr);
+}
+
+/// "section.key" -> value of a resolved configuration.
+std::map<std::string, std::string> values_of(const std::string& resolved) {
+  std::map<std::string, std::string> values;
+  const Config config = Config::parse(resolved, "resolved configuration");
+  for (const Section& section : config.sections()) {
+    for (const Entry& entry : section.entries()) values[concat("[", section.name(), "] ", entry.key)] = entry.value;
+  }
+  return values;
+}
+
+}  // namespace
+
+Checkpoint make_checkpoint(const TrainingParts& parts) {
+  Checkpoint checkpoint;
+  describe_run(checkpoint, parts);
+  append(checkpoint, "weights", parameter_slots(parts.network, parts.network.parameter_data()));
+  append(checkpoint, "buffers", buffer_slots(parts.network, parts.network.buffer_data()));
+  for (const Optimizer::State& state : parts.optimizer.states()) {
+    append(checkpoint, concat("optimizer/", state.name), parameter_slots(parts.network, state.data));
+  }
+  checkpoint.state["optimizer_steps"] = parts.optimizer.steps();
+  if (parts.ema != nullptr) {
+    const auto states = parts.ema->states();
+    append(checkpoint, concat(kEma, "/weights"), parameter_slots(parts.network, states[0].data));
+    append(checkpoint, concat(kEma, "/buffers"), buffer_slots(parts.network, states[1].data));
+    checkpoint.state["ema_updates"] = parts.ema->updates();
+  }
+  for (const auto& [key, value] : numerics(parts.experiment)) checkpoint.state[key] = value;
+  save_position(checkpoint, parts.position);
+  save_early_stopping(checkpoint, parts.early_stopping);
+  save_statistics(checkpoint, parts);
+  return checkpoint;
+}
+
+Checkpoint make_weights_checkpoint(const TrainingParts& parts) {
+  Checkpoint checkpoint;
+  checkpoint.kind = Checkpoint::Kind::kWeightsOnly;
+  describe_run(checkpoint, parts);
+  float* weights = parts.network.parameter_data();
+  float* buffers = parts.network.buffer_data();
+  if (parts.ema != nullptr) {
+    weights = parts.ema->states()[0].data;
+    buffers = parts.ema->states()[1].data;
+  }
+  append(checkpoint, "weights", parameter_slots(parts.network, weights));
+  append(checkpoint, "buffers", buffer_slots(parts.network, buffers));
+  return checkpoint;
+}
+
+std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts) {
+  if (checkpoint.kind != Checkpoint::Kind::kFull) {
+    throw Error(ExitCode::kCheckpoint,
+                concat(checkpoint.file, ": is a ", to_string(checkpoint.kind),
+                       " checkpoint without the optimiser's state; training resumes only from a full one"));
+  }
+  restore(checkpoint, parameter_slots(parts.network, parts.network.parameter_data()), "weights");
+  restore(checkpoint, buffer_slots(parts.network, parts.network.buffer_data()), "buffers");
+  for (const Optimizer::State& state : parts.optimizer.states()) {
+    restore(checkpoint, parameter_slots(parts.network, state.data), concat("optimizer/", state.name));
+  }
+  parts.optimizer.set_steps(get<std::int64_t>(checkpoint, "optimizer_steps"));
+  if (parts.ema != nullptr) {
+    const auto states = parts.ema->states();
+    restore(checkpoint, parameter_slots(parts.network, states[0].data), concat(kEma, "/weights"));
+    restore(checkpoint, buffer_slots(parts.network, states[1].data), concat(kEma, "/buffers"));
+    parts.ema->set_updates(get<std::int64_t>(checkpoint, "ema_updates"));
+  }
+  restore_position(checkpoint, parts.position);
+  restore_early_stopping(checkpoint, parts.early_stopping);
+  restore_statistics(checkpoint, parts);
+  parts.history = checkpoint.history;
+  std::vector<std::string> warnings;
+  for (const auto& [key, value] : numerics(parts.experiment)) {
+    const auto before = checkpoint.state.find(key);
+    if (before == checkpoint.state.end() || text_of(before->second) == text_of(value)) continue;
+    warnings.push_back(concat(key, " was ", text_of(before->second), ", is ", text_of(value),
+                              ": results may differ in the last bits"));
+  }
+  return warnings;
+}
+
+void restore_weights(const Checkpoint& checkpoint, Network& network) {
+  const bool averaged = std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
+                                    [](const CheckpointTensor& t) { return t.path.rfind("ema/weights/", 0) == 0; });
+  const std::string prefix = averaged ? concat(kEma, "/") : std::string();
+  restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights");
+  restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers");
+}
+
+std::vector<std::string> changed_keys(const std::string& before, const std::string& after) {
+  const auto old_values = values_of(before), new_values = values_of(after);
+  std::vector<std::string> lines;
+  for (const auto& [key, value] : new_values) {
+    const auto found = old_values.find(key);
+    if (found == old_values.end()) {
+      lines.push_back(concat(key, ": new, ", value));
+    } else if (found->second != value) {
+      lines.push_back(concat(key, ": ", found->second, " -> ", value));
+    }
+  }
+  for (const auto& [key, value] : old_values) {
+    if (new_values.count(key) == 0) lines.push_back(concat(key, ": gone, was ", value));
+  }
+  return lines;
+}
+
+}  // namespace sluice

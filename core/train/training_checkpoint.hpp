@@ -1,0 +1,59 @@
+// Between a training run and its checkpoints: everything that a resumed run needs to continue bit for bit.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/data/normalization.hpp"
+#include "core/graph/executor.hpp"
+#include "core/train/early_stopping.hpp"
+#include "core/train/ema.hpp"
+#include "core/train/experiment.hpp"
+#include "core/train/optimizer.hpp"
+
+namespace sluice {
+
+/// Where a run stands, and the sums of the epoch it is in.
+struct TrainingPosition {
+  std::int64_t epoch = 0;  ///< whole epochs done
+  std::int64_t batch = 0;  ///< batches done of the next one
+  std::int64_t step = 0;
+  double loss_sum = 0;  ///< over the steps of the unfinished epoch, as are the next two
+  std::vector<double> auxiliary_sums;
+  double data_wait_seconds = 0, train_seconds = 0;
+  double elapsed_seconds = 0;  ///< training time of all sessions of the run
+};
+
+/// The parts of a running training; the trainer owns them.
+struct TrainingParts {
+  const Experiment& experiment;
+  Network& network;
+  Executor& executor;  ///< its statistics are those of the unfinished epoch
+  Optimizer& optimizer;
+  Ema* ema = nullptr;
+  EarlyStopping& early_stopping;
+  TrainingPosition& position;
+  HistoryTable& history;
+  Normalization normalization;
+  std::vector<std::string> class_names;
+};
+
+/// A full checkpoint of the run as it stands.
+Checkpoint make_checkpoint(const TrainingParts& parts);
+/// Weights, buffers and what is needed to use them. Takes the averaged weights where there are any.
+Checkpoint make_weights_checkpoint(const TrainingParts& parts);
+
+/// Puts everything back. Throws Error(kCheckpoint) where the checkpoint does not fit. Returns warnings: what differs
+/// between this run and the one that wrote it (threads, instruction set, versions, precision), which may change the
+/// last bits.
+std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts);
+
+/// Puts weights and buffers into a network, the averaged ones where the checkpoint has them.
+void restore_weights(const Checkpoint& checkpoint, Network& network);
+
+/// One line for each key whose value differs between two resolved configurations: "[train] epochs: 60 -> 90".
+std::vector<std::string> changed_keys(const std::string& before, const std::string& after);
+
+}  // namespace sluice
