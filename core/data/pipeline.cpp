@@ -1,6 +1,9 @@
 #include "core/data/pipeline.hpp"
 
 #include <tbb/task_arena.h>
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #include <algorithm>
 #include <cassert>
@@ -16,6 +19,25 @@ namespace sluice {
 
 namespace {
 
+// TBB is not built for the thread sanitizer, which therefore has to be told that a task sees what was written before it
+// was given away.
+#if defined(__SANITIZE_THREAD__)
+void give_away(void* state) {
+  __tsan_release(state);
+}
+template <class State>
+__attribute__((noinline, no_sanitize("thread"))) State* take_over(State* const& state) {
+  __tsan_acquire(state);
+  return state;
+}
+#else
+void give_away(void*) {}
+template <class State>
+State* take_over(State* const& state) {
+  return state;
+}
+#endif
+
 struct Slot {
   Batch batch;
   std::vector<std::uint8_t> bytes;  // images as stored, between the data set and the pixel pass
@@ -27,23 +49,21 @@ struct Slot {
 
 // Batch b of an epoch lives in slot b % slots. Batches are claimed in order, by a background task or by next() itself
 // where none has got so far; a batch may be claimed once the one that had its slot was handed back.
-struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
+struct Pipeline::State {
   State(const Dataset& set, const PipelineOptions& wanted);
 
   std::int64_t claimable() const { return std::min(batches, handed_back + static_cast<std::int64_t>(slots.size())); }
   Slot& slot(std::int64_t number) {
     return slots[static_cast<std::size_t>(number % static_cast<std::int64_t>(slots.size()))];
   }
-  /// Background work. TBB is not built for the thread sanitizer, which therefore cannot see how a task itself changes
-  /// hands; work() begins by taking the mutex, from where on everything is seen.
+  void work();
   struct Task {
-    std::shared_ptr<State> state;
-    void operator()() const { state->work(); }
+    State* state;
+    void operator()() const { take_over(state)->work(); }
   };
   void begin(std::int64_t new_epoch, std::int64_t first_batch);
   void cancel(std::unique_lock<std::mutex>& lock);
-  void enqueue(std::int64_t tasks);
-  void work();
+  void enqueue(std::int64_t tasks, std::unique_lock<std::mutex>& lock);
   void prepare(std::int64_t number, std::unique_lock<std::mutex>& lock);
   void fill(std::int64_t number, Slot& slot) const;
   const Batch* take();
@@ -63,6 +83,7 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   std::int64_t next_take = 0;    // batch that next() returns next
   std::int64_t handed_back = 0;  // batches below are no longer looked at by the consumer
   std::int64_t filling = 0;      // claimed and not ready
+  std::int64_t tasks = 0;        // given to TBB and not ended
 
   std::unique_ptr<tbb::task_arena> arena;
 };
@@ -108,18 +129,22 @@ void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t first_batch) {
   order.set_epoch(epoch);
   for (Slot& each : slots) each.ready = false;
   next_claim = next_take = handed_back = std::min(first_batch, batches);
-  const std::int64_t tasks = claimable() - next_claim;
-  lock.unlock();
-  enqueue(tasks);
+  enqueue(claimable() - next_claim, lock);
 }
 
-void Pipeline::State::enqueue(std::int64_t tasks) {
-  for (std::int64_t i = 0; arena && i < tasks; ++i) arena->enqueue(Task{shared_from_this()});
+void Pipeline::State::enqueue(std::int64_t count, std::unique_lock<std::mutex>& lock) {
+  if (!arena || count == 0) return;
+  tasks += count;
+  lock.unlock();  // so that the tasks need not wait for it
+  give_away(this);
+  for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this});
+  lock.lock();
 }
 
 void Pipeline::State::work() {
   std::unique_lock<std::mutex> lock(mutex);
   if (next_claim < claimable()) prepare(next_claim++, lock);
+  if (--tasks == 0) changed.notify_all();
 }
 
 /// Fills the slot of a batch that the caller has just claimed; the lock is released meanwhile.
@@ -165,12 +190,9 @@ const Batch* Pipeline::State::take() {
   std::unique_lock<std::mutex> lock(mutex);
   const std::int64_t before = claimable();
   handed_back = next_take;
-  const std::int64_t tasks = claimable() - before;
+  enqueue(claimable() - before, lock);
   if (next_take == batches) return nullptr;
   Slot& wanted = slot(next_take);
-  lock.unlock();
-  enqueue(tasks);
-  lock.lock();
   if (!wanted.ready) {
     const auto since = std::chrono::steady_clock::now();
     if (next_claim == next_take) prepare(next_claim++, lock);
@@ -184,16 +206,14 @@ const Batch* Pipeline::State::take() {
 }
 
 Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
-    : state_(std::make_shared<State>(dataset, options)) {
+    : state_(std::make_unique<State>(dataset, options)) {
   state_->next_claim = state_->next_take = state_->handed_back = state_->batches;
 }
 
 Pipeline::~Pipeline() {
-  {
-    std::unique_lock<std::mutex> lock(state_->mutex);
-    state_->cancel(lock);
-  }
-  state_->arena.reset();  // here, not on the thread of a late task
+  std::unique_lock<std::mutex> lock(state_->mutex);
+  state_->cancel(lock);
+  state_->changed.wait(lock, [this] { return state_->tasks == 0; });
 }
 
 std::int64_t Pipeline::batches() const {

@@ -66,7 +66,7 @@ class Pipeline {
 
  private:
   struct State;
-  std::shared_ptr<State> state_;  // shared with background tasks that may start late
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace sluice

@@ -19,9 +19,9 @@ class Synthetic : public Dataset {
   Synthetic(DatasetInfo info, std::uint64_t seed, std::uint64_t split)
       : Dataset(std::move(info)), seed_(seed), split_(split) {
     Random random(seed_, Purpose::kSynthetic, kNoiseStream);
-    noise_.resize(static_cast<std::size_t>(kNoise));
+    noise_.resize(static_cast<std::size_t>(kNoise + shape().width * shape().channels));  // a row may start anywhere
     for (std::uint8_t& value : noise_) value = static_cast<std::uint8_t>(random.bits() >> 24);
-    patterns_.resize(static_cast<std::size_t>(num_classes() * shape().count()));
+    patterns_.resize(static_cast<std::size_t>(num_classes() * pattern_size()));
     for (std::int64_t label = 0; label < num_classes(); ++label) draw_pattern(label);
   }
 
@@ -37,14 +37,21 @@ class Synthetic : public Dataset {
   // The third part of a stream's address: images of the splits, then these.
   static constexpr std::uint64_t kNoiseStream = 2, kPatternStream = 3;
 
+  // A pattern is stored with kMaxShift more pixels on each side, which repeat its border, so that shifted rows are
+  // contiguous.
+  std::int64_t pattern_row() const { return (shape().width + 2 * kMaxShift) * shape().channels; }
+  std::int64_t pattern_size() const { return (shape().height + 2 * kMaxShift) * pattern_row(); }
+
   void draw_pattern(std::int64_t label) {
     const ImageShape& size = shape();
     Random random(seed_, Purpose::kSynthetic, kPatternStream, static_cast<std::uint32_t>(label));
     std::vector<std::int64_t> grid(static_cast<std::size_t>(size.channels * (kGrid + 1) * (kGrid + 1)));
     for (std::int64_t& value : grid) value = static_cast<std::int64_t>(random.below(256));
-    std::uint8_t* dst = patterns_.data() + label * size.count();
-    for (std::int64_t y = 0; y < size.height; ++y) {
-      for (std::int64_t x = 0; x < size.width; ++x) {
+    std::uint8_t* dst = patterns_.data() + label * pattern_size();
+    for (std::int64_t row = -kMaxShift; row < size.height + kMaxShift; ++row) {
+      const std::int64_t y = std::clamp<std::int64_t>(row, 0, size.height - 1);
+      for (std::int64_t column = -kMaxShift; column < size.width + kMaxShift; ++column) {
+        const std::int64_t x = std::clamp<std::int64_t>(column, 0, size.width - 1);
         for (std::int64_t c = 0; c < size.channels; ++c) {
           *dst++ = interpolate(grid.data() + c * (kGrid + 1) * (kGrid + 1), y, x);
         }
@@ -66,22 +73,21 @@ class Synthetic : public Dataset {
   void draw_image(std::int64_t index, std::int64_t label, std::uint8_t* dst) const {
     const ImageShape& size = shape();
     Random random(seed_, Purpose::kSynthetic, static_cast<std::uint64_t>(index) << 2 | split_);
-    const auto shift = [&random] { return static_cast<std::int64_t>(random.below(2 * kMaxShift + 1)) - kMaxShift; };
+    const auto shift = [&random] { return static_cast<std::int64_t>(random.below(2 * kMaxShift + 1)); };
     const std::int64_t dy = shift(), dx = shift();
-    const std::int64_t brightness = static_cast<std::int64_t>(random.below(33)) - 16;
-    auto noise = static_cast<std::size_t>(random.below(kNoise));
-    const std::uint8_t* const pattern = patterns_.data() + label * size.count();
+    const int brightness = static_cast<int>(random.below(33)) - 16;
+    const auto noise = static_cast<std::int64_t>(random.below(kNoise));
+    const std::int64_t row_bytes = size.width * size.channels;
+    const std::uint8_t* const pattern = patterns_.data() + label * pattern_size() + dx * size.channels;
     for (std::int64_t y = 0; y < size.height; ++y) {
-      const std::int64_t row = std::clamp<std::int64_t>(y + dy, 0, size.height - 1);
-      for (std::int64_t x = 0; x < size.width; ++x) {
-        const std::int64_t column = std::clamp<std::int64_t>(x + dx, 0, size.width - 1);
-        const std::uint8_t* const src = pattern + (row * size.width + column) * size.channels;
-        for (std::int64_t c = 0; c < size.channels; ++c) {
-          // Half of the pattern's range and half of the noise's.
-          const std::int64_t value = (src[c] + noise_[noise++ % kNoise]) / 2 + brightness;
-          *dst++ = static_cast<std::uint8_t>(std::clamp<std::int64_t>(value, 0, 255));
-        }
+      const std::uint8_t* const src = pattern + (y + dy) * pattern_row();
+      const std::uint8_t* const add = noise_.data() + (noise + y * row_bytes) % kNoise;
+      for (std::int64_t i = 0; i < row_bytes; ++i) {
+        // Half of the pattern's range and half of the noise's.
+        const int value = (src[i] + add[i]) / 2 + brightness;
+        dst[i] = static_cast<std::uint8_t>(std::clamp(value, 0, 255));
       }
+      dst += row_bytes;
     }
   }
 

@@ -11,6 +11,7 @@
 
 #include "core/data/memory.hpp"
 #include "core/data/order.hpp"
+#include "tests/core/data/allocations.hpp"
 #include "tests/core/data/files.hpp"
 
 // TBB is not built for the thread sanitizer: how its own tasks change hands looks like a race.
@@ -192,16 +193,26 @@ TEST_F(PipelineTest, RanksShareEachBatch) {
   }
 }
 
-TEST_F(PipelineTest, BuffersAreReused) {
-  PipelineOptions options = evaluation();  // with a last batch that is smaller
-  options.workers = 2;
-  Pipeline pipeline(set_, options);
-  std::set<const float*> buffers;
-  for (std::int64_t i = 0; i < 5; ++i) {
-    pipeline.start(i);
-    while (const Batch* batch = pipeline.next()) buffers.insert(batch->images.data());
+TEST_F(PipelineTest, NothingIsAllocatedAfterTheFirstEpoch) {
+  for (const bool evaluate : {false, true}) {  // evaluation has a last batch that is smaller
+    PipelineOptions options = evaluate ? evaluation() : training();
+    options.workers = 2;
+    Pipeline pipeline(set_, options);
+    std::set<const float*> buffers;
+    long before = 0;
+    for (std::int64_t i = 0; i < 5; ++i) {
+      pipeline.start(i);
+      while (const Batch* batch = pipeline.next()) {
+        if (i == 0)
+          buffers.insert(batch->images.data());
+        else
+          EXPECT_EQ(buffers.count(batch->images.data()), 1u);
+      }
+      if (i == 0) before = count_allocations();
+    }
+    EXPECT_EQ(count_allocations(), before);
+    EXPECT_LE(static_cast<std::int64_t>(buffers.size()), options.prefetch + 1);
   }
-  EXPECT_LE(static_cast<std::int64_t>(buffers.size()), options.prefetch + 1);
 }
 
 /// Fails, or takes its time, when image 40 is read.
@@ -267,6 +278,14 @@ TEST_F(PipelineTest, PreparesAheadButNotTooFar) {
   EXPECT_TRUE(reads_settle_at(3)) << set.reads;  // the first batch is still in use
   pipeline.next();
   EXPECT_TRUE(reads_settle_at(4)) << set.reads;
+}
+
+TEST_F(PipelineTest, WorksWhereTbbMayHaveOneThreadOnly) {
+  const tbb::global_control one(tbb::global_control::max_allowed_parallelism, 1);
+  PipelineOptions options = evaluation();
+  options.workers = 4;
+  Pipeline pipeline(set_, options);
+  EXPECT_EQ(epoch(pipeline, 0).size(), 7u);
 }
 
 TEST_F(PipelineTest, BeforeTheFirstEpochThereIsNothing) {
