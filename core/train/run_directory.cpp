@@ -1,0 +1,112 @@
+// Opening a run directory safely.
+#include "core/train/run_directory.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "core/base/atomic_file.hpp"
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "4711 on node3", or "unknown" when the holder could not leave its name.
+std::string read_holder(int lock) {
+  char text[256];
+  const ssize_t size = ::pread(lock, text, sizeof text, 0);
+  if (size <= 0) return "unknown";
+  std::string holder(text, static_cast<std::size_t>(size));
+  return holder.substr(0, holder.find('\n'));
+}
+
+void write_holder(int lock) {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  const std::string holder = concat(::getpid(), " on ", host, '\n');
+  // Only for messages: a full disk is noticed by the probe.
+  if (::ftruncate(lock, 0) != 0 || ::pwrite(lock, holder.data(), holder.size(), 0) < 0) return;
+}
+
+std::string without_trailing_slashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const std::string& path, RunMode mode) : path_(without_trailing_slashes(path)) {
+  if (path_.empty()) throw Error(ExitCode::kUsage, "[run] dir: expected the path of the run directory, got ''");
+  std::error_code error;
+  const bool exists = fs::exists(path_, error);
+  if (exists && !fs::is_directory(path_, error))
+    throw Error(ExitCode::kUsage, concat(path_, ": [run] dir names a file, not a directory; choose another run.dir"));
+  try {
+    if (exists) take_lock(O_RDWR);  // who uses it matters more than what it holds; makes nothing
+    check_mode(mode);
+    if (!fs::create_directories(path_, error) && error) throw_system_error(path_, "make the directory", error.value());
+    take_lock(O_RDWR | O_CREAT);
+    check_mode(mode);  // another process may have started and ended since
+    probe();
+  } catch (...) {
+    if (lock_ >= 0) ::close(lock_);
+    throw;
+  }
+  remove_stale_temporaries(path_);
+  holds_run_ = !run_files().empty();
+}
+
+// Closing releases the lock; the file stays, since removing it would race with a process that waits for it.
+RunDirectory::~RunDirectory() {
+  ::close(lock_);
+}
+
+std::vector<std::string> RunDirectory::run_files() const {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const std::string& file : {config_file(), metrics_csv(), metrics_jsonl(), log_file()})
+    if (fs::exists(file, error)) found.push_back(fs::path(file).filename().string());
+  if (fs::is_directory(checkpoints(), error) && !fs::is_empty(checkpoints(), error)) found.push_back("checkpoints");
+  return found;
+}
+
+void RunDirectory::check_mode(RunMode mode) const {
+  const std::vector<std::string> found = run_files();
+  if (mode == RunMode::kResume && found.empty())
+    throw Error(ExitCode::kUsage,
+                concat(path_, ": there is no run to resume; start one without --resume, or use --auto-resume"));
+  if (mode != RunMode::kNew || found.empty()) return;
+  std::string list;
+  for (const std::string& name : found) list += (list.empty() ? "" : ", ") + name;
+  throw Error(ExitCode::kUsage, concat(path_, ": holds a run already (", list,
+                                       "); continue it with --resume or --auto-resume, or choose another run.dir"));
+}
+
+void RunDirectory::take_lock(int flags) {
+  if (lock_ >= 0) return;
+  const std::string file = path_ + "/.lock";
+  lock_ = ::open(file.c_str(), flags | O_CLOEXEC, 0666);
+  if (lock_ < 0 && errno == ENOENT && (flags & O_CREAT) == 0) return;
+  if (lock_ < 0) throw_system_error(file, "open", errno);
+  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return write_holder(lock_);
+  if (errno == EWOULDBLOCK)
+    throw Error(ExitCode::kEnvironment,
+                concat(path_, ": another process (", read_holder(lock_),
+                       ") uses this run directory; wait until it ends, or choose another run.dir"));
+  warnings_.push_back(concat(path_, ": no lock (", std::generic_category().message(errno),
+                             "); nothing keeps a second process from using this run directory"));
+}
+
+void RunDirectory::probe() const {
+  const std::string file = path_ + "/.write-probe";
+  write_file_atomic(file, std::string(65536, '\0'));
+  ::unlink(file.c_str());
+}
+
+}  // namespace sluice

@@ -1,0 +1,51 @@
+// The directory of one training run: its files' names, the guard against mixing runs, and the lock.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// What the command line asked for.
+enum class RunMode {
+  kNew,        ///< the directory must not hold a run
+  kResume,     ///< it must hold one
+  kAutoResume  ///< either
+};
+
+/// Opens `run.dir` for one process: makes it, refuses to mix runs, takes the lock, proves that files can be written,
+/// and removes what a killed process left half-written. Nothing is created when it refuses.
+class RunDirectory {
+ public:
+  /// Throws Error(kUsage): empty path, a file in its place, a run where a new one was asked for, none where one was to
+  /// be resumed. Throws Error(kEnvironment): another process uses it, it cannot be made or written, the disk is full.
+  RunDirectory(const std::string& path, RunMode mode);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+  /// An earlier process left a run here, to be continued. (It may have ended before its first checkpoint.)
+  bool holds_run() const { return holds_run_; }
+  /// For the log: for example, that the file system has no locks.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  std::string config_file() const { return path_ + "/config.ini"; }  ///< the resolved configuration
+  std::string metrics_csv() const { return path_ + "/metrics.csv"; }
+  std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
+  std::string log_file() const { return path_ + "/log.txt"; }
+  std::string checkpoints() const { return path_ + "/checkpoints"; }  ///< a directory, made by the checkpoint store
+
+ private:
+  std::vector<std::string> run_files() const;
+  void check_mode(RunMode mode) const;
+  void take_lock(int flags);
+  void probe() const;
+
+  std::string path_;
+  bool holds_run_ = false;
+  int lock_ = -1;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace sluice
