@@ -1,0 +1,131 @@
+// Console and log file, on plain descriptors.
+#include "core/train/log.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <ctime>
+#include <string_view>
+#include <system_error>
+
+#include "core/base/atomic_file.hpp"
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+/// 0, or the number of the error.
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      pollfd ready{fd, POLLOUT, 0};  // somebody made the console non-blocking: wait, but not for ever
+      if (::poll(&ready, 1, 1000) <= 0) return EAGAIN;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+std::string time_stamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[40];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z ", &parts)};
+}
+
+bool redraws(int fd) {
+  const char* term = std::getenv("TERM");
+  return ::isatty(fd) == 1 && (term == nullptr || std::string_view(term) != "dumb");
+}
+
+}  // namespace
+
+Log::Log(int out, int err) : out_(out), err_(err), terminal_(redraws(err)) {}
+
+Log::~Log() {
+  set_status("");
+  if (file_ >= 0) ::close(file_);
+}
+
+void Log::open_file(const std::string& path) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (file < 0) throw_system_error(path, "open", errno);
+  if (file_ >= 0) ::close(file_);
+  file_ = file;
+  path_ = path;
+  file_failed_ = false;
+}
+
+void Log::info(const std::string& text) {
+  line(out_, text);
+}
+void Log::warning(const std::string& text) {
+  line(err_, "warning: " + text);
+}
+void Log::error(const std::string& text) {
+  line(err_, "error: " + text);
+}
+
+void Log::note(const std::string& text) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  file_lines(text);
+}
+
+void Log::line(int fd, const std::string& text) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  erase_status();
+  write_all(fd, text + '\n');
+  file_lines(text);
+  draw_status();
+}
+
+void Log::file_lines(const std::string& text) {
+  if (file_ < 0) return;
+  const std::string stamp = time_stamp();
+  std::string lines;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines += stamp + text.substr(begin, end - begin) + '\n';
+    begin = end + 1;
+  }
+  const int error = write_all(file_, lines);
+  if (error == 0 || file_failed_) return;
+  file_failed_ = true;
+  write_all(err_, concat("warning: ", path_, ": cannot write: ", std::generic_category().message(error),
+                         "; the log file will miss lines\n"));
+}
+
+int Log::width() const {
+  winsize size{};
+  return ::ioctl(err_, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void Log::set_status(const std::string& text) {
+  if (!terminal_) return;
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (text.empty()) erase_status();
+  status_ = text;
+  draw_status();
+}
+
+// The last column stays free: a full line makes some terminals wrap.
+void Log::draw_status() const {
+  if (!status_.empty()) write_all(err_, "\r" + status_.substr(0, static_cast<std::size_t>(width() - 1)) + "\033[K");
+}
+
+void Log::erase_status() const {
+  if (!status_.empty()) write_all(err_, "\r\033[K");
+}
+
+}  // namespace sluice

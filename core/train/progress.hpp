@@ -1,0 +1,65 @@
+// How far a phase is, how fast, and how long it takes: a bar on a terminal, now and then a plain line elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "core/train/log.hpp"
+#include "core/train/time_budget.hpp"
+
+namespace sluice {
+
+class Keys;
+
+/// Keys of `[log]`.
+struct LogOptions {
+  double interval = 60;  ///< seconds between plain progress lines; 0 = none
+  void describe(Keys& keys);
+};
+
+/// Progress of one phase at a time, in images. On a terminal the bar is redrawn at most ten times a second; elsewhere a
+/// line is logged every `interval` seconds, whatever phases begin or end meanwhile. Call advance() for each step and,
+/// where due() says so, show().
+class Progress {
+ public:
+  Progress(Log& log, const LogOptions& options, TimeBudget::Clock clock = TimeBudget::steady_seconds);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Begins a phase ("epoch 3/60") of `images`, of which `done` are behind us (a resumed epoch). `later_images` of the
+  /// same kind come in later phases: with them the line also tells when the run will end; -1 leaves that out.
+  void begin(const std::string& label, std::int64_t images, std::int64_t done = 0, std::int64_t later_images = -1);
+  void advance(std::int64_t images) { done_ += images; }
+  bool due() const;
+  /// Draws or logs; `values` ("loss 1.234") stands in the middle.
+  void show(const std::string& values);
+  /// Ends the phase: removes the bar.
+  void end();
+
+  /// Images per second over the last ten seconds (terminal) or since the last line; 0 before there is anything to
+  /// measure.
+  double images_per_second() const;
+
+ private:
+  struct Sample {
+    double time;
+    std::int64_t done;
+  };
+  std::string text(const std::string& values, const std::string& bar) const;
+  void sample(double now);
+
+  Log& log_;
+  double interval_;
+  TimeBudget::Clock clock_;
+  std::string label_;
+  std::int64_t images_ = 0, done_ = 0, later_images_ = -1;
+  std::deque<Sample> samples_;  ///< oldest first: the window over which the speed is measured, its end last
+  double shown_;
+};
+
+/// "1234", "56.7", "3.21": three significant digits, whole from 100 on.
+std::string format_rate(double per_second);
+
+}  // namespace sluice
