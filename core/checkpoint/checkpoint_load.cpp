@@ -59,7 +59,7 @@ Checkpoint::Kind read_kind(const Hdf5File& file) {
   refuse(file.where() + "kind", "holds '" + text + "', expected full, weights_only or deployable");
 }
 
-void read_tensors(const Hdf5File& file, Checkpoint& checkpoint) {
+void read_tensors(const Hdf5File& file, bool values, Checkpoint& checkpoint) {
   std::map<std::string, std::string> owners;  // identity -> path of its first user
   for (const std::string& path : plain(file, "tensor_names").read_text()) {
     const Hdf5DataSet data_set = plain(file, path);
@@ -69,10 +69,8 @@ void read_tensors(const Hdf5File& file, Checkpoint& checkpoint) {
     tensor.path = path;
     tensor.shape = data_set.shape();
     const auto [owner, first] = owners.emplace(data_set.identity(), path);
-    if (first)
-      tensor.values = data_set.read<float>();
-    else
-      tensor.alias_of = owner->second;
+    if (!first) tensor.alias_of = owner->second;
+    if (first && values) tensor.values = data_set.read<float>();
     checkpoint.tensors.push_back(std::move(tensor));
   }
 }
@@ -118,12 +116,12 @@ void read_history(const Hdf5File& file, HistoryTable& history) {
 
 }  // namespace
 
-Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name) {
+Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values) {
   check_version(file);
   Checkpoint checkpoint;
   checkpoint.file = name;
   checkpoint.kind = read_kind(file);
-  read_tensors(file, checkpoint);
+  read_tensors(file, values, checkpoint);
   const Hdf5Group state = file.group("state"), run = file.group("run");
   for (const std::string& member : state.members()) checkpoint.state[member] = read_value(state, member);
   for (const std::string& member : run.members()) checkpoint.run[member] = read_one_text(run, member);

@@ -8,8 +8,9 @@
 
 namespace sluice {
 
-/// Throws Error(kCheckpoint) naming the member that is missing, misshapen or of another type.
-Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name);
+/// Throws Error(kCheckpoint) naming the member that is missing, misshapen or of another type. Without `values` the
+/// tensors have names and shapes only.
+Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values = true);
 /// Compares the contents with the digest that the file states. Throws Error(kCheckpoint) where they differ.
 void check_content(const Hdf5File& file, const Checkpoint& checkpoint);
 

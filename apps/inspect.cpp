@@ -1,0 +1,87 @@
+// sluice-inspect: shows, verifies and compares checkpoints without loading the network.
+#include "core/checkpoint/inspect.hpp"
+
+#include <cmath>
+#include <iostream>
+
+#include "apps/program.hpp"
+#include "core/base/error.hpp"
+
+namespace {
+
+using sluice::CommandLine;
+using sluice::Error;
+using sluice::ExitCode;
+
+sluice::Program describe() {
+  sluice::Program program;
+  program.name = "sluice-inspect";
+  program.usage = "FILE.h5 [options]";
+  program.summary =
+      "Shows what is in a checkpoint, without loading the network; by default its header and its tensors in network "
+      "order.\n"
+      "Other HDF5 files are shown as far as they can be. A file without an intact seal is read in a child process, so "
+      "that a\n"
+      "damaged one does no harm.";
+  program.flags = {
+      {"stats", "",
+       "Add minimum, maximum, mean, standard deviation, share of zeros, NaN and Inf counts of every tensor."},
+      {"config", "", "Print the configuration it was trained with; it can be used as a configuration file."},
+      {"history", "", "Print the table of metrics."},
+      {"gates", "", "Print thresholds and statistics of gated layers."},
+      {"verify", "",
+       "Check the seal, read everything, look for missing members and shapes that do not fit. Exit code 5 on any "
+       "damage."},
+      {"diff", "OTHER.h5",
+       "Compare with another file, tensor by tensor, times and host left out. Exit code 0: equal, 1: different."},
+      {"filter", "GLOB",
+       "Only tensors (with --gates: layers) that match, for example 'weights/layer1*'. With --diff nothing else is "
+       "compared."},
+      {"json", "", "Print JSON."},
+      {"timeout", "SECONDS", "How long the child process may take (default 60)."}};
+  program.more_help = [](std::ostream& out) {
+    out << "\nExit codes: 0 done (with --diff: equal), 1 different, 2 wrong command line, 5 missing or damaged file.\n";
+  };
+  return program;
+}
+
+double seconds(const std::string& text) {
+  try {
+    std::size_t used = 0;
+    const double value = std::stod(text, &used);
+    if (used == text.size() && value > 0 && value < 1e6) return value;
+  } catch (const std::exception&) {
+  }
+  throw Error(ExitCode::kUsage, "command line: --timeout: expected seconds above 0, got '" + text + "'");
+}
+
+sluice::InspectOptions read_options(const CommandLine& line) {
+  const auto refuse = [](const std::string& text) { throw Error(ExitCode::kUsage, "command line: " + text); };
+  sluice::InspectOptions options;
+  if (line.positional().size() != 1)
+    refuse(sluice::concat("expected one file, got ", line.positional().size(), "; see sluice-inspect --help"));
+  if (!line.overrides().empty()) refuse("there is nothing to configure: " + line.overrides().front());
+  options.file = line.positional().front();
+  options.stats = line.has("stats");
+  options.config = line.has("config");
+  options.history = line.has("history");
+  options.gates = line.has("gates");
+  options.verify = line.has("verify");
+  options.diff = line.value("diff").value_or("");
+  options.filter = line.value("filter").value_or("");
+  options.json = line.has("json");
+  if (const auto timeout = line.value("timeout")) options.timeout_seconds = seconds(*timeout);
+  const bool shows = options.stats || options.config || options.history || options.gates;
+  if (options.verify && (shows || line.has("diff") || line.has("filter")))
+    refuse("--verify goes with --json and --timeout only");
+  if (line.has("diff") && shows) refuse("--diff goes with --filter, --json and --timeout only");
+  return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return sluice::run_program(describe(), argc, argv, [](const CommandLine& line) {
+    return sluice::inspect(read_options(line), std::cout, std::cerr);
+  });
+}

@@ -1,0 +1,26 @@
+// What the mains of all programs have in common: --help, --version, errors on one line, exit codes.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "core/config/command_line.hpp"
+
+namespace sluice {
+
+struct Program {
+  std::string name;                              ///< "sluice-inspect"
+  std::string usage;                             ///< what follows the name: "FILE.h5 [options]"
+  std::string summary;                           ///< one or more sentences
+  std::vector<Flag> flags;                       ///< beside --help and --version
+  std::function<void(std::ostream&)> more_help;  ///< printed behind the flags; may be empty
+};
+
+/// Parses the command line, answers --help and --version, else calls `run`, whose result is the exit code. An Error
+/// becomes
+/// "<name>: <text>" on stderr and its exit code; output that cannot be written is an error too.
+int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run);
+
+}  // namespace sluice

@@ -1,0 +1,27 @@
+// What sluice-inspect does: shows, verifies and compares checkpoints and, as far as it can, any other HDF5 file.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+namespace sluice {
+
+struct InspectOptions {
+  std::string file;
+  bool stats = false;   ///< statistics of every tensor, beside its shape
+  bool config = false;  ///< the four flags from here choose what is shown; none of them: header and tensors
+  bool history = false;
+  bool gates = false;
+  bool verify = false;
+  std::string diff;    ///< compare with this file
+  std::string filter;  ///< glob over tensor paths ('*' also matches '/'); empty takes all
+  bool json = false;
+  double timeout_seconds = 60;  ///< for files without an intact seal, which are read in a child process
+};
+
+/// Prints to `out`, warnings to `err`, and returns the exit code: kDone, kInternal when `diff` finds a difference,
+/// kCheckpoint for damage. Throws Error(kCheckpoint) when nothing can be shown. Call it before the process starts
+/// threads.
+int inspect(const InspectOptions& options, std::ostream& out, std::ostream& err);
+
+}  // namespace sluice

@@ -1,0 +1,239 @@
+// Collects what the inspector shows.
+#include "core/checkpoint/inspect_model.hpp"
+
+#include <fnmatch.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/base/error.hpp"
+#include "core/checkpoint/checkpoint_read.hpp"
+
+namespace sluice::detail {
+namespace {
+
+bool matches(const std::string& path, const std::string& filter) {
+  return filter.empty() || ::fnmatch(filter.c_str(), path.c_str(), 0) == 0;
+}
+
+Json variant_json(const StateValue& value) {
+  return std::visit([](const auto& held) { return Json(held); }, value);
+}
+Json variant_json(const StatisticValue& value) {
+  return std::visit([](const auto& held) { return Json(held); }, value);
+}
+
+bool looks_like_a_checkpoint(const Hdf5File& file) {
+  return file.has_data_set("format_version") && file.has_data_set("tensor_names");
+}
+
+std::string seal_name(SealReport::State state) {
+  switch (state) {
+    case SealReport::State::kIntact:
+      return "intact";
+    case SealReport::State::kAbsent:
+      return "absent";
+    case SealReport::State::kDamaged:
+      return "damaged";
+  }
+  return "unknown";
+}
+
+Json stats_json(const TensorStats& stats) {
+  Json json;
+  json["min"] = stats.min;
+  json["max"] = stats.max;
+  json["mean"] = stats.mean;
+  json["std"] = stats.std;
+  json["zero_share"] = stats.count == 0 ? 0.0 : static_cast<double>(stats.zeros) / static_cast<double>(stats.count);
+  json["nan"] = stats.nans;
+  json["inf"] = stats.infs;
+  return json;
+}
+
+/// The layer of a threshold tensor: "weights/conv1/threshold", or "before/conv1.threshold" in files of other programs;
+/// "" for others.
+std::string gated_layer(const std::string& path, bool checkpoint) {
+  const std::string kWeights = "weights/", kName = "threshold";
+  if (path.size() <= kName.size() || path.compare(path.size() - kName.size(), kName.size(), kName) != 0) return "";
+  const std::size_t end = path.size() - kName.size() - 1;
+  if (path[end] != '/' && (checkpoint || path[end] != '.')) return "";
+  if (!checkpoint) return path.substr(0, end);
+  if (path.compare(0, kWeights.size(), kWeights) != 0 || end < kWeights.size()) return "";
+  return path.substr(kWeights.size(), end - kWeights.size());
+}
+
+}  // namespace
+
+InspectedFile InspectedFile::open(const std::string& path) {
+  const SealReport seal = check_seal(path);
+  struct stat status {};
+  ::stat(path.c_str(), &status);
+  Hdf5File hdf5 = seal.state == SealReport::State::kIntact
+                      ? Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint)
+                      : Hdf5File::open(path, ExitCode::kCheckpoint);
+  InspectedFile file{path, status.st_size, seal, std::move(hdf5), {}, {}, {}};
+  file.tree = read_tree(file.file);
+  try {
+    if (looks_like_a_checkpoint(file.file)) file.checkpoint = read_checkpoint(file.file, path, false);
+  } catch (const Error& error) {
+    file.problem = error.what();
+  }
+  return file;
+}
+
+TensorStats tensor_stats(const Hdf5DataSet& data_set) {
+  TensorStats stats;
+  double squares = 0;
+  std::int64_t finite = 0;
+  for_each_block(data_set, [&](const double* values, std::int64_t count) {
+    stats.count += count;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double value = values[i];
+      stats.zeros += value == 0;
+      stats.nans += std::isnan(value);
+      stats.infs += std::isinf(value);
+      if (!std::isfinite(value)) continue;
+      stats.min = finite == 0 ? value : std::min(stats.min, value);
+      stats.max = finite == 0 ? value : std::max(stats.max, value);
+      const double before = value - stats.mean;
+      stats.mean += before / static_cast<double>(++finite);
+      squares += before * (value - stats.mean);
+    }
+  });
+  if (finite > 0) stats.std = std::sqrt(squares / static_cast<double>(finite));
+  return stats;
+}
+
+std::vector<TreeDataSet> select_tensors(const InspectedFile& file, const std::string& filter) {
+  std::vector<TreeDataSet> selected;
+  if (!file.checkpoint) {
+    for (const TreeDataSet& data_set : file.tree.data_sets) {
+      if (matches(data_set.path, filter)) selected.push_back(data_set);
+    }
+    return selected;
+  }
+  std::map<std::string, const TreeDataSet*> by_path;
+  for (const TreeDataSet& data_set : file.tree.data_sets) by_path[data_set.path] = &data_set;
+  for (const CheckpointTensor& tensor : file.checkpoint->tensors) {
+    const auto found = by_path.find(tensor.path);
+    if (found == by_path.end() || !matches(tensor.path, filter)) continue;
+    selected.push_back(*found->second);
+    selected.back().alias_of = tensor.alias_of;
+  }
+  return selected;
+}
+
+Json header_json(const InspectedFile& file) {
+  Json json;
+  json["file"] = file.path;
+  json["bytes"] = file.bytes;
+  json["seal"] = seal_name(file.seal.state);
+  json["checkpoint"] = file.checkpoint.has_value();
+  if (!file.problem.empty()) json["problem"] = file.problem;
+  if (!file.checkpoint) {
+    json["groups"] = file.tree.groups.size();
+    json["data_sets"] = file.tree.data_sets.size();
+    json["attributes"] = Json::object();
+    for (const TreeGroup& group : file.tree.groups) {
+      for (const auto& [name, value] : group.attributes) json["attributes"]["/" + group.path][name] = value;
+    }
+    return json;
+  }
+  const Checkpoint& checkpoint = *file.checkpoint;
+  json["format_version"] = file.file.data_set("format_version").read_text().at(0);
+  json["kind"] = to_string(checkpoint.kind);
+  json["content_digest"] =
+      file.file.has_data_set("content_digest") ? file.file.data_set("content_digest").read_text().at(0) : "";
+  json["layers"] = checkpoint.layer_names.size();
+  json["state"] = Json::object();
+  for (const auto& [name, value] : checkpoint.state) json["state"][name] = variant_json(value);
+  json["last_metrics"] = Json::object();
+  if (!checkpoint.history.rows.empty()) {
+    for (std::size_t i = 0; i < checkpoint.history.columns.size(); ++i)
+      json["last_metrics"][checkpoint.history.columns[i]] = checkpoint.history.rows.back()[i];
+  }
+  json["normalisation"] = {{"mean", checkpoint.mean}, {"std", checkpoint.std}};
+  json["class_names"] = checkpoint.class_names;
+  json["run"] = checkpoint.run;
+  return json;
+}
+
+Json tensors_json(const InspectedFile& file, const InspectOptions& options) {
+  const std::vector<TreeDataSet> tensors = select_tensors(file, options.filter);
+  double total = 0;
+  for (const TreeDataSet& tensor : tensors) {
+    if (tensor.alias_of.empty())
+      total += static_cast<double>(element_count(tensor.info.shape) * tensor.info.type.bytes);
+  }
+  Json list = Json::array();
+  for (const TreeDataSet& tensor : tensors) {
+    const std::int64_t elements = element_count(tensor.info.shape), bytes = elements * tensor.info.type.bytes;
+    Json json;
+    json["path"] = tensor.path;
+    json["dtype"] = to_string(tensor.info.type);
+    json["shape"] = tensor.info.shape.dims();
+    json["elements"] = elements;
+    json["bytes"] = tensor.alias_of.empty() ? bytes : 0;
+    json["share"] = total > 0 && tensor.alias_of.empty() ? static_cast<double>(bytes) / total : 0.0;
+    if (!tensor.alias_of.empty()) json["alias_of"] = tensor.alias_of;
+    if (options.stats && tensor.info.type.is_number()) {
+      try {
+        json["stats"] = stats_json(tensor_stats(file.file.data_set(tensor.path)));
+      } catch (const Error& error) {
+        json["problem"] = error.what();
+      }
+    }
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+Json history_json(const InspectedFile& file) {
+  const HistoryTable history = file.checkpoint ? file.checkpoint->history : HistoryTable{};
+  return {{"columns", history.columns}, {"rows", history.rows}};
+}
+
+Json gates_json(const InspectedFile& file, const std::string& filter) {
+  std::map<std::string, Json> layers;
+  std::vector<std::string> order;
+  const auto layer_json = [&](const std::string& layer) -> Json& {
+    const auto [found, added] = layers.emplace(layer, Json{{"layer", layer}});
+    if (added) order.push_back(layer);
+    return found->second;
+  };
+  for (const TreeDataSet& tensor : select_tensors(file, "")) {
+    const std::string layer = gated_layer(tensor.path, file.checkpoint.has_value());
+    if (layer.empty() || !tensor.info.type.is_number() || !matches(layer, filter)) continue;
+    const TensorStats stats = tensor_stats(file.file.data_set(tensor.path));
+    layer_json(layer)["threshold"] = {{"min", stats.min}, {"mean", stats.mean}, {"max", stats.max}};
+  }
+  if (file.checkpoint) {
+    for (const auto& [layer, values] : file.checkpoint->statistics) {
+      if (!matches(layer, filter)) continue;
+      for (const auto& [name, value] : values) layer_json(layer)["statistics"][name] = variant_json(value);
+    }
+    std::map<std::string, std::size_t> position;
+    for (const std::string& name : file.checkpoint->layer_names) position.emplace(name, position.size());
+    const auto rank = [&](const std::string& layer) {
+      const auto found = position.find(layer);
+      return found == position.end() ? position.size() : found->second;
+    };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+  }
+  Json list = Json::array();
+  for (const std::string& layer : order) list.push_back(layers[layer]);
+  return list;
+}
+
+std::string config_text(const InspectedFile& file) {
+  if (file.checkpoint) return file.checkpoint->config;
+  throw Error(ExitCode::kCheckpoint,
+              file.path + ": holds no configuration" + (file.problem.empty() ? "" : ": " + file.problem));
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,64 @@
+// What the parts of the inspector share: an open file, and what is known about it as JSON (also the source of the
+// printed form).
+#pragma once
+
+#include <iosfwd>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/hdf5.hpp"
+#include "core/checkpoint/inspect.hpp"
+#include "core/checkpoint/seal.hpp"
+#include "core/checkpoint/tree.hpp"
+
+namespace sluice::detail {
+
+using Json = nlohmann::ordered_json;
+
+/// An HDF5 file of any origin.
+struct InspectedFile {
+  std::string path;
+  std::int64_t bytes = 0;  ///< size on disk
+  SealReport seal;
+  Hdf5File file;
+  FileTree tree;
+  std::optional<Checkpoint>
+      checkpoint;       ///< without tensor values; nothing for files that are no checkpoint of this format
+  std::string problem;  ///< why not, when the file looks like one
+
+  /// From bytes whose seal was checked, or, without an intact seal (in the child only), by HDF5 itself.
+  static InspectedFile open(const std::string& path);
+};
+
+/// Numbers of one tensor. Extremes, mean and standard deviation are over the finite values.
+struct TensorStats {
+  std::int64_t count = 0, zeros = 0, nans = 0, infs = 0;
+  double min = 0, max = 0, mean = 0, std = 0;
+};
+TensorStats tensor_stats(const Hdf5DataSet& data_set);
+
+/// The tensors of a checkpoint in network order, or all data sets of another file, that match the filter.
+std::vector<TreeDataSet> select_tensors(const InspectedFile& file, const std::string& filter);
+
+Json header_json(const InspectedFile& file);
+Json tensors_json(const InspectedFile& file, const InspectOptions& options);
+Json history_json(const InspectedFile& file);
+/// Layers that have a threshold tensor or statistics.
+Json gates_json(const InspectedFile& file, const std::string& filter);
+/// Throws Error(kCheckpoint) for a file that holds no configuration.
+std::string config_text(const InspectedFile& file);
+Json diff_json(const InspectedFile& a, const InspectedFile& b, const std::string& filter);
+
+/// Everything wrong with the contents, one line each: members, types, shapes, values. Reads every data set.
+std::vector<std::string> find_problems(const InspectedFile& file);
+
+void print_header(std::ostream& out, const Json& header);
+void print_tensors(std::ostream& out, const Json& tensors, const Json& header);
+void print_history(std::ostream& out, const Json& history);
+void print_gates(std::ostream& out, const Json& gates);
+void print_diff(std::ostream& out, const Json& diff);
+
+}  // namespace sluice::detail

@@ -1,0 +1,238 @@
+// The printed form of what the inspector found.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <ostream>
+#include <set>
+
+#include "core/checkpoint/inspect_model.hpp"
+
+namespace sluice::detail {
+namespace {
+
+/// Columns are as wide as their longest cell; cells that begin like a number stand at the right.
+class TextTable {
+ public:
+  explicit TextTable(std::vector<std::string> titles) { add(std::move(titles)); }
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  /// The first `left` columns stand at the left, the others at the right.
+  void print(std::ostream& out, std::size_t left) const {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows_) {
+      widths.resize(std::max(widths.size(), row.size()), 0);
+      // A row of one cell is a heading and may be longer than its column.
+      for (std::size_t i = 0; i < row.size() && row.size() > 1; ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (const auto& row : rows_) out << line(row, widths, left) << "\n";
+  }
+
+ private:
+  static std::string line(const std::vector<std::string>& row, const std::vector<std::size_t>& widths,
+                          std::size_t left) {
+    std::string text;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string gap(widths[i] - std::min(widths[i], row[i].size()), ' ');
+      text += (i == 0 ? "" : "  ") + (i < left ? row[i] + gap : gap + row[i]);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text;
+  }
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string number(double value, const char* format) {
+  char text[64];
+  std::snprintf(text, sizeof(text), format, value);
+  return text;
+}
+
+/// Text as it is, numbers short, missing and NaN as "nan".
+std::string show(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return number(value.get<double>(), "%.6g");
+  if (value.is_null()) return "nan";
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string size_text(double bytes) {
+  if (bytes < 1024) return number(bytes, "%.0f bytes");
+  if (bytes < 1024 * 1024) return number(bytes / 1024, "%.1f KiB");
+  return number(bytes / 1024 / 1024, "%.2f MiB");
+}
+
+std::string shape_text(const Json& shape) {
+  return to_string(Shape(shape.get<std::vector<std::int64_t>>()));
+}
+
+std::string list_text(const Json& list, const std::string& separator) {
+  std::string text;
+  for (const Json& item : list) text += (text.empty() ? "" : separator) + show(item);
+  return text;
+}
+
+void print_pairs(TextTable& table, const std::string& title, const Json& pairs) {
+  bool first = true;
+  for (const auto& [name, value] : pairs.items()) {
+    table.add({first ? title : "", name + " = " + show(value)});
+    first = false;
+  }
+}
+
+/// The part of a path under which tensors are listed together, and the rest.
+std::pair<std::string, std::string> split(const std::string& path, bool checkpoint) {
+  const std::size_t slash = checkpoint ? path.find('/') : path.rfind('/');
+  return slash == std::string::npos
+             ? std::pair<std::string, std::string>{"", path}
+             : std::pair<std::string, std::string>{path.substr(0, slash), path.substr(slash + 1)};
+}
+
+std::vector<std::string> stats_cells(const Json& tensor) {
+  if (!tensor.contains("stats"))
+    return tensor.contains("problem") ? std::vector<std::string>{show(tensor["problem"])} : std::vector<std::string>{};
+  const Json& stats = tensor["stats"];
+  std::vector<std::string> cells;
+  for (const char* name : {"min", "max", "mean", "std"}) cells.push_back(number(stats[name].get<double>(), "%.4g"));
+  cells.push_back(number(100 * stats["zero_share"].get<double>(), "%.1f"));
+  cells.push_back(show(stats["nan"]));
+  cells.push_back(show(stats["inf"]));
+  return cells;
+}
+
+std::string seal_text(const std::string& seal) {
+  if (seal == "intact") return "seal intact";
+  return seal == "absent" ? "no seal: not written by Sluice, or rewritten" : "damaged";
+}
+
+}  // namespace
+
+void print_header(std::ostream& out, const Json& header) {
+  TextTable table({"file", concat(show(header["file"]), " (", size_text(header["bytes"].get<double>()), ", ",
+                                  seal_text(header["seal"].get<std::string>()), ")")});
+  if (header.contains("problem")) table.add({"problem", show(header["problem"])});
+  if (!header["checkpoint"].get<bool>()) {
+    table.add(
+        {"contents", concat(header["groups"], " groups, ", header["data_sets"], " data sets; no Sluice checkpoint")});
+    for (const auto& [path, attributes] : header["attributes"].items()) print_pairs(table, path, attributes);
+    table.print(out, 2);
+    return;
+  }
+  table.add({"kind", concat(show(header["kind"]), ", format ", show(header["format_version"]))});
+  table.add({"digest", show(header["content_digest"])});
+  print_pairs(table, "state", header["state"]);
+  print_pairs(table, "last metrics", header["last_metrics"]);
+  const Json& mean = header["normalisation"]["mean"];
+  if (!mean.empty())
+    table.add({"normalisation",
+               concat("mean ", list_text(mean, " "), ", std ", list_text(header["normalisation"]["std"], " "))});
+  if (!header["class_names"].empty())
+    table.add({"classes", concat(header["class_names"].size(), ": ", list_text(header["class_names"], ", "))});
+  table.add({"layers", show(header["layers"])});
+  print_pairs(table, "run", header["run"]);
+  table.print(out, 2);
+}
+
+void print_tensors(std::ostream& out, const Json& tensors, const Json& header) {
+  const bool checkpoint = header["checkpoint"].get<bool>();
+  const bool stats = std::any_of(tensors.begin(), tensors.end(), [](const Json& t) { return t.contains("stats"); });
+  std::vector<std::string> titles = {"tensor", "dtype", "shape", "elements", "MiB", "%"};
+  if (stats) titles.insert(titles.end(), {"min", "max", "mean", "std", "% zero", "NaN", "Inf"});
+  TextTable table(titles);
+  std::string group;
+  double elements = 0, bytes = 0;
+  std::map<std::string, double> by_group;
+  for (const Json& tensor : tensors) {
+    const auto [part, name] = split(tensor["path"].get<std::string>(), checkpoint);
+    if (part != group) table.add({part + "/"});
+    group = part;
+    std::vector<std::string> cells = {(part.empty() ? "" : "  ") + name,
+                                      show(tensor["dtype"]),
+                                      shape_text(tensor["shape"]),
+                                      show(tensor["elements"]),
+                                      number(tensor["bytes"].get<double>() / 1048576, "%.3f"),
+                                      number(100 * tensor["share"].get<double>(), "%.1f")};
+    const std::vector<std::string> more = stats_cells(tensor);
+    cells.insert(cells.end(), more.begin(), more.end());
+    if (tensor.contains("alias_of")) {
+      cells.resize(std::max<std::size_t>(cells.size(), titles.size()));
+      cells.push_back("= " + show(tensor["alias_of"]));
+    } else {
+      elements += tensor["elements"].get<double>();
+      bytes += tensor["bytes"].get<double>();
+      by_group[group] += tensor["elements"].get<double>();
+    }
+    table.add(cells);
+  }
+  table.print(out, 3);
+  out << concat(tensors.size(), " tensors, ", number(elements, "%.0f"), " elements, ", size_text(bytes));
+  if (checkpoint) {
+    for (const auto& [name, count] : by_group) out << "; " << name << " " << number(count, "%.0f");
+  }
+  out << "\n";
+}
+
+void print_history(std::ostream& out, const Json& history) {
+  if (history["columns"].empty()) {
+    out << "no history\n";
+    return;
+  }
+  TextTable table(history["columns"].get<std::vector<std::string>>());
+  for (const Json& row : history["rows"]) {
+    std::vector<std::string> cells;
+    for (const Json& value : row) cells.push_back(show(value));
+    table.add(cells);
+  }
+  table.print(out, 0);
+}
+
+void print_gates(std::ostream& out, const Json& gates) {
+  if (gates.empty()) {
+    out << "no layer has thresholds or statistics\n";
+    return;
+  }
+  std::set<std::string> names;
+  for (const Json& layer : gates) {
+    if (!layer.contains("statistics")) continue;
+    for (const auto& entry : layer["statistics"].items()) names.insert(entry.key());
+  }
+  std::vector<std::string> titles = {"layer", "threshold min", "mean", "max"};
+  titles.insert(titles.end(), names.begin(), names.end());
+  TextTable table(titles);
+  for (const Json& layer : gates) {
+    std::vector<std::string> cells = {show(layer["layer"])};
+    for (const char* name : {"min", "mean", "max"})
+      cells.push_back(layer.contains("threshold") ? show(layer["threshold"][name]) : "-");
+    for (const std::string& name : names)
+      cells.push_back(
+          layer.contains("statistics") && layer["statistics"].contains(name) ? show(layer["statistics"][name]) : "-");
+    table.add(cells);
+  }
+  table.print(out, 1);
+}
+
+void print_diff(std::ostream& out, const Json& diff) {
+  TextTable table({"tensor", "shape", "max abs", "max rel", "cosine", "differing"});
+  for (const Json& tensor : diff["tensors"]) {
+    if (tensor["equal"].get<bool>()) continue;
+    if (tensor.contains("problem"))
+      table.add({show(tensor["path"]), show(tensor["problem"])});
+    else
+      table.add({show(tensor["path"]), shape_text(tensor["shape"]), show(tensor["max_abs"]), show(tensor["max_rel"]),
+                 show(tensor["cosine"]), show(tensor["differing"])});
+  }
+  const bool any = diff["differing"].get<std::int64_t>() > 0;
+  if (any) table.print(out, 2);
+  for (const char* side : {"a", "b"}) {
+    for (const Json& path : diff[concat("only_in_", side)])
+      out << "only in " << show(diff[side]) << ": " << show(path) << "\n";
+  }
+  for (const Json& difference : diff["other"]) out << show(difference) << "\n";
+  if (diff["equal"].get<bool>()) {
+    out << "equal: " << diff["tensors"].size() << " tensors\n";
+  } else {
+    out << "different: " << diff["differing"] << " of " << diff["tensors"].size() << " common tensors, "
+        << diff["only_in_a"].size() + diff["only_in_b"].size() << " in one file only, " << diff["other"].size()
+        << " other differences\n";
+  }
+}
+
+}  // namespace sluice::detail
