@@ -159,6 +159,15 @@ class Config {
   std::string main_file_;  ///< where an absent section is missed
 };
 
+/// A value that two configurations do not share; absent where the key is.
+struct Change {
+  std::string section, key;
+  std::optional<std::string> before, now;
+};
+/// What changed between two configurations, defaults included, section by section in the order of `now`; for example
+/// between a checkpoint's resolved text, parsed again, and the configuration of the run that resumes it.
+std::vector<Change> compare(const Config& before, const Config& now);
+
 /// The candidate closest to `word` by edit distance, or "" when none is close.
 std::string nearest_match(const std::string& word, const std::vector<std::string>& candidates);
 

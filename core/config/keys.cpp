@@ -139,15 +139,14 @@ Keys::Keys(Section& section, Diagnostics& diagnostics) : section_(&section), dia
   section.set_used();
 }
 
-const std::string* Keys::lookup(KeyDoc doc, bool writable_default) {
+const std::string* Keys::lookup(const KeyDoc& doc, bool writable_default, const std::string& what) {
   docs_.push_back(doc);
   if (section_ == nullptr) return nullptr;
   section_->note_known(doc.name, writable_default ? std::optional<std::string>(doc.default_value) : std::nullopt);
   Entry* entry = section_->find(doc.name);
   if (entry == nullptr) {
     if (doc.required) {
-      const std::string limits = doc.allowed.empty() ? "" : concat(", ", doc.allowed);
-      section_->report(*diagnostics_, doc.name, concat("required key is missing; it takes ", doc.type, limits));
+      section_->report(*diagnostics_, doc.name, concat("required key is missing; expected ", what));
     }
     return nullptr;
   }
@@ -162,8 +161,8 @@ void Keys::expected(const std::string& name, const std::string& what, const std:
 template <class T>
 void Keys::number(const char* name, T& value, Range<T> range, const char* doc, bool required) {
   const bool writable = !required && inside(value, range);
-  const std::string* text =
-      lookup({name, noun<T>(), writable ? written(value) : "", allowed(range), doc, required}, writable);
+  const std::string* text = lookup({name, noun<T>(), writable ? written(value) : "", allowed(range), doc, required},
+                                   writable, one_expected(range));
   if (text == nullptr) return;
   if (const std::optional<T> parsed = parse(*text, range)) {
     value = *parsed;
@@ -175,15 +174,16 @@ void Keys::number(const char* name, T& value, Range<T> range, const char* doc, b
 template <class T>
 void Keys::numbers(const char* name, std::vector<T>& value, Range<T> range, const char* doc) {
   const bool writable = std::all_of(value.begin(), value.end(), [&](T item) { return inside(item, range); });
-  const std::string* text = lookup(
-      {name, concat("list of ", noun<T>(), "s"), writable ? written(value) : "", allowed(range), doc, false}, writable);
+  const std::string what = expectation(concat(noun<T>(), "s"), range) + " separated by commas";
+  const std::string* text =
+      lookup({name, concat("list of ", noun<T>(), "s"), writable ? written(value) : "", allowed(range), doc, false},
+             writable, what);
   if (text == nullptr) return;
   std::vector<T> parsed;
   const std::vector<std::string> items = split_list(*text);
   for (const std::string& item : items) {
     const std::optional<T> number = parse(item, range);
     if (!number) {
-      const std::string what = expectation(concat(noun<T>(), "s"), range) + " separated by commas";
       return expected(name, what, items.size() == 1 ? quoted(item) : concat(quoted(item), " in ", quoted(*text)));
     }
     parsed.push_back(*number);
@@ -192,14 +192,14 @@ void Keys::numbers(const char* name, std::vector<T>& value, Range<T> range, cons
 }
 
 void Keys::text(const char* name, std::string& value, const char* doc, bool required) {
-  const std::string* text = lookup({name, "text", required ? "" : value, "", doc, required}, !required);
+  const std::string* text = lookup({name, "text", required ? "" : value, "", doc, required}, !required, "text");
   if (text == nullptr) return;
   if (required && text->empty()) return expected(name, "text", "''");
   value = *text;
 }
 
 void Keys::optional(const char* name, bool& value, const char* doc) {
-  const std::string* text = lookup({name, "yes or no", value ? "yes" : "no", "", doc, false}, true);
+  const std::string* text = lookup({name, "yes or no", value ? "yes" : "no", "", doc, false}, true, "yes or no");
   if (text == nullptr) return;
   if (const std::optional<bool> parsed = parse_bool(*text)) {
     value = *parsed;
@@ -225,7 +225,8 @@ void Keys::optional(const char* name, std::vector<double>& value, Range<double> 
 }
 
 void Keys::optional(const char* name, std::vector<std::string>& value, const char* doc) {
-  const std::string* text = lookup({name, "list of texts", join(value), "", doc, false}, true);
+  const std::string* text = lookup({name, "list of texts", join(value), "", doc, false},
+                                   split_list(join(value)) == value, "texts separated by commas");
   if (text == nullptr) return;
   const std::vector<std::string> items = split_list(*text);
   if (std::find(items.begin(), items.end(), "") != items.end()) {
@@ -247,7 +248,7 @@ void Keys::required(const char* name, std::string& value, const char* doc) {
 std::size_t Keys::choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names,
                                const char* doc) {
   const std::string list = concat("one of ", join(names));
-  const std::string* text = lookup({name, list, names.at(default_index), "", doc, false}, true);
+  const std::string* text = lookup({name, list, names.at(default_index), "", doc, false}, true, list);
   if (text == nullptr) return default_index;
   const auto found = std::find(names.begin(), names.end(), *text);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());

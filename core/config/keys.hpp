@@ -101,7 +101,7 @@ class Keys {
   std::size_t choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names,
                            const char* doc);
   /// Files the documentation; returns the text to parse, or null where the key is absent or its value broken.
-  const std::string* lookup(KeyDoc doc, bool writable_default);
+  const std::string* lookup(const KeyDoc& doc, bool writable_default, const std::string& what);
   void expected(const std::string& name, const std::string& what, const std::string& got);
   template <class T>
   void number(const char* name, T& value, Range<T> range, const char* doc, bool required);

@@ -83,22 +83,32 @@ class FileLoader {
   }
 
   void load_include(const IniEntry& include, const std::string& name, const std::string& directory) {
-    Section nowhere("", {name, include.line});
-    Entry entry;
-    entry.key = "include";
-    entry.value = include.value;
-    entry.source = {name, include.line};
-    nowhere.set(entry);
-    Definitions(nullptr, diagnostics_).apply(nowhere, entry);
-    if (entry.broken) {
+    const Source source{name, include.line};
+    const std::optional<std::string> file = include_name(include.value, source);
+    if (!file) {
       failed_ = true;
       return;
     }
-    const std::string path = (fs::path(directory) / entry.value).lexically_normal().string();
+    const std::string path = (fs::path(directory) / *file).lexically_normal().string();
     diagnostics_.note_file(path);
     const std::string id = identity(path);
-    const bool open = std::any_of(stack_.begin(), stack_.end(), [&](const auto& file) { return file.first == id; });
-    if (open || seen_.count(id) == 0) load_file(path, entry.source, "include");
+    const bool open =
+        std::any_of(stack_.begin(), stack_.end(), [&](const auto& reading) { return reading.first == id; });
+    if (open || seen_.count(id) == 0) load_file(path, source, "include");
+  }
+
+  /// Definitions are not known yet: an include can use the environment only.
+  std::optional<std::string> include_name(const std::string& value, const Source& source) {
+    const std::function<std::string(const std::string&)> replace = [&](const std::string& inner) -> std::string {
+      if (starts_with(inner, "env:")) return environment_value(inner.substr(4), replace);
+      throw Error(ExitCode::kUsage, concat("unknown name ${", inner, "}; an include can use ${env:NAME} only"));
+    };
+    try {
+      return substitute(value, replace);
+    } catch (const Error& error) {
+      diagnostics_.error(source, "", "include", error.what());
+      return std::nullopt;
+    }
   }
 
   void report_cycle(const std::string& path, const Source& from, const std::string& key, const std::string& id) {

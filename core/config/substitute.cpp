@@ -47,6 +47,19 @@ std::string substitute(const std::string& text, const std::function<std::string(
   return result;
 }
 
+std::string environment_value(const std::string& text, const std::function<std::string(const std::string&)>& replace,
+                              bool keep_escapes) {
+  const std::size_t dash = text.find(":-");
+  const std::string name = text.substr(0, dash);
+  const char* value = std::getenv(name.c_str());
+  if (value != nullptr && (*value != '\0' || dash == std::string::npos)) {
+    return keep_escapes ? escape_dollars(value) : value;
+  }
+  if (dash != std::string::npos) return substitute(text.substr(dash + 2), replace, keep_escapes);
+  throw Error(ExitCode::kUsage, concat("the environment variable ", quoted(name),
+                                       " is not set; set it or write ${env:", name, ":-DEFAULT}"));
+}
+
 std::string escape_dollars(const std::string& text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -96,7 +109,10 @@ void Definitions::expand(const Section& section, Entry& entry, const Scope& scop
 }
 
 std::string Definitions::lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope) {
-  if (starts_with(inner, "env:")) return environment(inner.substr(4), section, entry, scope);
+  if (starts_with(inner, "env:")) {
+    const auto nested = [&](const std::string& name) { return lookup(name, section, entry, scope); };
+    return environment_value(inner.substr(4), nested, scope.in_block);
+  }
   if (contains(scope.parameters, inner)) return concat("${", inner, "}");
   mentioned_.insert(inner);
   const Entry* definition = resolve(inner);
@@ -109,24 +125,6 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
   known.insert(known.end(), scope.parameters.begin(), scope.parameters.end());
   section.report(diagnostics_, entry.key,
                  concat("unknown name ${", inner, "}", suggestion(inner, known, "known names")));
-  entry.broken = true;
-  return "";
-}
-
-std::string Definitions::environment(const std::string& inner, const Section& section, Entry& entry,
-                                     const Scope& scope) {
-  const std::size_t dash = inner.find(":-");
-  const std::string name = inner.substr(0, dash);
-  const char* value = std::getenv(name.c_str());
-  if (value != nullptr && (*value != '\0' || dash == std::string::npos)) {
-    return scope.in_block ? escape_dollars(value) : value;
-  }
-  if (dash != std::string::npos) {
-    const auto replace = [&](const std::string& nested) { return lookup(nested, section, entry, scope); };
-    return substitute(inner.substr(dash + 2), replace, scope.in_block);
-  }
-  section.report(diagnostics_, entry.key,
-                 concat("the environment variable ", name, " is not set; set it or write ${env:", name, ":-DEFAULT}"));
   entry.broken = true;
   return "";
 }

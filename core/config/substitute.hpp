@@ -16,6 +16,12 @@ namespace sluice {
 std::string substitute(const std::string& text, const std::function<std::string(const std::string&)>& replace,
                        bool keep_escapes = false);
 
+/// The value of the environment variable NAME for "NAME", or "NAME:-DEFAULT" where it may be unset or empty; names in
+/// the default go through `replace`. With `keep_escapes` the result is still to be substituted once more. Throws
+/// Error(kUsage) where the variable is not set.
+std::string environment_value(const std::string& text, const std::function<std::string(const std::string&)>& replace,
+                              bool keep_escapes = false);
+
 /// `text` as it must be written to be read back unchanged: `${` becomes `$${`.
 std::string escape_dollars(const std::string& text);
 
@@ -42,7 +48,6 @@ class Definitions {
   };
   void expand(const Section& section, Entry& entry, const Scope& scope);
   std::string lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
-  std::string environment(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
   /// The resolved definition of that name, or null.
   const Entry* resolve(const std::string& name);
   std::vector<std::string> names() const;

@@ -86,7 +86,12 @@ std::string join(const std::vector<std::string>& items, const std::string& separ
 
 std::string quoted(const std::string& text) {
   constexpr std::size_t kLongest = 80;
-  std::string shown = text.size() <= kLongest ? text : text.substr(0, kLongest - 3) + "...";
+  std::string shown = text;
+  if (text.size() > kLongest) {
+    std::size_t end = kLongest - 3;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a UTF-8 character
+    shown = text.substr(0, end) + "...";
+  }
   for (char& c : shown) {
     if (std::iscntrl(static_cast<unsigned char>(c))) c = '?';
   }

@@ -296,7 +296,7 @@ TEST(Blocks, ValuesKeepTheLineOfTheBlockAndMessagesNameTheArgument) {
   EXPECT_THAT(
       config.diagnostics().errors(),
       ElementsAre(
-          "n.ini:7: [block.b.conv] kernel: required key is missing; it takes integer, at least 1",
+          "n.ini:7: [block.b.conv] kernel: required key is missing; expected an integer of at least 1",
           "n.ini:9: [block.b.conv] channels: expected an integer of at least 1, got 'abc' (${c} is set at n.ini:4)"))
       << "three repetitions of one mistake are one mistake";
 }

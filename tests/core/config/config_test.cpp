@@ -3,10 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
-#include <limits>
-#include <sstream>
+#include <filesystem>
+#include <fstream>
 
 #include "core/base/error.hpp"
 
@@ -112,6 +113,251 @@ TEST(Config, KeepsDefaultsWhereNothingIsWritten) {
   EXPECT_EQ(train.batch, 128);
   EXPECT_EQ(train.note, "none");
   EXPECT_THAT(train.milestones, ElementsAre());
+}
+
+/// A folder of files that goes away with the test.
+class Files {
+ public:
+  Files() : root_(std::filesystem::path(testing::TempDir()) / ("sluice_config_" + std::to_string(::getpid()))) {
+    std::filesystem::remove_all(root_);
+    std::filesystem::create_directories(root_);
+  }
+  ~Files() { std::filesystem::remove_all(root_); }
+  std::string path(const std::string& name) const { return (root_ / name).string(); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::filesystem::create_directories((root_ / name).parent_path());
+    std::ofstream(path(name), std::ios::binary) << text;
+    return path(name);
+  }
+
+ private:
+  std::filesystem::path root_;
+};
+
+std::string load_errors(const std::vector<std::string>& files, const std::vector<std::string>& overrides = {}) {
+  try {
+    Config config = Config::load(files, overrides);
+    config.section("a");
+    for (const std::string& error : config.diagnostics().errors()) ADD_FAILURE() << error;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    return error.what();
+  }
+  return "";
+}
+
+/// "key=value@file:line" of a section.
+std::vector<std::string> listing(const Config& config, const std::string& section) {
+  std::vector<std::string> lines;
+  const Section* found = config.find(section);
+  if (found == nullptr) return {"(absent)"};
+  for (const Entry& entry : found->entries()) {
+    lines.push_back(entry.key + "=" + entry.value + "@" + std::filesystem::path(entry.source.file).filename().string() +
+                    ":" + std::to_string(entry.source.line));
+  }
+  return lines;
+}
+
+TEST(ConfigFiles, IncludesStandBelowTheFileThatNamesThemAndAreRelativeToIt) {
+  const Files files;
+  files.write("networks/base.ini", "[a]\nx = 1\ny = 1\n[b]\n");
+  files.write("networks/net.ini", "include = base.ini\n[a]\ny = 2\nz = 2\n[c]\n");
+  const std::string exp =
+      files.write("experiments/exp.ini", "# recipe\ninclude = ../networks/net.ini  # the network\n[c]\n[a]\nz = 3\n");
+  const Config config = Config::load({exp}, {});
+  EXPECT_THAT(listing(config, "a"), ElementsAre("x=1@base.ini:2", "y=2@net.ini:3", "z=3@exp.ini:5"));
+  EXPECT_EQ(config.find("a")->find("y")->source.file, files.path("networks/net.ini"));
+  std::vector<std::string> order;
+  for (const Section& section : config.sections()) order.push_back(section.name());
+  EXPECT_THAT(order, ElementsAre("a", "b", "c"));
+}
+
+TEST(ConfigFiles, LaterFilesWinAndSharedIncludesAreReadOnce) {
+  const Files files;
+  files.write("base.ini", "[a]\nx = base\ny = base\n");
+  const std::string one = files.write("one.ini", "include = base.ini\n[a]\nx = one\n");
+  const std::string two = files.write("two.ini", "include = ./base.ini\n[a]\ny = two\n");
+  EXPECT_THAT(listing(Config::load({one, two}, {}), "a"), ElementsAre("x=one@one.ini:3", "y=two@two.ini:3"));
+  EXPECT_THAT(listing(Config::load({one, files.path("base.ini")}, {}), "a"),
+              ElementsAre("x=base@base.ini:2", "y=base@base.ini:3"))
+      << "a file that the user names is always read";
+}
+
+TEST(ConfigFiles, IncludesMayUseTheEnvironment) {
+  const Files files;
+  files.write("sub/base.ini", "[a]\nx = 1\n");
+  ASSERT_EQ(::setenv("SLUICE_TEST_SUB", "sub", 1), 0);
+  const std::string main = files.write("main.ini", "include = ${env:SLUICE_TEST_SUB}/${env:SLUICE_NONE:-base}.ini\n");
+  EXPECT_THAT(listing(Config::load({main}, {}), "a"), ElementsAre("x=1@base.ini:2"));
+  const std::string bad = files.write("bad.ini", "include = ${where}/base.ini\n");
+  EXPECT_EQ(load_errors({bad}), bad + ":1: include: unknown name ${where}; an include can use ${env:NAME} only");
+}
+
+TEST(ConfigFiles, CyclesAreNamedWithTheirChain) {
+  const Files files;
+  const std::string a = files.write("a.ini", "include = b.ini\n");
+  const std::string b = files.write("b.ini", "\ninclude = sub/../c.ini\n");
+  const std::string c = files.write("c.ini", "include = b.ini\n");
+  EXPECT_EQ(load_errors({a}), c + ":1: include: the file includes itself: " + b + " -> " + c + " -> " + b);
+  const std::string self = files.write("self.ini", "include = self.ini\n");
+  EXPECT_EQ(load_errors({self}), self + ":1: include: the file includes itself: " + self + " -> " + self);
+}
+
+TEST(ConfigFiles, UnreadableFilesAreAllNamedAtOnce) {
+  const Files files;
+  const std::string none = files.path("none.ini");
+  const std::string main = files.write("main.ini", "include = gone.ini\ninclude = dir\n[a]\nx = 1\nx = 2\n");
+  std::filesystem::create_directories(files.path("dir"));
+  EXPECT_EQ(load_errors({none, main}),
+            none + ": cannot be read: No such file or directory\n" + main + ":1: include: " + files.path("gone.ini") +
+                " cannot be read: No such file or directory\n" + main + ":2: include: " + files.path("dir") +
+                " is a directory; a configuration file was expected\n" + main +
+                ":5: [a] x: the key stands already in line 4");
+}
+
+TEST(ConfigFiles, OtherKindsOfFilesAreRecognised) {
+  const Files files;
+  const std::string hdf5 = files.write("net.h5", std::string("\x89HDF\r\n\x1a\n\0\0\0", 11));
+  EXPECT_EQ(load_errors({hdf5}), hdf5 + ": is an HDF5 file; a configuration file was expected");
+  const std::string utf16 = files.write("utf16.ini", std::string("\xFF\xFE[\0a\0]\0", 8));
+  EXPECT_EQ(load_errors({utf16}), utf16 + ": is UTF-16 text; save it as UTF-8");
+  const std::string zero = files.write("zero.ini", std::string("[a]\nx = \0", 9));
+  EXPECT_EQ(load_errors({zero}), zero + ": is not text (it holds a zero byte)");
+  const std::string large = files.write("large.ini", std::string((16 << 20) + 1, '\n'));
+  EXPECT_EQ(load_errors({large}), large + ": is larger than 16 MiB; a configuration file was expected");
+  const std::string empty = files.write("empty.ini", "");
+  EXPECT_EQ(load_errors({empty}), "");
+}
+
+TEST(ConfigFiles, ErrorsComeInTheOrderInWhichFilesWereOpened) {
+  const Files files;
+  const std::string base = files.write("base.ini", "[a]\nx = 1\nnonsense\n");
+  const std::string main = files.write("main.ini", "include = base.ini\n[a]\nrubbish\ny = ${gone}\n");
+  Config config = Config::load({main}, {"--b.x=1"});
+  Keys(config.section("a"), config.diagnostics());
+  try {
+    config.check();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), main + ":3: [a]: expected 'key = value' or '[section]', got 'rubbish'\n" +  //
+                                main + ":4: [a] y: unknown name ${gone}\n" +                            //
+                                main + ":4: [a] y: unknown key\n" +                                     //
+                                base + ":2: [a] x: unknown key\n" +                                     //
+                                base + ":3: [a]: expected 'key = value' or '[section]', got 'nonsense'\n" +
+                                "command line: [b] x: unknown section; known sections: a");
+  }
+}
+
+TEST(Definitions, AreResolvedAfterEverythingIsMerged) {
+  const Files files;
+  const std::string net =
+      files.write("net.ini", "[define]\nconv = conv\nboth = ${conv}+${act}\nact = relu\n[a]\nx = ${both}\n");
+  const std::string exp = files.write("exp.ini", "[define]\nconv = cg_conv\n");
+  EXPECT_EQ(Config::load({net}, {}).find("a")->find("x")->value, "conv+relu");
+  EXPECT_EQ(Config::load({net, exp}, {}).find("a")->find("x")->value, "cg_conv+relu");
+  const Config config = Config::load({net, exp}, {"--define.act=${conv}!"});
+  EXPECT_EQ(config.find("a")->find("x")->value, "cg_conv+cg_conv!");
+  EXPECT_EQ(config.find("a")->find("x")->origin, Entry::Origin::kCommandLine);
+  EXPECT_EQ(config.find("define"), nullptr);
+}
+
+TEST(Definitions, ReadTheEnvironmentAndEscapes) {
+  ASSERT_EQ(::setenv("SLUICE_TEST_SET", "a${x}b", 1), 0);
+  ASSERT_EQ(::setenv("SLUICE_TEST_EMPTY", "", 1), 0);
+  ASSERT_EQ(::unsetenv("SLUICE_TEST_UNSET"), 0);
+  const auto value = [](const std::string& text) {
+    const Config config = Config::parse("[define]\nd = deep\ne = ${d}\n[a]\nx = " + text + "\ny = ${e}\n", "a.ini");
+    EXPECT_THAT(config.find("a")->find("x")->broken, false);
+    return config.find("a")->find("x")->value;
+  };
+  EXPECT_EQ(value("${env:SLUICE_TEST_SET}"), "a${x}b") << "what comes from the environment is not read again";
+  EXPECT_EQ(value("${env:SLUICE_TEST_EMPTY}"), "");
+  EXPECT_EQ(value("${env:SLUICE_TEST_EMPTY:-other}"), "other");
+  EXPECT_EQ(value("${env:SLUICE_TEST_UNSET:-}"), "");
+  EXPECT_EQ(value("${env:SLUICE_TEST_UNSET:-/scratch/${d}/${env:SLUICE_TEST_UNSET:-x}}/y"), "/scratch/deep/x/y");
+  EXPECT_EQ(value("$${d}"), "${d}");
+  EXPECT_EQ(value("$$${d}"), "$${d}");
+  EXPECT_EQ(value("$d $ {d} } 5$"), "$d $ {d} } 5$");
+  EXPECT_EQ(value("\" ${d} \""), " deep ");
+}
+
+TEST(Definitions, AreRefusedWithTheseWords) {
+  ASSERT_EQ(::unsetenv("SLUICE_TEST_UNSET"), 0);
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"[define]\nconv = 1\n[train]\nnote = ${cnov} ${conv}\n",
+       "a.ini:4: [train] note: unknown name ${cnov}; did you mean 'conv'?"},
+      {"[train]\nbatch = ${b}\n", "a.ini:2: [train] batch: unknown name ${b}"},
+      {"[train]\nnote = ${env:SLUICE_TEST_UNSET}\n",
+       "a.ini:2: [train] note: the environment variable 'SLUICE_TEST_UNSET' is not set; set it or write "
+       "${env:SLUICE_TEST_UNSET:-DEFAULT}"},
+      {"[train]\nnote = a ${b\n", "a.ini:2: [train] note: '${' without '}' in 'a ${b'; write '$${' for a literal '${'"},
+      {"[define]\na = ${b}\nb = ${c}\nc = ${b}\n[train]\nnote = ${a}\nbatch = ${b}\n",
+       "a.ini:3: [define] b: the definition uses itself: b -> c -> b"},
+      {"[define]\ngatd_conv = 1\ngated_conv = 2\nzzz = 3\n[train]\nnote = ${gated_conv}\n",
+       "a.ini:2: [define] gatd_conv: nothing uses ${gatd_conv}; did you mean 'gated_conv'?\n"
+       "a.ini:4: [define] zzz: nothing uses ${zzz}; names in use: gated_conv"},
+      {"[define]\nsize = none\n[train]\nbatch = ${size}\n",
+       "a.ini:4: [train] batch: expected an integer from 1 to 4096, got 'none' (${size} is set at a.ini:2)"},
+      {"[define]\nsize = ${other}\nother = none\n[train]\nbatch = ${size}\n",
+       "a.ini:5: [train] batch: expected an integer from 1 to 4096, got 'none' (${size} is set at a.ini:2) (${other} "
+       "is "
+       "set at a.ini:3)"},
+  };
+  for (const auto& [text, errors] : cases) EXPECT_EQ(errors_of(text), errors);
+  EXPECT_EQ(
+      errors_of("[define]\nsize = 3\n[train]\nbatch = ${size}\n", {"--define.size=none", "--define.sise=1"}),
+      "a.ini:4: [train] batch: expected an integer from 1 to 4096, got 'none' (${size} is set on the command line)\n"
+      "command line: [define] sise: nothing uses ${sise}; did you mean 'size'?");
+}
+
+TEST(Overrides, ReplaceValuesAndAddSectionsThatSomebodyReads) {
+  Config config = Config::parse("[train]\nbatch = 3\n", "a.ini",
+                                {"--train.batch=5", "--train.lr=0.5", "--train.note= a # b ", "--train.lr=0.25"});
+  const Train train = config.read<Train>("train");
+  config.check();
+  EXPECT_EQ(train.batch, 5);
+  EXPECT_EQ(train.lr, 0.25) << "the last one wins";
+  EXPECT_EQ(train.note, " a # b ") << "the shell has done the quoting";
+  EXPECT_EQ(config.find("train")->find("batch")->origin, Entry::Origin::kCommandLine);
+  EXPECT_EQ(to_string(config.find("train")->find("batch")->source), "command line");
+  Config without = Config::parse("", "a.ini", {"train.batch=7"});
+  EXPECT_EQ(without.read<Train>("train").batch, 7) << "the dashes may be gone already";
+}
+
+TEST(Overrides, AreCheckedAsStrictlyAsTheFile) {
+  EXPECT_EQ(errors_of("", {"--train.batch=0", "--train.bacth=1", "--trian.batch=3", "--layers.conv1.kernel=3",
+                           "--batch=3", "--train.batch", "--.x=1", "--train..x=1", "--train.a b=1"}),
+            "command line: expected --section.key=value, got '--batch=3'\n"
+            "command line: expected --section.key=value, got '--train.batch'\n"
+            "command line: expected --section.key=value, got '--.x=1'\n"
+            "command line: expected --section.key=value, got '--train..x=1'\n"
+            "command line: expected --section.key=value, got '--train.a b=1'\n"
+            "command line: [train] batch: expected an integer from 1 to 4096, got '0'\n"
+            "command line: [train] bacth: unknown key; did you mean 'batch'?\n"
+            "command line: [trian] batch: unknown section; did you mean 'train'?\n"
+            "command line: [layers.conv1] kernel: unknown section; did you mean 'layer.conv1'?");
+}
+
+TEST(ConfigErrors, UnknownSectionsAndKeysListWhatIsKnownWhereNothingIsClose) {
+  EXPECT_EQ(errors_of("[train]\nzebra = 1\n[zoo]\n[types.conv]\n[layer]\n"),
+            "a.ini:2: [train] zebra: unknown key; known keys: epochs, batch, lr, nesterov, milestones, note, schedule\n"
+            "a.ini:3: [zoo]: unknown section; known sections: train\n"
+            "a.ini:4: [types.conv]: unknown section; did you mean 'type.conv'?\n"
+            "a.ini:5: [layer]: unknown section; known sections: train");
+}
+
+TEST(ConfigErrors, ABrokenValueIsNotReportedTwice) {
+  Config config = Config::parse("[data]\ndir = ${nowhere}\nclasses = ${none}\nmean = 0\n", "a.ini");
+  config.read<Data>("data");
+  EXPECT_THAT(config.diagnostics().errors(), ElementsAre("a.ini:2: [data] dir: unknown name ${nowhere}",
+                                                         "a.ini:3: [data] classes: unknown name ${none}"));
+}
+
+TEST(Config, ReferencesToSectionsSurviveNewSections) {
+  Config config = Config::parse("[a]\nx = 1\n", "a.ini");
+  const Section& a = config.section("a");
+  for (int i = 0; i < 100; ++i) config.section("s" + std::to_string(i));
+  EXPECT_EQ(&a, config.find("a"));
 }
 
 }  // namespace
