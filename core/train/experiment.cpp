@@ -9,13 +9,6 @@
 namespace sluice {
 namespace {
 
-struct LogOptions {
-  double interval = 60;
-  void describe(Keys& keys) {
-    keys.optional("interval", interval, above_zero(), "seconds between progress lines where there is no terminal");
-  }
-};
-
 template <class Options>
 void print_section(std::ostream& out, const char* section) {
   Options options;
@@ -70,7 +63,7 @@ Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)
   schedule = config.read<ScheduleOptions>("schedule");
   ema = config.read<EmaOptions>("ema");
   early_stopping = config.read<EarlyStoppingOptions>("early_stopping");
-  log_interval = config.read<LogOptions>("log").interval;
+  log = config.read<LogOptions>("log");
   schedule.check(config, optimizer.lr, train.epochs);
   network = std::make_unique<Network>(config, registry);
   optimizer.check_groups(parameter_ranges(*network), config);

@@ -12,6 +12,7 @@
 #include "core/train/early_stopping.hpp"
 #include "core/train/ema.hpp"
 #include "core/train/optimizer.hpp"
+#include "core/train/progress.hpp"
 #include "core/train/schedule.hpp"
 
 namespace sluice {
@@ -69,7 +70,7 @@ class Experiment {
   ScheduleOptions schedule;
   EmaOptions ema;
   EarlyStoppingOptions early_stopping;
-  double log_interval = 60;  ///< `[log] interval`: seconds between plain progress lines
+  LogOptions log;
   std::unique_ptr<Network> network;
 
   /// Executors as `[run]` asks for them.

@@ -168,6 +168,11 @@ void restore_position(const Checkpoint& checkpoint, TrainingPosition& position) 
   if (elapsed != checkpoint.run.end()) position.elapsed_seconds = std::strtod(elapsed->second.c_str(), nullptr);
 }
 
+bool has_average(const Checkpoint& checkpoint) {
+  return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
+                     [](const CheckpointTensor& t) { return t.path.rfind(concat(kEma, "/weights/"), 0) == 0; });
+}
+
 /// "section.key" -> value of a resolved configuration.
 std::map<std::string, std::string> values_of(const std::string& resolved) {
   std::map<std::string, std::string> values;
@@ -202,19 +207,23 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
   return checkpoint;
 }
 
-Checkpoint make_weights_checkpoint(const TrainingParts& parts) {
-  Checkpoint checkpoint;
-  checkpoint.kind = Checkpoint::Kind::kWeightsOnly;
-  describe_run(checkpoint, parts);
-  float* weights = parts.network.parameter_data();
-  float* buffers = parts.network.buffer_data();
-  if (parts.ema != nullptr) {
-    weights = parts.ema->states()[0].data;
-    buffers = parts.ema->states()[1].data;
+Checkpoint weights_of(Checkpoint full) {
+  Checkpoint weights = std::move(full);
+  const bool averaged = has_average(weights);
+  std::vector<CheckpointTensor> kept;
+  for (CheckpointTensor& tensor : weights.tensors) {
+    const std::size_t prefix = averaged ? std::string(kEma).size() + 1 : 0;
+    if (averaged && tensor.path.rfind(concat(kEma, "/"), 0) != 0) continue;
+    if (!averaged && tensor.path.rfind("optimizer/", 0) == 0) continue;
+    tensor.path.erase(0, prefix);
+    if (!tensor.alias_of.empty()) tensor.alias_of.erase(0, prefix);
+    kept.push_back(std::move(tensor));
   }
-  append(checkpoint, "weights", parameter_slots(parts.network, weights));
-  append(checkpoint, "buffers", buffer_slots(parts.network, buffers));
-  return checkpoint;
+  weights.tensors = std::move(kept);
+  weights.kind = Checkpoint::Kind::kWeightsOnly;
+  const StateValue epoch = weights.state.at("epoch"), step = weights.state.at("step");
+  weights.state = {{"epoch", epoch}, {"step", step}};
+  return weights;
 }
 
 std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts) {
@@ -250,9 +259,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
 }
 
 void restore_weights(const Checkpoint& checkpoint, Network& network) {
-  const bool averaged = std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
-                                    [](const CheckpointTensor& t) { return t.path.rfind("ema/weights/", 0) == 0; });
-  const std::string prefix = averaged ? concat(kEma, "/") : std::string();
+  const std::string prefix = has_average(checkpoint) ? concat(kEma, "/") : std::string();
   restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights");
   restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers");
 }

@@ -42,8 +42,9 @@ struct TrainingParts {
 
 /// A full checkpoint of the run as it stands.
 Checkpoint make_checkpoint(const TrainingParts& parts);
-/// Weights, buffers and what is needed to use them. Takes the averaged weights where there are any.
-Checkpoint make_weights_checkpoint(const TrainingParts& parts);
+/// The same without the state of the training: weights (the averaged ones where there are any), buffers, and what is
+/// needed to use them.
+Checkpoint weights_of(Checkpoint full);
 
 /// Puts everything back. Throws Error(kCheckpoint) where the checkpoint does not fit. Returns warnings: what differs
 /// between this run and the one that wrote it (threads, instruction set, versions, precision), which may change the

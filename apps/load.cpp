@@ -1,0 +1,35 @@
+#include "apps/load.hpp"
+
+#include "core/train/training_checkpoint.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+
+void register_all(Registry& registry) {
+  register_layers(registry);
+}
+
+Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
+                           Registry& registry) {
+  register_all(registry);
+  Config config = Config::load(files, overrides);
+  return Experiment(std::move(config), registry);
+}
+
+Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
+  register_all(registry);
+  Config config = Config::parse(checkpoint.config, checkpoint.file, overrides);
+  return Experiment(std::move(config), registry);
+}
+
+Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
+  Experiment experiment = experiment_of(checkpoint, overrides, registry);
+  restore_weights(checkpoint, *experiment.network);
+  return experiment;
+}
+
+bool is_checkpoint_name(const std::string& path) {
+  return path.size() > 3 && path.compare(path.size() - 3, 3, ".h5") == 0;
+}
+
+}  // namespace sluice

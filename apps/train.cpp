@@ -1,0 +1,101 @@
+// sluice-train: trains the network of a configuration.
+#include <iostream>
+
+#include "apps/load.hpp"
+#include "apps/program.hpp"
+#include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/signals.hpp"
+#include "core/graph/layer_table.hpp"
+#include "core/graph/onednn.hpp"
+#include "core/train/trainer.hpp"
+
+namespace {
+
+using namespace sluice;
+
+Program describe() {
+  Program program;
+  program.name = "sluice-train";
+  program.usage = "CONFIG.ini... [--section.key=value ...] [options]";
+  program.summary =
+      "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
+      "the\n"
+      "resolved configuration, metrics, log and checkpoints.";
+  program.flags = {{"dry-run", "", "Check everything, print the layer table, and stop."},
+                   {"print-config", "", "Print the resolved configuration, and stop."},
+                   {"resume", "", "Continue the run in run.dir."},
+                   {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."}};
+  program.more_help = [](std::ostream& out) {
+    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
+           "stopped early and\n"
+           "resumable (SIGTERM, SIGINT, SIGUSR1, SIGUSR2 or train.max_time), 128 + n on a second signal.\n\n"
+           "Configuration keys:\n";
+    Registry registry;
+    register_all(registry);
+    Experiment::print_help(out, registry);
+  };
+  return program;
+}
+
+/// runs/ and the first file's name without folder and extension.
+std::string default_directory(const std::string& file) {
+  const std::size_t slash = file.find_last_of('/');
+  const std::string name = slash == std::string::npos ? file : file.substr(slash + 1);
+  return "runs/" + name.substr(0, name.find_last_of('.'));
+}
+
+int dry_run(const Experiment& experiment) {
+  const Executor executor(*experiment.network, experiment.executor_options(Mode::kTraining, experiment.train.batch));
+  print_layer_table(std::cout, *experiment.network, executor);
+  for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
+  return 0;
+}
+
+RunMode run_mode(const CommandLine& line) {
+  if (line.has("resume") && line.has("auto-resume")) {
+    throw Error(ExitCode::kUsage, "command line: --resume and --auto-resume exclude each other; give one of them");
+  }
+  if (line.has("resume")) return RunMode::kResume;
+  return line.has("auto-resume") ? RunMode::kAutoResume : RunMode::kNew;
+}
+
+int train(Experiment& experiment, const CommandLine& line) {
+  const std::string path =
+      experiment.run.dir.empty() ? default_directory(line.positional().front()) : experiment.run.dir;
+  const StopSignals signals;
+  RunDirectory directory(path, run_mode(line));
+  Log log;
+  log.open_file(directory.log_file());
+  log.info(concat("run directory ", path, "; ", cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
+                  " threads of ", available_threads()));
+  for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
+  for (const std::string& warning : directory.warnings()) log.warning(warning);
+  try {
+    Trainer trainer(experiment, directory, log);
+    return static_cast<int>(trainer.run());
+  } catch (const Error& error) {
+    log.note(concat("error: ", error.what()));  // main prints it
+    throw;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program(describe(), argc, argv, [](const CommandLine& line) {
+    if (line.positional().empty()) {
+      throw Error(ExitCode::kUsage,
+                  "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini");
+    }
+    Registry registry;
+    Experiment experiment = load_experiment(line.positional(), line.overrides(), registry);
+    if (line.has("print-config")) {
+      std::cout << experiment.config.resolved();
+      return 0;
+    }
+    experiment.configure_threads();
+    return line.has("dry-run") ? dry_run(experiment) : train(experiment, line);
+  });
+}

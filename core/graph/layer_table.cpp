@@ -1,0 +1,97 @@
+#include "core/graph/layer_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iomanip>
+#include <map>
+#include <ostream>
+
+#include "core/base/error.hpp"
+#include "core/graph/cost.hpp"
+
+namespace sluice {
+namespace {
+
+using Row = std::array<std::string, 6>;
+
+std::string thousands(double value) {
+  std::string digits = std::to_string(static_cast<std::int64_t>(value));
+  for (std::size_t i = digits.size(); i > 3;) {
+    i -= 3;
+    digits.insert(i, ",");
+  }
+  return digits;
+}
+
+std::string mebibytes(std::int64_t bytes) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
+  return text.str();
+}
+
+void print_rows(std::ostream& out, const std::vector<Row>& rows) {
+  std::array<std::size_t, 6> widths{};
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool number = i == 3 || i == 4;
+      const bool last = i + 1 == row.size();
+      out << (number ? std::right : std::left) << std::setw(last ? 0 : static_cast<int>(widths[i])) << row[i]
+          << (last ? "\n" : "  ");
+    }
+  }
+}
+
+/// What runs each node: its own kernel, or "in NAME" for a fused one.
+std::vector<std::string> kernels_of(const Network& network, const Executor& executor) {
+  std::vector<std::string> kernels(network.nodes().size());
+  for (const OperationInfo& operation : executor.operations()) {
+    kernels[static_cast<std::size_t>(network.find(operation.name))] = operation.kernel;
+    for (const std::string& name : operation.fused)
+      kernels[static_cast<std::size_t>(network.find(name))] = "in " + operation.name;
+  }
+  return kernels;
+}
+
+}  // namespace
+
+void print_layer_table(std::ostream& out, const Network& network, const Executor& executor) {
+  const std::vector<Cost> costs = layer_costs(network, {});
+  const std::vector<std::string> kernels = kernels_of(network, executor);
+  std::vector<Row> rows = {{"layer", "type", "result", "parameters", "MACs", "kernel"}};
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Node& node = network.nodes()[i];
+    std::int64_t learned = 0;
+    for (int p : node.params) {
+      const Parameter& parameter = network.parameters()[static_cast<std::size_t>(p)];
+      if (parameter.layer == node.name)
+        learned += parameter.shape.count();  // a shared one counts once, at its first user
+    }
+    rows.push_back({node.name, node.type, to_string(node.declared.dst),
+                    learned == 0 ? "" : thousands(static_cast<double>(learned)),
+                    costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense), kernels[i]});
+  }
+  print_rows(out, rows);
+  const bool training = executor.options().mode == Mode::kTraining;
+  out << "total: " << network.nodes().size() << " layers, " << thousands(static_cast<double>(network.learned_count()))
+      << " parameters, " << thousands(total(costs).macs_dense) << " multiply-adds for one image\n"
+      << (training ? "a training step of " : "inference of ") << executor.options().batch << " images in "
+      << to_string(executor.options().type) << ": " << mebibytes(executor.activation_bytes()) << " of activations, "
+      << mebibytes(executor.kept_bytes()) << " of weights in kernel layouts, "
+      << mebibytes(network.parameter_count() * 4 * (training ? 2 : 1))
+      << (training ? " of parameters and gradients\n" : " of parameters\n");
+}
+
+std::vector<std::string> slow_kernels(const Executor& executor) {
+  std::vector<std::string> lines;
+  for (const OperationInfo& operation : executor.operations()) {
+    if (operation.kernel.find("ref:") == std::string::npos && operation.kernel.rfind("ref", 0) != 0) continue;
+    lines.push_back(concat("layer ", operation.name, " (", operation.type, ") fell to a reference kernel (",
+                           operation.kernel, "), which is very slow; try other channel counts or run.layout"));
+  }
+  return lines;
+}
+
+}  // namespace sluice

@@ -1,0 +1,19 @@
+// The table of a network's layers that `--dry-run` prints.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "core/graph/executor.hpp"
+
+namespace sluice {
+
+/// Prints a row for each layer (name, type, shape of the result for one image, parameters, multiply-adds, kernel) and
+/// totals with the memory of a step. A fused layer's row names the layer that does its work.
+void print_layer_table(std::ostream& out, const Network& network, const Executor& executor);
+
+/// A line for each layer whose convolution fell to a reference kernel, which is hundreds of times slower.
+std::vector<std::string> slow_kernels(const Executor& executor);
+
+}  // namespace sluice

@@ -1,0 +1,314 @@
+#include "core/train/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+
+#include "core/base/atomic_file.hpp"
+#include "core/base/digest.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/signals.hpp"
+
+namespace sluice {
+namespace {
+
+std::string fixed(double value, int digits) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(digits) << value;
+  return text.str();
+}
+
+double as_number(const MetricValue& value) {
+  if (std::holds_alternative<double>(value)) return std::get<double>(value);
+  if (std::holds_alternative<std::int64_t>(value)) return static_cast<double>(std::get<std::int64_t>(value));
+  return std::nan("");
+}
+
+/// Times differ between equal runs; a checkpoint's history does not.
+bool is_time(const std::string& column) {
+  return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
+}
+
+/// Appends a row to the table, adding columns that are new (older rows get NaN there).
+void append_row(HistoryTable& table, const MetricsRow& row) {
+  std::vector<double> values(table.columns.size(), std::nan(""));
+  for (const auto& [name, value] : row) {
+    if (is_time(name)) continue;
+    const auto found = std::find(table.columns.begin(), table.columns.end(), name);
+    if (found != table.columns.end()) {
+      values[static_cast<std::size_t>(found - table.columns.begin())] = as_number(value);
+      continue;
+    }
+    table.columns.push_back(name);
+    values.push_back(as_number(value));
+    for (std::vector<double>& older : table.rows) older.push_back(std::nan(""));
+  }
+  table.rows.push_back(std::move(values));
+}
+
+}  // namespace
+
+Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log)
+    : experiment_(experiment),
+      directory_(directory),
+      log_(log),
+      network_(*experiment.network),
+      budget_(experiment.train.max_time) {
+  sets_ = open_training(experiment.data);
+  check_data_fits(network_, *sets_.train);
+  normalization_ = make_normalization(experiment.data, *sets_.train);
+  const auto seed = static_cast<std::uint64_t>(experiment.run.seed);
+  pipeline_ = std::make_unique<Pipeline>(
+      *sets_.train, training_pipeline(experiment.data, normalization_, experiment.train.batch, seed));
+  network_.initialise(seed);
+  executor_ =
+      std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
+  evaluated_set_ = sets_.validation != nullptr ? "val" : "test";
+  if (sets_.validation == nullptr) test_ = open_dataset(experiment.data, Split::kTest);
+  evaluator_ =
+      std::make_unique<Evaluator>(network_, experiment.executor_options(Mode::kInference, experiment.eval.batch),
+                                  sets_.validation != nullptr ? *sets_.validation : *test_,
+                                  evaluation_pipeline(experiment.data, normalization_, experiment.eval.batch));
+  optimizer_ =
+      std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
+  schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),
+                                         experiment.train.epochs);
+  if (experiment.ema.enabled()) {
+    ema_ = std::make_unique<Ema>(experiment.ema, network_.parameter_data(), network_.parameter_count(),
+                                 network_.buffer_data(), network_.buffer_count());
+  }
+  EarlyStoppingOptions early = experiment.early_stopping;
+  if (sets_.validation == nullptr && early.metric.rfind("val_", 0) == 0) {
+    early.metric.replace(0, 4, "test_");
+    log_.warning(
+        "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
+  }
+  early_stopping_ = std::make_unique<EarlyStopping>(early);
+  auxiliary_.assign(network_.auxiliary_losses().size(), 0.0);
+  position_.auxiliary_sums = auxiliary_;
+  store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
+  if (directory.holds_run()) resume();
+  write_file_atomic(directory.config_file(), experiment.config.resolved());
+  metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(), position_.step);
+}
+
+Trainer::~Trainer() = default;
+
+TrainingParts Trainer::parts() {
+  return {experiment_,      network_,  *executor_, *optimizer_,    ema_.get(),
+          *early_stopping_, position_, history_,   normalization_, sets_.train->class_names()};
+}
+
+void Trainer::resume() {
+  const std::optional<CheckpointStore::Last> last = store_->last();
+  if (!last) {
+    log_.info("the run ended before its first checkpoint: starting from the beginning");
+    return;
+  }
+  for (const std::string& warning : last->warnings) log_.warning(warning);
+  TrainingParts all = parts();
+  for (const std::string& warning : restore_training(last->checkpoint, all)) log_.warning(warning);
+  for (const std::string& line : changed_keys(last->checkpoint.config, experiment_.config.resolved())) {
+    log_.warning(concat("changed since the checkpoint: ", line));
+  }
+  last_saved_step_ = position_.step;
+  log_.info(concat("resumed from ", last->path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",
+                   position_.step));
+}
+
+ExitCode Trainer::run() {
+  executor_->refresh();
+  last_saved_time_ = TimeBudget::steady_seconds();
+  while (position_.epoch < experiment_.train.epochs) {
+    const Outcome outcome = train_epoch();
+    if (outcome == Outcome::kStopped) return ExitCode::kStopped;
+    if (outcome == Outcome::kFinished) break;
+  }
+  write_weights();
+  if (early_stopping_->state().best) {
+    log_.info(concat("done: best ", early_stopping_->metric(), " ", *early_stopping_->state().best, " after epoch ",
+                     early_stopping_->state().best_epoch));
+  }
+  return ExitCode::kDone;
+}
+
+Trainer::Outcome Trainer::train_epoch() {
+  const double begin = TimeBudget::steady_seconds();
+  const double waited = pipeline_->wait_seconds() - position_.data_wait_seconds;
+  const double trained = position_.train_seconds;
+  const std::int64_t per_epoch = pipeline_->batches() * experiment_.train.batch;
+  Progress progress(log_, experiment_.log);
+  progress.begin(concat("epoch ", position_.epoch + 1, "/", experiment_.train.epochs), per_epoch,
+                 position_.batch * experiment_.train.batch,
+                 (experiment_.train.epochs - position_.epoch - 1) * per_epoch);
+  if (position_.batch == 0) executor_->reset_statistics();
+  pipeline_->start(position_.epoch, position_.batch);
+  while (const Batch* batch = pipeline_->next()) {
+    const double start = TimeBudget::steady_seconds();
+    step(*batch);
+    budget_.record_step(TimeBudget::steady_seconds() - start);
+    position_.train_seconds = trained + TimeBudget::steady_seconds() - begin;
+    position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
+    progress.advance(batch->count);
+    if (progress.due()) {
+      progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.batch), 4), ", lr ", lr_));
+    }
+    if (const auto reason = stop_reason()) {
+      progress.end();
+      checkpoint(false);
+      log_.info(concat("stopped at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", *reason,
+                       "; continue with --resume"));
+      return Outcome::kStopped;
+    }
+    const CheckpointOptions& options = experiment_.checkpoint;
+    if (options.interval > 0 && TimeBudget::steady_seconds() - last_saved_time_ > options.interval) checkpoint(false);
+  }
+  progress.end();
+  return end_epoch(position_.train_seconds);
+}
+
+void Trainer::step(const Batch& batch) {
+  const auto step_number = static_cast<std::uint64_t>(position_.step);
+  lr_ = schedule_->lr(position_.step);
+  executor_->set_batch(batch.images.data(), batch.labels.data());
+  executor_->forward(step_number);
+  double loss = executor_->loss();
+  position_.loss_sum += loss;
+  for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
+    auxiliary_[i] = network_.auxiliary_losses()[i].second->forward(network_);
+    position_.auxiliary_sums[i] += auxiliary_[i];
+    loss += auxiliary_[i];
+  }
+  stop_if_diverged(loss, "loss");
+  executor_->backward();
+  gradient_norm_ = optimizer_->gradient_norm(executor_->gradients());
+  stop_if_diverged(gradient_norm_, "gradient norm");
+  optimizer_->step(network_.parameter_data(), executor_->gradients(), lr_, gradient_norm_);
+  executor_->refresh();
+  if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
+  ++position_.step;
+  ++position_.batch;
+}
+
+void Trainer::stop_if_diverged(double value, const char* what) {
+  if (std::isfinite(value)) return;
+  std::string where;
+  const std::vector<ParameterRange>& ranges = optimizer_->ranges();
+  if (const ParameterRange* range = first_non_finite(ranges, network_.parameter_data())) {
+    where = concat("parameter ", range->name, " is not finite");
+  } else if (const std::string layer = executor_->find_non_finite(static_cast<std::uint64_t>(position_.step));
+             !layer.empty()) {
+    where = concat("layer ", layer, " is the first whose result is not finite");
+  } else if (const ParameterRange* gradient = first_non_finite(ranges, executor_->gradients())) {
+    where = concat("the gradient of ", gradient->name, " is not finite");
+  }
+  throw Error(ExitCode::kDiverged,
+              concat("training diverged at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", what, " is ",
+                     value, where.empty() ? "" : "; ", where,
+                     "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; the last "
+                     "checkpoint is untouched"));
+}
+
+std::optional<std::string> Trainer::stop_reason() const {
+  if (const int signal = stop_requested(); signal != 0) return concat("received ", signal_name(signal));
+  if (!budget_.step_fits()) return budget_.reason();
+  return std::nullopt;
+}
+
+MetricsRow Trainer::training_row(double seconds) const {
+  const double steps = static_cast<double>(position_.batch);
+  std::int64_t correct = 0, images = 0;
+  for (std::size_t i = 0; i < network_.nodes().size(); ++i) {
+    const Declarations& declared = network_.nodes()[i].declared;
+    for (std::size_t k = 0; declared.is_loss && k < declared.counts.size(); ++k) {
+      if (declared.counts[k] == "images") images += executor_->counts(static_cast<int>(i))[k];
+      if (declared.counts[k] == "correct") correct += executor_->counts(static_cast<int>(i))[k];
+    }
+  }
+  MetricsRow row = {{"epoch", position_.epoch + 1},
+                    {"step", position_.step},
+                    {"lr", lr_},
+                    {"train_loss", position_.loss_sum / steps}};
+  if (images > 0)
+    row.emplace_back("train_accuracy", 100.0 * static_cast<double>(correct) / static_cast<double>(images));
+  for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
+    row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / steps);
+  }
+  row.emplace_back("gradient_norm", gradient_norm_);
+  row.emplace_back("seconds", seconds);
+  row.emplace_back("images_per_second", static_cast<double>(images) / std::max(1e-9, seconds));
+  row.emplace_back("data_wait_percent", 100.0 * position_.data_wait_seconds / std::max(1e-9, seconds));
+  return row;
+}
+
+void Trainer::evaluate(MetricsRow& row, const char* prefix, Evaluator& evaluator) {
+  std::unique_ptr<Ema::Swap> swap;
+  if (ema_ != nullptr) swap = std::make_unique<Ema::Swap>(*ema_, network_.parameter_data(), network_.buffer_data());
+  const Evaluation evaluation = evaluator.run();
+  budget_.record_evaluation(evaluation.seconds);
+  row.emplace_back(concat(prefix, "_loss"), evaluation.loss);
+  row.emplace_back(concat(prefix, "_accuracy"), 100.0 * evaluation.accuracy());
+  row.emplace_back(concat(prefix, "_macs_executed"), evaluation.cost.macs_executed);
+}
+
+Trainer::Outcome Trainer::end_epoch(double seconds) {
+  MetricsRow row = training_row(seconds);
+  const bool last = position_.epoch + 1 == experiment_.train.epochs;
+  const bool evaluates = last || (position_.epoch + 1) % experiment_.train.evaluate_every == 0;
+  if (evaluates && !budget_.evaluation_fits(evaluator_->batches())) {
+    checkpoint(false);
+    log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", budget_.reason(),
+                     "; continue with --resume"));
+    return Outcome::kStopped;
+  }
+  if (evaluates) evaluate(row, evaluated_set_.c_str(), *evaluator_);
+  bool best = false;
+  for (const auto& [name, value] : row) {
+    if (name == early_stopping_->metric()) best = early_stopping_->observe(position_.epoch + 1, as_number(value));
+  }
+  record(row);
+  position_.elapsed_seconds += seconds;
+  ++position_.epoch;
+  position_.batch = 0;
+  position_.loss_sum = position_.train_seconds = position_.data_wait_seconds = 0;
+  std::fill(position_.auxiliary_sums.begin(), position_.auxiliary_sums.end(), 0.0);
+  const std::optional<std::string> early = early_stopping_->reason_to_stop();
+  if (best || last || early || position_.epoch % experiment_.checkpoint.every_epochs == 0) checkpoint(best);
+  if (early) log_.info(concat("stopped early: ", *early));
+  return early ? Outcome::kFinished : Outcome::kContinue;
+}
+
+void Trainer::record(const MetricsRow& row) {
+  metrics_->write(row);
+  append_row(history_, row);
+  std::string text;
+  for (const auto& [name, value] : row) {
+    if (name == "step" || name == "gradient_norm" || name.find("_macs_") != std::string::npos) continue;
+    const bool whole = std::holds_alternative<std::int64_t>(value);
+    const bool is_lr = name == "lr";
+    text += concat(text.empty() ? "" : ", ", name, " ",
+                   whole   ? std::to_string(std::get<std::int64_t>(value))
+                   : is_lr ? concat(as_number(value))
+                           : fixed(as_number(value), 3));
+  }
+  log_.info(text);
+}
+
+void Trainer::checkpoint(bool best) {
+  const double start = TimeBudget::steady_seconds();
+  if (position_.step != last_saved_step_ || best || position_.batch == 0) {
+    store_->save(make_checkpoint(parts()), position_.step, best);
+  }
+  last_saved_step_ = position_.step;
+  last_saved_time_ = TimeBudget::steady_seconds();
+  budget_.record_checkpoint(last_saved_time_ - start);
+}
+
+void Trainer::write_weights() {
+  const std::string path = directory_.path() + "/weights.h5";
+  save(weights_of(early_stopping_->state().best ? load(store_->best_path()) : make_checkpoint(parts())), path);
+  log_.info(concat("weights of the best epoch: ", path, "; digest of the last weights ",
+                   digest_hex(network_.parameter_data(), network_.parameter_count() * 4)));
+}
+
+}  // namespace sluice

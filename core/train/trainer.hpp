@@ -1,0 +1,78 @@
+// The training loop: epochs of steps, evaluations, metrics and checkpoints; stops and resumes at any step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "core/checkpoint/store.hpp"
+#include "core/data/pipeline.hpp"
+#include "core/train/evaluator.hpp"
+#include "core/train/experiment.hpp"
+#include "core/train/metrics.hpp"
+#include "core/train/progress.hpp"
+#include "core/train/run_directory.hpp"
+#include "core/train/time_budget.hpp"
+#include "core/train/training_checkpoint.hpp"
+
+namespace sluice {
+
+/// One training run in its directory. Everything is made in the constructor; `run` trains.
+class Trainer {
+ public:
+  /// Opens data and run directory, makes the executors, and takes up the newest checkpoint where the directory holds a
+  /// run. The experiment must outlive it. Throws Error: kData, kEnvironment, kCheckpoint, kUsage.
+  Trainer(Experiment& experiment, RunDirectory& directory, Log& log);
+  ~Trainer();
+
+  /// Trains to the end (kDone), or until a stop signal or the time budget (kStopped, after a checkpoint). Throws
+  /// Error(kDiverged) on NaN or Inf, before the update; the last checkpoint stays as it was.
+  ExitCode run();
+
+ private:
+  enum class Outcome { kContinue, kStopped, kFinished };
+
+  void resume();
+  Outcome train_epoch();
+  void step(const Batch& batch);
+  void stop_if_diverged(double value, const char* what);
+  Outcome end_epoch(double seconds);
+  void evaluate(MetricsRow& row, const char* prefix, Evaluator& evaluator);
+  std::optional<std::string> stop_reason() const;
+  void checkpoint(bool best);
+  MetricsRow training_row(double seconds) const;
+  void record(const MetricsRow& row);
+  void write_weights();
+  TrainingParts parts();
+
+  Experiment& experiment_;
+  RunDirectory& directory_;
+  Log& log_;
+  Network& network_;
+  TrainingSets sets_;
+  std::unique_ptr<Dataset> test_;
+  Normalization normalization_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Evaluator> evaluator_;
+  std::string evaluated_set_;  ///< "val" or "test": the prefix of its columns
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Schedule> schedule_;
+  std::unique_ptr<Ema> ema_;
+  std::unique_ptr<EarlyStopping> early_stopping_;
+  std::unique_ptr<CheckpointStore> store_;
+  std::unique_ptr<MetricsFiles> metrics_;
+  TimeBudget budget_;
+  TrainingPosition position_;
+  HistoryTable history_;
+  std::int64_t last_saved_step_ = -1;
+  double last_saved_time_ = 0;
+  double gradient_norm_ = 0;
+  double lr_ = 0;
+  std::vector<double> auxiliary_;
+};
+
+}  // namespace sluice
