@@ -135,6 +135,8 @@ ElementType element_type(hid_t type) {
     case H5T_STRING:
       result.kind = ElementType::Kind::kText;
       break;
+    case H5T_ENUM:  // read as its numbers; h5py stores booleans so
+      return element_type(Hdf5Handle(H5Tget_super(type)).id());
     default:
       break;
   }

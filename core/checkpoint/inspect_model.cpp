@@ -133,7 +133,8 @@ Json header_json(const InspectedFile& file) {
   json["bytes"] = file.bytes;
   json["seal"] = seal_name(file.seal.state);
   json["checkpoint"] = file.checkpoint.has_value();
-  if (!file.problem.empty()) json["problem"] = file.problem;
+  json["problems"] = file.tree.problems;
+  if (!file.problem.empty()) json["problems"].push_back(file.problem);
   if (!file.checkpoint) {
     json["groups"] = file.tree.groups.size();
     json["data_sets"] = file.tree.data_sets.size();

@@ -108,10 +108,10 @@ std::string seal_text(const std::string& seal) {
 void print_header(std::ostream& out, const Json& header) {
   TextTable table({"file", concat(show(header["file"]), " (", size_text(header["bytes"].get<double>()), ", ",
                                   seal_text(header["seal"].get<std::string>()), ")")});
-  if (header.contains("problem")) table.add({"problem", show(header["problem"])});
+  for (const Json& problem : header["problems"]) table.add({"problem", show(problem)});
   if (!header["checkpoint"].get<bool>()) {
     table.add(
-        {"contents", concat(header["groups"], " groups, ", header["data_sets"], " data sets; no Sluice checkpoint")});
+        {"contents", concat(header["groups"], " groups, ", header["data_sets"], " data sets; no readable Sluice checkpoint")});
     for (const auto& [path, attributes] : header["attributes"].items()) print_pairs(table, path, attributes);
     table.print(out, 2);
     return;

@@ -11,12 +11,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <sstream>
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
-#include "core/base/signals.hpp"
 
 namespace sluice {
 namespace {
@@ -136,7 +136,7 @@ ChildResult run_in_child(const std::function<int(std::ostream& out, std::ostream
     result.describe = concat("printed more than ", limits.output_bytes >> 20, " MiB");
   } else if (WIFSIGNALED(status)) {
     result.end = WTERMSIG(status) == SIGXCPU ? ChildResult::End::kTimedOut : ChildResult::End::kCrashed;
-    result.describe = concat("crashed (", signal_name(WTERMSIG(status)), ")");
+    result.describe = concat("crashed (signal ", WTERMSIG(status), ", ", ::strsignal(WTERMSIG(status)), ")");
   }
   if (result.end == ChildResult::End::kReturned) {
     result.code = WEXITSTATUS(status);
