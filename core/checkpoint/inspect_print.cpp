@@ -110,8 +110,8 @@ void print_header(std::ostream& out, const Json& header) {
                                   seal_text(header["seal"].get<std::string>()), ")")});
   for (const Json& problem : header["problems"]) table.add({"problem", show(problem)});
   if (!header["checkpoint"].get<bool>()) {
-    table.add(
-        {"contents", concat(header["groups"], " groups, ", header["data_sets"], " data sets; no readable Sluice checkpoint")});
+    table.add({"contents", concat(header["groups"], " groups, ", header["data_sets"],
+                                  " data sets; no readable Sluice checkpoint")});
     for (const auto& [path, attributes] : header["attributes"].items()) print_pairs(table, path, attributes);
     table.print(out, 2);
     return;

@@ -19,7 +19,8 @@ struct ChildResult {
   End end = End::kReturned;
   int code = 0;          ///< what the work returned, or the exit code of the Error that it threw
   std::string out, err;  ///< what it printed, with the text of that Error; empty unless it returned
-  std::string describe;  ///< "crashed (signal 11, Segmentation fault)", "took longer than 60 s", ...; empty when it returned
+  std::string
+      describe;  ///< "crashed (signal 11, Segmentation fault)", "took longer than 60 s", ...; empty when it returned
 };
 
 /// Forks, runs `work(out, err)` in the child under the limits and collects what it prints. To be called while the

@@ -18,7 +18,9 @@ class InspectProgram : public InDirectory {
     InDirectory::SetUp();
     save(sample_checkpoint(), path("a.h5"));
   }
-  ProgramRun run(const std::string& arguments) { return run_program("sluice-inspect", "'" + path("a.h5") + "' " + arguments); }
+  ProgramRun run(const std::string& arguments) {
+    return run_program("sluice-inspect", "'" + path("a.h5") + "' " + arguments);
+  }
 };
 
 TEST_F(InspectProgram, HelpAndVersion) {
@@ -60,9 +62,11 @@ TEST_F(InspectProgram, ErrorsAreOneLine) {
   const std::string begin = "sluice-inspect: ";
   EXPECT_EQ(error("", 2), begin + "command line: expected one file, got 0; see sluice-inspect --help");
   EXPECT_EQ(error("a.h5 b.h5", 2), begin + "command line: expected one file, got 2; see sluice-inspect --help");
-  EXPECT_THAT(error("a.h5 --stat", 2), StartsWith(begin + "command line: unknown option '--stat'; did you mean '--stats'?"));
+  EXPECT_THAT(error("a.h5 --stat", 2),
+              StartsWith(begin + "command line: unknown option '--stat'; did you mean '--stats'?"));
   EXPECT_EQ(error("a.h5 --verify --stats", 2), begin + "command line: --verify goes with --json and --timeout only");
-  EXPECT_EQ(error("a.h5 --diff=b.h5 --config", 2), begin + "command line: --diff goes with --filter, --json and --timeout only");
+  EXPECT_EQ(error("a.h5 --diff=b.h5 --config", 2),
+            begin + "command line: --diff goes with --filter, --json and --timeout only");
   EXPECT_EQ(error("a.h5 --timeout=soon", 2), begin + "command line: --timeout: expected seconds above 0, got 'soon'");
   EXPECT_EQ(error("a.h5 --run.threads=2", 2), begin + "command line: there is nothing to configure: --run.threads=2");
   EXPECT_EQ(error(path("absent.h5"), 5), begin + path("absent.h5: cannot open: No such file or directory"));

@@ -12,7 +12,7 @@
 namespace sluice {
 
 struct ProgramRun {
-  int code = -1;       ///< exit code; 128 + signal when a signal ended it
+  int code = -1;  ///< exit code; 128 + signal when a signal ended it
   std::string out, err;
 };
 

@@ -248,7 +248,8 @@ TEST_F(Inspect, FilesOfOtherPrograms) {
   const std::string text = run();
   EXPECT_EQ(code_, 0);
   EXPECT_EQ(err_, "");
-  EXPECT_THAT(text, HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
+  EXPECT_THAT(text,
+              HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
   EXPECT_THAT(text, HasSubstr("conv1.weight     float64  2x3            6  0.000  48.0\n"));
   options_.gates = true;
   EXPECT_THAT(run(), HasSubstr("conv1              1   3.5    6\n"));
