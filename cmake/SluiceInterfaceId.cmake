@@ -1,0 +1,14 @@
+# Writes OUTPUT, the header that says which Sluice this is: the version and a digest of all public headers, by which a plug-in
+# that was built with other headers is recognised. Run as: cmake -DROOT=... -DVERSION=... -DOUTPUT=... -P SluiceInterfaceId.cmake
+file(GLOB_RECURSE headers RELATIVE ${ROOT} ${ROOT}/core/*.hpp ${ROOT}/layers/*.hpp)
+list(SORT headers)
+set(digests "")
+foreach(header ${headers})
+  file(SHA256 ${ROOT}/${header} digest)
+  string(APPEND digests "${header} ${digest}\n")
+endforeach()
+string(SHA256 id "${digests}")
+string(SUBSTRING ${id} 0 12 id)
+set(text "// Made by the build from all public headers.\n#pragma once\n\n")
+string(APPEND text "#define SLUICE_VERSION \"${VERSION}\"\n#define SLUICE_INTERFACE_ID \"${id}\"\n")
+file(WRITE ${OUTPUT} "${text}")
