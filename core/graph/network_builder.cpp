@@ -77,7 +77,7 @@ class Network::Builder {
 
   /// The value of a key that every layer has, or "".
   static std::string take(Section& section, const std::string& key) {
-    section.note_known(key, "");
+    section.note_known(key, std::nullopt);
     Entry* entry = section.find(key);
     if (entry == nullptr) return "";
     entry->used = true;

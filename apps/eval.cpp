@@ -1,0 +1,120 @@
+// sluice-eval: evaluates a checkpoint on the whole of a data set.
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+
+#include "apps/load.hpp"
+#include "apps/program.hpp"
+#include "core/base/atomic_file.hpp"
+#include "core/base/error.hpp"
+#include "core/train/report.hpp"
+
+namespace {
+
+using namespace sluice;
+
+Program describe() {
+  Program program;
+  program.name = "sluice-eval";
+  program.usage = "CHECKPOINT.h5 [--section.key=value ...] [options]";
+  program.summary =
+      "Evaluates a checkpoint on the test set of the configuration it was trained with (every image exactly once). "
+      "Overrides\n"
+      "change that configuration: --data.dir=DIR, --run.precision=bf16, --eval.batch=1.";
+  program.flags = {{"split", "NAME", "test (default), validation or train."},
+                   {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image."},
+                   {"confusion", "", "Print the confusion matrix."},
+                   {"json", "", "Print JSON."}};
+  return program;
+}
+
+Split split_of(const CommandLine& line) {
+  const std::string name = line.value("split").value_or("test");
+  if (name == "test") return Split::kTest;
+  if (name == "validation") return Split::kValidation;
+  if (name == "train") return Split::kTrain;
+  throw Error(ExitCode::kUsage, concat("command line: --split: expected test, validation or train, got '", name, "'"));
+}
+
+/// The normalisation the network was trained with: the checkpoint's, unless an override gives another.
+Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint) {
+  const bool given = experiment.data.mean != std::vector<std::string>{"measure"} &&
+                     experiment.data.std != std::vector<std::string>{"measure"};
+  if (!given && !checkpoint.mean.empty()) return {checkpoint.mean, checkpoint.std};
+  return make_normalization(experiment.data, *open_training(experiment.data).train);
+}
+
+/// Collects a line for each image and writes them all at once.
+class Predictions {
+ public:
+  explicit Predictions(std::string path) : path_(std::move(path)) {}
+
+  void add(const Batch& batch, const float* logits, std::int64_t classes) {
+    if (text_.tellp() == 0) {
+      text_ << "index,label,prediction";
+      for (std::int64_t c = 0; c < classes; ++c) text_ << ",logit_" << c;
+      text_ << "\n";
+    }
+    text_.precision(9);
+    for (std::int64_t i = 0; i < batch.count; ++i) {
+      const float* row = logits + i * classes;
+      const auto at = static_cast<std::size_t>(i);
+      text_ << batch.indices[at] << "," << batch.labels[at] << "," << std::max_element(row, row + classes) - row;
+      for (std::int64_t c = 0; c < classes; ++c) text_ << "," << row[c];
+      text_ << "\n";
+    }
+  }
+
+  void write() const { write_file_atomic(path_, text_.str()); }
+
+ private:
+  std::string path_;
+  std::ostringstream text_;
+};
+
+std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
+  std::vector<std::string> names;
+  const std::int64_t classes = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
+  for (std::int64_t c = 0; c < classes; ++c)
+    names.push_back(c < dataset.num_classes() ? dataset.class_name(c) : std::to_string(c));
+  return names;
+}
+
+int evaluate(const CommandLine& line) {
+  if (line.positional().size() != 1) {
+    throw Error(ExitCode::kUsage,
+                concat("command line: expected one checkpoint, got ", line.positional().size(), " files"));
+  }
+  const Split split = split_of(line);
+  const Checkpoint checkpoint = load(line.positional().front());
+  Registry registry;
+  Experiment experiment = load_trained(checkpoint, line.overrides(), registry);
+  experiment.configure_threads();
+  const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
+  Evaluator evaluator(
+      *experiment.network, experiment.executor_options(Mode::kInference, experiment.eval.batch), *dataset,
+      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint), experiment.eval.batch));
+  Predictions predictions(line.value("predictions").value_or(""));
+  Evaluator::BatchResult on_batch;
+  if (line.has("predictions")) {
+    on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {
+      predictions.add(batch, logits, classes);
+    };
+  }
+  const Evaluation evaluation = evaluator.run(on_batch);
+  if (line.has("predictions")) predictions.write();
+  const ReportSubject subject{line.positional().front(), to_string(split), dataset->name(),
+                              class_names(*dataset, *experiment.network), line.has("confusion")};
+  if (line.has("json")) {
+    print_json_report(std::cout, subject, *experiment.network, evaluation);
+  } else {
+    print_report(std::cout, subject, *experiment.network, evaluation);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program(describe(), argc, argv, evaluate);
+}

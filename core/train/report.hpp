@@ -1,0 +1,32 @@
+// What an evaluation found, for people and for scripts.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "core/graph/network.hpp"
+#include "core/train/evaluator.hpp"
+
+namespace sluice {
+
+/// What a report is about.
+struct ReportSubject {
+  std::string checkpoint;
+  std::string split;
+  std::string dataset;
+  std::vector<std::string> class_names;  ///< one for each class of the network
+  bool confusion = false;                ///< print the confusion matrix too
+};
+
+/// Accuracy, loss, per-class accuracy, cost (dense and executed) and speed, as text that a person can quote.
+void print_report(std::ostream& out, const ReportSubject& subject, const Network& network,
+                  const Evaluation& evaluation);
+
+/// The same as one JSON object: images, accuracy (a fraction), loss, macs_dense, macs_executed, bit_operations_dense,
+/// bit_operations_executed, images_per_second, classes [{name, images, correct, accuracy}], layers [{name, type,
+/// macs_dense, macs_executed, statistics}], confusion.
+void print_json_report(std::ostream& out, const ReportSubject& subject, const Network& network,
+                       const Evaluation& evaluation);
+
+}  // namespace sluice
