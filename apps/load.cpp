@@ -1,5 +1,6 @@
 #include "apps/load.hpp"
 
+#include "core/plugin/load.hpp"
 #include "core/train/training_checkpoint.hpp"
 #include "layers/layers.hpp"
 
@@ -13,12 +14,14 @@ Experiment load_experiment(const std::vector<std::string>& files, const std::vec
                            Registry& registry) {
   register_all(registry);
   Config config = Config::load(files, overrides);
+  load_plugins(config, registry);
   return Experiment(std::move(config), registry);
 }
 
 Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
   register_all(registry);
   Config config = Config::parse(checkpoint.config, checkpoint.file, overrides);
+  load_plugins_for_checkpoint(config, checkpoint.file, registry);
   return Experiment(std::move(config), registry);
 }
 

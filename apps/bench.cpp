@@ -1,0 +1,74 @@
+// sluice-bench: how fast a network trains and infers on this machine.
+#include <charconv>
+#include <iostream>
+
+#include "apps/load.hpp"
+#include "apps/program.hpp"
+#include "core/base/error.hpp"
+#include "core/train/benchmark.hpp"
+
+namespace {
+
+using namespace sluice;
+
+Program describe() {
+  Program program;
+  program.name = "sluice-bench";
+  program.usage = "CONFIG.ini... or CHECKPOINT.h5 [--section.key=value ...] [options]";
+  program.summary =
+      "Times training steps (train.batch images) and inference (eval.batch images) on random data, layer by layer and "
+      "as a\n"
+      "whole, and compares them with the machine's measured peak.";
+  program.flags = {{"steps", "N", "Timed steps (default 10); medians are printed."},
+                   {"only", "PHASE", "train or infer."},
+                   {"json", "", "Print JSON."}};
+  return program;
+}
+
+std::int64_t positive(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1) {
+    throw Error(ExitCode::kUsage, concat("command line: --steps: expected an integer of at least 1, got '", text, "'"));
+  }
+  return value;
+}
+
+BenchmarkOptions read_options(const CommandLine& line) {
+  BenchmarkOptions options;
+  if (const auto steps = line.value("steps")) options.steps = positive(*steps);
+  if (const auto only = line.value("only")) {
+    if (*only != "train" && *only != "infer") {
+      throw Error(ExitCode::kUsage, concat("command line: --only: expected train or infer, got '", *only, "'"));
+    }
+    options.training = *only == "train";
+    options.inference = *only == "infer";
+  }
+  return options;
+}
+
+int bench(const CommandLine& line) {
+  if (line.positional().empty()) {
+    throw Error(ExitCode::kUsage, "command line: expected a configuration file or a checkpoint");
+  }
+  const BenchmarkOptions options = read_options(line);
+  Registry registry;
+  const std::string& first = line.positional().front();
+  Experiment experiment = is_checkpoint_name(first) ? load_trained(load(first), line.overrides(), registry)
+                                                    : load_experiment(line.positional(), line.overrides(), registry);
+  if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+  experiment.configure_threads();
+  const BenchmarkResult result = run_benchmark(experiment, options);
+  if (line.has("json")) {
+    print_json_benchmark(std::cout, experiment, result);
+  } else {
+    print_benchmark(std::cout, experiment, result);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program(describe(), argc, argv, bench);
+}
