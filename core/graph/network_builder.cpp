@@ -46,8 +46,16 @@ class Network::Builder {
 
   void build() {
     network_.input_ = config_.read<NetworkOptions>("network").input;
-    for (Section& section : expand_layers(config_)) {
-      if (!add(section)) break;  // without its shape, the layers behind it would only repeat the error
+    const std::size_t errors = config_.diagnostics().errors().size();
+    std::vector<Section> layers = expand_layers(config_);
+    check_type_sections(config_, registry_.types());
+    bool sound = config_.diagnostics().errors().size() == errors;
+    for (Section& section : layers) {
+      if (sound) {
+        sound = add(section);
+      } else {
+        check_keys(section);  // shapes are unknown behind a mistake
+      }
     }
     if (network_.nodes_.empty() && !config_.diagnostics().has_errors()) {
       config_.diagnostics().error({}, "", "",
@@ -75,6 +83,25 @@ class Network::Builder {
     return added;
   }
 
+  /// Reads a section's keys, so that all mistakes in them are reported together.
+  void check_keys(Section& section) {
+    const std::string type = take(section, "type");
+    if (!registry_.is_layer(type) && !registry_.is_composite(type)) return unknown_type(section, type);
+    take(section, "from");
+    take(section, "share");
+    Keys keys(section, config_.diagnostics());
+    try {
+      if (registry_.is_layer(type)) {
+        registry_.make(type, keys);
+      } else {
+        registry_.expand(type, keys, {Shape{1, 1, 1, 1}});
+      }
+    } catch (const ShapeError&) {
+      // of the shape made up here
+    }
+    section.reject_unused(config_.diagnostics());
+  }
+
   /// The value of a key that every layer has, or "".
   static std::string take(Section& section, const std::string& key) {
     section.note_known(key, std::nullopt);
@@ -95,9 +122,9 @@ class Network::Builder {
     std::string known;
     for (const std::string& t : types) known += (known.empty() ? "" : ", ") + t;
     const std::string close = nearest_match(type, types);
-    error(section, "type",
-          concat("unknown layer type '", type, "'; known types: ", known,
-                 close.empty() ? "" : concat(" (did you mean '", close, "'?)")));
+    section.report(config_.diagnostics(), "type",
+                   concat("unknown layer type '", type, "'; known types: ", known,
+                          close.empty() ? "" : concat("; did you mean '", close, "'?")));
   }
 
   bool resolve_sources(Section& section, Ids& src) {
@@ -109,7 +136,7 @@ class Network::Builder {
         const std::string close = nearest_match(name, names);
         error(section, "from",
               concat("no layer '", name, "' before this one",
-                     close.empty() ? "" : concat(" (did you mean '", close, "'?)")));
+                     close.empty() ? "" : concat("; did you mean '", close, "'?")));
         return false;
       }
       src.push_back(found->second);
@@ -220,9 +247,11 @@ class Network::Builder {
     std::string before = input;
     for (const Section& member : members) {
       Section named(section.name() + "." + member.name(), section.source());
+      named.set_title(section.title());
       for (const Entry& entry : member.entries()) named.set(entry);
       const Entry* from = named.find("from");
-      named.set(make_entry("from", from == nullptr ? before : member_sources(section.name(), from->value, input), section.source()));
+      named.set(make_entry("from", from == nullptr ? before : member_sources(section.name(), from->value, input),
+                           section.source()));
       add_type_defaults(config_, named);
       if (!add(named)) return false;
       before = named.name();

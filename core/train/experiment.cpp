@@ -65,7 +65,12 @@ Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)
   early_stopping = config.read<EarlyStoppingOptions>("early_stopping");
   log = config.read<LogOptions>("log");
   schedule.check(config, optimizer.lr, train.epochs);
-  network = std::make_unique<Network>(config, registry);
+  try {
+    network = std::make_unique<Network>(config, registry);
+  } catch (const Error&) {
+    config.check();  // adds the unknown sections and keys to what the network found
+    throw;
+  }
   optimizer.check_groups(parameter_ranges(*network), config);
   config.check();
 }
