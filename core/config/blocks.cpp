@@ -187,7 +187,7 @@ class Expander {
 
   void resolve_share(Section& item, const Scope& scope) {
     Entry* share = item.find("share");
-    if (share == nullptr || share->broken) return;
+    if (share == nullptr || share->broken || share->value.empty()) return;
     // A section that changes an expanded layer stands outside of the block.
     const std::string wanted = share->value;
     const std::size_t unresolved = unresolved_.size();

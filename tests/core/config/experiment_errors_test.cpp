@@ -1,0 +1,128 @@
+// A whole experiment: mistakes of every kind are reported together, and its resolved configuration is the same
+// experiment.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+#include "core/config/config.hpp"
+#include "core/config/text.hpp"
+#include "core/graph/network.hpp"
+#include "core/train/experiment.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+namespace {
+
+using testing::IsEmpty;
+
+const char kNetwork[] = R"([define]
+conv = conv
+[network]
+input = 3x8x8
+[layer.conv1]
+type = ${conv}
+channels = 4
+kernel = 3
+pad = 1
+[layer.stage]
+block = basic
+repeat = 2
+channels = 6
+stride = 2
+[layer.pool]
+type = global_pool
+[layer.fc]
+type = linear
+channels = 10
+[layer.loss]
+type = softmax_cross_entropy
+from = fc, labels
+[block.basic]
+parameters = channels, stride=1
+first_only = stride
+[block.basic.conv1]
+type = ${conv}
+channels = ${channels}
+stride = ${stride}
+kernel = 3
+pad = 1
+[block.basic.bn1]
+type = batchnorm
+[block.basic.relu]
+type = relu
+[data]
+kind = synthetic
+[type.conv]
+bias = no
+)";
+
+Registry registry() {
+  Registry registry;
+  register_layers(registry);
+  return registry;
+}
+
+std::string known_types() {
+  return join(registry().types());
+}
+
+std::string errors_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  const Registry types = registry();
+  try {
+    const Experiment experiment(Config::parse(text, "net.ini", overrides), types);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    return error.what();
+  }
+  return "";
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  const std::size_t at = text.find(what);
+  EXPECT_NE(at, std::string::npos) << what;
+  return text.replace(at, what.size(), by);
+}
+
+TEST(ExperimentErrors, MistakesOfEveryKindAreReportedTogether) {
+  std::string text = replaced(kNetwork, "input = 3x8x8", "input = 3x8x8\ninput = 3x9x9");
+  text = replaced(text, "kernel = 3\npad = 1\n[layer.stage]", "kernel = 0\npad = 1\n[layer.stage]");
+  text = replaced(text, "type = relu", "type = rleu");
+  text = replaced(text, "kernel = 3\npad = 1\n[block", "kernal = 3\npad = 1\n[block");
+  text = replaced(text, "type = linear\nchannels = 10", "type = linear\nchannels = ${classes}");
+  text += "[trian]\nepochs = 3\n[train]\nbatch = 0\n[type.lineer]\nbias = no\n";
+  EXPECT_EQ(errors_of(text, {"--optimizer.momentun=0.9"}),
+            "net.ini:5: [network] input: the key stands already in line 4\n"
+            "net.ini:9: [layer.conv1] kernel: expected an integer of at least 1, got '0'\n"
+            "net.ini:20: [layer.fc] channels: unknown name ${classes}; known names: conv\n"
+            "net.ini:27: [block.basic.conv1] kernel: required key is missing; expected an integer of at least 1\n"
+            "net.ini:31: [block.basic.conv1] kernal: unknown key; did you mean 'kernel'?\n"
+            "net.ini:36: [block.basic.relu] type: unknown layer type 'rleu'; known types: " +
+                known_types() +
+                "; did you mean 'relu'?\n"
+                "net.ini:41: [trian]: unknown section; did you mean 'train'?\n"
+                "net.ini:44: [train] batch: expected an integer of at least 1, got '0'\n"
+                "net.ini:45: [type.lineer]: unknown layer type 'lineer'; did you mean 'linear'?\n"
+                "command line: [optimizer] momentun: unknown key; did you mean 'momentum'?");
+}
+
+TEST(ExperimentErrors, AWrongTypeInABlockIsOneMistakeWithItsCause) {
+  const std::string words = "type: unknown layer type 'cnov'; known types: " + known_types() +
+                            "; did you mean 'conv'? (${conv} is set on the command line)";
+  EXPECT_EQ(errors_of(kNetwork, {"--define.conv=cnov"}),
+            "net.ini:6: [layer.conv1] " + words + "\nnet.ini:27: [block.basic.conv1] " + words);
+}
+
+TEST(Experiment, ItsResolvedConfigurationIsTheSameExperiment) {
+  const Registry types = registry();
+  const Experiment experiment(Config::parse(kNetwork, "net.ini", {"--train.batch=4"}), types);
+  const std::string text = experiment.config.resolved();
+  const Experiment again(Config::parse(text, "resolved.ini"), types);
+  EXPECT_THAT(compare(experiment.config, again.config), IsEmpty()) << text;
+  EXPECT_EQ(again.network->nodes().size(), experiment.network->nodes().size());
+  EXPECT_EQ(again.network->parameters().size(), experiment.network->parameters().size());
+  const Experiment third(Config::parse(again.config.resolved(), "resolved.ini"), types);
+  EXPECT_EQ(third.config.resolved(), again.config.resolved());
+}
+
+}  // namespace
+}  // namespace sluice
