@@ -91,7 +91,8 @@ std::vector<po::option> parse(const std::vector<std::string>& arguments, const s
   try {
     return po::command_line_parser(arguments).options(description).style(style).run().options;
   } catch (const po::unknown_option& error) {
-    const std::string name = error.get_option_name();
+    const std::string given = error.get_option_name();
+    const std::string name = given.substr(0, given.find('='));
     const std::string nearest = nearest_match(name, long_names(flags));
     if (!nearest.empty()) refuse(concat("unknown option ", quoted(name), "; did you mean '", nearest, "'?"));
     refuse(concat("unknown option ", quoted(name), "; known options: ", join(long_names(flags)),

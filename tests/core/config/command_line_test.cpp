@@ -68,6 +68,7 @@ TEST(CommandLine, ValuesMayHoldSpacesEqualsSignsAndDots) {
 TEST(CommandLine, RefusesTheRestWithTheseWords) {
   const std::vector<std::pair<std::vector<const char*>, std::string>> cases = {
       {{"--resum"}, "command line: unknown option '--resum'; did you mean '--resume'?"},
+      {{"--sweep-indx=3"}, "command line: unknown option '--sweep-indx'; did you mean '--sweep-index'?"},
       {{"--RESUME"}, "command line: unknown option '--RESUME'; did you mean '--resume'?"},
       {{"--res"},
        "command line: unknown option '--res'; known options: --help, --resume, --output, --filter, --sweep-index; keys "

@@ -1,13 +1,16 @@
 // A whole experiment: mistakes of every kind are reported together, and its resolved configuration is the same
 // experiment.
+#include "core/train/experiment.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/network.hpp"
-#include "core/train/experiment.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -122,6 +125,21 @@ TEST(Experiment, ItsResolvedConfigurationIsTheSameExperiment) {
   EXPECT_EQ(again.network->parameters().size(), experiment.network->parameters().size());
   const Experiment third(Config::parse(again.config.resolved(), "resolved.ini"), types);
   EXPECT_EQ(third.config.resolved(), again.config.resolved());
+}
+
+TEST(Experiment, EveryShippedNetworkMakesTheRoundTrip) {
+  const Registry types = registry();
+  int count = 0;
+  for (const auto& file : std::filesystem::directory_iterator(SLUICE_SOURCE_DIR "/configs/networks")) {
+    if (file.path().extension() != ".ini") continue;
+    SCOPED_TRACE(file.path().string());
+    const Experiment experiment(Config::load({file.path().string()}, {"--data.kind=synthetic"}), types);
+    const Experiment again(Config::parse(experiment.config.resolved(), "resolved.ini"), types);
+    EXPECT_THAT(compare(experiment.config, again.config), IsEmpty());
+    EXPECT_GT(again.network->parameters().size(), 0u);
+    ++count;
+  }
+  EXPECT_GT(count, 0);
 }
 
 }  // namespace
