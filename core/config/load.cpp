@@ -1,7 +1,11 @@
 // Loads a configuration: files with their includes, overrides, and the definitions in their values.
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
+#include <optional>
 #include <set>
 #include <system_error>
 
@@ -19,17 +23,20 @@ namespace fs = std::filesystem;
 
 /// Reads a text file; throws Error(kUsage) with the reason alone.
 std::string read_text(const std::string& path) {
-  constexpr std::streamsize kLargest = 16 << 20;
+  constexpr std::size_t kLargest = 16 << 20;
   const auto refuse = [](const std::string& why) { throw Error(ExitCode::kUsage, why); };
   std::error_code problem;
   if (fs::is_directory(path, problem)) refuse("is a directory; a configuration file was expected");
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
   if (!stream) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
-  std::string text(kLargest + 1, '\0');
-  stream.read(text.data(), kLargest + 1);
+  std::string text;
+  std::vector<char> chunk(64 << 10);
+  while (text.size() <= kLargest && stream) {
+    stream.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
+  }
   if (stream.bad()) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
-  text.resize(static_cast<std::size_t>(stream.gcount()));
   if (starts_with(text, "\x89HDF")) refuse("is an HDF5 file; a configuration file was expected");
   if (starts_with(text, "\xFF\xFE") || starts_with(text, "\xFE\xFF")) refuse("is UTF-16 text; save it as UTF-8");
   if (text.find('\0') != std::string::npos) refuse("is not text (it holds a zero byte)");

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
@@ -140,6 +141,18 @@ TEST(Experiment, EveryShippedNetworkMakesTheRoundTrip) {
     ++count;
   }
   EXPECT_GT(count, 0);
+}
+
+TEST(Experiment, TheNetworkInTheGuideIsOne) {
+  std::ifstream guide(SLUICE_SOURCE_DIR "/docs/configuration.md");
+  std::string text;
+  for (std::string line; std::getline(guide, line);) {
+    if (line.rfind("    [network]", 0) == 0 || !text.empty()) text += line + "\n";
+    if (line.rfind("    bias = no", 0) == 0) break;
+  }
+  const Registry types = registry();
+  const Experiment experiment(Config::parse(text, "guide", {"--data.kind=synthetic"}), types);
+  EXPECT_EQ(experiment.network->nodes().back().name, "loss");
 }
 
 }  // namespace
