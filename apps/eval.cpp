@@ -101,7 +101,7 @@ int evaluate(const CommandLine& line) {
       predictions.add(batch, logits, classes);
     };
   }
-  const Evaluation evaluation = evaluator.run(on_batch);
+  const Evaluation evaluation = *evaluator.run(on_batch);
   if (line.has("predictions")) predictions.write();
   const ReportSubject subject{line.positional().front(), to_string(split), dataset->name(),
                               class_names(*dataset, *experiment.network), line.has("confusion")};

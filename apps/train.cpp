@@ -61,7 +61,7 @@ RunMode run_mode(const CommandLine& line) {
   return line.has("auto-resume") ? RunMode::kAutoResume : RunMode::kNew;
 }
 
-int train(Experiment& experiment, const CommandLine& line) {
+int train(Experiment& experiment, const CommandLine& line, double start) {
   const std::string path =
       experiment.run.dir.empty() ? default_directory(line.positional().front()) : experiment.run.dir;
   const StopSignals signals;
@@ -73,7 +73,7 @@ int train(Experiment& experiment, const CommandLine& line) {
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& warning : directory.warnings()) log.warning(warning);
   try {
-    Trainer trainer(experiment, directory, log);
+    Trainer trainer(experiment, directory, log, start);
     return static_cast<int>(trainer.run());
   } catch (const Error& error) {
     log.note(concat("error: ", error.what()));  // main prints it
@@ -84,7 +84,8 @@ int train(Experiment& experiment, const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(describe(), argc, argv, [](const CommandLine& line) {
+  const double start = TimeBudget::steady_seconds();
+  return run_program(describe(), argc, argv, [start](const CommandLine& line) {
     if (line.positional().empty()) {
       throw Error(ExitCode::kUsage,
                   "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini");
@@ -96,6 +97,6 @@ int main(int argc, char** argv) {
       return 0;
     }
     experiment.configure_threads();
-    return line.has("dry-run") ? dry_run(experiment) : train(experiment, line);
+    return line.has("dry-run") ? dry_run(experiment) : train(experiment, line, start);
   });
 }

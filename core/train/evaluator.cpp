@@ -72,7 +72,7 @@ Executor& Evaluator::executor_for(std::int64_t count) {
   return count == whole_->options().batch ? *whole_ : *last_;
 }
 
-Evaluation Evaluator::run(const BatchResult& on_batch) {
+std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std::function<bool()>& stop) {
   Evaluation evaluation;
   const std::int64_t classes = classes_of(network_);
   evaluation.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
@@ -84,6 +84,7 @@ Evaluation Evaluator::run(const BatchResult& on_batch) {
   const auto start = std::chrono::steady_clock::now();
   pipeline_.start(0);
   while (const Batch* batch = pipeline_.next()) {
+    if (stop && stop()) return std::nullopt;
     Executor& executor = executor_for(batch->count);
     executor.set_batch(batch->images.data(), batch->labels.data());
     executor.forward();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/data/pipeline.hpp"
@@ -37,8 +38,9 @@ class Evaluator {
   /// the network (shape, classes). Network and data set must outlive it.
   Evaluator(Network& network, const ExecutorOptions& options, const Dataset& dataset, const PipelineOptions& pipeline);
 
-  /// Takes over the network's current weights and runs through the set.
-  Evaluation run(const BatchResult& on_batch = {});
+  /// Takes over the network's current weights and runs through the set. Gives nothing when `stop`, asked before each
+  /// batch, says so.
+  std::optional<Evaluation> run(const BatchResult& on_batch = {}, const std::function<bool()>& stop = {});
   std::int64_t batches() const { return pipeline_.batches(); }
 
  private:

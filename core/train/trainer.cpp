@@ -48,27 +48,16 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
 
 }  // namespace
 
-Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log)
+Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start)
     : experiment_(experiment),
       directory_(directory),
       log_(log),
       network_(*experiment.network),
-      budget_(experiment.train.max_time) {
-  sets_ = open_training(experiment.data);
-  check_data_fits(network_, *sets_.train);
-  normalization_ = make_normalization(experiment.data, *sets_.train);
-  const auto seed = static_cast<std::uint64_t>(experiment.run.seed);
-  pipeline_ = std::make_unique<Pipeline>(
-      *sets_.train, training_pipeline(experiment.data, normalization_, experiment.train.batch, seed));
-  network_.initialise(seed);
+      budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
+  open_data();
+  network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   executor_ =
       std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
-  evaluated_set_ = sets_.validation != nullptr ? "val" : "test";
-  if (sets_.validation == nullptr) test_ = open_dataset(experiment.data, Split::kTest);
-  evaluator_ =
-      std::make_unique<Evaluator>(network_, experiment.executor_options(Mode::kInference, experiment.eval.batch),
-                                  sets_.validation != nullptr ? *sets_.validation : *test_,
-                                  evaluation_pipeline(experiment.data, normalization_, experiment.eval.batch));
   optimizer_ =
       std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
   schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),
@@ -77,19 +66,51 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log)
     ema_ = std::make_unique<Ema>(experiment.ema, network_.parameter_data(), network_.parameter_count(),
                                  network_.buffer_data(), network_.buffer_count());
   }
-  EarlyStoppingOptions early = experiment.early_stopping;
-  if (sets_.validation == nullptr && early.metric.rfind("val_", 0) == 0) {
-    early.metric.replace(0, 4, "test_");
-    log_.warning(
-        "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
-  }
-  early_stopping_ = std::make_unique<EarlyStopping>(early);
+  early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   auxiliary_.assign(network_.auxiliary_losses().size(), 0.0);
   position_.auxiliary_sums = auxiliary_;
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   if (directory.holds_run()) resume();
   write_file_atomic(directory.config_file(), experiment.config.resolved());
-  metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(), position_.step);
+  // The row of an unfinished epoch is written again when the epoch ends.
+  metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(),
+                                            position_.step - position_.batch);
+}
+
+void Trainer::open_data() {
+  const DataOptions& data = experiment_.data;
+  sets_ = open_training(data);
+  check_data_fits(network_, *sets_.train);
+  normalization_ = make_normalization(data, *sets_.train);
+  pipeline_ =
+      std::make_unique<Pipeline>(*sets_.train, training_pipeline(data, normalization_, experiment_.train.batch,
+                                                                 static_cast<std::uint64_t>(experiment_.run.seed)));
+  evaluated_set_ = sets_.validation != nullptr ? "val" : "test";
+  if (sets_.validation == nullptr) test_ = open_dataset(data, Split::kTest);
+  evaluator_ =
+      std::make_unique<Evaluator>(network_, experiment_.executor_options(Mode::kInference, experiment_.eval.batch),
+                                  sets_.validation != nullptr ? *sets_.validation : *test_,
+                                  evaluation_pipeline(data, normalization_, experiment_.eval.batch));
+}
+
+/// The metric that decides which checkpoint is best must be a column that evaluations write.
+EarlyStoppingOptions Trainer::watched_metric() {
+  EarlyStoppingOptions options = experiment_.early_stopping;
+  if (sets_.validation == nullptr && options.metric.rfind("val_", 0) == 0) {
+    options.metric.replace(0, 4, "test_");
+    log_.warning(
+        "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
+  }
+  std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss",
+                                      evaluated_set_ + "_macs_executed", "train_accuracy", "train_loss"};
+  for (const auto& loss : network_.auxiliary_losses()) columns.push_back(loss.first);
+  if (std::find(columns.begin(), columns.end(), options.metric) == columns.end()) {
+    std::string known;
+    for (const std::string& column : columns) known += (known.empty() ? "" : ", ") + column;
+    throw Error(ExitCode::kUsage, concat(experiment_.config.section("early_stopping").where("metric"), ": no metric '",
+                                         options.metric, "'; this run has ", known));
+  }
+  return options;
 }
 
 Trainer::~Trainer() = default;
@@ -241,27 +262,30 @@ MetricsRow Trainer::training_row(double seconds) const {
   return row;
 }
 
-void Trainer::evaluate(MetricsRow& row, const char* prefix, Evaluator& evaluator) {
+bool Trainer::evaluate(MetricsRow& row) {
   std::unique_ptr<Ema::Swap> swap;
   if (ema_ != nullptr) swap = std::make_unique<Ema::Swap>(*ema_, network_.parameter_data(), network_.buffer_data());
-  const Evaluation evaluation = evaluator.run();
-  budget_.record_evaluation(evaluation.seconds);
-  row.emplace_back(concat(prefix, "_loss"), evaluation.loss);
-  row.emplace_back(concat(prefix, "_accuracy"), 100.0 * evaluation.accuracy());
-  row.emplace_back(concat(prefix, "_macs_executed"), evaluation.cost.macs_executed);
+  const std::optional<Evaluation> evaluation = evaluator_->run({}, [] { return stop_requested() != 0; });
+  if (!evaluation) return false;
+  budget_.record_evaluation(evaluation->seconds);
+  row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
+  row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
+  row.emplace_back(evaluated_set_ + "_macs_executed", evaluation->cost.macs_executed);
+  return true;
 }
 
 Trainer::Outcome Trainer::end_epoch(double seconds) {
   MetricsRow row = training_row(seconds);
   const bool last = position_.epoch + 1 == experiment_.train.epochs;
   const bool evaluates = last || (position_.epoch + 1) % experiment_.train.evaluate_every == 0;
-  if (evaluates && !budget_.evaluation_fits(evaluator_->batches())) {
+  const bool fits = !evaluates || budget_.evaluation_fits(evaluator_->batches());
+  if (!fits || (evaluates && !evaluate(row))) {
     checkpoint(false);
-    log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", budget_.reason(),
+    const std::string reason = fits ? concat("received ", signal_name(stop_requested())) : budget_.reason();
+    log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", reason,
                      "; continue with --resume"));
     return Outcome::kStopped;
   }
-  if (evaluates) evaluate(row, evaluated_set_.c_str(), *evaluator_);
   bool best = false;
   for (const auto& [name, value] : row) {
     if (name == early_stopping_->metric()) best = early_stopping_->observe(position_.epoch + 1, as_number(value));

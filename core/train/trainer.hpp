@@ -25,7 +25,8 @@ class Trainer {
  public:
   /// Opens data and run directory, makes the executors, and takes up the newest checkpoint where the directory holds a
   /// run. The experiment must outlive it. Throws Error: kData, kEnvironment, kCheckpoint, kUsage.
-  Trainer(Experiment& experiment, RunDirectory& directory, Log& log);
+  /// `start`: when the process began (TimeBudget::steady_seconds), for train.max_time.
+  Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start);
   ~Trainer();
 
   /// Trains to the end (kDone), or until a stop signal or the time budget (kStopped, after a checkpoint). Throws
@@ -35,12 +36,14 @@ class Trainer {
  private:
   enum class Outcome { kContinue, kStopped, kFinished };
 
+  void open_data();
+  EarlyStoppingOptions watched_metric();
   void resume();
   Outcome train_epoch();
   void step(const Batch& batch);
   void stop_if_diverged(double value, const char* what);
   Outcome end_epoch(double seconds);
-  void evaluate(MetricsRow& row, const char* prefix, Evaluator& evaluator);
+  bool evaluate(MetricsRow& row);  ///< false: a stop signal came meanwhile
   std::optional<std::string> stop_reason() const;
   void checkpoint(bool best);
   MetricsRow training_row(double seconds) const;
