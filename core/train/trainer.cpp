@@ -129,8 +129,10 @@ void Trainer::resume() {
   for (const std::string& warning : last->warnings) log_.warning(warning);
   TrainingParts all = parts();
   for (const std::string& warning : restore_training(last->checkpoint, all)) log_.warning(warning);
-  for (const std::string& line : changed_keys(last->checkpoint.config, experiment_.config.resolved())) {
-    log_.warning(concat("changed since the checkpoint: ", line));
+  const Config before = Config::parse(last->checkpoint.config, last->path);
+  for (const Change& change : compare(before, experiment_.config)) {
+    log_.warning(concat("changed since the checkpoint: [", change.section, "] ", change.key, ": ",
+                        change.before.value_or("(absent)"), " -> ", change.now.value_or("(absent)")));
   }
   last_saved_step_ = position_.step;
   log_.info(concat("resumed from ", last->path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",

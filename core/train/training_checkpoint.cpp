@@ -173,16 +173,6 @@ bool has_average(const Checkpoint& checkpoint) {
                      [](const CheckpointTensor& t) { return t.path.rfind(concat(kEma, "/weights/"), 0) == 0; });
 }
 
-/// "section.key" -> value of a resolved configuration.
-std::map<std::string, std::string> values_of(const std::string& resolved) {
-  std::map<std::string, std::string> values;
-  const Config config = Config::parse(resolved, "resolved configuration");
-  for (const Section& section : config.sections()) {
-    for (const Entry& entry : section.entries()) values[concat("[", section.name(), "] ", entry.key)] = entry.value;
-  }
-  return values;
-}
-
 }  // namespace
 
 Checkpoint make_checkpoint(const TrainingParts& parts) {
@@ -262,23 +252,6 @@ void restore_weights(const Checkpoint& checkpoint, Network& network) {
   const std::string prefix = has_average(checkpoint) ? concat(kEma, "/") : std::string();
   restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights");
   restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers");
-}
-
-std::vector<std::string> changed_keys(const std::string& before, const std::string& after) {
-  const auto old_values = values_of(before), new_values = values_of(after);
-  std::vector<std::string> lines;
-  for (const auto& [key, value] : new_values) {
-    const auto found = old_values.find(key);
-    if (found == old_values.end()) {
-      lines.push_back(concat(key, ": new, ", value));
-    } else if (found->second != value) {
-      lines.push_back(concat(key, ": ", found->second, " -> ", value));
-    }
-  }
-  for (const auto& [key, value] : old_values) {
-    if (new_values.count(key) == 0) lines.push_back(concat(key, ": gone, was ", value));
-  }
-  return lines;
 }
 
 }  // namespace sluice

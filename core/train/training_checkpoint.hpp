@@ -54,7 +54,4 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
 /// Puts weights and buffers into a network, the averaged ones where the checkpoint has them.
 void restore_weights(const Checkpoint& checkpoint, Network& network);
 
-/// One line for each key whose value differs between two resolved configurations: "[train] epochs: 60 -> 90".
-std::vector<std::string> changed_keys(const std::string& before, const std::string& after);
-
 }  // namespace sluice
