@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
 #include "core/data/order.hpp"
 
 namespace sluice {
@@ -245,7 +246,8 @@ PipelineOptions evaluation_pipeline(const DataOptions& data, const Normalization
   PipelineOptions options;
   options.batch = batch;
   options.normalization = normalization;
-  options.workers = data.workers;
+  // On a single processor background threads could only take turns with the step.
+  options.workers = std::min<std::int64_t>(data.workers, available_threads() - 1);
   options.prefetch = data.prefetch;
   return options;
 }

@@ -296,8 +296,18 @@ std::vector<OperationInfo> Executor::operations() const {
     const PlannedOperation& op = state_->plan.operations[i];
     const State::Runtime& run = state_->runtime[i];
     const Node& node = state_->network.nodes()[static_cast<std::size_t>(op.nodes[0])];
-    OperationInfo row{node.name,      node.type,      {}, op.setup.kernel, run.context.dst.shape(), run.refresh_ms,
-                      run.forward_ms, run.backward_ms};
+    OperationInfo row;
+    row.name = node.name;
+    row.type = node.type;
+    row.kernel = op.setup.kernel;
+    for (const Tensor& src : run.context.src) row.src.push_back(src.shape());
+    row.dst = run.context.dst.shape();
+    row.bytes = run.context.dst.desc.bytes();
+    for (std::int64_t bytes : op.setup.saved_bytes) row.bytes += bytes;
+    for (std::int64_t bytes : op.setup.kept_bytes) row.bytes += bytes;
+    row.refresh_ms = run.refresh_ms;
+    row.forward_ms = run.forward_ms;
+    row.backward_ms = run.backward_ms;
     for (std::size_t f = 1; f < op.nodes.size(); ++f) {
       row.fused.push_back(state_->network.nodes()[static_cast<std::size_t>(op.nodes[f])].name);
     }

@@ -29,7 +29,9 @@ struct OperationInfo {
   std::string type;
   std::vector<std::string> fused;  ///< names of the layers done on the way out
   std::string kernel;
+  std::vector<Shape> src;
   Shape dst;
+  std::int64_t bytes = 0;  ///< of the result, saved tensors and weights in kernel layouts, for the executor's batch
   double refresh_ms = 0, forward_ms = 0, backward_ms = 0;  ///< measured when profiling is on; sums over steps
 };
 

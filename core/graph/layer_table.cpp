@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <iomanip>
-#include <map>
 #include <ostream>
+#include <tuple>
 
 #include "core/base/error.hpp"
 #include "core/graph/cost.hpp"
@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-using Row = std::array<std::string, 6>;
+using Row = std::array<std::string, 8>;
 
 std::string thousands(double value) {
   std::string digits = std::to_string(static_cast<std::int64_t>(value));
@@ -30,13 +30,13 @@ std::string mebibytes(std::int64_t bytes) {
 }
 
 void print_rows(std::ostream& out, const std::vector<Row>& rows) {
-  std::array<std::size_t, 6> widths{};
+  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
   for (const Row& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
   for (const Row& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      const bool number = i == 3 || i == 4;
+      const bool number = i >= 4 && i <= 6;
       const bool last = i + 1 == row.size();
       out << (number ? std::right : std::left) << std::setw(last ? 0 : static_cast<int>(widths[i])) << row[i]
           << (last ? "\n" : "  ");
@@ -44,23 +44,46 @@ void print_rows(std::ostream& out, const std::vector<Row>& rows) {
   }
 }
 
-/// What runs each node: its own kernel, or "in NAME" for a fused one.
-std::vector<std::string> kernels_of(const Network& network, const Executor& executor) {
-  std::vector<std::string> kernels(network.nodes().size());
+/// What runs each node and the memory it takes; a fused one is done "in NAME" and takes none.
+struct Execution {
+  std::string kernel;
+  std::int64_t bytes = 0;
+};
+
+std::vector<Execution> executions_of(const Network& network, const Executor& executor) {
+  std::vector<Execution> rows(network.nodes().size());
   for (const OperationInfo& operation : executor.operations()) {
-    kernels[static_cast<std::size_t>(network.find(operation.name))] = operation.kernel;
-    for (const std::string& name : operation.fused)
-      kernels[static_cast<std::size_t>(network.find(name))] = "in " + operation.name;
+    rows[static_cast<std::size_t>(network.find(operation.name))] = {operation.kernel, operation.bytes};
+    for (const std::string& name : operation.fused) {
+      rows[static_cast<std::size_t>(network.find(name))].kernel = "in " + operation.name;
+    }
   }
-  return kernels;
+  return rows;
+}
+
+/// Of one image, without the batch: "16x32x32".
+std::string image_shape(const Shape& shape) {
+  return shape.rank() < 2 ? to_string(shape)
+                          : to_string(Shape(std::vector<std::int64_t>(shape.dims().begin() + 1, shape.dims().end())));
+}
+
+std::string source_shapes(const Network& network, const Node& node) {
+  std::string text;
+  for (int s : node.src) {
+    if (s == kLabelsSource) continue;
+    const Shape shape =
+        s == kDataSource ? network.input_shape(1) : network.nodes()[static_cast<std::size_t>(s)].declared.dst;
+    text += (text.empty() ? "" : ", ") + image_shape(shape);
+  }
+  return text;
 }
 
 }  // namespace
 
 void print_layer_table(std::ostream& out, const Network& network, const Executor& executor) {
   const std::vector<Cost> costs = layer_costs(network, {});
-  const std::vector<std::string> kernels = kernels_of(network, executor);
-  std::vector<Row> rows = {{"layer", "type", "result", "parameters", "MACs", "kernel"}};
+  const std::vector<Execution> executions = executions_of(network, executor);
+  std::vector<Row> rows = {{"layer", "type", "source", "result", "parameters", "MACs", "memory", "kernel"}};
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
     std::int64_t learned = 0;
@@ -69,9 +92,10 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
       if (parameter.layer == node.name)
         learned += parameter.shape.count();  // a shared one counts once, at its first user
     }
-    rows.push_back({node.name, node.type, to_string(node.declared.dst),
+    rows.push_back({node.name, node.type, source_shapes(network, node), image_shape(node.declared.dst),
                     learned == 0 ? "" : thousands(static_cast<double>(learned)),
-                    costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense), kernels[i]});
+                    costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense),
+                    executions[i].bytes == 0 ? "" : mebibytes(executions[i].bytes), executions[i].kernel});
   }
   print_rows(out, rows);
   const bool training = executor.options().mode == Mode::kTraining;

@@ -9,8 +9,8 @@
 
 namespace sluice {
 
-/// Prints a row for each layer (name, type, shape of the result for one image, parameters, multiply-adds, kernel) and
-/// totals with the memory of a step. A fused layer's row names the layer that does its work.
+/// Prints a row for each layer (name, type, shapes for one image, parameters, multiply-adds, memory for the executor's
+/// batch, kernel) and totals with the memory of a step. A fused layer's row names the layer that does its work.
 void print_layer_table(std::ostream& out, const Network& network, const Executor& executor);
 
 /// A line for each layer whose convolution fell to a reference kernel, which is hundreds of times slower.
