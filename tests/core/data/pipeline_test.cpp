@@ -9,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/base/parallel.hpp"
 #include "core/data/memory.hpp"
 #include "core/data/order.hpp"
 #include "tests/core/data/allocations.hpp"
@@ -316,7 +317,7 @@ TEST_F(PipelineTest, OptionsFromTheDataSection) {
   EXPECT_FALSE(train.augmentation.flip);
   EXPECT_EQ(train.batch, 64);
   EXPECT_EQ(train.seed, 9u);
-  EXPECT_EQ(train.workers, 2);
+  EXPECT_EQ(train.workers, std::min(2, available_threads() - 1));
   const PipelineOptions test = evaluation_pipeline(data, {{0.5}, {0.25}}, 64);
   EXPECT_FALSE(test.shuffle || test.drop_last || test.augmentation.flip);
   EXPECT_EQ(test.augmentation.crop_padding, 0);
