@@ -43,6 +43,10 @@ class SoftmaxCrossEntropy : public Layer {
     const auto* labels = c.src[1].as<const std::int32_t>();
     double total = 0;
     for (std::int64_t i = 0; i < n; ++i) {
+      if (labels[i] < 0 || labels[i] >= k) {
+        throw Error(ExitCode::kData,
+                    concat("label ", labels[i], " of image ", i, " of the batch: expected 0 to ", k - 1));
+      }
       const float* x = c.src[0].as<const float>() + i * k;
       const float top = *std::max_element(x, x + k);
       double sum = 0, mean = 0;
