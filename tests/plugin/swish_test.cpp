@@ -1,0 +1,192 @@
+// Proves the plug-in: its layer against a plain reference in double precision whose own gradient is checked by central
+// differences, and a network with it that learns.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "core/base/buffer.hpp"
+#include "core/base/parallel.hpp"
+#include "core/graph/executor.hpp"
+#include "core/plugin/load.hpp"
+#include "layers/layers.hpp"
+
+namespace {
+
+using namespace sluice;
+
+const Shape kShape{2, 32, 5, 7};  // two blocks of 16 channels
+const std::int64_t kChannels = kShape[kC], kPixels = kShape[kH] * kShape[kW], kCount = kShape.count();
+
+/// Numbers in (-2, 2) that look random.
+std::vector<float> numbers(std::int64_t count, double phase) {
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < count; ++i)
+    values.push_back(static_cast<float>(2 * std::sin(phase + 12.9898 * static_cast<double>(i * i + 1))));
+  return values;
+}
+
+double swish(double x, double beta) {
+  return x / (1 + std::exp(-beta * x));
+}
+double swish_by_x(double x, double beta) {
+  const double s = 1 / (1 + std::exp(-beta * x));
+  return s + beta * x * s * (1 - s);
+}
+double swish_by_beta(double x, double beta) {
+  const double s = 1 / (1 + std::exp(-beta * x));
+  return x * x * s * (1 - s);
+}
+
+TEST(Reference, GradientsAgreeWithCentralDifferences) {
+  const double step = 1e-5;
+  for (const double x : {-1.7, -0.4, 0.0, 0.3, 2.1}) {
+    for (const double beta : {-0.8, 0.0, 1.0, 2.5}) {
+      const double by_x = (swish(x + step, beta) - swish(x - step, beta)) / (2 * step);
+      const double by_beta = (swish(x, beta + step) - swish(x, beta - step)) / (2 * step);
+      EXPECT_NEAR(swish_by_x(x, beta), by_x, 1e-9);
+      EXPECT_NEAR(swish_by_beta(x, beta), by_beta, 1e-9);
+    }
+  }
+}
+
+/// The layer, run as an executor runs it.
+struct Pass {
+  explicit Pass(std::int64_t block, DataType type = DataType::kF32) {
+    Registry registry;
+    load_plugin(SWISH_PLUGIN, registry);
+    Config config = Config::parse("[layer.swish]\ntype = swish\nbeta = 0.5\n", "swish.ini");
+    Keys keys(config.section("layer.swish"), config.diagnostics());
+    layer = registry.make("swish", keys);
+    Declarations declared;
+    layer->infer({kShape}, declared);
+    EXPECT_EQ(declared.dst, kShape);
+    EXPECT_EQ(declared.parameters.at(0).shape, Shape{kChannels});
+    EXPECT_EQ(declared.parameters.at(0).init.value, 0.5);
+    Setup setup;
+    setup.mode = Mode::kTraining;
+    setup.batch = kShape[kN];
+    setup.dst = {kShape, type, block};
+    setup.src = {setup.dst};
+    setup.needs_diff_src = {true};
+    layer->setup(setup);
+    scratch = Buffer(setup.scratch_bytes);
+    for (Buffer* buffer : {&x, &y, &dx, &dy}) *buffer = Buffer(setup.dst.bytes());
+    context.src = {{setup.dst, x.data()}};
+    context.dst = {setup.dst, y.data()};
+    context.diff_src = {{setup.dst, dx.data()}};
+    context.diff_dst = {{setup.dst, dy.data()}};
+    context.param = {beta.data()};
+    context.diff_param = {diff_beta.data()};
+    context.scratch = scratch.data();
+    from_nchw(numbers(kCount, 1).data(), context.src[0]);
+    from_nchw(numbers(kCount, 2).data(), context.diff_dst[0]);
+    // What was there before: backward overwrites the one and adds to the other.
+    from_nchw(numbers(kCount, 3).data(), context.diff_src[0]);
+    layer->forward(context);
+    layer->backward(context);
+  }
+
+  static std::vector<float> values(const Tensor& tensor) {
+    std::vector<float> nchw(static_cast<std::size_t>(kCount));
+    to_nchw(tensor, nchw.data());
+    return nchw;
+  }
+
+  std::unique_ptr<Layer> layer;
+  Context context;
+  Buffer x, y, dx, dy, scratch;
+  std::vector<float> beta = numbers(kChannels, 4);
+  std::vector<float> diff_beta = std::vector<float>(static_cast<std::size_t>(kChannels), 100.0F);
+};
+
+/// Compares with the reference; `tolerance` is relative to the largest value.
+void expect_reference(const Pass& pass, double tolerance) {
+  const std::vector<float> x = Pass::values(pass.context.src[0]), dy = Pass::values(pass.context.diff_dst[0]);
+  const std::vector<float> y = Pass::values(pass.context.dst), dx = Pass::values(pass.context.diff_src[0]);
+  std::vector<double> diff_beta(static_cast<std::size_t>(kChannels), 100.0);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t channel = i / static_cast<std::size_t>(kPixels) % diff_beta.size();
+    const double beta = pass.beta[channel];
+    EXPECT_NEAR(y[i], swish(x[i], beta), 4 * tolerance) << "element " << i;
+    EXPECT_NEAR(dx[i], dy[i] * swish_by_x(x[i], beta), 4 * tolerance) << "element " << i;
+    diff_beta[channel] += dy[i] * swish_by_beta(x[i], beta);
+  }
+  for (std::size_t c = 0; c < diff_beta.size(); ++c)
+    EXPECT_NEAR(pass.diff_beta[c], diff_beta[c], 100 * tolerance) << "channel " << c;
+}
+
+TEST(Swish, AgreesWithTheReferenceInEveryLayout) {
+  expect_reference(Pass(kChannels), 1e-6);
+  expect_reference(Pass(16), 1e-6);
+}
+
+TEST(Swish, AgreesWithTheReferenceInBFloat16) {
+  expect_reference(Pass(kChannels, DataType::kBF16), 1.0 / 256);
+}
+
+TEST(Swish, GivesTheSameBitsForAnyNumberOfThreads) {
+  set_threads(1);
+  const Pass one(kChannels);
+  set_threads(3);
+  const Pass three(kChannels);
+  set_threads(available_threads());
+  EXPECT_EQ(Pass::values(one.context.diff_src[0]), Pass::values(three.context.diff_src[0]));
+  EXPECT_EQ(one.diff_beta, three.diff_beta);
+}
+
+const char* const kNetwork = R"([plugins]
+load = )" SWISH_PLUGIN R"(
+[network]
+input = 3x8x8
+[layer.conv]
+type = conv
+channels = 16
+kernel = 3
+pad = 1
+[layer.swish]
+type = swish
+[layer.pool]
+type = global_pool
+[layer.fc]
+type = linear
+channels = 4
+[layer.loss]
+type = softmax_cross_entropy
+from = fc, labels
+)";
+
+TEST(Swish, ANetworkWithItLearns) {
+  Registry registry;
+  register_layers(registry);
+  Config config = Config::parse(kNetwork, "swish.ini");
+  load_plugins(config, registry);
+  Network network(config, registry);
+  config.check();
+  network.initialise(1);
+  ExecutorOptions options;
+  options.mode = Mode::kTraining;
+  options.batch = 8;
+  Executor executor(network, options);
+  executor.set_batch(numbers(8 * 3 * 8 * 8, 5).data(), std::vector<std::int32_t>{0, 1, 2, 3, 0, 1, 2, 3}.data());
+  const Parameter* beta = nullptr;
+  for (const Parameter& parameter : network.parameters()) {
+    if (parameter.path() == "swish/beta") beta = &parameter;
+  }
+  ASSERT_NE(beta, nullptr);
+  double first = 0;
+  for (int step = 0; step < 60; ++step) {
+    executor.refresh();
+    executor.forward(static_cast<std::uint64_t>(step));
+    if (step == 0) first = executor.loss();
+    executor.backward();
+    for (std::int64_t i = 0; i < network.parameter_count(); ++i)
+      network.parameter_data()[i] -= 0.5F * executor.gradients()[i];
+  }
+  EXPECT_NEAR(first, std::log(4.0), 0.7);
+  EXPECT_LT(executor.loss(), 0.2 * first);
+  EXPECT_NE(network.parameter_data()[beta->offset], 1.0F) << "beta must have learned";
+}
+
+}  // namespace
