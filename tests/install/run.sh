@@ -30,11 +30,10 @@ sed 's/find_package(sluice 0.1/find_package(sluice 0.2/' -i "$work/swish/CMakeLi
 if configure "$work/swish" "$work/newer" >"$work/newer.log" 2>&1; then fail "find_package accepted another version"; fi
 grep -q 'sluiceConfig.cmake, version: 0.1' "$work/newer.log" || fail "not a word about the version in newer.log"
 
-# The installed programs load it by name.
-if [ -x "$work/prefix/bin/sluice-train" ]; then
-  "$work/prefix/bin/sluice-train" "$source/tests/install/swish.ini" --plugins.load="$work/build/libswish.so" \
-    --run.dir="$work/run" --run.threads=2
-  "$work/prefix/bin/sluice-eval" "$work/run/last.h5" && fail "sluice-eval loaded a plug-in that a checkpoint names"
-  "$work/prefix/bin/sluice-eval" "$work/run/last.h5" --plugins.load="$work/build/libswish.so"
-fi
+# The installed programs load it when the user names it, and only then.
+bin=$work/prefix/bin
+"$bin/sluice-train" "$source/tests/install/swish.ini" --plugins.load="$work/build/libswish.so" --run.dir="$work/run"
+"$bin/sluice-eval" "$work/run/weights.h5" 2>"$work/eval.log" && fail "sluice-eval loaded a plug-in that a checkpoint names"
+grep -q "add --plugins.load=$work/build/libswish.so" "$work/eval.log" || fail "$(cat "$work/eval.log")"
+"$bin/sluice-eval" "$work/run/weights.h5" --plugins.load="$work/build/libswish.so"
 echo "the plug-in works against the installed package"

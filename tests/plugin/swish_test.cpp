@@ -158,6 +158,7 @@ from = fc, labels
 )";
 
 TEST(Swish, ANetworkWithItLearns) {
+  set_threads(1);  // too small to share
   Registry registry;
   register_layers(registry);
   Config config = Config::parse(kNetwork, "swish.ini");
