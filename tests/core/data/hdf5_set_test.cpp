@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <hdf5.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "core/checkpoint/hdf5.hpp"
@@ -198,6 +199,38 @@ TEST_F(Hdf5Set, MissingThings) {
   EXPECT_EQ(open_error(options_), path() + ": /labels: is missing, expected a data set");
   options_.hdf5_train_group = "training";
   EXPECT_EQ(open_error(options_), path() + ": /training: is missing, expected a group");
+}
+
+/// The lines between ```python and ``` in a document.
+std::string python_of(const std::string& document) {
+  std::ifstream file(document);
+  std::string code;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line == "```") inside = false;
+    if (inside) code += line + "\n";
+    if (line == "```python") inside = true;
+  }
+  return code;
+}
+
+TEST_F(Hdf5Set, TheDocumentsPythonMakesADataSet) {
+  std::string python;
+  for (const char* const candidate : {"python3", "/usr/bin/python3"}) {
+    if (std::system(concat(candidate, " -c 'import h5py, numpy' 2>/dev/null").c_str()) == 0) python = candidate;
+  }
+  if (python.empty()) GTEST_SKIP() << "no Python with h5py";
+  folder_.write("snippet.py", python_of(SLUICE_SOURCE_DIR "/docs/data.md"));
+  ASSERT_EQ(std::system(concat("cd ", folder_.path(), " && ", python, " snippet.py").c_str()), 0);
+  const auto train = open_dataset(options_, Split::kTrain), test = open_dataset(options_, Split::kTest);
+  EXPECT_EQ(train->size(), 1000);
+  EXPECT_EQ(test->size(), 200);
+  EXPECT_EQ(test->shape(), (ImageShape{3, 24, 32}));
+  EXPECT_THAT(train->class_names(), ElementsAre("dark", "bright"));
+  const Samples samples = read_all(*test);
+  for (std::size_t i = 0; i < samples.images.size(); ++i) {
+    ASSERT_EQ(samples.images[i] >= 128, samples.labels[i / (3 * 24 * 32)] == 1) << i;
+  }
 }
 
 /// A set of `count` images in chunks of `rows`, written without the library's usual large chunks.
