@@ -231,9 +231,10 @@ class Planner {
     if (t.request < 0) t.request = plan_.memory.add(t.desc.bytes(), first, std::max(first, t.last_use));
   }
 
-  /// The result takes over the addend's memory when nobody reads the addend afterwards.
+  /// The result takes over the addend's memory when nobody else reads the addend then or later.
   bool take_over_addend(const PlannedOperation& op, int now) {
     if (op.addend < 0 || !op.setup.dst_starts_as_addend) return false;
+    if (std::find(op.src.begin(), op.src.end(), op.addend) != op.src.end()) return false;  // the layer reads it too
     const PlannedTensor& addend = plan_.tensors[static_cast<std::size_t>(op.addend)];
     PlannedTensor& dst = plan_.tensors[static_cast<std::size_t>(op.dst)];
     if (addend.producer < 0 || addend.last_use > now || !(addend.desc == dst.desc)) return false;
