@@ -251,8 +251,16 @@ class BatchNorm : public Layer {
     in.scale = static_cast<const float*>(c.kept[idx(scale_)]);
     in.shift = static_cast<const float*>(c.kept[idx(shift_)]);
     in.mean = saved(c, mean_);
-    in.clip = clip_;
+    in.clip = mask() == GradientMask::kFromDst ? Clip{stored<T>(clip_.low), stored<T>(clip_.high)} : clip_;
     return in;
+  }
+
+  /// A bound as it stands in a result: rounded, where the type rounds.
+  template <class T>
+  static float stored(float bound) {
+    T value;
+    narrow(bound, value);
+    return widen(value);
   }
 
   template <class T>
