@@ -54,7 +54,8 @@ class Executor {
   /// One pass; afterwards `loss`, `logits` and the statistics speak of this batch. `step` addresses the random numbers
   /// of dropout.
   void forward(std::uint64_t step = 0);
-  /// Training only: the gradient of the summed losses with respect to every parameter; overwrites `gradients()`.
+  /// Training only, once after each forward (it reuses the memory of results that it no longer needs): the gradient of
+  /// the summed losses with respect to every parameter; overwrites `gradients()`.
   void backward();
 
   /// Sum of the loss nodes' results in the last forward.
