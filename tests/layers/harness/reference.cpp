@@ -1,0 +1,118 @@
+#include "tests/layers/harness/reference.hpp"
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+std::size_t idx(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+bool is_rounded(const std::vector<bool>& rounded, int node) {
+  return node >= 0 && !rounded.empty() && rounded[idx(node)];
+}
+
+}  // namespace
+
+std::int64_t ReferenceKeys::integer(const std::string& key, std::int64_t otherwise) const {
+  const Entry* entry = section_.find(key);
+  return entry == nullptr ? otherwise : std::stoll(entry->value);
+}
+
+double ReferenceKeys::number(const std::string& key, double otherwise) const {
+  const Entry* entry = section_.find(key);
+  return entry == nullptr ? otherwise : std::stod(entry->value);
+}
+
+std::string ReferenceKeys::text(const std::string& key, const std::string& otherwise) const {
+  const Entry* entry = section_.find(key);
+  return entry == nullptr ? otherwise : entry->value;
+}
+
+ReferenceGraph::ReferenceGraph(const Network& network, const ReferenceTable& references) : network_(network) {
+  for (const Node& node : network.nodes()) {
+    const auto found = references.find(node.type);
+    if (found == references.end())
+      throw Error(ExitCode::kInternal, concat("layer type '", node.type, "' has no reference; give the case one"));
+    ops_.push_back(found->second(ReferenceKeys(node.section)));
+  }
+  load();
+}
+
+void ReferenceGraph::load() {
+  params.clear();
+  buffers.clear();
+  for (const Parameter& p : network_.parameters())
+    params.push_back(to_array(p.shape, network_.parameter_data() + p.offset));
+  for (const StateBuffer& b : network_.buffers())
+    buffers.push_back(to_array(b.shape, network_.buffer_data() + b.offset));
+}
+
+const Array& ReferenceGraph::source(int id) const {
+  if (id == kDataSource) return data;
+  if (id == kLabelsSource) return labels;
+  return results_[idx(id)];
+}
+
+ReferenceCall ReferenceGraph::make_call(int node_index, bool training) {
+  const Node& node = network_.nodes()[idx(node_index)];
+  ReferenceCall call;
+  call.training = training;
+  call.seed = seed;
+  call.step = step;
+  call.node = node_index;
+  for (int s : node.src) call.src.push_back(&source(s));
+  for (int p : node.params) call.param[network_.parameters()[idx(p)].name] = &params[idx(p)];
+  for (int b : node.buffers) call.buffer[network_.buffers()[idx(b)].name] = &buffers[idx(b)];
+  return call;
+}
+
+void ReferenceGraph::forward(bool training) {
+  results_.assign(ops_.size(), Array());
+  for (int v = 0; v < static_cast<int>(ops_.size()); ++v) {
+    ReferenceCall call = make_call(v, training);
+    ops_[idx(v)]->forward(call);
+    results_[idx(v)] = std::move(call.dst);
+    if (is_rounded(rounded, v)) round_to_bf16(results_[idx(v)]);
+  }
+}
+
+void ReferenceGraph::backward() {
+  diff_params.clear();
+  for (const Array& p : params) diff_params.emplace_back(p.shape);
+  std::vector<Array> diff(ops_.size());
+  for (std::size_t v = 0; v < ops_.size(); ++v) {
+    diff[v] = Array(results_[v].shape);
+    if (network_.nodes()[v].declared.is_loss) diff[v][0] = 1;
+  }
+  for (int v = static_cast<int>(ops_.size()) - 1; v >= 0; --v) {
+    const Node& node = network_.nodes()[idx(v)];
+    ReferenceCall call = make_call(v, true);
+    call.dst = results_[idx(v)];
+    call.diff_dst = diff[idx(v)];
+    for (const Array* src : call.src) call.diff_src.emplace_back(src->shape);
+    for (int p : node.params) call.diff_param[network_.parameters()[idx(p)].name] = &diff_params[idx(p)];
+    ops_[idx(v)]->backward(call);
+    for (std::size_t k = 0; k < node.src.size(); ++k) {
+      if (node.src[k] < 0) continue;
+      if (is_rounded(rounded, node.src[k])) round_to_bf16(call.diff_src[k]);
+      Array& sum = diff[idx(node.src[k])];
+      for (std::int64_t i = 0; i < sum.count(); ++i) sum[i] += call.diff_src[k][i];
+    }
+  }
+}
+
+double ReferenceGraph::loss() const {
+  double total = 0;
+  for (std::size_t v = 0; v < ops_.size(); ++v) {
+    if (network_.nodes()[v].declared.is_loss) total += results_[v][0];
+  }
+  return total;
+}
+
+const Array& ReferenceGraph::result(int node) const {
+  return source(node);
+}
+
+}  // namespace sluice

@@ -1,0 +1,19 @@
+// References of the standard layers, by family. For standard_references() alone.
+#pragma once
+
+#include "tests/layers/harness/reference.hpp"
+
+namespace sluice {
+
+void add_pointwise_references(ReferenceTable& table);
+void add_norm_references(ReferenceTable& table);
+void add_linear_references(ReferenceTable& table);  ///< conv, linear, global_pool, pad_shortcut
+void add_loss_references(ReferenceTable& table);
+
+/// For tables: a factory of one class of references.
+template <class Op>
+ReferenceFactory reference() {
+  return [](const ReferenceKeys& keys) { return std::make_unique<Op>(keys); };
+}
+
+}  // namespace sluice

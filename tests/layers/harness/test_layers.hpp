@@ -1,0 +1,13 @@
+// Two layer types for tests only: one feeds any activation into a network as a parameter, so that its gradient can be
+// seen; the other feeds any upstream gradient into the backward pass.
+#pragma once
+
+#include "core/graph/registry.hpp"
+
+namespace sluice {
+
+/// `test_source` (from = data; keys `shape`, without the batch, and `batch`): the result is its parameter `value`.
+/// `test_loss` (keys `batch`): sum of its buffer `weights` times the source, so the source's gradient is `weights`.
+void register_test_layers(Registry& registry);
+
+}  // namespace sluice
