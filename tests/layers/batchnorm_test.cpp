@@ -36,14 +36,14 @@ std::vector<LayerCase> batchnorm_cases() {
     std::vector<CaseSource> sources = {{"x", shape}};
     if (other) sources.insert(sources.begin(), {"other", shape});
     cases.push_back({"batchnorm", name, sources, layers});
-    cases.back().seed = 3;
+    cases.back().seed = 4;  // no result rounds to a bound, where the gradient may be either
   };
   const std::pair<const char*, Shape> shapes[] = {{"odd", odd}, {"blocks", blocks}, {"tail", tail}};
   for (const auto& [name, shape] : shapes) {
     const std::string suffix = std::string("_") + name;
     // Bounds that bf16 cannot hold, for the smallest: a larger one would have results that bf16 rounds to a bound,
     // where the gradient may be either.
-    const std::string clipped = shape == odd ? clip("-0.4", "0.9") : clip("-0.5", "0.75");
+    const std::string clipped = inexact ? clip("-0.4", "0.9") : clip("-0.5", "0.75");
     chain("relu" + suffix, shape, norm() + kRelu, false);
     chain("clip" + suffix, shape, norm() + clipped, false);
     chain("add" + suffix, shape, norm() + kAdd, true);
