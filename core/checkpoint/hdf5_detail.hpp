@@ -52,7 +52,11 @@ bool read_texts(hid_t type, hid_t space, std::int64_t count, std::vector<std::st
     std::vector<char*> pointers(n, nullptr);
     if (n > 0 && read(type, pointers.data()) < 0) return false;
     for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
+#if H5_VERSION_GE(1, 12, 0)
+    if (n > 0) H5Treclaim(type, space, H5P_DEFAULT, pointers.data());
+#else
     if (n > 0) H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data());
+#endif
     return true;
   }
   const std::size_t length = H5Tget_size(type);

@@ -22,9 +22,10 @@ Hdf5Handle storage(const Shape& shape, std::int64_t element_bytes) {
     const std::int64_t kHeaderBytes = 32 << 10;
     if (element_bytes <= kHeaderBytes) H5Pset_layout(creation.id(), H5D_COMPACT);
   } else if (shape.count() > 0) {
-    const std::int64_t row_bytes = std::max<std::int64_t>(shape.count() / shape[0] * element_bytes, 1);
+    // Chunks of equal size: a last one that reaches far beyond the end would take room in the file.
+    const std::int64_t bytes = shape.count() * element_bytes, chunks = (bytes + kChunkBytes - 1) / kChunkBytes;
     std::vector<hsize_t> chunk(shape.dims().begin(), shape.dims().end());
-    chunk[0] = static_cast<hsize_t>(std::clamp<std::int64_t>(kChunkBytes / row_bytes, 1, shape[0]));
+    chunk[0] = static_cast<hsize_t>(std::max<std::int64_t>((shape[0] + chunks - 1) / chunks, 1));
     H5Pset_chunk(creation.id(), static_cast<int>(shape.rank()), chunk.data());
     H5Pset_fletcher32(creation.id());
   }
