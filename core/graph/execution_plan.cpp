@@ -243,13 +243,24 @@ class Planner {
     return true;
   }
 
+  /// The result takes over the memory of source 0 when nobody reads that afterwards.
+  bool take_over_src(const PlannedOperation& op, int now) {
+    if (!op.setup.dst_may_overwrite_src) return false;
+    const PlannedTensor& src = plan_.tensors[static_cast<std::size_t>(op.src[0])];
+    PlannedTensor& dst = plan_.tensors[static_cast<std::size_t>(op.dst)];
+    if (src.producer < 0 || src.last_use > now || src.desc.bytes() != dst.desc.bytes()) return false;
+    dst.request = src.request;
+    plan_.memory.extend(dst.request, dst.last_use);
+    return true;
+  }
+
   void place_memory() {
     request(plan_.data, -1);
     request(plan_.labels, -1);
     for (std::size_t i = 0; i < plan_.operations.size(); ++i) {
       PlannedOperation& op = plan_.operations[i];
       const int now = static_cast<int>(i), back = plan_.backward_time(i);
-      if (!take_over_addend(op, now)) request(op.dst, now);
+      if (!take_over_addend(op, now) && !take_over_src(op, now)) request(op.dst, now);
       for (std::int64_t bytes : op.setup.saved_bytes) {
         op.saved_requests.push_back(plan_.memory.add(bytes, now, op.has_backward ? back : now));
       }

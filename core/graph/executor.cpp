@@ -81,7 +81,7 @@ struct Executor::State {
     allocate_kept();
     allocate_statistics();
     runtime.resize(plan.operations.size());
-    for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i], i);
+    for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i]);
   }
 
   Tensor tensor(int index) const {
@@ -124,7 +124,7 @@ struct Executor::State {
     context.sums = sums.data() + sum_offset[static_cast<std::size_t>(node_index)];
   }
 
-  void bind(const PlannedOperation& op, Runtime& run, std::size_t index) {
+  void bind(const PlannedOperation& op, Runtime& run) {
     Context& c = run.context;
     for (int s : op.src) c.src.push_back(tensor(s));
     c.dst = tensor(op.dst);
@@ -142,7 +142,7 @@ struct Executor::State {
     }
     c.scratch = scratch.data();
     c.seed = options.seed;
-    c.layer_index = static_cast<std::uint32_t>(index);
+    c.layer_index = static_cast<std::uint32_t>(op.nodes[0]);
     run.copy_addend = op.setup.dst_starts_as_addend && c.addend.data != nullptr && c.addend.data != c.dst.data;
     bind_affine(op, run);
   }

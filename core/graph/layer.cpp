@@ -1,6 +1,7 @@
 #include "core/graph/layer.hpp"
 
 #include <cmath>
+#include <sstream>
 
 namespace sluice {
 
@@ -42,6 +43,16 @@ void Setup::request_scratch(std::int64_t bytes) {
 int Setup::request_kept(std::int64_t bytes) {
   kept_bytes.push_back(bytes);
   return static_cast<int>(kept_bytes.size()) - 1;
+}
+
+bool is_reference_kernel(const std::string& kernel) {
+  // "ref:any", "ref_int8:any", "gemm:ref"; several names are separated by spaces.
+  std::istringstream names(kernel);
+  std::string name;
+  while (names >> name) {
+    if (name.rfind("ref", 0) == 0 || name.find(":ref") != std::string::npos) return true;
+  }
+  return false;
 }
 
 }  // namespace sluice

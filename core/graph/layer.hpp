@@ -113,6 +113,9 @@ class Setup {
   /// The result may be written over the kAdd operand: the executor then passes the same memory for both where it can,
   /// or copies first.
   bool dst_starts_as_addend = false;
+  /// The result may be written over source 0, element by element: the executor passes the same memory for both where
+  /// nobody reads that source later and both have the same size in bytes.
+  bool dst_may_overwrite_src = false;
   /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
   std::string kernel = "sluice";
 
@@ -120,6 +123,10 @@ class Setup {
   std::vector<std::int64_t> kept_bytes;
   std::int64_t scratch_bytes = 0;
 };
+
+/// Whether a kernel (Setup::kernel, or one of the names in it) is oneDNN's reference code, which is hundreds of times
+/// slower than the others.
+bool is_reference_kernel(const std::string& kernel);
 
 /// What forward, backward and refresh work on.
 struct Context {
@@ -139,7 +146,7 @@ struct Context {
   double* sums = nullptr;          ///< forward adds
   std::uint64_t seed = 0;          ///< with step and layer_index, addresses the random numbers of this call
   std::uint64_t step = 0;
-  std::uint32_t layer_index = 0;
+  std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
   /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.
   const float* affine_scale = nullptr;
   const float* affine_shift = nullptr;
