@@ -15,12 +15,18 @@ class Registry;
 void register_layers(Registry& registry);
 
 std::unique_ptr<Layer> make_add(Keys& keys);
+std::unique_ptr<Layer> make_average_pool(Keys& keys);
 std::unique_ptr<Layer> make_batchnorm(Keys& keys);
 std::unique_ptr<Layer> make_clip(Keys& keys);
+std::unique_ptr<Layer> make_concat(Keys& keys);
 std::unique_ptr<Layer> make_conv(Keys& keys);
-std::unique_ptr<Layer> make_linear(Keys& keys);
-std::unique_ptr<Layer> make_pad_shortcut(Keys& keys);
+std::unique_ptr<Layer> make_dropout(Keys& keys);
+std::unique_ptr<Layer> make_flatten(Keys& keys);
 std::unique_ptr<Layer> make_global_pool(Keys& keys);
+std::unique_ptr<Layer> make_linear(Keys& keys);
+std::unique_ptr<Layer> make_max_pool(Keys& keys);
+std::unique_ptr<Layer> make_pact_relu(Keys& keys);
+std::unique_ptr<Layer> make_pad_shortcut(Keys& keys);
 std::unique_ptr<Layer> make_relu(Keys& keys);
 std::unique_ptr<Layer> make_softmax_cross_entropy(Keys& keys);
 

@@ -42,5 +42,32 @@ template <>
 const PointwiseKernels<BFloat16>& pointwise_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, pointwise_bf16);
 }
+template <>
+const PoolKernels<float>& pool_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, pool_f32);
+}
+template <>
+const PoolKernels<BFloat16>& pool_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, pool_bf16);
+}
+template <>
+const PactKernels<float>& pact_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, pact_f32);
+}
+template <>
+const PactKernels<BFloat16>& pact_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, pact_bf16);
+}
+template <>
+const DropoutKernels<float>& dropout_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, dropout_f32);
+}
+template <>
+const DropoutKernels<BFloat16>& dropout_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, dropout_bf16);
+}
+const DropoutBits& dropout_bits(Isa isa) {
+  return SLUICE_CHOOSE(isa, dropout_bits);
+}
 
 }  // namespace sluice

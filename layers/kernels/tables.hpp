@@ -1,7 +1,10 @@
 // The kernel tables that each instruction set's build defines.
 #pragma once
 
+#include "layers/kernels/dropout_kernels.hpp"
 #include "layers/kernels/kernels.hpp"
+#include "layers/kernels/pact_kernels.hpp"
+#include "layers/kernels/pool_kernels.hpp"
 
 #define SLUICE_DECLARE_TABLES(isa)                        \
   namespace sluice::isa {                                 \
@@ -9,6 +12,13 @@
   extern const NormKernels<BFloat16> norm_bf16;           \
   extern const PointwiseKernels<float> pointwise_f32;     \
   extern const PointwiseKernels<BFloat16> pointwise_bf16; \
+  extern const PoolKernels<float> pool_f32;               \
+  extern const PoolKernels<BFloat16> pool_bf16;           \
+  extern const PactKernels<float> pact_f32;               \
+  extern const PactKernels<BFloat16> pact_bf16;           \
+  extern const DropoutBits dropout_bits;                  \
+  extern const DropoutKernels<float> dropout_f32;         \
+  extern const DropoutKernels<BFloat16> dropout_bf16;     \
   }
 
 SLUICE_DECLARE_TABLES(portable)

@@ -1,0 +1,93 @@
+// Flatten: the values of each image as one row.
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/bfloat16.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+namespace {
+
+/// src: N x C x H x W, dst: N x (C H W) in that order, fp32, whatever the source's layout and type.
+class Flatten : public Layer {
+ public:
+  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+    require_sources(src, 1);
+    if (src[0].rank() != 4 && src[0].rank() != 2)
+      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    declare.dst = {src[0][kN], src[0].count() / src[0][kN]};
+    declare.dst_type = DataType::kF32;
+  }
+
+  void setup(Setup& setup) override {
+    const Shape& src = setup.src[0].shape;
+    if (src.rank() == 4) {
+      pixels_ = src[kH] * src[kW];
+      block_ = setup.src[0].block;
+    } else {
+      block_ = src[kC];
+    }
+    blocks_ = src.count() / (pixels_ * block_);
+    setup.dst_may_overwrite_src = pixels_ == 1 && setup.src[0].type == DataType::kF32;
+  }
+
+  void forward(Context& c) override {
+    if (c.src[0].desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
+    if (c.dst.data != c.src[0].data) forward_as<float>(c);
+  }
+
+  void backward(Context& c) override {
+    if (c.src[0].desc.type == DataType::kBF16) return backward_as<BFloat16>(c);
+    backward_as<float>(c);
+  }
+
+ private:
+  /// Channels whose pixels are moved together: a cache line of each pixel.
+  static constexpr std::int64_t kTile = 16;
+
+  /// Calls body(position in an image block, position in a row block) for every value of blocks [begin, end).
+  template <class Body>
+  void for_values(std::int64_t begin, std::int64_t end, Body&& body) const {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t base = i * pixels_ * block_;
+      for (std::int64_t tile = 0; tile < block_; tile += kTile) {
+        const std::int64_t tile_end = std::min(block_, tile + kTile);
+        for (std::int64_t c = tile; c < tile_end; ++c) {
+          for (std::int64_t p = 0; p < pixels_; ++p) body(base + p * block_ + c, base + c * pixels_ + p);
+        }
+      }
+    }
+  }
+
+  std::int64_t grain() const { return std::max<std::int64_t>(1, (1 << 14) / (pixels_ * block_)); }
+
+  template <class T>
+  void forward_as(Context& c) const {
+    const T* const src = c.src[0].as<const T>();
+    float* const dst = c.dst.as<float>();
+    parallel_for(blocks_, grain(), [=](std::int64_t begin, std::int64_t end) {
+      for_values(begin, end, [=](std::int64_t from, std::int64_t to) { dst[to] = widen(src[from]); });
+    });
+  }
+
+  template <class T>
+  void backward_as(Context& c) const {
+    const float* const diff_dst = c.diff_dst[0].as<const float>();
+    T* const diff_src = c.diff_src[0].as<T>();
+    parallel_for(blocks_, grain(), [=](std::int64_t begin, std::int64_t end) {
+      for_values(begin, end, [=](std::int64_t to, std::int64_t from) { narrow(diff_dst[from], diff_src[to]); });
+    });
+  }
+
+  std::int64_t pixels_ = 1, block_ = 0, blocks_ = 0;  ///< blocks of all images
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_flatten(Keys&) {
+  return std::make_unique<Flatten>();
+}
+
+}  // namespace sluice
