@@ -8,7 +8,40 @@ namespace {
 
 using namespace simd;
 
-typedef std::uint64_t U64 __attribute__((vector_size(64)));
+typedef std::uint64_t NativeU64 __attribute__((vector_size(kNativeBytes)));
+
+SLUICE_INLINE I32 load(const std::int32_t* p) {
+  I32 r;
+  for (int k = 0; k < kParts; ++k) r.part[k] = load_native<NativeI32>(p + k * kNativeLanes);
+  return r;
+}
+// 0, 1, 2, ...
+SLUICE_INLINE I32 lane_numbers() {
+  const std::int32_t numbers[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(numbers);
+}
+// 1, 2, 4, ...
+SLUICE_INLINE I32 bit_of_each_lane() {
+  std::int32_t bits[kLanes];
+  for (int i = 0; i < kLanes; ++i) bits[i] = 1 << i;
+  return load(bits);
+}
+
+// The 64-bit products of the lower halves.
+SLUICE_INLINE NativeU64 multiply_low(NativeU64 a, std::uint64_t factor) {
+  const NativeU64 b = factor - NativeU64{};
+#if defined(__AVX512F__)
+  constexpr __mmask8 kEvery = 0xff;
+  return reinterpret_cast<NativeU64>(
+      _mm512_maskz_mul_epu32(kEvery, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<NativeU64>(_mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<NativeU64>(_mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  return (a & 0xffffffffU) * b;
+#endif
+}
 
 struct Product {
   U32 high, low;
@@ -16,9 +49,14 @@ struct Product {
 
 SLUICE_INLINE Product multiply(U32 x, std::uint64_t factor) {
   constexpr std::uint64_t kLow = 0xffffffffU;
-  const U64 pairs = reinterpret_cast<U64>(x);
-  const U64 even = (pairs & kLow) * factor, odd = (pairs >> 32) * factor;
-  return {reinterpret_cast<U32>((even >> 32) | (odd & ~kLow)), reinterpret_cast<U32>((even & kLow) | (odd << 32))};
+  Product r;
+  for (int k = 0; k < kParts; ++k) {
+    const NativeU64 pairs = reinterpret_cast<NativeU64>(x.part[k]);
+    const NativeU64 even = multiply_low(pairs, factor), odd = multiply_low(pairs >> 32, factor);
+    r.high.part[k] = reinterpret_cast<NativeU32>((even >> 32) | (odd & ~kLow));
+    r.low.part[k] = reinterpret_cast<NativeU32>((even & kLow) | (odd << 32));
+  }
+  return r;
 }
 
 /// The four words of 16 consecutive blocks, as core/base/random.cpp counts them.
@@ -27,17 +65,15 @@ struct Words {
 };
 
 SLUICE_INLINE Words philox(const DropoutStream& stream, std::uint32_t block) {
-  const U32 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  U32 c0 = lane + (block | static_cast<std::uint32_t>(Purpose::kDropout) << 24);
-  U32 c1 = stream.layer - U32{};
-  U32 c2 = static_cast<std::uint32_t>(stream.step) - U32{};
-  U32 c3 = static_cast<std::uint32_t>(stream.step >> 32) - U32{};
+  U32 c0 = bits_as<U32>(lane_numbers()) + set(block | static_cast<std::uint32_t>(Purpose::kDropout) << 24);
+  U32 c1 = set(stream.layer);
+  U32 c2 = set(static_cast<std::uint32_t>(stream.step)), c3 = set(static_cast<std::uint32_t>(stream.step >> 32));
   auto k0 = static_cast<std::uint32_t>(stream.seed), k1 = static_cast<std::uint32_t>(stream.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const Product a = multiply(c0, 0xD2511F53U), b = multiply(c2, 0xCD9E8D57U);
-    c0 = b.high ^ c1 ^ k0;
+    c0 = b.high ^ c1 ^ set(k0);
     c1 = b.low;
-    c2 = a.high ^ c3 ^ k1;
+    c2 = a.high ^ c3 ^ set(k1);
     c3 = a.low;
     k0 += 0x9E3779B9U;
     k1 += 0xBB67AE85U;
@@ -48,31 +84,32 @@ SLUICE_INLINE Words philox(const DropoutStream& stream, std::uint32_t block) {
 void draw(const DropoutStream& stream, std::int64_t begin, std::int64_t end, std::uint8_t* bits) {
   for (std::int64_t group = begin; group < end; ++group) {
     const Words words = philox(stream, static_cast<std::uint32_t>(group * kLanes));
+    const I32 threshold = set(stream.threshold);
     I32 kept{};
     for (int w = 0; w < 4; ++w) {
-      const I32 low = reinterpret_cast<I32>(words.word[w] & 0xffffU), high = reinterpret_cast<I32>(words.word[w] >> 16);
-      kept |= (low < stream.threshold) & (1 << 2 * w);
-      kept |= (high < stream.threshold) & (2 << 2 * w);
+      const I32 low = bits_as<I32>(words.word[w] & set(0xffffU)), high = bits_as<I32>(words.word[w] >> 16);
+      kept |= ((low - threshold) >> 31) & set(1 << 2 * w);  // the sign of the difference as a mask
+      kept |= ((high - threshold) >> 31) & set(2 << 2 * w);
     }
     store_index(bits + (group - begin) * kLanes, kept);
   }
 }
 
 template <bool kWhole, class T>
-SLUICE_INLINE void apply_to(const std::uint8_t* bits, F32 scale, const T* src, T* dst, int lanes) {
-  const I32 lane_bits = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
-                         1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
-  const I32 own = (bits[0] | bits[1] << 8) & lane_bits;
+SLUICE_INLINE void apply_to(const std::uint8_t* bits, I32 lane_bits, F32 scale, const T* src, T* dst, int lanes) {
+  const I32 own = set(bits[0] | bits[1] << 8) & lane_bits;
   const F32 x = get<kWhole>(src, lanes) * scale;
-  put<kWhole>(dst, own != 0 ? x : F32{}, lanes);
+  put<kWhole>(dst, if_equal(own, I32{}, F32{}, x), lanes);
 }
 
 template <class T>
 void apply(std::int64_t n, const std::uint8_t* bits, std::int64_t stride, float scale, const T* src, T* dst) {
   const F32 factor = set(scale);
+  const I32 lane_bits = bit_of_each_lane();
   std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes, bits += stride) apply_to<true>(bits, factor, src + i, dst + i, kLanes);
-  if (i < n) apply_to<false>(bits, factor, src + i, dst + i, static_cast<int>(n - i));
+  for (; i + kLanes <= n; i += kLanes, bits += stride)
+    apply_to<true>(bits, lane_bits, factor, src + i, dst + i, kLanes);
+  if (i < n) apply_to<false>(bits, lane_bits, factor, src + i, dst + i, static_cast<int>(n - i));
 }
 
 }  // namespace

@@ -67,10 +67,9 @@ SLUICE_INLINE void forward_of(ChannelGroup g, const T* x, const T* addend, T* ds
   for (std::int64_t r = 0; r < g.rows; ++r) {
     const std::int64_t at = r * g.stride;
     F32 v = get<kWhole>(x + at, g.lanes) * a + b;
-    // max(v, low) as "v < low ? low : v", so that a NaN goes through.
-    if (kEnding == Ending::kClipAdd) v = v < low ? low : (v > high ? high : v);
+    if (kEnding == Ending::kClipAdd) v = simd::clip(v, low, high);
     if (kEnding >= Ending::kAdd) v += get<kWhole>(addend + at, g.lanes);
-    if (kEnding == Ending::kClip || kEnding == Ending::kAddClip) v = v < low ? low : (v > high ? high : v);
+    if (kEnding == Ending::kClip || kEnding == Ending::kAddClip) v = simd::clip(v, low, high);
     put<kWhole>(dst + at, v, g.lanes);
   }
 }

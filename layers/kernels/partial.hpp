@@ -3,10 +3,7 @@
 
 #include "core/base/simd.hpp"
 
-namespace sluice::simd {
-
-typedef std::uint8_t U8 __attribute__((vector_size(16)));
-typedef std::uint8_t U8u __attribute__((vector_size(16), aligned(1), may_alias));
+namespace sluice::SLUICE_ISA::simd {
 
 template <bool kWhole, class T>
 SLUICE_INLINE F32 get(const T* p, int lanes) {
@@ -21,18 +18,16 @@ SLUICE_INLINE void put(T* p, F32 x, int lanes) {
   }
 }
 
-// Small unsigned numbers, one for each lane.
-SLUICE_INLINE I32 load_index(const std::uint8_t* p) {
-  return __builtin_convertvector(static_cast<U8>(*reinterpret_cast<const U8u*>(p)), I32);
+// Small unsigned numbers of one or two bytes, one for each lane.
+template <class Index>
+SLUICE_INLINE I32 load_index(const Index* p) {
+  I32 r;
+  for (int k = 0; k < kParts; ++k) r.part[k] = reinterpret_cast<NativeI32>(load_widened(p + k * kNativeLanes));
+  return r;
 }
-SLUICE_INLINE I32 load_index(const std::uint16_t* p) {
-  return __builtin_convertvector(static_cast<U16>(*reinterpret_cast<const U16u*>(p)), I32);
-}
-SLUICE_INLINE void store_index(std::uint8_t* p, I32 x) {
-  *reinterpret_cast<U8u*>(p) = __builtin_convertvector(x, U8);
-}
-SLUICE_INLINE void store_index(std::uint16_t* p, I32 x) {
-  *reinterpret_cast<U16u*>(p) = __builtin_convertvector(x, U16);
+template <class Index>
+SLUICE_INLINE void store_index(Index* p, I32 x) {
+  for (int k = 0; k < kParts; ++k) store_narrowed(p + k * kNativeLanes, reinterpret_cast<NativeU32>(x.part[k]));
 }
 
 template <bool kWhole, class Index>
@@ -50,4 +45,4 @@ SLUICE_INLINE void put_index(Index* p, I32 x, int lanes) {
   for (int i = 0; i < lanes; ++i) p[i] = padded[i];
 }
 
-}  // namespace sluice::simd
+}  // namespace sluice::SLUICE_ISA::simd

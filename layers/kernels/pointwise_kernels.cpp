@@ -42,7 +42,7 @@ void clip(std::int64_t n, const T* src, T* dst, Clip c) {
   for_vectors(
       n, [=](std::int64_t i, auto whole, int lanes) __attribute__((always_inline)) {
         const F32 v = get(whole, src + i, lanes);
-        put(whole, dst + i, v < low ? low : (v > high ? high : v), lanes);  // a NaN goes through
+        put(whole, dst + i, simd::clip(v, low, high), lanes);
       });
 }
 

@@ -29,13 +29,13 @@ SLUICE_INLINE void max_of(const PoolPlane& p, std::int64_t oh, std::int64_t ow, 
   const PoolSpan rows = p.src_rows[oh], columns = p.src_columns[ow];
   const std::int32_t top = origin(p, oh), left = origin(p, ow);
   F32 best = set(-__builtin_inff());
-  I32 index = (rows.begin - top) * p.kernel + columns.begin - left - I32{};
+  I32 index = set((rows.begin - top) * p.kernel + columns.begin - left);
   for (std::int32_t h = rows.begin; h < rows.end; ++h) {
     for (std::int32_t w = columns.begin; w < columns.end; ++w) {
       const F32 v = get<kWhole>(src + (h * p.src_width + w) * p.block, lanes);
-      const I32 tap = (h - top) * p.kernel + w - left - I32{};
-      index = v > best ? tap : (v == v ? index : tap);
-      best = v > best ? v : (v == v ? best : v);
+      const I32 tap = set((h - top) * p.kernel + w - left);
+      index = if_greater(v, best, tap, if_nan(v, tap, index));
+      best = if_greater(v, best, v, if_nan(v, v, best));
     }
   }
   put<kWhole>(dst, best, lanes);
@@ -59,25 +59,37 @@ void max(const PoolPlane& p, std::int64_t row, const T* src, T* dst, void* taps)
   max_row(p, row, src, dst, static_cast<std::uint8_t*>(taps));
 }
 
+// Adds up term(oh, ow) over the outputs that see a source pixel: often exactly one.
+template <class Term>
+SLUICE_INLINE F32 sum_over(PoolSpan rows, PoolSpan columns, Term&& term) {
+  if (rows.end - rows.begin == 1 && columns.end - columns.begin == 1) return term(rows.begin, columns.begin);
+  F32 sum{};
+  for (std::int32_t oh = rows.begin; oh < rows.end; ++oh) {
+    for (std::int32_t ow = columns.begin; ow < columns.end; ++ow) sum += term(oh, ow);
+  }
+  return sum;
+}
+
 template <class Index, class T>
 SLUICE_INLINE void max_backward_row(const PoolPlane& p, std::int64_t h, const T* diff_dst, const Index* taps,
                                     T* diff_src) {
   const PoolSpan rows = p.dst_rows[h];
-  for (std::int64_t w = 0; w < p.src_width; ++w) {
+  const std::int64_t width = p.src_width, dst_width = p.dst_width, block = p.block;
+  const std::int32_t kernel = p.kernel, stride = p.stride;
+  for (std::int64_t w = 0; w < width; ++w) {
     const PoolSpan columns = p.dst_columns[w];
-    T* const to = diff_src + (h * p.src_width + w) * p.block;
+    // Output (oh, ow) sees the pixel as tap number first - (oh * kernel + ow) * stride of its window.
+    const auto first = static_cast<std::int32_t>((h + p.pad) * kernel + w + p.pad);
+    T* const to = diff_src + (h * width + w) * block;
     for_channels(
-        p.block, [&](std::int64_t c, auto whole, int lanes) __attribute__((always_inline)) {
-          F32 sum{};
-          for (std::int32_t oh = rows.begin; oh < rows.end; ++oh) {
-            for (std::int32_t ow = columns.begin; ow < columns.end; ++ow) {
-              const std::int64_t at = (oh * p.dst_width + ow) * p.block + c;
-              const auto tap = static_cast<std::int32_t>((h - origin(p, oh)) * p.kernel + w - origin(p, ow));
-              const I32 taken = get_index<whole.value>(taps + at, lanes);
-              sum += taken == tap ? get<whole.value>(diff_dst + at, lanes) : F32{};
-            }
-          }
-          put<whole.value>(to + c, sum, lanes);
+        block, [&](std::int64_t c, auto whole, int lanes) __attribute__((always_inline)) {
+          const auto term = [&](std::int32_t oh, std::int32_t ow) __attribute__((always_inline)) {
+            const std::int64_t at = (oh * dst_width + ow) * block + c;
+            const I32 tap = set(first - (oh * kernel + ow) * stride);
+            return if_equal(get_index<whole.value>(taps + at, lanes), tap, get<whole.value>(diff_dst + at, lanes),
+                            F32{});
+          };
+          put<whole.value>(to + c, sum_over(rows, columns, term), lanes);
         });
   }
 }
@@ -111,19 +123,18 @@ void average(const PoolPlane& p, std::int64_t oh, const T* src, T* dst) {
 template <class T>
 void average_backward(const PoolPlane& p, std::int64_t h, const T* diff_dst, T* diff_src) {
   const PoolSpan rows = p.dst_rows[h];
-  for (std::int64_t w = 0; w < p.src_width; ++w) {
+  const std::int64_t width = p.src_width, dst_width = p.dst_width, block = p.block;
+  const float *const row_share = p.row_share, *const column_share = p.column_share;
+  for (std::int64_t w = 0; w < width; ++w) {
     const PoolSpan columns = p.dst_columns[w];
-    T* const to = diff_src + (h * p.src_width + w) * p.block;
+    T* const to = diff_src + (h * width + w) * block;
     for_channels(
-        p.block, [&](std::int64_t c, auto whole, int lanes) __attribute__((always_inline)) {
-          F32 sum{};
-          for (std::int32_t oh = rows.begin; oh < rows.end; ++oh) {
-            for (std::int32_t ow = columns.begin; ow < columns.end; ++ow) {
-              const F32 diff = get<whole.value>(diff_dst + (oh * p.dst_width + ow) * p.block + c, lanes);
-              sum += diff * set(p.row_share[oh] * p.column_share[ow]);
-            }
-          }
-          put<whole.value>(to + c, sum, lanes);
+        block, [&](std::int64_t c, auto whole, int lanes) __attribute__((always_inline)) {
+          const auto term = [&](std::int32_t oh, std::int32_t ow) __attribute__((always_inline)) {
+            const F32 diff = get<whole.value>(diff_dst + (oh * dst_width + ow) * block + c, lanes);
+            return diff * set(row_share[oh] * column_share[ow]);
+          };
+          put<whole.value>(to + c, sum_over(rows, columns, term), lanes);
         });
   }
 }
