@@ -1,6 +1,8 @@
 # sluice_isa_sources(target file...): compiles each kernel file once for every instruction set and links all of them into the target;
 # the program chooses at run time (core/base/cpu.hpp). Inside, SLUICE_ISA names the namespace of the build.
 function(sluice_isa_sources target)
+  # Fused multiply-adds are wanted in kernels. (Options of a source stand behind those of its targets, which turn them off.)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
   set(isas portable)
   set(flags_portable "")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -16,8 +18,8 @@ function(sluice_isa_sources target)
       set_target_properties(${library} PROPERTIES POSITION_INDEPENDENT_CODE ON SLUICE_ISA ${isa})
       target_link_libraries(${library} PRIVATE sluice_options)
       target_include_directories(${library} PRIVATE ${PROJECT_SOURCE_DIR})
-      # Fused multiply-adds are wanted in kernels; vectors wider than the baseline never cross a function's boundary.
-      target_compile_options(${library} PRIVATE ${flags_${isa}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi)
+      # Vectors wider than the baseline never cross a function's boundary.
+      target_compile_options(${library} PRIVATE ${flags_${isa}} -O3 -fno-math-errno -fno-trapping-math -Wno-psabi)
       target_compile_definitions(${library} PRIVATE SLUICE_ISA=${isa})
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
     endif()
