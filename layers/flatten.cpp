@@ -44,20 +44,24 @@ class Flatten : public Layer {
   }
 
  private:
-  /// Channels whose pixels are moved together: a cache line of each pixel.
+  /// Values are moved by squares, so that both sides stay within a few cache lines.
   static constexpr std::int64_t kTile = 16;
 
   /// Calls body(position in an image block, position in a row block) for every value of blocks [begin, end).
   template <class Body>
   void for_values(std::int64_t begin, std::int64_t end, Body&& body) const {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t base = i * pixels_ * block_;
-      for (std::int64_t tile = 0; tile < block_; tile += kTile) {
-        const std::int64_t tile_end = std::min(block_, tile + kTile);
-        for (std::int64_t c = tile; c < tile_end; ++c) {
-          for (std::int64_t p = 0; p < pixels_; ++p) body(base + p * block_ + c, base + c * pixels_ + p);
-        }
+      for (std::int64_t c = 0; c < block_; c += kTile) {
+        for (std::int64_t p = 0; p < pixels_; p += kTile) for_tile(i * pixels_ * block_, c, p, body);
       }
+    }
+  }
+
+  template <class Body>
+  void for_tile(std::int64_t base, std::int64_t channel, std::int64_t pixel, Body&& body) const {
+    const std::int64_t channels_end = std::min(block_, channel + kTile), pixels_end = std::min(pixels_, pixel + kTile);
+    for (std::int64_t c = channel; c < channels_end; ++c) {
+      for (std::int64_t p = pixel; p < pixels_end; ++p) body(base + p * block_ + c, base + c * pixels_ + p);
     }
   }
 
