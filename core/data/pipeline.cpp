@@ -1,5 +1,6 @@
 #include "core/data/pipeline.hpp"
 
+#include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -38,6 +39,11 @@ State* take_over(State* const& state) {
   return state;
 }
 #endif
+
+/// TBB that is limited to one thread would ignore the request for another, and print a warning.
+bool has_background(const PipelineOptions& options) {
+  return options.workers > 0 && tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism) > 1;
+}
 
 struct Slot {
   Batch batch;
@@ -94,7 +100,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
       options(wanted),
       pass(set.shape(), wanted.normalization, wanted.augmentation),
       order(set, wanted.shuffle, wanted.seed),
-      slots(static_cast<std::size_t>(wanted.workers > 0 ? wanted.prefetch + 1 : 1)) {
+      slots(static_cast<std::size_t>(has_background(wanted) ? wanted.prefetch + 1 : 1)) {
   assert(options.batch > 0 && options.world > 0 && options.rank >= 0 && options.rank < options.world);
   assert(options.workers >= 0 && options.prefetch > 0);
   constexpr std::int64_t kMostImages = std::int64_t{1} << 32;  // a random stream's number of a sample has 32 bits
@@ -113,7 +119,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     slot.batch.indices.reserve(static_cast<std::size_t>(most));
     slot.bytes.resize(static_cast<std::size_t>(most * set.shape().count()));
   }
-  if (options.workers > 0) {
+  if (has_background(options)) {
     arena = std::make_unique<tbb::task_arena>(static_cast<int>(options.workers), 0, tbb::task_arena::priority::high);
   }
 }
