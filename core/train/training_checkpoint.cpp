@@ -9,28 +9,12 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/checkpoint/restore.hpp"
 #include "core/graph/onednn.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr const char* kEma = "ema";
-
-/// One slot for each user of a parameter; those after the first share its memory.
-std::vector<TensorSlot> parameter_slots(const Network& network, float* arena) {
-  std::vector<TensorSlot> slots;
-  for (const Parameter& p : network.parameters()) {
-    for (const std::string& user : p.users) slots.push_back({concat(user, "/", p.name), p.shape, arena + p.offset});
-  }
-  return slots;
-}
-
-std::vector<TensorSlot> buffer_slots(const Network& network, float* arena) {
-  std::vector<TensorSlot> slots;
-  for (const StateBuffer& b : network.buffers()) slots.push_back({b.path(), b.shape, arena + b.offset});
-  return slots;
-}
 
 void append(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorSlot>& slots) {
   std::map<const float*, std::string> written;
@@ -55,21 +39,26 @@ std::string timestamp() {
   return text;
 }
 
-/// What both kinds of checkpoint hold besides tensors.
-void describe_run(Checkpoint& checkpoint, const TrainingParts& parts) {
-  checkpoint.config = parts.experiment.config.resolved();
-  checkpoint.mean = parts.normalization.mean;
-  checkpoint.std = parts.normalization.std;
-  checkpoint.class_names = parts.class_names;
-  for (const Node& node : parts.network.nodes()) checkpoint.layer_names.push_back(node.name);
-  checkpoint.history = parts.history;
-  checkpoint.state["epoch"] = parts.position.epoch;
-  checkpoint.state["step"] = parts.position.step;
+/// What every checkpoint of a network holds besides tensors.
+void describe_network(Checkpoint& checkpoint, const Experiment& experiment, const Normalization& normalization,
+                      const std::vector<std::string>& class_names) {
+  checkpoint.config = experiment.config.resolved();
+  checkpoint.mean = normalization.mean;
+  checkpoint.std = normalization.std;
+  checkpoint.class_names = class_names;
+  for (const Node& node : experiment.network->nodes()) checkpoint.layer_names.push_back(node.name);
   char host[256] = {};
   gethostname(host, sizeof host - 1);
   checkpoint.run["host"] = host;
   checkpoint.run["written"] = timestamp();
   checkpoint.run["cpu"] = cpu_description();
+}
+
+void describe_run(Checkpoint& checkpoint, const TrainingParts& parts) {
+  describe_network(checkpoint, parts.experiment, parts.normalization, parts.class_names);
+  checkpoint.history = parts.history;
+  checkpoint.state["epoch"] = parts.position.epoch;
+  checkpoint.state["step"] = parts.position.step;
 }
 
 /// What must be equal for a resumed run to repeat the same bits.
@@ -175,6 +164,20 @@ bool has_average(const Checkpoint& checkpoint) {
 
 }  // namespace
 
+std::vector<TensorSlot> parameter_slots(const Network& network, float* arena) {
+  std::vector<TensorSlot> slots;
+  for (const Parameter& p : network.parameters()) {
+    for (const std::string& user : p.users) slots.push_back({concat(user, "/", p.name), p.shape, arena + p.offset});
+  }
+  return slots;
+}
+
+std::vector<TensorSlot> buffer_slots(const Network& network, float* arena) {
+  std::vector<TensorSlot> slots;
+  for (const StateBuffer& b : network.buffers()) slots.push_back({b.path(), b.shape, arena + b.offset});
+  return slots;
+}
+
 Checkpoint make_checkpoint(const TrainingParts& parts) {
   Checkpoint checkpoint;
   describe_run(checkpoint, parts);
@@ -214,6 +217,16 @@ Checkpoint weights_of(Checkpoint full) {
   const StateValue epoch = weights.state.at("epoch"), step = weights.state.at("step");
   weights.state = {{"epoch", epoch}, {"step", step}};
   return weights;
+}
+
+Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization) {
+  Checkpoint checkpoint;
+  checkpoint.kind = Checkpoint::Kind::kWeightsOnly;
+  describe_network(checkpoint, experiment, normalization, experiment.data.class_names);
+  append(checkpoint, "weights", parameter_slots(*experiment.network, experiment.network->parameter_data()));
+  append(checkpoint, "buffers", buffer_slots(*experiment.network, experiment.network->buffer_data()));
+  checkpoint.state = {{"epoch", std::int64_t{0}}, {"step", std::int64_t{0}}};
+  return checkpoint;
 }
 
 std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts) {

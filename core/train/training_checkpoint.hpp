@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/restore.hpp"
 #include "core/data/normalization.hpp"
 #include "core/graph/executor.hpp"
 #include "core/train/early_stopping.hpp"
@@ -40,11 +41,19 @@ struct TrainingParts {
   std::vector<std::string> class_names;
 };
 
+/// One slot for each user of a parameter, "<user>/<parameter>"; those after the first share its memory. `arena` is the
+/// network's own or one that is laid out like it.
+std::vector<TensorSlot> parameter_slots(const Network& network, float* arena);
+std::vector<TensorSlot> buffer_slots(const Network& network, float* arena);
+
 /// A full checkpoint of the run as it stands.
 Checkpoint make_checkpoint(const TrainingParts& parts);
 /// The same without the state of the training: weights (the averaged ones where there are any), buffers, and what is
 /// needed to use them.
 Checkpoint weights_of(Checkpoint full);
+
+/// A weights-only checkpoint of a network whose tensors came from elsewhere: epoch 0, no history.
+Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization);
 
 /// Puts everything back. Throws Error(kCheckpoint) where the checkpoint does not fit. Returns warnings: what differs
 /// between this run and the one that wrote it (threads, instruction set, versions, precision), which may change the
