@@ -165,6 +165,8 @@ class Hdf5Group : public Hdf5Object {
   void write(const std::string& name, const Shape& shape, const T* values) {
     write(name, shape, detail::number<T>(), values);
   }
+  /// Plain: without chunks and checksums, for readers that cope with nothing else.
+  void write_contiguous(const std::string& name, const Shape& shape, const float* values);
   /// A scalar text, and a list of texts (both UTF-8, of fixed length, padded with zeros).
   void write_text(const std::string& name, const std::string& text);
   void write_text(const std::string& name, const std::vector<std::string>& texts);
@@ -179,6 +181,8 @@ class Hdf5Group : public Hdf5Object {
       : Hdf5Object(std::move(context), std::move(path), std::move(handle)) {}
   void write(const std::string& name, const Shape& shape, detail::Number type, const void* values);
   void write(const std::string& name, const Shape& shape, std::int64_t type, const void* values);
+  void write(const std::string& name, const Shape& shape, std::int64_t type, const detail::Hdf5Handle& storage,
+             const void* values);
   std::string below(const std::string& name) const;
 };
 

@@ -118,7 +118,19 @@ void Hdf5Group::write(const std::string& name, const Shape& shape, detail::Numbe
 }
 
 void Hdf5Group::write(const std::string& name, const Shape& shape, std::int64_t type, const void* values) {
-  const Hdf5Handle creation = storage(shape, static_cast<std::int64_t>(H5Tget_size(type))), space = space_of(shape);
+  write(name, shape, type, storage(shape, static_cast<std::int64_t>(H5Tget_size(type))), values);
+}
+
+void Hdf5Group::write_contiguous(const std::string& name, const Shape& shape, const float* values) {
+  const Hdf5Guard guard;
+  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(creation.id(), false);
+  write(name, shape, H5T_NATIVE_FLOAT, creation, values);
+}
+
+void Hdf5Group::write(const std::string& name, const Shape& shape, std::int64_t type, const Hdf5Handle& creation,
+                      const void* values) {
+  const Hdf5Handle space = space_of(shape);
   const Hdf5Handle data_set(
       H5Dcreate2(handle_.id(), name.c_str(), type, space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
   if (data_set.id() < 0) fail("create data set '" + name + "'");

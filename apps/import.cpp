@@ -1,0 +1,122 @@
+// sluice-import: takes weights that PyTorch trained, and hands weights back to it.
+#include "core/train/import.hpp"
+
+#include <filesystem>
+#include <iostream>
+
+#include "apps/load.hpp"
+#include "apps/program.hpp"
+#include "core/base/error.hpp"
+#include "core/train/training_checkpoint.hpp"
+
+namespace {
+
+using namespace sluice;
+
+Program describe() {
+  Program program;
+  program.name = "sluice-import";
+  program.usage =
+      "WEIGHTS.h5 CONFIG.ini... -o CHECKPOINT.h5 [--section.key=value ...] [options]\n"
+      "       sluice-import --export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
+  program.summary =
+      "Makes a checkpoint of the network that configuration files declare from a PyTorch state_dict that was stored as "
+      "HDF5\n"
+      "data sets under its own names (docs/import.md shows how). Tensors are matched by name, layer1.0.conv1.weight "
+      "with the\n"
+      "weight of the layer layer1.0.conv1, and must have equal shapes but for dimensions of size 1. With --export it "
+      "writes\n"
+      "the weights of a checkpoint as such a file.";
+  program.flags = {{"output", "FILE", "The file to write; an old one is replaced.", 'o'},
+                   {"group", "PATH", "Group of the file that holds the data sets (default /)."},
+                   {"rename", "OLD=NEW",
+                    "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
+                    "given several times.",
+                    '\0', true},
+                   {"partial", "", "Leave tensors that are missing or of another shape at their initial values."},
+                   {"export", "CHECKPOINT.h5", "Write the weights and buffers of this checkpoint instead."},
+                   {"json", "", "Print JSON."}};
+  program.more_help = [](std::ostream& out) {
+    out << "\nExit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 "
+           "the output\n"
+           "cannot be written.\n";
+  };
+  return program;
+}
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw Error(ExitCode::kUsage, "command line: " + text);
+}
+
+/// The output, which must be none of the files that are read.
+std::string output_of(const CommandLine& line, const std::string& input) {
+  const auto output = line.value("output");
+  if (!output || output->empty()) refuse("expected -o FILE, the file to write");
+  std::error_code ignored;
+  if (std::filesystem::equivalent(*output, input, ignored))
+    refuse(concat("-o: ", *output, " is the file that is read"));
+  return *output;
+}
+
+std::vector<std::pair<std::string, std::string>> renames_of(const CommandLine& line) {
+  std::vector<std::pair<std::string, std::string>> renames;
+  for (const std::string& text : line.values("rename")) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      refuse(concat("--rename: expected OLD=NEW, for example fc=linear, got '", text, "'"));
+    renames.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return renames;
+}
+
+int export_file(const CommandLine& line) {
+  for (const char* flag : {"group", "rename", "partial"}) {
+    if (line.has(flag)) refuse(concat("--", flag, " does not go with --export"));
+  }
+  if (!line.positional().empty() || !line.overrides().empty())
+    refuse("--export takes one checkpoint and nothing else; expected --export CHECKPOINT.h5 -o WEIGHTS.h5");
+  const std::string input = *line.value("export"), output = output_of(line, input);
+  const std::int64_t tensors = export_weights(load(input), output);
+  if (line.has("json"))
+    print_json_export(std::cout, input, output, tensors);
+  else
+    std::cout << "wrote " << output << ": " << tensors << " tensors of " << input << "\n";
+  return 0;
+}
+
+int import_file(const CommandLine& line) {
+  if (line.positional().size() < 2) refuse("expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help");
+  ImportOptions options;
+  options.file = line.positional().front();
+  options.group = line.value("group").value_or("/");
+  options.renames = renames_of(line);
+  options.partial = line.has("partial");
+  const std::string output = output_of(line, options.file);
+  Registry registry;
+  Experiment experiment =
+      load_experiment({line.positional().begin() + 1, line.positional().end()}, line.overrides(), registry);
+  experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+  const Normalization normalization = given_normalization(experiment);
+  const ImportReport report = import_weights(options, *experiment.network);
+  const bool complete = report.complete(options.partial);
+  if (complete) {
+    Checkpoint checkpoint = untrained_checkpoint(experiment, normalization);
+    checkpoint.run["imported_from"] = options.file + (options.group == "/" ? "" : ":" + options.group);
+    save(checkpoint, output);
+  }
+  if (line.has("json"))
+    print_json_import(std::cout, options, report, complete ? output : "");
+  else
+    print_import(std::cout, options, report);
+  if (!complete) throw Error(ExitCode::kCheckpoint, import_failure(options, report));
+  if (!line.has("json")) std::cout << "wrote " << output << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program(describe(), argc, argv, [](const CommandLine& line) {
+    return line.has("export") ? export_file(line) : import_file(line);
+  });
+}

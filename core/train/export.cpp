@@ -1,0 +1,43 @@
+// The weights of a checkpoint in the form in which other programs hand them in.
+#include <map>
+
+#include "core/base/atomic_file.hpp"
+#include "core/base/error.hpp"
+#include "core/checkpoint/hdf5.hpp"
+#include "core/train/import.hpp"
+#include "core/train/training_checkpoint.hpp"
+
+namespace sluice {
+namespace {
+
+/// "weights/layer1.0.conv1/weight" -> "layer1.0.conv1.weight"
+std::string torch_name(const std::string& path) {
+  std::string name = path.substr(path.find('/') + 1);
+  for (char& c : name) c = c == '/' ? '.' : c;
+  return name;
+}
+
+}  // namespace
+
+std::int64_t export_weights(const Checkpoint& checkpoint, const std::string& path) {
+  const Checkpoint weights = checkpoint.kind == Checkpoint::Kind::kFull ? weights_of(checkpoint) : checkpoint;
+  Hdf5File file = Hdf5File::create_image(path, ExitCode::kEnvironment);
+  std::map<std::string, std::string> paths;  // by name
+  for (const CheckpointTensor& tensor : weights.tensors) {
+    const std::string name = torch_name(tensor.path);
+    const auto [other, is_new] = paths.emplace(name, tensor.path);
+    if (!is_new) {
+      throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": ", other->second, " and ", tensor.path,
+                                                " would both be named ", name, "; rename one of the layers"));
+    }
+    if (tensor.alias_of.empty())
+      file.write_contiguous(name, tensor.shape, tensor.values.data());
+    else
+      file.link(name, "/" + torch_name(tensor.alias_of));
+  }
+  const std::vector<char> bytes = file.image();
+  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()));
+  return static_cast<std::int64_t>(paths.size());
+}
+
+}  // namespace sluice

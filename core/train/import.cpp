@@ -1,0 +1,284 @@
+// Matching names and shapes of a foreign file with those of a network.
+#include "core/train/import.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "core/base/error.hpp"
+#include "core/checkpoint/protected_child.hpp"
+#include "core/checkpoint/tree.hpp"
+#include "core/train/training_checkpoint.hpp"
+
+namespace sluice {
+namespace {
+
+/// One tensor of the network with all of its names: those of the layers that share it.
+struct Target {
+  std::string tensor;
+  std::vector<std::string> names;
+  Shape shape;
+  float* data = nullptr;
+};
+
+struct ForeignTensor {
+  std::string path;  ///< below the group
+  DataSetInfo info;
+  bool used = false;
+};
+
+Shape without_ones(const Shape& shape) {
+  std::vector<std::int64_t> dims;
+  std::copy_if(shape.dims().begin(), shape.dims().end(), std::back_inserter(dims),
+               [](std::int64_t size) { return size != 1; });
+  return Shape(dims);
+}
+
+std::string dotted(std::string path) {
+  std::replace(path.begin(), path.end(), '/', '.');
+  return path;
+}
+
+void add_targets(std::vector<Target>& targets, const std::string& prefix, const std::vector<TensorSlot>& slots) {
+  for (const TensorSlot& slot : slots) {
+    if (targets.empty() || targets.back().data != slot.data)
+      targets.push_back({prefix + slot.path, {}, slot.shape, slot.data});
+    targets.back().names.push_back(dotted(slot.path));
+  }
+}
+
+std::vector<Target> targets_of(Network& network) {
+  std::vector<Target> targets;
+  add_targets(targets, "weights/", parameter_slots(network, network.parameter_data()));
+  add_targets(targets, "buffers/", buffer_slots(network, network.buffer_data()));
+  return targets;
+}
+
+/// Replaces whole parts between dots.
+std::string renamed(const std::string& name, const std::string& from, const std::string& to) {
+  std::string text = "." + name + ".";
+  const std::string old_parts = "." + from + ".", new_parts = to.empty() ? "." : "." + to + ".";
+  for (std::size_t at = 0; (at = text.find(old_parts, at)) != std::string::npos; at += new_parts.size() - 1) {
+    text.replace(at, old_parts.size(), new_parts);
+  }
+  return text.size() < 3 ? "" : text.substr(1, text.size() - 2);
+}
+
+/// PyTorch's data-parallel and compiled modules put these before every name.
+bool strip_wrapper(std::string& name) {
+  for (const char* wrapper : {"module.", "_orig_mod."}) {
+    const std::string prefix = wrapper;
+    if (name.size() > prefix.size() && name.compare(0, prefix.size(), prefix) == 0) {
+      name.erase(0, prefix.size());
+      return true;
+    }
+  }
+  return false;
+}
+
+bool is_batch_counter(const std::string& name) {
+  const std::string counter = "num_batches_tracked";
+  return name == counter || (name.size() > counter.size() &&
+                             name.compare(name.size() - counter.size() - 1, std::string::npos, "." + counter) == 0);
+}
+
+class Importer {
+ public:
+  Importer(const ImportOptions& options, std::vector<Target> targets)
+      : options_(options),
+        targets_(std::move(targets)),
+        file_(Hdf5File::open(options.file, ExitCode::kCheckpoint)),
+        below_(open_below()),
+        group_(below_ ? *below_ : file_) {
+    report_.tensors = static_cast<std::int64_t>(targets_.size());
+  }
+
+  ImportReport run() {
+    list_file();
+    for (const Target& target : targets_) match(target);
+    for (const auto& [name, tensor] : tensors_) {
+      if (!tensor.used) report_.extra.push_back({tensor.path, tensor.info.shape, to_string(tensor.info.type)});
+    }
+    for (ImportReport::Missing& missing : report_.missing) missing.hint = hint(missing);
+    if (report_.complete(options_.partial)) copy();
+    return std::move(report_);
+  }
+
+ private:
+  std::optional<Hdf5Group> open_below() const {
+    std::string path = options_.group;
+    path.erase(0, path.find_first_not_of('/'));
+    path.erase(path.find_last_not_of('/') + 1);
+    if (path.empty()) return std::nullopt;
+    return file_.group(path);
+  }
+
+  void list_file() {
+    const FileTree tree = read_tree(group_);
+    report_.unreadable = tree.problems;
+    std::vector<bool> rename_used(options_.renames.size(), false);
+    for (const TreeDataSet& data_set : tree.data_sets) {
+      std::string name = dotted(data_set.path);
+      bool stripped = false;
+      while (strip_wrapper(name)) stripped = true;
+      if (stripped) report_.stripped.push_back(data_set.path);
+      for (std::size_t i = 0; i < options_.renames.size(); ++i) {
+        const std::string changed = renamed(name, options_.renames[i].first, options_.renames[i].second);
+        rename_used[i] = rename_used[i] || changed != name;
+        name = changed;
+      }
+      add(name, data_set);
+    }
+    for (std::size_t i = 0; i < rename_used.size(); ++i) {
+      if (rename_used[i]) continue;
+      throw Error(ExitCode::kUsage, concat("command line: --rename: no name in ", group_.where(), " contains '",
+                                           options_.renames[i].first, "'"));
+    }
+  }
+
+  void add(const std::string& name, const TreeDataSet& data_set) {
+    const auto wanted = [&name](const Target& target) {
+      return std::find(target.names.begin(), target.names.end(), name) != target.names.end();
+    };
+    if (is_batch_counter(name) && std::none_of(targets_.begin(), targets_.end(), wanted)) {
+      report_.skipped.push_back(data_set.path);
+      return;
+    }
+    const auto [place, is_new] = tensors_.emplace(name, ForeignTensor{data_set.path, data_set.info});
+    if (is_new) return;
+    throw Error(ExitCode::kCheckpoint, concat(group_.where(), ": '", place->second.path, "' and '", data_set.path,
+                                              "' both become ", name, "; remove one, or rename it with --rename"));
+  }
+
+  void match(const Target& target) {
+    const std::string* first = nullptr;
+    for (const std::string& name : target.names) {
+      const auto found = tensors_.find(name);
+      if (found == tensors_.end()) continue;
+      found->second.used = true;
+      if (!check(target, found->second)) return;
+      if (first == nullptr) {
+        first = &found->first;
+        values_[target.tensor] = group_.data_set(found->second.path).read<float>();
+        if (!finite(found->second, values_[target.tensor])) return;
+      } else if (group_.data_set(found->second.path).read<float>() != values_[target.tensor]) {
+        report_.unusable.push_back(concat(found->second.path, ": differs from ", tensors_.at(*first).path,
+                                          ", but the network has one tensor for both (", target.tensor, ")"));
+        return;
+      }
+    }
+    if (first == nullptr) {
+      report_.missing.push_back({target.names.front(), target.tensor, target.shape, ""});
+      return;
+    }
+    const ForeignTensor& tensor = tensors_.at(*first);
+    report_.matched.push_back(
+        {tensor.path, target.tensor, tensor.info.shape, target.shape, to_string(tensor.info.type)});
+  }
+
+  /// False, and reported, where the data set does not fit the tensor.
+  bool check(const Target& target, const ForeignTensor& tensor) {
+    const std::string type = to_string(tensor.info.type);
+    if (tensor.info.type.kind != ElementType::Kind::kFloat) {
+      report_.unusable.push_back(concat(tensor.path, ": holds ", type, ", expected floating-point numbers"));
+      return false;
+    }
+    if (without_ones(tensor.info.shape) == without_ones(target.shape)) return true;
+    report_.misshapen.push_back({tensor.path, target.tensor, tensor.info.shape, target.shape, type});
+    return false;
+  }
+
+  bool finite(const ForeignTensor& tensor, const std::vector<float>& values) {
+    const auto bad = std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+    if (bad == 0) return true;
+    report_.unusable.push_back(
+        concat(tensor.path, ": ", bad, " of ", values.size(), " values are NaN, Inf or beyond float32"));
+    return false;
+  }
+
+  /// Another name in the file that may be meant: longer by parts in front, or of the same shape with the same ending.
+  std::string hint(const ImportReport::Missing& missing) const {
+    const std::string& name = missing.name;
+    for (const ImportReport::Extra& extra : report_.extra) {
+      const std::string other = dotted(extra.name);
+      if (other.size() <= name.size() + 1 ||
+          other.compare(other.size() - name.size() - 1, std::string::npos, "." + name) != 0)
+        continue;
+      const std::size_t front = extra.name.size() - name.size() - 1;
+      if (extra.name[front] == '/') return concat("the file has it below --group ", below(extra.name.substr(0, front)));
+      return concat("the file has '", extra.name, "': --rename ", extra.name.substr(0, front), "=");
+    }
+    const std::string ending = name.substr(name.rfind('.') + 1);
+    for (const ImportReport::Extra& extra : report_.extra) {
+      const std::string other = dotted(extra.name);
+      if (other.substr(other.rfind('.') + 1) == ending && without_ones(extra.shape) == without_ones(missing.shape))
+        return concat("not used in the file and of this shape: ", extra.name);
+    }
+    return "";
+  }
+
+  std::string below(const std::string& path) const { return (group_.path() == "/" ? "" : group_.path()) + "/" + path; }
+
+  void copy() {
+    for (const Target& target : targets_) {
+      const auto found = values_.find(target.tensor);
+      if (found != values_.end()) std::copy(found->second.begin(), found->second.end(), target.data);
+    }
+  }
+
+  const ImportOptions& options_;
+  std::vector<Target> targets_;
+  Hdf5File file_;
+  std::optional<Hdf5Group> below_;
+  const Hdf5Group& group_;
+  std::map<std::string, ForeignTensor> tensors_;  ///< by the name it would have in PyTorch
+  std::map<std::string, std::vector<float>> values_;
+  ImportReport report_;
+};
+
+/// A damaged file can crash or hang the HDF5 library: it is tried out where that does no harm.
+void try_in_child(const ImportOptions& options, const std::vector<Target>& targets) {
+  const ChildResult result = run_in_child(
+      [&](std::ostream&, std::ostream&) {
+        Importer(options, targets).run();
+        return 0;
+      },
+      ChildLimits{});
+  if (result.end == ChildResult::End::kReturned) return;
+  throw Error(ExitCode::kCheckpoint, concat(options.file, ": is damaged: reading it ", result.describe));
+}
+
+}  // namespace
+
+bool ImportReport::complete(bool partial) const {
+  return unusable.empty() && !matched.empty() && (partial || (missing.empty() && misshapen.empty()));
+}
+
+ImportReport import_weights(const ImportOptions& options, Network& network) {
+  const std::vector<Target> targets = targets_of(network);
+  try_in_child(options, targets);
+  return Importer(options, targets).run();
+}
+
+Normalization given_normalization(const Experiment& experiment) {
+  const DataOptions& data = experiment.data;
+  const std::vector<std::string> measure = {"measure"};
+  if (data.mean == measure || data.std == measure) return {};
+  const std::int64_t channels = experiment.network->input_shape(1)[kC];
+  const auto numbers = [channels](const char* key, const std::vector<std::string>& words) {
+    const auto count = static_cast<std::int64_t>(words.size());
+    if (count != 1 && count != channels) {
+      throw Error(ExitCode::kUsage, concat("[data] ", key, ": expected 1 or ", channels,
+                                           " numbers, one for each channel of [network] input, got ", count));
+    }
+    std::vector<double> values;
+    for (std::int64_t c = 0; c < channels; ++c)
+      values.push_back(std::stod(words[static_cast<std::size_t>(count == 1 ? 0 : c)]));
+    return values;
+  };
+  return {numbers("mean", data.mean), numbers("std", data.std)};
+}
+
+}  // namespace sluice

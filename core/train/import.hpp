@@ -1,0 +1,83 @@
+// Weights from elsewhere: a PyTorch state_dict stored as HDF5 data sets, matched by name and shape; and the way back.
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/data/normalization.hpp"
+#include "core/train/experiment.hpp"
+
+namespace sluice {
+
+/// Our tensor <layer>/<name> (layer1.0.conv1/weight) is PyTorch's <layer>.<name> (layer1.0.conv1.weight).
+struct ImportOptions {
+  std::string file;
+  std::string group = "/";  ///< where the data sets are; groups below it are parts of names: a/b is a.b
+  /// Applied to the file's names in order: the parts between dots on the left become those on the right wherever they
+  /// stand together ("fc" -> "linear", "downsample.0" -> "shortcut.0"; to nothing: they are dropped).
+  std::vector<std::pair<std::string, std::string>> renames;
+  bool partial = false;  ///< tensors that are missing or of another shape keep their values
+};
+
+/// What came of every tensor of the network and every data set of the file.
+struct ImportReport {
+  struct Match {
+    std::string name;    ///< in the file, below the group
+    std::string tensor;  ///< "weights/conv1/weight"; a shared parameter's first user
+    Shape file_shape, shape;
+    std::string type;  ///< in the file: "float16"
+  };
+  struct Missing {
+    std::string name;  ///< that the file would have to have
+    std::string tensor;
+    Shape shape;
+    std::string hint;  ///< what else the file has; may be empty
+  };
+  struct Extra {
+    std::string name;
+    Shape shape;
+    std::string type;
+  };
+  std::int64_t tensors = 0;             ///< of the network
+  std::vector<Match> matched;           ///< in network order
+  std::vector<Missing> missing;         ///< in network order
+  std::vector<Match> misshapen;         ///< in network order
+  std::vector<std::string> unusable;    ///< "<name>: holds NaN ...": never imported
+  std::vector<Extra> extra;             ///< data sets that no tensor wants
+  std::vector<std::string> skipped;     ///< PyTorch's counters num_batches_tracked
+  std::vector<std::string> stripped;    ///< names from which a leading "module." or "_orig_mod." was taken
+  std::vector<std::string> unreadable;  ///< links that lead nowhere, objects that could not be opened
+  /// All is well; with `partial` also where tensors are missing or misshapen.
+  bool complete(bool partial) const;
+};
+
+/// Matches the file's data sets with the network's parameters and buffers and, where the report is complete, copies
+/// them into the network. Shapes are equal when they are so without dimensions of size 1; any floating-point type is
+/// taken. Throws Error(kCheckpoint) where the file cannot be read, has no such group, two of its names become the same,
+/// or nothing in it fits; Error(kUsage) for a rename that changes nothing. To be called while the process has one
+/// thread: the file is first read in a child process, so that a damaged one does no harm.
+ImportReport import_weights(const ImportOptions& options, Network& network);
+
+/// One line about why nothing was imported, for an Error. The report is not complete.
+std::string import_failure(const ImportOptions& options, const ImportReport& report);
+
+void print_import(std::ostream& out, const ImportOptions& options, const ImportReport& report);
+/// `output` is the checkpoint that was written, empty for none.
+void print_json_import(std::ostream& out, const ImportOptions& options, const ImportReport& report,
+                       const std::string& output);
+
+void print_json_export(std::ostream& out, const std::string& input, const std::string& output, std::int64_t tensors);
+
+/// The normalisation that `[data]` gives in numbers, one for each channel of the network's input; empty where it is to
+/// be measured. Throws Error(kUsage) where the number of values fits neither.
+Normalization given_normalization(const Experiment& experiment);
+
+/// Weights and buffers (the averaged ones where there are any) as one plain fp32 data set each, under PyTorch's names;
+/// a shared parameter is one data set with several names. Replaces the file atomically. Returns the number of names.
+std::int64_t export_weights(const Checkpoint& checkpoint, const std::string& path);
+
+}  // namespace sluice
