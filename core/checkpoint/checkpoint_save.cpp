@@ -33,9 +33,9 @@ void check_path(const std::string& path) {
     begin = end + 1;
   }
   const std::string root = path.substr(0, path.find('/'));
-  if (parts < 3 || (root != "weights" && root != "buffers" && root != "optimizer"))
+  if (parts < 3 || (root != "weights" && root != "buffers" && root != "optimizer" && root != "ema"))
     refuse(concat("tensor path '", path,
-                  "' is none of weights/<layer>/<name>, buffers/<layer>/<name>, optimizer/<slot>/..."));
+                  "' is none of weights/<layer>/<name>, buffers/<layer>/<name>, optimizer/<slot>/..., ema/..."));
 }
 
 void check_tensors(const Checkpoint& checkpoint) {

@@ -17,9 +17,14 @@ std::string part(const std::string& path, std::size_t index) {
   return path.substr(begin, path.find('/', begin) - begin);
 }
 
+/// Below "optimizer/momentum/" and "ema/weights/" the tensors are named as below "weights/".
+bool is_companion(const std::string& path) {
+  return part(path, 0) == "optimizer" || part(path, 0) == "ema";
+}
+
 bool is_tensor_path(const std::string& path) {
   const std::string root = part(path, 0);
-  return root == "weights" || root == "buffers" || root == "optimizer";
+  return root == "weights" || root == "buffers" || is_companion(path);
 }
 
 /// Reads every element, which lets HDF5 check every checksum.
@@ -51,13 +56,13 @@ void check_tensors(const Checkpoint& checkpoint, const FileTree& tree, const std
     listed.insert(tensor.path);
     const std::string root = part(tensor.path, 0), where = concat(path, ": /", tensor.path);
     if (root == "weights") weights[tensor.path.substr(root.size() + 1)] = tensor.shape;
-    if (root != "optimizer" && layers.count(part(tensor.path, 1)) == 0)
+    if (!is_companion(tensor.path) && layers.count(part(tensor.path, 1)) == 0)
       problems.push_back(
           concat(where, ": layer '", part(tensor.path, 1), "' is not among the ", layers.size(), " of /layer_names"));
   }
   if (weights.empty()) problems.push_back(path + ": /weights: is missing, expected at least one tensor");
   for (const CheckpointTensor& tensor : checkpoint.tensors) {
-    if (part(tensor.path, 0) != "optimizer") continue;
+    if (!is_companion(tensor.path)) continue;
     const std::string below = tensor.path.substr(tensor.path.find('/', tensor.path.find('/') + 1) + 1);
     const auto weight = weights.find(below);
     if (weight != weights.end() && weight->second != tensor.shape)

@@ -142,7 +142,7 @@ TEST_F(CheckpointFile, RefusesDocumentsThatTheFormatCannotHold) {
   EXPECT_EQ(text([](Checkpoint& c) { c.tensors[0].path = "gates/conv1/weight"; }),
             begin +
                 "tensor path 'gates/conv1/weight' is none of weights/<layer>/<name>, buffers/<layer>/<name>, "
-                "optimizer/<slot>/...");
+                "optimizer/<slot>/..., ema/...");
   EXPECT_EQ(text([](Checkpoint& c) { c.tensors[0].path = "weights//weight"; }),
             begin + "a part of the tensor path 'weights//weight', '' is no valid name");
   EXPECT_EQ(text([](Checkpoint& c) { std::swap(c.tensors[4], c.tensors[2]); }),

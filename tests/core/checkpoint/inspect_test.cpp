@@ -152,6 +152,12 @@ TEST_F(Inspect, VerifyNamesEveryProblem) {
       }),
       ElementsAre(a + "/optimizer/momentum/conv1/weight: has shape 5x3x3x3, /weights/conv1/weight has 5x3x3x2"));
   EXPECT_THAT(problems_of([](Checkpoint& c) {
+                c.tensors.push_back(random_tensor("ema/weights/bn1/scale", {5}, 1));
+                c.tensors.push_back(random_tensor("ema/weights/conv1/weight", {5, 3, 3, 4}, 1));
+                c.tensors.push_back(random_tensor("ema/buffers/bn1/running_mean", {5}, 1));
+              }),
+              ElementsAre(a + "/ema/weights/conv1/weight: has shape 5x3x3x4, /weights/conv1/weight has 5x3x3x2"));
+  EXPECT_THAT(problems_of([](Checkpoint& c) {
                 c.state.erase("epoch");
                 c.state["step"] = 1.0;
               }),
