@@ -72,11 +72,14 @@ int train(Experiment& experiment, const CommandLine& line, double start) {
                   " threads of ", available_threads()));
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& warning : directory.warnings()) log.warning(warning);
+  bool started = false;
   try {
     Trainer trainer(experiment, directory, log, start);
+    started = true;
     return static_cast<int>(trainer.run());
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     log.note(concat("error: ", error.what()));  // main prints it
+    if (!started) directory.discard();
     throw;
   }
 }

@@ -50,11 +50,12 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode) : path_(withou
   try {
     if (exists) take_lock(O_RDWR);  // who uses it matters more than what it holds; makes nothing
     check_mode(mode);
-    if (!fs::create_directories(path_, error) && error) throw_system_error(path_, "make the directory", error.value());
+    make();
     take_lock(O_RDWR | O_CREAT);
     check_mode(mode);  // another process may have started and ended since
     probe();
   } catch (...) {
+    remove_made();
     if (lock_ >= 0) ::close(lock_);
     throw;
   }
@@ -65,6 +66,26 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode) : path_(withou
 // Closing releases the lock; the file stays, since removing it would race with a process that waits for it.
 RunDirectory::~RunDirectory() {
   ::close(lock_);
+}
+
+void RunDirectory::make() {
+  std::error_code error;
+  for (fs::path each = fs::path(path_); !each.empty() && !fs::exists(each, error); each = each.parent_path())
+    made_.push_back(each.string());
+  if (!fs::create_directories(path_, error) && error) throw_system_error(path_, "make the directory", error.value());
+}
+
+void RunDirectory::discard() {
+  if (holds_run_) return;
+  for (const std::string& file : {config_file(), metrics_csv(), metrics_jsonl(), log_file()}) ::unlink(file.c_str());
+  ::rmdir(checkpoints().c_str());
+  remove_made();
+}
+
+/// Removes directories only where nothing else is in them.
+void RunDirectory::remove_made() {
+  if (!made_.empty() && lock_ >= 0) ::unlink((path_ + "/.lock").c_str());
+  for (const std::string& directory : made_) ::rmdir(directory.c_str());
 }
 
 std::vector<std::string> RunDirectory::run_files() const {
@@ -95,11 +116,16 @@ void RunDirectory::take_lock(int flags) {
   if (lock_ < 0 && errno == ENOENT && (flags & O_CREAT) == 0) return;
   if (lock_ < 0) throw_system_error(file, "open", errno);
   if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return write_holder(lock_);
-  if (errno == EWOULDBLOCK)
+  const int problem = errno;
+  if (problem == EWOULDBLOCK) {
+    const std::string holder = read_holder(lock_);
+    ::close(lock_);
+    lock_ = -1;
     throw Error(ExitCode::kEnvironment,
-                concat(path_, ": another process (", read_holder(lock_),
+                concat(path_, ": another process (", holder,
                        ") uses this run directory; wait until it ends, or choose another run.dir"));
-  warnings_.push_back(concat(path_, ": no lock (", std::generic_category().message(errno),
+  }
+  warnings_.push_back(concat(path_, ": no lock (", std::generic_category().message(problem),
                              "); nothing keeps a second process from using this run directory"));
 }
 

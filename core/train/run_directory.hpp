@@ -24,6 +24,10 @@ class RunDirectory {
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
+  /// Takes back what was made in a directory that held no run, for a run that could not start: its files, and the
+  /// directories made for them. Does nothing where `holds_run()`.
+  void discard();
+
   const std::string& path() const { return path_; }
   /// An earlier process left a run here, to be continued. (It may have ended before its first checkpoint.)
   bool holds_run() const { return holds_run_; }
@@ -39,10 +43,13 @@ class RunDirectory {
  private:
   std::vector<std::string> run_files() const;
   void check_mode(RunMode mode) const;
+  void make();
+  void remove_made();
   void take_lock(int flags);
   void probe() const;
 
   std::string path_;
+  std::vector<std::string> made_;  ///< directories made for this run, the innermost first
   bool holds_run_ = false;
   int lock_ = -1;
   std::vector<std::string> warnings_;

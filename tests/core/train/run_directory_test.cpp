@@ -73,6 +73,37 @@ TEST_F(RunDirectoryTest, IsMadeWithItsParents) {
   EXPECT_EQ(std::distance(fs::directory_iterator(path_), {}), 1);  // only the lock
 }
 
+TEST_F(RunDirectoryTest, DiscardTakesBackWhatWasMade) {
+  {
+    RunDirectory run(path_, RunMode::kNew);
+    for (const char* name : {"config.ini", "metrics.csv", "metrics.jsonl", "log.txt"}) touch(name);
+    fs::create_directory(run.checkpoints());
+    run.discard();
+  }
+  EXPECT_TRUE(fs::is_empty(base_));
+  touch("slurm-17.out");
+  {
+    RunDirectory run(path_, RunMode::kNew);
+    touch("log.txt");
+    run.discard();
+  }
+  EXPECT_EQ(failure(path_, RunMode::kNew, ExitCode::kDone), "no error");
+  EXPECT_TRUE(fs::exists(path_ + "/slurm-17.out"));
+  EXPECT_FALSE(fs::exists(path_ + "/log.txt"));
+  touch("checkpoints/checkpoint-0000000001.h5");
+  touch("log.txt");
+  RunDirectory held(path_, RunMode::kResume);
+  held.discard();
+  EXPECT_TRUE(fs::exists(path_ + "/log.txt"));
+}
+
+TEST_F(RunDirectoryTest, ARefusalLeavesNothing) {
+  touch("file");
+  EXPECT_NE(failure(path_ + "/file/b/c", RunMode::kNew, ExitCode::kEnvironment), "no error");
+  EXPECT_NE(failure(path_ + "/b/c", RunMode::kResume, ExitCode::kUsage), "no error");
+  EXPECT_EQ(std::distance(fs::directory_iterator(path_), {}), 1);
+}
+
 TEST_F(RunDirectoryTest, FilesOfOthersAreNoRun) {
   touch("slurm-17.out");
   fs::create_directory(path_ + "/checkpoints");
@@ -194,7 +225,7 @@ TEST_F(RunDirectoryTest, AFullDiskIsNoticedBeforeTraining) {
                : 1;
   });
   EXPECT_EQ(code, 0);
-  EXPECT_EQ(std::distance(fs::directory_iterator(path_), {}), 1);  // only the lock
+  EXPECT_TRUE(fs::is_empty(base_));
 }
 
 }  // namespace
