@@ -30,6 +30,10 @@ class CheckpointStore {
   /// reading back fails.
   std::string save(const Checkpoint& checkpoint, std::int64_t step, bool best);
 
+  /// best.h5 becomes the same file as `path`. `save` does it after the checkpoint is in place, so that a run which is
+  /// killed in between must do it again when it resumes.
+  void make_best(const std::string& path) const;
+
   /// The newest checkpoint that verifies and loads, best.h5 after the numbered ones; nothing when there is none at all.
   /// Throws Error(kCheckpoint) with a line for each when there are some and none can be used.
   std::optional<Last> last() const;
@@ -40,7 +44,6 @@ class CheckpointStore {
   std::string best_path() const;
 
  private:
-  void make_best(const std::string& path) const;
   void prune(std::int64_t newest) const;
 
   std::string directory_;

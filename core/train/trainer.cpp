@@ -135,6 +135,10 @@ void Trainer::resume() {
                         change.before.value_or("(absent)"), " -> ", change.now.value_or("(absent)")));
   }
   last_saved_step_ = position_.step;
+  lr_ = schedule_->lr(std::max<std::int64_t>(0, position_.step - 1));
+  // The run may have been killed between the two files.
+  if (position_.batch == 0 && early_stopping_->state().best_epoch == position_.epoch && position_.epoch > 0)
+    store_->make_best(last->path);
   log_.info(concat("resumed from ", last->path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",
                    position_.step));
 }
@@ -143,9 +147,11 @@ ExitCode Trainer::run() {
   executor_->refresh();
   last_saved_time_ = TimeBudget::steady_seconds();
   while (position_.epoch < experiment_.train.epochs) {
-    const Outcome outcome = train_epoch();
-    if (outcome == Outcome::kStopped) return ExitCode::kStopped;
-    if (outcome == Outcome::kFinished) break;
+    if (const auto early = early_stopping_->reason_to_stop()) {
+      log_.info(concat("stopped early: ", *early));
+      break;
+    }
+    if (train_epoch() == Outcome::kStopped) return ExitCode::kStopped;
   }
   write_weights();
   if (early_stopping_->state().best) {
@@ -204,9 +210,9 @@ void Trainer::step(const Batch& batch) {
   }
   stop_if_diverged(loss, "loss");
   executor_->backward();
-  gradient_norm_ = optimizer_->gradient_norm(executor_->gradients());
-  stop_if_diverged(gradient_norm_, "gradient norm");
-  optimizer_->step(network_.parameter_data(), executor_->gradients(), lr_, gradient_norm_);
+  position_.gradient_norm = optimizer_->gradient_norm(executor_->gradients());
+  stop_if_diverged(position_.gradient_norm, "gradient norm");
+  optimizer_->step(network_.parameter_data(), executor_->gradients(), lr_, position_.gradient_norm);
   executor_->refresh();
   if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
   ++position_.step;
@@ -257,7 +263,7 @@ MetricsRow Trainer::training_row(double seconds) const {
   for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
     row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / steps);
   }
-  row.emplace_back("gradient_norm", gradient_norm_);
+  row.emplace_back("gradient_norm", position_.gradient_norm);
   row.emplace_back("seconds", seconds);
   row.emplace_back("images_per_second", static_cast<double>(images) / std::max(1e-9, seconds));
   row.emplace_back("data_wait_percent", 100.0 * position_.data_wait_seconds / std::max(1e-9, seconds));
@@ -298,10 +304,9 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
   position_.batch = 0;
   position_.loss_sum = position_.train_seconds = position_.data_wait_seconds = 0;
   std::fill(position_.auxiliary_sums.begin(), position_.auxiliary_sums.end(), 0.0);
-  const std::optional<std::string> early = early_stopping_->reason_to_stop();
+  const bool early = early_stopping_->reason_to_stop().has_value();
   if (best || last || early || position_.epoch % experiment_.checkpoint.every_epochs == 0) checkpoint(best);
-  if (early) log_.info(concat("stopped early: ", *early));
-  return early ? Outcome::kFinished : Outcome::kContinue;
+  return Outcome::kContinue;
 }
 
 void Trainer::record(const MetricsRow& row) {

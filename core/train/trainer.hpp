@@ -34,7 +34,7 @@ class Trainer {
   ExitCode run();
 
  private:
-  enum class Outcome { kContinue, kStopped, kFinished };
+  enum class Outcome { kContinue, kStopped };
 
   void open_data();
   EarlyStoppingOptions watched_metric();
@@ -73,7 +73,6 @@ class Trainer {
   HistoryTable history_;
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
-  double gradient_norm_ = 0;
   double lr_ = 0;
   std::vector<double> auxiliary_;
 };

@@ -138,6 +138,7 @@ void restore_early_stopping(const Checkpoint& checkpoint, EarlyStopping& early) 
 void save_position(Checkpoint& checkpoint, const TrainingPosition& position) {
   checkpoint.state["batch"] = position.batch;
   checkpoint.state["loss_sum"] = position.loss_sum;
+  checkpoint.state["gradient_norm"] = position.gradient_norm;
   for (std::size_t i = 0; i < position.auxiliary_sums.size(); ++i) {
     checkpoint.state[concat("auxiliary_sum_", i)] = position.auxiliary_sums[i];
   }
@@ -150,6 +151,7 @@ void restore_position(const Checkpoint& checkpoint, TrainingPosition& position) 
   position.step = get<std::int64_t>(checkpoint, "step");
   position.batch = get<std::int64_t>(checkpoint, "batch");
   position.loss_sum = get<double>(checkpoint, "loss_sum");
+  if (checkpoint.state.count("gradient_norm") != 0) position.gradient_norm = get<double>(checkpoint, "gradient_norm");
   for (std::size_t i = 0; i < position.auxiliary_sums.size(); ++i) {
     position.auxiliary_sums[i] = get<double>(checkpoint, concat("auxiliary_sum_", i));
   }

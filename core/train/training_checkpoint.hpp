@@ -23,6 +23,7 @@ struct TrainingPosition {
   std::int64_t step = 0;
   double loss_sum = 0;  ///< over the steps of the unfinished epoch, as are the next two
   std::vector<double> auxiliary_sums;
+  double gradient_norm = 0;  ///< of the last step
   double data_wait_seconds = 0, train_seconds = 0;
   double elapsed_seconds = 0;  ///< training time of all sessions of the run
 };
