@@ -64,12 +64,13 @@ RunMode run_mode(const CommandLine& line) {
 int train(Experiment& experiment, const CommandLine& line, double start) {
   const std::string path =
       experiment.run.dir.empty() ? default_directory(line.positional().front()) : experiment.run.dir;
+  const std::string machine = concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
+                                     " threads of ", available_threads());
   const StopSignals signals;
   RunDirectory directory(path, run_mode(line));
   Log log;
   log.open_file(directory.log_file());
-  log.info(concat("run directory ", path, "; ", cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
-                  " threads of ", available_threads()));
+  log.info(concat("run directory ", path, "; ", machine));
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& warning : directory.warnings()) log.warning(warning);
   bool started = false;

@@ -16,7 +16,7 @@ Buffer::Buffer(std::int64_t bytes) : bytes_(bytes) {
   memory_.reset(std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(rounded)));
   if (memory_ == nullptr) {
     throw Error(ExitCode::kEnvironment,
-                concat("not enough memory for a buffer of ", bytes >> 20, " MiB; use a smaller batch"));
+                concat("not enough memory for a buffer of ", bytes >> 20, " MiB; use a smaller batch or network"));
   }
   if (alignment == kHugePage) madvise(memory_.get(), static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
   std::memset(memory_.get(), 0, static_cast<std::size_t>(rounded));

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
+#include "core/graph/onednn.hpp"
 
 namespace sluice {
 namespace {
@@ -191,7 +193,13 @@ class Planner {
       for (int s : op.src) setup.src.push_back(plan_.tensors[static_cast<std::size_t>(s)].desc);
       setup.dst = plan_.tensors[static_cast<std::size_t>(op.dst)].desc;
       for (std::size_t k = 0; k < op.src.size(); ++k) setup.needs_diff_src.push_back(training() && op.diff_src[k] >= 0);
-      op.layer->setup(setup);
+      try {
+        op.layer->setup(setup);
+      } catch (const dnnl::error& error) {
+        const Section& section = network_.nodes()[static_cast<std::size_t>(op.nodes[0])].section;
+        throw Error(ExitCode::kUsage, concat(section.where("type"), ": oneDNN cannot compute this layer (",
+                                             error.what(), "); change its keys or the shape of its sources"));
+      }
       plan_.scratch_bytes = std::max(plan_.scratch_bytes, setup.scratch_bytes);
     }
   }

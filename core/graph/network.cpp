@@ -9,6 +9,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::int64_t kMostInput = 65536;
+
 // A stable number for a name, so that a layer's initial values do not depend on the layers around it.
 std::uint64_t hash_name(const std::string& name) {
   std::uint64_t h = 14695981039346656037ULL;  // FNV-1a
@@ -41,14 +43,15 @@ void NetworkOptions::describe(Keys& keys) {
   std::istringstream stream(text);
   std::int64_t d = 0;
   char cross = 'x';
-  while (cross == 'x' && stream >> d && d > 0) {
+  while (cross == 'x' && stream >> d && d > 0 && d <= kMostInput) {
     dims.push_back(d);
     if (!(stream >> cross)) cross = '\0';
   }
   if (dims.size() == 3 && cross == '\0') {
     input = dims;
   } else if (!keys.documenting()) {
-    keys.error("input", concat("expected channels x height x width like 3x32x32, got '", text, "'"));
+    keys.error("input",
+               concat("expected channels x height x width like 3x32x32, each 1 to ", kMostInput, ", got '", text, "'"));
   }
 }
 

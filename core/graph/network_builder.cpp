@@ -30,6 +30,25 @@ Entry make_entry(const std::string& key, const std::string& value, const Source&
   return entry;
 }
 
+/// No key of a layer may be larger, so that products of two of them fit into 64 bits.
+constexpr std::int64_t kMostInKey = (std::int64_t{1} << 31) - 1;
+/// Elements of one tensor, of one image where it is an activation.
+constexpr std::int64_t kMostElements = (std::int64_t{1} << 31) - 1;
+
+bool too_large(const std::string& value) {
+  const bool whole = value.find_first_not_of("0123456789") == std::string::npos;
+  return whole && (value.size() > 10 || std::stoll("0" + value) > kMostInKey);
+}
+
+bool too_large(const Shape& shape) {
+  std::int64_t room = kMostElements;
+  for (std::int64_t size : shape.dims()) {
+    if (size > room) return true;
+    if (size > 0) room /= size;
+  }
+  return false;
+}
+
 std::string shapes_text(const std::vector<Shape>& shapes) {
   std::string text;
   for (const Shape& s : shapes) text += (text.empty() ? "" : ", ") + to_string(s);
@@ -46,6 +65,9 @@ class Network::Builder {
 
   void build() {
     network_.input_ = config_.read<NetworkOptions>("network").input;
+    if (too_large(network_.input_shape(1)))
+      config_.section("network").report(config_.diagnostics(), "input",
+                                        concat("expected at most ", kMostElements, " elements"));
     const std::size_t errors = config_.diagnostics().errors().size();
     std::vector<Section> layers = expand_layers(config_);
     check_type_sections(config_, registry_.types());
@@ -58,9 +80,9 @@ class Network::Builder {
       }
     }
     if (network_.nodes_.empty() && !config_.diagnostics().has_errors()) {
-      config_.diagnostics().error({}, "", "",
-                                  "the configuration declares no layers; include a network file, such as "
-                                  "configs/networks/resnet20.ini");
+      config_.section("network").report(config_.diagnostics(), "",
+                                        "the configuration declares no layers; include a network file, such as "
+                                        "configs/networks/resnet20.ini");
     }
     config_.replace_layers(std::move(flat_));
     place();
@@ -163,6 +185,7 @@ class Network::Builder {
     const std::size_t errors = config_.diagnostics().errors().size();
     Keys keys(section, config_.diagnostics());
     const std::unique_ptr<Layer> layer = registry_.make(type, keys);
+    if (config_.diagnostics().errors().size() == errors) check_key_sizes(section);
     if (config_.diagnostics().errors().size() != errors) return false;
     Node node{section.name(), type, section, src, {}, {}, {}};
     const std::vector<Shape> shapes = shapes_of(src);
@@ -172,6 +195,7 @@ class Network::Builder {
       error(section, e.key(), concat(e.what(), " (", type, " of ", shapes_text(shapes), ")"));
       return false;
     }
+    if (!check_shapes(section, node.declared)) return false;
     if (!declare_parameters(section, node, share)) return false;
     for (const BufferSpec& spec : node.declared.buffers) {
       node.buffers.push_back(static_cast<int>(network_.buffers_.size()));
@@ -183,6 +207,24 @@ class Network::Builder {
     Entry* from = flat_.back().find("from");
     from->value = source_names(src);  // composites have no name in the flat network
     return true;
+  }
+
+  void check_key_sizes(const Section& section) {
+    for (const Entry& entry : section.entries()) {
+      if (too_large(entry.value))
+        error(section, entry.key, concat("expected at most ", kMostInKey, ", got '", entry.value, "'"));
+    }
+  }
+
+  bool check_shapes(const Section& section, const Declarations& declared) {
+    const std::size_t errors = config_.diagnostics().errors().size();
+    const auto check = [&](const std::string& what, const Shape& shape) {
+      if (too_large(shape))
+        error(section, "", concat(what, " of ", to_string(shape), " has more than ", kMostElements, " elements"));
+    };
+    check("its result", declared.dst);
+    for (const ParameterSpec& spec : declared.parameters) check(concat("its parameter '", spec.name, "'"), spec.shape);
+    return config_.diagnostics().errors().size() == errors;
   }
 
   std::string source_names(const Ids& src) const {

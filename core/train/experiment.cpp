@@ -1,5 +1,6 @@
 #include "core/train/experiment.hpp"
 
+#include <algorithm>
 #include <ostream>
 
 #include "core/base/error.hpp"
@@ -8,6 +9,8 @@
 
 namespace sluice {
 namespace {
+
+constexpr int kMostImages = 1 << 20;  // in a batch
 
 template <class Options>
 void print_section(std::ostream& out, const char* section) {
@@ -24,8 +27,7 @@ void RunOptions::describe(Keys& keys) {
   keys.optional("dir", dir, "run directory; empty: runs/ and the name of the first configuration file");
   keys.optional("seed", seed, at_least(std::int64_t{0}),
                 "seed of initial weights, shuffling, augmentation and dropout");
-  keys.optional("threads", threads, at_least(std::int64_t{0}),
-                "threads of a step; 0: all processors this process may use");
+  keys.optional("threads", threads, between(0, 1024), "threads of a step; 0: all processors this process may use");
   keys.choice("precision", precision, {{"fp32", DataType::kF32}, {"bf16", DataType::kBF16}},
               "of activations and products; bf16 needs a processor that computes it natively; weights stay fp32");
   keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
@@ -35,14 +37,14 @@ void RunOptions::describe(Keys& keys) {
 
 void TrainOptions::describe(Keys& keys) {
   keys.optional("epochs", epochs, at_least(std::int64_t{1}), "passes over the training set");
-  keys.optional("batch", batch, at_least(std::int64_t{1}), "images in a step");
+  keys.optional("batch", batch, between(1, kMostImages), "images in a step");
   keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
   duration_key(keys, "max_time", max_time_text, max_time,
                "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00; empty: no limit)");
 }
 
 void EvalOptions::describe(Keys& keys) {
-  keys.optional("batch", batch, at_least(std::int64_t{1}), "images evaluated at a time");
+  keys.optional("batch", batch, between(1, kMostImages), "images evaluated at a time");
 }
 
 void CheckpointOptions::describe(Keys& keys) {
@@ -70,6 +72,12 @@ Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)
   } catch (const Error&) {
     config.check();  // adds the unknown sections and keys to what the network found
     throw;
+  }
+  const auto is_loss = [](const Node& node) { return node.declared.is_loss; };
+  if (std::none_of(network->nodes().begin(), network->nodes().end(), is_loss)) {
+    config.section("network").report(config.diagnostics(), "",
+                                     "no layer computes a loss; add one, such as [layer.loss] with "
+                                     "type = softmax_cross_entropy and from = LOGITS, labels");
   }
   optimizer.check_groups(parameter_ranges(*network), config);
   config.check();

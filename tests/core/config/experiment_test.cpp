@@ -104,7 +104,7 @@ TEST(ExperimentErrors, MistakesOfEveryKindAreReportedTogether) {
                 known_types() +
                 "; did you mean 'relu'?\n"
                 "net.ini:41: [trian]: unknown section; did you mean 'train'?\n"
-                "net.ini:44: [train] batch: expected an integer of at least 1, got '0'\n"
+                "net.ini:44: [train] batch: expected an integer from 1 to 1048576, got '0'\n"
                 "net.ini:45: [type.lineer]: unknown layer type 'lineer'; did you mean 'linear'?\n"
                 "command line: [optimizer] momentun: unknown key; did you mean 'momentum'?");
 }
