@@ -1,3 +1,4 @@
+// The list of standard layers: their types, and what --help says about each.
 #include "core/base/error.hpp"
 #include "core/graph/registry.hpp"
 #include "layers/layers.hpp"

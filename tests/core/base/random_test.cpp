@@ -1,3 +1,4 @@
+// Random streams: independence, moments, ranges.
 #include "core/base/random.hpp"
 
 #include <gtest/gtest.h>

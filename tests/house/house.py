@@ -1,0 +1,235 @@
+# The rules of the house that a machine can check: python3 house.py CHECK... [--root DIR]. Prints each breach; exits 1 if any,
+# 77 where a check cannot run here. house_test.py proves that each check fails where it should.
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# Each folder may include from itself and from those before it.
+ARROWS = ["core", "layers", "gating", "apps"]
+TOP_LEVEL = {".ci", ".clang-format", ".git", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CMakeLists.txt",
+             "CMakePresets.json", "LICENSE", "README.md", "apps", "cmake", "configs", "core", "docs", "gating", "layers",
+             "tests"}
+CPP = {".cpp", ".hpp"}
+MAX_FILE_LINES = {".cpp": 500, ".hpp": 500, ".py": 500, ".sh": 500, "CMakeLists.txt": 80}
+MAX_FUNCTION_LINES = 80
+MAX_FILE_BYTES = 8 << 20
+FORBIDDEN_BELOW_GATING = re.compile(r"(?<![a-z])gating|cg_conv|pg_conv", re.IGNORECASE)
+MARKS = re.compile(r"\b(?:TODO|FIXME|HACK)\b")
+ONEDNN_HEADER = "core/graph/onednn.hpp"
+CLANG_FORMAT_VERSION = 14
+
+
+class Skip(Exception):
+    pass
+
+
+def tracked_files(root):
+    """Paths below root, relative to it: what git knows, or all where there is no git."""
+    if (root / ".git").exists() and shutil.which("git"):
+        listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                                capture_output=True, check=True).stdout.decode()
+        files = [Path(name) for name in listed.split("\0") if name]
+        return sorted(f for f in files if (root / f).is_file())
+    ignored = {"build", "runs", "data"}
+    files = []
+    for folder, folders, names in os.walk(root):
+        relative = Path(folder).relative_to(root)
+        if relative == Path("."):
+            folders[:] = [f for f in folders if f not in ignored]
+        files += [relative / name for name in names]
+    return sorted(files)
+
+
+def read(root, path):
+    return (root / path).read_text(encoding="utf-8")
+
+
+def cpp_files(root, *folders):
+    return [f for f in tracked_files(root) if f.suffix in CPP and (not folders or f.parts[0] in folders)]
+
+
+def rank(folder):
+    return ARROWS.index(folder) if folder in ARROWS else len(ARROWS)
+
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+
+
+def check_arrows(root):
+    """Includes go apps -> gating -> layers -> core and are written from the root; oneDNN's types come through one header."""
+    breaches = []
+    for path in cpp_files(root):
+        folder = path.parts[0]
+        for match in INCLUDE.finditer(read(root, path)):
+            target, line = match.group(1), line_of(match)
+            where = f"{path}:{line}"
+            top = target.split("/")[0]
+            if target == "oneapi/dnnl/dnnl.hpp" and path.suffix == ".hpp" and path.as_posix() != ONEDNN_HEADER:
+                breaches.append(f"{where}: only {ONEDNN_HEADER} brings oneDNN's types into headers")
+            elif target.startswith("oneapi/"):
+                continue
+            elif top not in ARROWS + ["tests"]:
+                breaches.append(f'{where}: "{target}" is not written from the root')
+            elif folder in ARROWS and rank(top) > rank(folder):
+                breaches.append(f"{where}: {folder} must not include {target}")
+    return breaches
+
+
+def line_of(match):
+    return match.string.count("\n", 0, match.start(1)) + 1
+
+
+def check_words(root):
+    """core and layers know nothing of gating."""
+    breaches = []
+    for path in tracked_files(root):
+        if path.parts[0] not in ("core", "layers"):
+            continue
+        for number, line in enumerate(read(root, path).splitlines(), 1):
+            found = FORBIDDEN_BELOW_GATING.search(line)
+            if found:
+                breaches.append(f"{path}:{number}: '{found.group(0)}' in {path.parts[0]}: what gating needs is a service for any plug-in")
+    return breaches
+
+
+def check_top_level(root):
+    """Nothing lies at the top level that does not belong there, and nothing is large."""
+    breaches = []
+    for name in sorted({f.parts[0] for f in tracked_files(root)} - TOP_LEVEL):
+        breaches.append(f"{name}: does not belong at the top level")
+    for path in tracked_files(root):
+        size = (root / path).stat().st_size
+        if size > MAX_FILE_BYTES:
+            breaches.append(f"{path}: {size} bytes, the limit is {MAX_FILE_BYTES}")
+    return breaches
+
+
+def check_sizes(root):
+    """Files and functions keep the limits."""
+    breaches = []
+    for path in tracked_files(root):
+        limit = MAX_FILE_LINES.get(path.name, MAX_FILE_LINES.get(path.suffix))
+        if limit is None:
+            continue
+        text = read(root, path)
+        lines = len(text.splitlines())
+        if lines > limit:
+            breaches.append(f"{path}: {lines} lines, the limit is {limit}")
+        if path.suffix in CPP:
+            for name, begin, length in functions(text):
+                if length > MAX_FUNCTION_LINES:
+                    breaches.append(f"{path}:{begin}: {name} has {length} lines, the limit is {MAX_FUNCTION_LINES}")
+    return breaches
+
+
+TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"([^(\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\''
+                   r"|^[ \t]*#(?:\\\n|[^\n])*", re.DOTALL | re.MULTILINE)
+NOT_A_FUNCTION = re.compile(r"^(?:namespace|class|struct|union|enum|extern)\b|^(?:if|else|for|while|do|switch|try|catch)\b")
+NAME = re.compile(r"([\w:~]+(?:operator[^\w\s(]+)?)\s*\(")
+
+
+def blanked(text):
+    """The text without comments, literals and preprocessor lines; every line keeps its number."""
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match.group(0))
+    # Digit separators would look like character literals.
+    return TOKEN.sub(blank, re.sub(r"(?<=\d)'(?=\d)", "_", text))
+
+
+def functions(text):
+    """(name, first line, lines) of each function body, by its braces: a '{' whose head, since the last ';', '{' or '}', has
+    parentheses and starts with no keyword of another construct. Braces that follow a name directly initialise something.
+    Lambdas count with the function around them."""
+    found = []
+    stack = []  # (head, line of its first word, is a function), or None for an initialiser
+    head_begin = 0
+    clean = blanked(text)
+    for match in re.finditer(r"[{};]", clean):
+        mark, at = match.group(0), match.start()
+        if mark == "{" and re.match(r"[\w>]", clean[at - 1:at]):
+            stack.append(None)
+            continue
+        if mark == "}" and stack and stack[-1] is None:
+            stack.pop()
+            continue
+        if mark == "{":
+            head = clean[head_begin:at]
+            word = head.lstrip()
+            word = re.sub(r"^(?:(?:public|private|protected)\s*:\s*)+", "", word)
+            word = re.sub(r"^template\s*<[^{}]*?>\s*(?=\w)", "", word)
+            inside = any(entry is not None and entry[2] for entry in stack)
+            is_function = "(" in word and not NOT_A_FUNCTION.match(word) and not inside
+            begin = clean.count("\n", 0, at - len(word)) + 1
+            stack.append((word, begin, is_function))
+        elif mark == "}" and stack:
+            word, begin, is_function = stack.pop()
+            if is_function:
+                name = NAME.search(word)
+                found.append((name.group(1) if name else word.strip(), begin, clean.count("\n", 0, at) + 2 - begin))
+        head_begin = at + 1
+    return found
+
+
+def check_text(root):
+    """Every header is included once and says first what it is for; no marks for work left undone."""
+    breaches = []
+    for path in cpp_files(root):
+        lines = read(root, path).splitlines()
+        first = lines[0] if lines else ""
+        own_header = path.suffix == ".cpp" and first.startswith("#include") and path.with_suffix(".hpp").name in first
+        if not first.startswith("// ") and not own_header:
+            breaches.append(f"{path}:1: the first line must be a comment that says what the file is for")
+        if path.suffix == ".hpp" and "#pragma once" not in lines:
+            breaches.append(f"{path}: a header without #pragma once")
+        for number, line in enumerate(lines, 1):
+            if MARKS.search(line):
+                breaches.append(f"{path}:{number}: work left undone: {line.strip()}")
+    return breaches
+
+
+def check_format(root):
+    """clang-format changes nothing."""
+    program = shutil.which(f"clang-format-{CLANG_FORMAT_VERSION}") or shutil.which("clang-format")
+    if program is None:
+        raise Skip("clang-format is not installed")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    major = re.search(r"version (\d+)", version)
+    if major is None or int(major.group(1)) != CLANG_FORMAT_VERSION:
+        raise Skip(f"clang-format {CLANG_FORMAT_VERSION} is needed, this is: {version.strip()}")
+    breaches = []
+    files = cpp_files(root)
+    for first in range(0, len(files), 50):
+        run = subprocess.run([program, "--dry-run", *map(str, files[first:first + 50])], cwd=root, capture_output=True, text=True)
+        breaches += sorted({line.split(":")[0] + ": clang-format would change it" for line in run.stderr.splitlines()
+                            if "[-Wclang-format-violations]" in line})
+        if run.returncode != 0:
+            breaches.append(run.stderr.strip())
+    return breaches
+
+
+CHECKS = {"arrows": check_arrows, "words": check_words, "top-level": check_top_level, "sizes": check_sizes,
+          "text": check_text, "format": check_format}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Checks the rules of the house.")
+    parser.add_argument("check", nargs="+", choices=sorted(CHECKS))
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
+    arguments = parser.parse_args()
+    breaches = []
+    try:
+        for name in arguments.check:
+            breaches += CHECKS[name](arguments.root)
+    except Skip as reason:
+        print(f"skipped: {reason}")
+        return 77
+    print("\n".join(breaches) if breaches else "in order")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
