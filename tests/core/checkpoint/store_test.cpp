@@ -2,11 +2,16 @@
 #include "core/checkpoint/store.hpp"
 
 #include <gmock/gmock.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ostream>
+
+#include "core/checkpoint/protected_child.hpp"
 #include "core/checkpoint/seal.hpp"
 #include "tests/core/checkpoint/sample.hpp"
 
@@ -133,6 +138,37 @@ TEST_F(Store, AFullDiskLeavesTheOldCheckpoints) {
   }
   store.save(sample_checkpoint(1, 10), 10, false);
   EXPECT_EQ(loaded_step(store), 10);
+}
+
+constexpr int kNotPermitted = 77;
+
+/// In a child of its own name space: fills a tiny file system with checkpoints until one does not fit. Prints the
+/// error, the steps that are left and the names of all files.
+int fill_a_tiny_disk(const std::string& dir, std::ostream& out) {
+  if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kNotPermitted;
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return kNotPermitted;
+  if (::mount("none", dir.c_str(), "tmpfs", 0, "size=160k") != 0) return kNotPermitted;
+  CheckpointStore store(dir, 10);
+  try {
+    for (std::int64_t step = 1; step < 20; ++step) store.save(sample_checkpoint(1, step), step, false);
+  } catch (const Error& error) {
+    out << static_cast<int>(error.code()) << " " << error.what() << "\n";
+  }
+  out << "last " << std::get<std::int64_t>(store.last()->checkpoint.state.at("step")) << "\n";
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    if (entry.path().extension() != ".h5") out << "left behind " << entry.path() << "\n";
+  }
+  return 0;
+}
+
+TEST_F(Store, ARealFullDisk) {
+  const ChildResult result =
+      run_in_child([&](std::ostream& out, std::ostream&) { return fill_a_tiny_disk(dir_, out); }, {});
+  if (result.code == kNotPermitted) GTEST_SKIP() << "mounting a small file system is not permitted here";
+  EXPECT_EQ(result.code, 0) << result.err << result.describe;
+  EXPECT_EQ(result.out, "6 " + dir_ +
+                            "/checkpoint-0000000004.h5: cannot write: No space left on device; free some space, or "
+                            "choose a place with more room\nlast 3\n");
 }
 
 /// Saves steps in order until it is killed; tells the parent of each save that returned.
