@@ -75,7 +75,7 @@ std::string import_failure(const ImportOptions& options, const ImportReport& rep
   const std::string first = !report.unusable.empty()    ? report.unusable.front()
                             : !report.misshapen.empty() ? shapes_differ(report.misshapen.front())
                                                         : absent(report.missing.front());
-  const char* const advice = report.matched.empty()     ? "compare its names with those of sluice-train --dry-run"
+  const char* const advice = report.matched.empty()     ? "compare the names: the report has both"
                              : !report.unusable.empty() ? "mend or remove these data sets"
                                                         : "map names with --rename, or take the rest with --partial";
   return concat(options.file, ": of the network's ", report.tensors, " tensors, ", parts, " (first: ", first,
