@@ -48,8 +48,9 @@ bool open_high(T high) {
   return high >= std::numeric_limits<T>::max();
 }
 
+// The smallest normal number stands for "above 0": programs flush smaller ones to zero, also in comparisons.
 bool above_zero_only(double low) {
-  return low == std::numeric_limits<double>::denorm_min();
+  return low == std::numeric_limits<double>::min();
 }
 bool above_zero_only(Integer) {
   return false;
@@ -118,7 +119,7 @@ Range<double> at_least(double low) {
   return {low, std::numeric_limits<double>::max()};
 }
 Range<double> above_zero() {
-  return at_least(std::numeric_limits<double>::denorm_min());
+  return at_least(std::numeric_limits<double>::min());
 }
 Range<Integer> between(Integer low, Integer high) {
   return {low, high};
