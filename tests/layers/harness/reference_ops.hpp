@@ -9,6 +9,8 @@ void add_pointwise_references(ReferenceTable& table);
 void add_norm_references(ReferenceTable& table);
 void add_linear_references(ReferenceTable& table);  ///< conv, linear, global_pool, pad_shortcut
 void add_loss_references(ReferenceTable& table);
+void add_pooling_references(ReferenceTable& table);
+void add_channel_references(ReferenceTable& table);  ///< concat, flatten, dropout, pact_relu
 
 /// For tables: a factory of one class of references.
 template <class Op>

@@ -69,6 +69,8 @@ ReferenceTable standard_references() {
   add_norm_references(table);
   add_linear_references(table);
   add_loss_references(table);
+  add_pooling_references(table);
+  add_channel_references(table);
   return table;
 }
 

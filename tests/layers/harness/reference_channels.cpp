@@ -1,0 +1,114 @@
+// References of layers that move or drop values: concat, flatten, dropout; and of pact_relu.
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/random.hpp"
+#include "tests/layers/harness/reference_ops.hpp"
+
+namespace sluice {
+namespace {
+
+/// Row n of the result: row n of each source, one behind the other.
+class ConcatReference : public ReferenceOp {
+ public:
+  explicit ConcatReference(const ReferenceKeys&) {}
+  void forward(ReferenceCall& call) override {
+    Shape shape = call.src[0]->shape;
+    shape[kC] = 0;
+    for (const Array* src : call.src) shape[kC] += src->shape[kC];
+    call.dst = Array(shape);
+    for_values(call, [&](std::size_t k, std::int64_t from, std::int64_t to) { call.dst[to] = (*call.src[k])[from]; });
+  }
+  void backward(ReferenceCall& call) override {
+    for_values(call,
+               [&](std::size_t k, std::int64_t to, std::int64_t from) { call.diff_src[k][to] = call.diff_dst[from]; });
+  }
+
+ private:
+  template <class Body>
+  static void for_values(const ReferenceCall& call, Body&& body) {
+    const std::int64_t rows = call.dst.shape[kN], row = call.dst.count() / rows;
+    std::int64_t first = 0;
+    for (std::size_t k = 0; k < call.src.size(); ++k) {
+      const std::int64_t width = call.src[k]->count() / rows;
+      for (std::int64_t n = 0; n < rows; ++n) {
+        for (std::int64_t i = 0; i < width; ++i) body(k, n * width + i, n * row + first + i);
+      }
+      first += width;
+    }
+  }
+};
+
+/// The same values in logical order.
+class FlattenReference : public ReferenceOp {
+ public:
+  explicit FlattenReference(const ReferenceKeys&) {}
+  void forward(ReferenceCall& call) override {
+    const Array& src = *call.src[0];
+    call.dst = src;
+    call.dst.shape = Shape{src.shape[kN], src.count() / src.shape[kN]};
+  }
+  void backward(ReferenceCall& call) override { call.diff_src[0].values = call.diff_dst.values; }
+};
+
+/// Element i in the order N, H, W, C takes the lower (i even) or upper half of word i / 2 of the layer's stream.
+class DropoutReference : public ReferenceOp {
+ public:
+  explicit DropoutReference(const ReferenceKeys& keys)
+      : threshold_(std::llround((1 - keys.number("rate", 0.5)) * 65536)) {}
+  void forward(ReferenceCall& call) override {
+    call.dst = *call.src[0];
+    if (call.training) scale(call, call.dst);
+  }
+  void backward(ReferenceCall& call) override {
+    call.diff_src[0] = call.diff_dst;
+    scale(call, call.diff_src[0]);
+  }
+
+ private:
+  void scale(const ReferenceCall& call, Array& values) const {
+    Shape s = values.shape;
+    if (s.rank() == 2) s = {s[0], s[1], 1, 1};
+    Random random(call.seed, Purpose::kDropout, call.step, static_cast<std::uint32_t>(call.node));
+    std::uint32_t word = 0;
+    for (std::int64_t i = 0; i < values.count(); ++i) {
+      word = i % 2 == 0 ? random.bits() : word >> 16;
+      const std::int64_t c = i % s[kC], pixel = i / s[kC] % (s[kH] * s[kW]), n = i / (s[kC] * s[kH] * s[kW]);
+      const bool kept = (word & 0xffffU) < threshold_;
+      double& value = values[(n * s[kC] + c) * s[kH] * s[kW] + pixel];
+      value = kept ? value * 65536 / static_cast<double>(threshold_) : 0;
+    }
+  }
+
+  std::int64_t threshold_;
+};
+
+/// y = min(max(x, 0), b); diff_x = g where 0 <= x <= b, diff_b = sum of g where x > b.
+class PactReference : public ReferenceOp {
+ public:
+  explicit PactReference(const ReferenceKeys&) {}
+  void forward(ReferenceCall& call) override {
+    const double bound = (*call.param["upper_bound"])[0];
+    call.dst = *call.src[0];
+    for (double& value : call.dst.values) value = std::min(std::max(value, 0.0), bound);
+  }
+  void backward(ReferenceCall& call) override {
+    const double bound = (*call.param["upper_bound"])[0];
+    for (std::int64_t i = 0; i < call.dst.count(); ++i) {
+      const double x = (*call.src[0])[i], g = call.diff_dst[i];
+      call.diff_src[0][i] = x >= 0 && x <= bound ? g : 0;
+      if (x > bound) (*call.diff_param["upper_bound"])[0] += g;
+    }
+  }
+};
+
+}  // namespace
+
+void add_channel_references(ReferenceTable& table) {
+  table["concat"] = reference<ConcatReference>();
+  table["flatten"] = reference<FlattenReference>();
+  table["dropout"] = reference<DropoutReference>();
+  table["pact_relu"] = reference<PactReference>();
+}
+
+}  // namespace sluice

@@ -1,0 +1,96 @@
+// What layers say about keys and sources that do not fit: one exact line for each.
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/graph/network.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+namespace {
+
+struct BadLayer {
+  std::string name, type, keys;
+  std::string message;  ///< behind "net.ini:LINE: "
+};
+
+void PrintTo(const BadLayer& bad, std::ostream* out) {
+  *out << bad.type << ": " << bad.keys;
+}
+
+/// The layer `bad` of a network with an image of 3x6x5 in front of it, and a row of 4 numbers in `row`.
+std::string network_text(const BadLayer& bad) {
+  return "[network]\ninput = 3x6x5\n[layer.row]\ntype = linear\nchannels = 4\n[layer.small]\ntype = max_pool\n"
+         "from = data\nkernel = 2\n[layer.image]\ntype = relu\nfrom = data\n[layer.bad]\ntype = " +
+         bad.type + "\n" + bad.keys + "\n";
+}
+
+std::string message_of(const std::string& text) {
+  Registry registry;
+  register_layers(registry);
+  try {
+    Config config = Config::parse(text, "net.ini");
+    const Network network(config, registry);
+    config.check();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kUsage);
+    return e.what();
+  }
+  return "no error";
+}
+
+class BadLayers : public ::testing::TestWithParam<BadLayer> {};
+
+TEST_P(BadLayers, AreRefused) {
+  set_threads(num_threads());  // as programs do: denormal numbers are zeros from here on
+  const std::string message = message_of(network_text(GetParam()));
+  const std::size_t text = message.find(": [");
+  ASSERT_NE(text, std::string::npos) << message;
+  EXPECT_EQ(message.substr(text + 2), GetParam().message) << message;
+}
+
+std::vector<BadLayer> bad_layers() {
+  return {
+      {"pool_kernel_missing", "max_pool", "stride = 2",
+       "[layer.bad] kernel: required key is missing; expected an integer from 1 to 255"},
+      {"pool_pad", "max_pool", "kernel = 2\npad = 2",
+       "[layer.bad] pad: pad = 2 must be below kernel = 2, or windows hold no pixel"},
+      {"pool_kernel_zero", "average_pool", "kernel = 0",
+       "[layer.bad] kernel: expected an integer from 1 to 255, got '0'"},
+      {"pool_kernel_huge", "max_pool", "kernel = 256",
+       "[layer.bad] kernel: expected an integer from 1 to 255, got '256'"},
+      {"pool_stride_zero", "max_pool", "kernel = 2\nstride = 0",
+       "[layer.bad] stride: expected an integer of at least 1, got '0'"},
+      {"pool_window", "average_pool", "kernel = 6",
+       "[layer.bad] kernel: the window covers 6x6 pixels but the padded image has only 6x5 (average_pool of 1x3x6x5)"},
+      {"pool_of_row", "max_pool", "kernel = 2\nfrom = row",
+       "[layer.bad]: expected an image N x C x H x W, got 1x4 (max_pool of 1x4)"},
+      {"pool_sources", "max_pool", "kernel = 2\nfrom = image, image",
+       "[layer.bad] from: expected 1 source, got 2 (max_pool of 1x3x6x5, 1x3x6x5)"},
+      {"concat_pixels", "concat", "from = image, small",
+       "[layer.bad] from: the sources may differ in channels only, got 1x3x6x5 and 1x3x3x2 (concat of 1x3x6x5, "
+       "1x3x3x2)"},
+      {"concat_ranks", "concat", "from = image, row",
+       "[layer.bad] from: the sources may differ in channels only, got 1x3x6x5 and 1x4 (concat of 1x3x6x5, 1x4)"},
+      {"concat_labels", "concat", "from = labels",
+       "[layer.bad] from: expected images N x C x H x W or rows N x K, got 1 (concat of 1)"},
+      {"flatten_labels", "flatten", "from = labels",
+       "[layer.bad]: expected an image N x C x H x W or rows N x K, got 1 (flatten of 1)"},
+      {"dropout_rate", "dropout", "rate = 1", "[layer.bad] rate: expected a number from 0 to 0.999, got '1'"},
+      {"dropout_negative", "dropout", "rate = -0.1", "[layer.bad] rate: expected a number from 0 to 0.999, got '-0.1'"},
+      {"dropout_labels", "dropout", "from = labels",
+       "[layer.bad]: expected an image N x C x H x W or rows N x K, got 1 (dropout of 1)"},
+      {"pact_init", "pact_relu", "init = 0", "[layer.bad] init: expected a number above 0, got '0'"},
+      {"pact_sources", "pact_relu", "from = image, image",
+       "[layer.bad] from: expected 1 source, got 2 (pact_relu of 1x3x6x5, 1x3x6x5)"},
+      {"pact_share_nothing", "pact_relu", "share = image",
+       "[layer.bad] share: layer 'image' has no parameter 'upper_bound'"},
+      {"unknown_key", "max_pool", "kernel = 2\nstrid = 2", "[layer.bad] strid: unknown key; did you mean 'stride'?"},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, BadLayers, ::testing::ValuesIn(bad_layers()),
+                         [](const auto& bad) { return bad.param.name; });
+
+}  // namespace
+}  // namespace sluice
