@@ -22,6 +22,10 @@ Program describe() {
   program.flags = {{"steps", "N", "Timed steps (default 10); medians are printed."},
                    {"only", "PHASE", "train or infer."},
                    {"json", "", "Print JSON."}};
+  program.more_help = [](std::ostream& out) {
+    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
+    print_keys(out);
+  };
   return program;
 }
 

@@ -25,6 +25,10 @@ Program describe() {
                    {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image."},
                    {"confusion", "", "Print the confusion matrix."},
                    {"json", "", "Print JSON."}};
+  program.more_help = [](std::ostream& out) {
+    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
+    print_keys(out);
+  };
   return program;
 }
 

@@ -1,5 +1,7 @@
 #include "apps/load.hpp"
 
+#include <ostream>
+
 #include "core/plugin/load.hpp"
 #include "core/train/training_checkpoint.hpp"
 #include "layers/layers.hpp"
@@ -8,6 +10,13 @@ namespace sluice {
 
 void register_all(Registry& registry) {
   register_layers(registry);
+}
+
+void print_keys(std::ostream& out) {
+  Registry registry;
+  register_all(registry);
+  out << "\nConfiguration keys:\n";
+  Experiment::print_help(out, registry);
 }
 
 Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,

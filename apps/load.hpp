@@ -1,6 +1,7 @@
 // How programs come to an experiment: layer types, plug-ins, and the configuration from files or from a checkpoint.
 #pragma once
 
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace sluice {
 
 /// Registers the standard layers and the plug-ins that are part of Sluice.
 void register_all(Registry& registry);
+
+/// Every section and key, for --help.
+void print_keys(std::ostream& out);
 
 /// Reads configuration files with overrides, loads the plug-ins they name, and checks everything.
 Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,

@@ -30,11 +30,8 @@ Program describe() {
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"
-           "resumable (SIGTERM, SIGINT, SIGUSR1, SIGUSR2 or train.max_time), 128 + n on a second signal.\n\n"
-           "Configuration keys:\n";
-    Registry registry;
-    register_all(registry);
-    Experiment::print_help(out, registry);
+           "resumable (SIGTERM, SIGINT, SIGUSR1, SIGUSR2 or train.max_time), 128 + n on a second signal.\n";
+    print_keys(out);
   };
   return program;
 }

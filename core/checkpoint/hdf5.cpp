@@ -264,7 +264,7 @@ Hdf5File Hdf5File::open(const std::string& path, ExitCode code) {
   context->handle = detail::Hdf5Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()));
   if (context->handle.id() < 0) {
     const std::string cause = detail::hdf5_cause();
-    const bool lock = cause.find("lock") != std::string::npos;
+    const bool lock = cause.find("lock file") != std::string::npos;
     throw Error(code, concat(path, ": cannot open as an HDF5 file: ", cause,
                              lock ? "; try HDF5_USE_FILE_LOCKING=FALSE in the environment" : ""));
   }

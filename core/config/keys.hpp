@@ -114,7 +114,8 @@ class Keys {
   std::vector<KeyDoc> docs_;
 };
 
-/// Prints a section's keys for `--help`: aligned, wrapped at 100 columns.
-void print_docs(std::ostream& out, const std::string& section, const std::vector<KeyDoc>& docs);
+/// Prints a section's keys for `--help`: aligned, wrapped at 100 columns. `about` stands behind the section's name.
+void print_docs(std::ostream& out, const std::string& section, const std::vector<KeyDoc>& docs,
+                const std::string& about = "");
 
 }  // namespace sluice

@@ -22,10 +22,11 @@ std::string description(const KeyDoc& doc) {
 
 }  // namespace
 
-void print_docs(std::ostream& out, const std::string& section, const std::vector<KeyDoc>& docs) {
+void print_docs(std::ostream& out, const std::string& section, const std::vector<KeyDoc>& docs,
+                const std::string& about) {
   std::vector<std::pair<std::string, std::string>> rows;
   for (const KeyDoc& doc : docs) rows.emplace_back(doc.name, description(doc));
-  out << "[" << section << "]\n";
+  out << "[" << section << "]" << (about.empty() ? "" : " ") << about << "\n";
   print_columns(out, rows);
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/plugin/load.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
@@ -18,6 +19,22 @@ void print_section(std::ostream& out, const char* section) {
   Keys keys;
   options.describe(keys);
   print_docs(out, section, keys.docs());
+}
+
+/// What the configuration reads of layers and blocks before their types do.
+std::vector<KeyDoc> layer_keys() {
+  return {{"type", "text", "", "", "what the layer is, one of those below", false},
+          {"block", "text", "", "", "instead of type: the block whose layers stand here", false},
+          {"repeat", "integer", "", "1 to 1000", "with block: how often, as NAME.0, NAME.1, ...", false},
+          {"from", "list of texts", "", "",
+           "sources: layers before this one, data or labels; default: the layer before, at first data", false},
+          {"share", "text", "", "", "use the parameters of this earlier layer", false}};
+}
+
+std::vector<KeyDoc> block_keys() {
+  return {
+      {"parameters", "list of texts", "", "", "names that its layers use as ${NAME}; NAME=VALUE has a default", false},
+      {"first_only", "list of texts", "", "", "parameters that only the first repetition takes", false}};
 }
 
 }  // namespace
@@ -111,9 +128,19 @@ void Experiment::print_help(std::ostream& out, const Registry& registry) {
   print_section<EvalOptions>(out, "eval");
   print_section<LogOptions>(out, "log");
   print_section<NetworkOptions>(out, "network");
+  print_docs(out, "layer.NAME", layer_keys(), "layers in their order; docs/configuration.md has examples");
   for (const std::string& type : registry.types()) {
-    print_docs(out, concat("layer.NAME] type = ", type, " (", registry.doc(type), ")"), registry.keys(type));
+    print_docs(out, "layer.NAME", registry.keys(type), concat("type = ", type, ": ", registry.doc(type)));
   }
+  print_docs(out, "type.TYPE", {}, "keys for every layer of a type that does not say otherwise");
+  print_docs(out, "block.NAME", block_keys(), "a group of layers; its layers stand in [block.NAME.LAYER]");
+  print_docs(out, "define", {}, "NAME = value, put in for ${NAME}; ${env:NAME} is an environment variable");
+  for (const std::string& loss : registry.auxiliary_losses()) {
+    Keys keys;
+    registry.make_auxiliary_loss(loss, keys);
+    print_docs(out, loss, keys.docs());
+  }
+  print_section<PluginOptions>(out, "plugins");
 }
 
 std::vector<ParameterRange> parameter_ranges(const Network& network) {
