@@ -1,5 +1,9 @@
 // sluice-eval: evaluates a checkpoint on the whole of a data set.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -51,7 +55,14 @@ Normalization normalization_of(const Experiment& experiment, const Checkpoint& c
 /// Collects a line for each image and writes them all at once.
 class Predictions {
  public:
-  explicit Predictions(std::string path) : path_(std::move(path)) {}
+  /// Refuses a place that cannot be written to, before the evaluation. No path: nothing will be written.
+  explicit Predictions(std::string path) : path_(std::move(path)) {
+    if (path_.empty()) return;
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path_, ignored))
+      throw Error(ExitCode::kEnvironment, concat(path_, ": is a directory, expected the name of a CSV file"));
+    if (::access(directory_of(path_).c_str(), W_OK) != 0) throw_system_error(path_, "write", errno);
+  }
 
   void add(const Batch& batch, const float* logits, std::int64_t classes) {
     if (text_.tellp() == 0) {
@@ -90,6 +101,7 @@ int evaluate(const CommandLine& line) {
                 concat("command line: expected one checkpoint, got ", line.positional().size(), " files"));
   }
   const Split split = split_of(line);
+  Predictions predictions(line.value("predictions").value_or(""));
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
   Experiment experiment = load_trained(checkpoint, line.overrides(), registry);
@@ -98,7 +110,6 @@ int evaluate(const CommandLine& line) {
   Evaluator evaluator(
       *experiment.network, experiment.executor_options(Mode::kInference, experiment.eval.batch), *dataset,
       evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint), experiment.eval.batch));
-  Predictions predictions(line.value("predictions").value_or(""));
   Evaluator::BatchResult on_batch;
   if (line.has("predictions")) {
     on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {

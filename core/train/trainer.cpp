@@ -127,13 +127,13 @@ void Trainer::resume() {
     return;
   }
   for (const std::string& warning : last->warnings) log_.warning(warning);
-  TrainingParts all = parts();
-  for (const std::string& warning : restore_training(last->checkpoint, all)) log_.warning(warning);
   const Config before = Config::parse(last->checkpoint.config, last->path);
   for (const Change& change : compare(before, experiment_.config)) {
     log_.warning(concat("changed since the checkpoint: [", change.section, "] ", change.key, ": ",
                         change.before.value_or("(absent)"), " -> ", change.now.value_or("(absent)")));
   }
+  TrainingParts all = parts();
+  for (const std::string& warning : restore_training(last->checkpoint, all)) log_.warning(warning);
   last_saved_step_ = position_.step;
   lr_ = schedule_->lr(std::max<std::int64_t>(0, position_.step - 1));
   // The run may have been killed between the two files.
