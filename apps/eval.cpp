@@ -61,7 +61,7 @@ class Predictions {
     std::error_code ignored;
     if (std::filesystem::is_directory(path_, ignored))
       throw Error(ExitCode::kEnvironment, concat(path_, ": is a directory, expected the name of a CSV file"));
-    if (::access(directory_of(path_).c_str(), W_OK) != 0) throw_system_error(path_, "write", errno);
+    if (::access((directory_of(path_) + "/.").c_str(), W_OK) != 0) throw_system_error(path_, "write", errno);
   }
 
   void add(const Batch& batch, const float* logits, std::int64_t classes) {

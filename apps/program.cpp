@@ -1,6 +1,8 @@
 // The frame around every program.
 #include "apps/program.hpp"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -19,6 +21,14 @@ void print_help(const Program& program, const std::vector<Flag>& flags) {
   if (program.more_help) program.more_help(std::cout);
 }
 
+void check_output() {
+  errno = 0;
+  if (std::cout.flush()) return;
+  // Where an earlier write failed its reason is lost; asking again gives it once more.
+  if (errno == 0 && ::write(STDOUT_FILENO, "\n", 1) == 1) errno = EIO;
+  throw Error(ExitCode::kEnvironment, concat("cannot write to standard output: ", std::strerror(errno)));
+}
+
 int run_parsed(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
   std::vector<Flag> flags = program.flags;
   flags.push_back({"help", "", "Print this text.", 'h'});
@@ -31,10 +41,7 @@ int run_parsed(const Program& program, int argc, char** argv, const std::functio
     std::cout << version_text(program.name);
   else
     code = run(line);
-  errno = 0;
-  if (!std::cout.flush())
-    throw Error(ExitCode::kEnvironment,
-                concat("cannot write to standard output: ", std::strerror(errno == 0 ? EIO : errno)));
+  check_output();
   return code;
 }
 

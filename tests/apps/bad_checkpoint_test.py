@@ -1,0 +1,259 @@
+"""Bad checkpoints, through sluice-eval, sluice-inspect --verify, sluice-bench and resuming: exact messages, exit code 5."""
+import os
+import random
+import re
+import shutil
+import sys
+
+from harness import Case, Sandbox, run_table
+
+TRAINED = Sandbox()  # a run that every case copies from
+NEWEST = "run/checkpoints/checkpoint-0000000012.h5"
+OLDER = "take an older checkpoint or a copy"
+
+
+def trained():
+    if not os.path.exists(TRAINED.at("run")):
+        TRAINED.ok("sluice-train", "net.ini")
+    return TRAINED
+
+
+def whole(box):
+    box.write("a.h5", trained().read(NEWEST))
+
+
+def changed(change):
+    """a.h5 with `change` made to its bytes."""
+    return lambda box: box.write("a.h5", change(trained().read(NEWEST)))
+
+
+def forged(*edits):
+    """a.h5 with these edits and an intact seal."""
+    def make(box):
+        whole(box)
+        box.forge("edit", "a.h5", "a.h5", *edits)
+    return make
+
+
+def with_config(change):
+    def make(box):
+        whole(box)
+        box.write("changed.ini", change(trained().text("run/config.ini")))
+        box.forge("edit", "a.h5", "a.h5", "config=changed.ini")
+    return make
+
+
+def plugin_config(text):
+    return re.sub(r"(\[plugins\]\nload =)[^\n]*", r"\1 evil.so", text)
+
+
+def copied_run(*edits):
+    """The run directory, its checkpoints forged."""
+    def make(box):
+        shutil.copytree(trained().at("run"), box.at("run"))
+        for name in os.listdir(box.at("run/checkpoints")) if edits else []:
+            box.forge("edit", "run/checkpoints/" + name, "run/checkpoints/" + name, *edits)
+    return make
+
+
+def flip(data, bit):
+    byte = bytes([data[bit // 8] ^ (1 << bit % 8)])
+    return data[:bit // 8] + byte + data[bit // 8 + 1:]
+
+
+def both(name, message, make=None, files=None):
+    """Refused by both programs with the same words."""
+    files = files or {}
+    return [Case("eval: " + name, "sluice-eval a.h5", 5, message, make=make, files=files),
+            Case("verify: " + name, "sluice-inspect a.h5 --verify", 5, "", make=make, files=files, out=message + "\n")]
+
+
+def unreadable(name, message, make=None):
+    return [Case(f"{program}: {name}", f"sluice-{program} a.h5", 5, message, make=make)
+            for program in ["eval", "inspect", "bench"]]
+
+
+def misfit(name, message, *edits):
+    """Well-formed, but not for its own network; sluice-inspect, which knows no networks, is not asked."""
+    return Case("eval: " + name, "sluice-eval a.h5", 5, message, make=forged(*edits))
+
+
+FILES = sum([
+    unreadable("missing", "a.h5: cannot open: No such file or directory"),
+    unreadable("a directory", "a.h5: is a directory, expected a checkpoint file", lambda box: os.makedirs(box.at("a.h5"))),
+    both("empty", f"a.h5: is empty (0 bytes); {OLDER}", files={"a.h5": ""}),
+    both("text", "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
+         files={"a.h5": "[network]\n"}),
+    both("zeros", "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
+         changed(lambda data: bytes(len(data)))),
+    both("truncated", f"a.h5: is truncated: it ends after 3000 of <size> bytes; {OLDER}",
+         lambda box: (changed(lambda data: data[:3000])(box),
+                      box.tokens.update(size=str(len(trained().read(NEWEST)) - 48)))),
+    both("truncated in the seal", f"a.h5: is truncated: 7 bytes of its seal are missing; {OLDER}",
+         changed(lambda data: data[:-7])),
+    both("without its seal",
+         "a.h5: carries no seal: its last bytes were cut off, or it was written by another program; `sluice-inspect` shows "
+         "what is in it, `sluice-import` takes weights of other programs", changed(lambda data: data[:-48])),
+    both("longer", f"a.h5: 3 bytes were added behind its seal; {OLDER}", changed(lambda data: data + b"abc")),
+    both("changed seal", f"a.h5: is damaged: its seal (the last 48 bytes) was changed; {OLDER}",
+         changed(lambda data: flip(data, 8 * len(data) - 100))),
+    both("newer version",
+         "a.h5: /format_version: the file has format 2.0, this Sluice reads formats up to 1.x; use a newer Sluice",
+         forged("version=2.0")),
+    both("no state", "a.h5: /state: is missing, expected a group", forged("unlink=state")),
+    both("no configuration", "a.h5: /config: is missing, expected a data set", forged("unlink=config")),
+    both("a listed tensor missing", "a.h5: /weights/conv/weight: is missing, expected a data set",
+         forged("unlink=weights/conv/weight")),
+], [])
+
+TENSORS = [
+    misfit("missing tensor", "a.h5: 1 of 5 tensors does not fit the network:\n"
+           "  weights/fc/bias: missing in the checkpoint, the network has 3", "drop=weights/fc/bias"),
+    misfit("extra tensor", "a.h5: 1 of 6 tensors does not fit the network:\n"
+           "  weights/fc/extra: the checkpoint has 3x2, the network has no such tensor", "add=weights/fc/extra:3x2"),
+    misfit("tensor of another shape", "a.h5: 1 of 5 tensors does not fit the network:\n"
+           "  weights/fc/weight: the checkpoint has 4x3, the network 3x4", "reshape=weights/fc/weight:4x3"),
+    misfit("several misfits", "a.h5: 3 of 6 tensors do not fit the network:\n"
+           "  weights/conv/weight: the checkpoint has 4x2x3, the network 4x2x3x3\n"
+           "  weights/fc/bias: missing in the checkpoint, the network has 3\n"
+           "  weights/fc2/bias: the checkpoint has 3, the network has no such tensor",
+           "drop=weights/fc/bias", "add=weights/fc2/bias:3", "reshape=weights/conv/weight:4x2x3"),
+    misfit("NaN weight", "a.h5: 1 of 5 tensors does not fit the network:\n"
+           "  weights/conv/weight: 1 of 72 values are NaN or Inf, the first (nan) is element 3",
+           "set=weights/conv/weight:3:nan"),
+    misfit("infinite statistics", "a.h5: 1 of 2 tensors does not fit the network:\n"
+           "  buffers/bn/running_mean: 1 of 4 values are NaN or Inf, the first (inf) is element 0",
+           "set=buffers/bn/running_mean:0:inf"),
+    Case("verify: NaN weight", "sluice-inspect a.h5 --verify", 5, "", make=forged("set=weights/conv/weight:3:nan"),
+         out="a.h5: /weights/conv/weight: 1 NaN and 0 Inf among 72 values\n"),
+    Case("verify: layer unknown", "sluice-inspect a.h5 --verify", 5, "", make=forged("add=weights/fc2/weight:3x2"),
+         out="a.h5: /weights/fc2/weight: layer 'fc2' is not among the 6 of /layer_names\n"),
+    Case("verify: optimiser's shape", "sluice-inspect a.h5 --verify", 5, "", make=forged("reshape=weights/fc/weight:4x3"),
+         out="a.h5: /optimizer/momentum/fc/weight: has shape 3x4, /weights/fc/weight has 4x3\n"),
+    Case("verify: no epoch", "sluice-inspect a.h5 --verify", 5, "", make=forged("state=epoch"),
+         out="a.h5: /state/epoch: is missing, a full checkpoint needs this integer\n"),
+    Case("bench: NaN weight", "sluice-bench a.h5", 5, "a.h5: 1 of 5 tensors does not fit the network:\n"
+         "  weights/conv/weight: 1 of 72 values are NaN or Inf, the first (nan) is element 3",
+         make=forged("set=weights/conv/weight:3:nan")),
+    Case("diff: the other truncated", "sluice-inspect a.h5 --diff=b.h5", 5,
+         f"b.h5: is truncated: it ends after 100 of <size> bytes; {OLDER}",
+         make=lambda box: (whole(box), box.write("b.h5", box.read("a.h5")[:100]),
+                           box.tokens.update(size=str(len(box.read("a.h5")) - 48)))),
+]
+
+CONFIGURATIONS = [
+    Case("eval: configuration asks for a plug-in", "sluice-eval a.h5", 2,
+         "a.h5: its configuration asks for the plug-in 'evil.so', and a checkpoint may not load code; if you trust that "
+         "file, add --plugins.load=evil.so", make=with_config(plugin_config)),
+    Case("bench: configuration asks for a plug-in", "sluice-bench a.h5", 2,
+         "a.h5: its configuration asks for the plug-in 'evil.so', and a checkpoint may not load code; if you trust that "
+         "file, add --plugins.load=evil.so", make=with_config(plugin_config)),
+    Case("eval: trusted plug-in missing", "sluice-eval a.h5 --plugins.load=evil.so", 2,
+         "command line: [plugins] load: plug-in 'evil.so': there is no such file", make=with_config(plugin_config)),
+    Case("eval: unknown key in the configuration", "sluice-eval a.h5", 2,
+         "a.h5:2: [network] inptu: unknown key; did you mean 'input'?",
+         make=with_config(lambda text: text.replace("input =", "inptu =")),),
+    Case("eval: empty configuration", "sluice-eval a.h5", 2,
+         "a.h5: [network]: the configuration declares no layers; include a network file, such as "
+         "configs/networks/resnet20.ini", make=with_config(lambda text: "")),
+    Case("eval: override of another network", "sluice-eval a.h5 --layer.fc.channels=4", 5,
+         "a.h5: 2 of 5 tensors do not fit the network:\n"
+         "  weights/fc/weight: the checkpoint has 3x4, the network 4x4\n"
+         "  weights/fc/bias: the checkpoint has 3, the network 4", make=whole),
+    Case("eval: unknown key", "sluice-eval a.h5 --data.dri=x", 2, "command line: [data] dri: unknown key; did you mean 'dir'?",
+         make=whole),
+    Case("eval: data missing", "sluice-eval a.h5 --data.kind=cifar10 --data.dir=d", 3,
+         "d: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 d, or set [data] dir", make=whole),
+    Case("eval: more classes than the network has", "sluice-eval a.h5 --data.classes=4", 3,
+         "synthetic: has 4 classes, the network tells only 3 apart; set the channels of its last layer (define.classes in "
+         "the shipped networks)", make=whole),
+    Case("eval: nothing held out", "sluice-eval a.h5 --split=validation --data.validation=0", 3,
+         "[data] validation: no images of synthetic are held out to validate on, got 0; set it above 0", make=whole),
+    Case("eval: predictions into no directory", "sluice-eval a.h5 --predictions=no/p.csv", 6,
+         "no/p.csv: cannot write: No such file or directory; make the directory first", make=whole),
+    Case("eval: predictions into a file's place", "sluice-eval a.h5 --predictions=net.ini/p.csv", 6,
+         "net.ini/p.csv: cannot write: Not a directory; check the disk and the path", make=whole),
+    Case("eval: predictions onto a directory", "sluice-eval a.h5 --predictions=.", 6,
+         ".: is a directory, expected the name of a CSV file", make=whole),
+]
+
+REFUSED = ("run/.lock", "run/log.txt")  # who was there, and what was said
+
+
+def resume(name, message, make, arguments="", warns=""):
+    return Case("resume: " + name, f"sluice-train net.ini --resume {arguments}", 5, message, make=make, warns=warns,
+                changes=REFUSED)
+
+
+RESUMING = [
+    resume("weights only", f"{NEWEST}: is a weights_only checkpoint without the optimiser's state; training resumes only "
+           "from a full one", copied_run("kind=weights_only")),
+    resume("a counter missing", f"{NEWEST}: /state has no loss_sum of the right type; resume from another checkpoint",
+           copied_run("state=loss_sum")),
+    resume("optimiser's tensor missing", f"{NEWEST}: 1 of 5 tensors does not fit the network:\n"
+           "  optimizer/momentum/fc/bias: missing in the checkpoint, the network has 3",
+           copied_run("drop=optimizer/momentum/fc/bias")),
+    resume("NaN weights", f"{NEWEST}: 1 of 5 tensors does not fit the network:\n"
+           "  weights/fc/bias: 1 of 3 values are NaN or Inf, the first (nan) is element 0",
+           copied_run("set=weights/fc/bias:0:nan")),
+    resume("another network", f"{NEWEST}: 2 of 5 tensors do not fit the network:\n"
+           "  weights/fc/weight: the checkpoint has 3x4, the network 4x4\n"
+           "  weights/fc/bias: the checkpoint has 3, the network 4", copied_run(), "--layer.fc.channels=4",
+           "warning: changed since the checkpoint: [layer.fc] channels: 3 -> 4\n"),
+    resume("average switched on", f"{NEWEST}: 5 of 5 tensors do not fit the network:\n"
+           "  ema/weights/conv/weight: missing in the checkpoint, the network has 4x2x3x3\n"
+           "  ema/weights/bn/weight: missing in the checkpoint, the network has 4\n"
+           "  ema/weights/bn/bias: missing in the checkpoint, the network has 4\n"
+           "  ema/weights/fc/weight: missing in the checkpoint, the network has 3x4\n"
+           "  ema/weights/fc/bias: missing in the checkpoint, the network has 3", copied_run(), "--ema.decay=0.9",
+           "warning: changed since the checkpoint: [ema] decay: 0 -> 0.9\n"),
+    resume("metrics edited", "run/metrics.csv:1: the header has no column 'step'; the file was changed since: move it away "
+           "to go on without it", lambda box: (copied_run()(box), box.write("run/metrics.csv", "hello\n"))),
+    resume("all damaged", "run/checkpoints: none of 3 checkpoints can be used:\n"
+           f"  {NEWEST}: is empty (0 bytes); {OLDER}\n"
+           f"  run/checkpoints/checkpoint-0000000006.h5: is empty (0 bytes); {OLDER}\n"
+           f"  run/checkpoints/best.h5: is empty (0 bytes); {OLDER}",
+           lambda box: (copied_run()(box),
+                        [box.write("run/checkpoints/" + n, "") for n in os.listdir(box.at("run/checkpoints"))])),
+    Case("resume: newest damaged", "sluice-train net.ini --resume", 0, "", changes=("run/*",),
+         warns=f"warning: {NEWEST}: is empty (0 bytes); {OLDER}; continuing from "
+               "run/checkpoints/checkpoint-0000000006.h5 instead\n",
+         make=lambda box: (copied_run()(box), box.write(NEWEST, ""))),
+]
+
+
+def flipped_bits():
+    """Any flipped bit, any cut: refused by every program with exit code 5, and nothing crashes."""
+    rng = random.Random(20)
+    problems = []
+    data = trained().read(NEWEST)
+    # Where programs look first, then anywhere.
+    bits = [0, 70, 8 * 9, 8 * 40, 8 * len(data) - 1, 8 * (len(data) - 48)] + [rng.randrange(8 * len(data)) for _ in range(54)]
+    damages = [("bit %d flipped" % bit, flip(data, bit)) for bit in bits]
+    damages += [("cut to %d bytes" % n, data[:n]) for n in [1, 7, 8, 95, 96] + [rng.randrange(len(data)) for _ in range(15)]]
+    with Sandbox() as box:
+        for what, damaged in damages:
+            box.write("a.h5", damaged)
+            for command in ["sluice-eval a.h5", "sluice-inspect a.h5 --verify"]:
+                code = box.run(*command.split()).code
+                if code != 5:
+                    problems.append(f"{command}, {what}: exit code {code}")
+        # Without a seal nothing warns of the damage: the child process must take it.
+        for bit in [rng.randrange(8 * (len(data) - 48)) for _ in range(20)]:
+            box.write("a.h5", flip(data, bit)[:-48])
+            for command, codes in [("sluice-inspect a.h5 --stats --config --history", (0, 5)),
+                                   ("sluice-inspect a.h5 --verify", (5,)), ("sluice-eval a.h5", (5,))]:
+                code = box.run(*command.split()).code
+                if code not in codes:
+                    problems.append(f"{command}, no seal and bit {bit} flipped: exit code {code}")
+        if sorted(box.tree()) != ["a.h5", "net.ini"]:
+            problems.append(f"left behind: {sorted(box.tree())}")
+    return problems
+
+
+if __name__ == "__main__":
+    with TRAINED:
+        found = [] if len(sys.argv) > 1 else flipped_bits()
+        for problem in found:
+            print("FAILED " + problem)
+        run_table(FILES + TENSORS + CONFIGURATIONS + RESUMING, 60, len(found))

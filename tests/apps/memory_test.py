@@ -1,0 +1,53 @@
+"""Training and evaluation take no more memory as they go on: resident memory at step 50 and some hundred steps later."""
+import re
+import sys
+
+from harness import Paced, Sandbox
+
+# Some megabytes of activations, so that a batch which is not given back shows at once.
+RUN = """\
+include = net.ini
+[network]
+input = 2x24x20
+[layer.conv]
+channels = 16
+[data]
+synthetic_image = 2x24x20
+synthetic_size = 648
+augment = yes
+workers = 2
+[train]
+epochs = 1000
+batch = 32
+[ema]
+decay = 0.9
+[checkpoint]
+every_epochs = 1
+[log]
+interval = 1e-9
+"""
+STEPS = (50, 400)
+SLACK_KIB = 512
+
+
+def resident_kib(process):
+    with open(f"/proc/{process.pid}/status", encoding="utf-8") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1))
+
+
+if __name__ == "__main__":
+    with Sandbox() as box:
+        box.write("run.ini", RUN)
+        paced = Paced(box, "sluice-train", "run.ini")
+        done, resident = 0, []
+        for step in STEPS:
+            if not paced.steps(step - done):
+                sys.exit(f"the run ended before step {step}")
+            done = step
+            resident.append(resident_kib(paced.process))
+        paced.process.terminate()
+        code = paced.end()
+    print(f"resident memory at steps {STEPS}: {resident} KiB")
+    if code != 75:
+        sys.exit(f"exit code {code}")
+    sys.exit(f"grew by {resident[1] - resident[0]} KiB" if resident[1] - resident[0] > SLACK_KIB else 0)

@@ -1,0 +1,258 @@
+"""What scripts and readers rely on: help, versions, the layer table, configurations that load back, JSON keys, predictions,
+early stopping, divergence."""
+import csv
+import json
+import math
+import os
+import re
+import sys
+
+from harness import BIN, NET, SOURCE, Sandbox
+
+PROGRAMS = sorted(name for name in os.listdir(BIN) if name.startswith("sluice-"))
+CONFIGURED = ["sluice-bench", "sluice-eval", "sluice-train"]
+RESNET = os.path.join(SOURCE, "configs/networks/resnet20.ini")
+ENTRIES = re.compile(r"^(?:\[(?P<section>[^\]]+)\].*|(?P<key>[\w-]+) = (?P<value>.*?)(?: +#.*)?)$", re.MULTILINE)
+
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def values(text):
+    """(section, key) -> value of a resolved configuration."""
+    found, section = {}, ""
+    for match in ENTRIES.finditer(text):
+        section = match["section"] or section
+        if match["key"]:
+            found[section, match["key"]] = match["value"]
+    return found
+
+
+def documented(text):
+    """Heading -> keys in a help text."""
+    found, heading = {}, ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            heading = line.split(":")[0] if " type = " in line else line.split("]")[0] + "]"
+            found.setdefault(heading, set())
+        elif re.match(r"  [a-z]\w*(  |$)", line):
+            found.setdefault(heading, set()).add(line.split()[0])
+    return found
+
+
+def help_and_versions():
+    with Sandbox() as box:
+        for program in PROGRAMS:
+            text = box.ok(program, "--help").out
+            expect(text.startswith(f"Usage: {program} ") and "\nExit codes: 0 " in text, f"{program} --help: {text[:200]}")
+            expect(box.ok(program, "-h").out == text, f"{program} -h differs from --help")
+            lines = box.ok(program, "--version").out.splitlines()
+            expect(re.fullmatch(rf"{program} \d+\.\d+\.\d+", lines[0]), f"{program} --version: {lines[0]}")
+            names = [line.split()[0] for line in lines[1:]]
+            expect({"compiler", "oneDNN", "HDF5", "processor"} <= set(names), f"{program} --version: {names}")
+
+
+def every_key_is_documented():
+    with Sandbox() as box:
+        box.write("many.ini", "include = net.ini\n[optimizer]\ntype = adamw\n[group.bias]\nlr_scale = 2\n[plugins]\nload =\n"
+                              "[schedule]\ntype = one_cycle\n")
+        # Some keys appear only with the choice that uses them.
+        resolved = [box.ok("sluice-train", *arguments, "--print-config").out for arguments in
+                    [("many.ini",), ("net.ini", "--schedule.type=step"), (RESNET,),
+                     ("net.ini", "--schedule.type=multistep", "--schedule.milestones=1"),
+                     ("net.ini", "--schedule.type=polynomial", "--schedule.warmup_epochs=1")]]
+        for program in CONFIGURED:
+            known = documented(box.ok(program, "--help").out)
+            for text in resolved:
+                every = values(text)
+                for section, key in every:
+                    heading = f"[{section}]"
+                    keys = known.get(heading, set())
+                    if section.startswith("layer."):
+                        heading = f"[layer.NAME] type = {every[section, 'type']}"
+                        keys = known.get(heading, set()) | known["[layer.NAME]"]
+                    elif section.startswith("group."):
+                        keys = known["[group.NAME]"]
+                    expect(key in keys, f"{program} --help: no key {key} under {heading}")
+        # And what is documented is read: as a wrong value, not as an unknown key.
+        sections = {"[group.NAME]": "group.bias"}
+        overrides = []
+        for heading, keys in known.items():
+            if heading in ("[layer.NAME]", "[block.NAME]", "[define]", "[type.TYPE]", "") or " type = " in heading:
+                continue
+            overrides += [f"--{sections.get(heading, heading[1:-1])}.{key}=\x7f" for key in keys]
+        expect(len(overrides) > 70, f"only {len(overrides)} keys are documented")
+        result = box.run("sluice-train", "net.ini", *overrides)
+        unknown = [line for line in result.err.splitlines() if "unknown" in line]
+        expect(result.code == 2 and not unknown, f"documented, but {unknown}")
+
+
+def layer_table():
+    with Sandbox() as box:
+        text = box.ok("sluice-train", RESNET, "--dry-run", "--data.kind=synthetic", "--train.batch=2").out
+        expect("269,722 parameters" in text, f"--dry-run: parameters\n{text[-400:]}")
+        expect("40,551,040" in text, f"--dry-run: MACs\n{text[-400:]}")
+        expect(re.search(r"^layer3\.2\.conv2 +conv +64x8x8 +64x8x8 +36,864 +2,359,296 ", text, re.MULTILINE),
+               f"--dry-run: the row of layer3.2.conv2\n{text}")
+        expect(sorted(box.tree()) == ["net.ini"], f"--dry-run leaves {sorted(box.tree())}")
+
+
+PIECES = """\
+include = ${env:SLUICE_TEST_REST}
+[define]
+width = 5
+act = relu
+[network]
+input = 2x6x5
+[layer.conv]
+type = conv
+channels = ${width}
+kernel = 3
+[layer.body]
+block = two
+repeat = 2
+width = 4
+[block.two]
+parameters = width, first=3
+first_only = first
+[block.two.conv]
+type = conv
+channels = ${width}
+kernel = ${first}
+pad = 1
+[block.two.act]
+type = ${act}
+[layer.pool]
+type = global_pool
+[layer.fc]
+type = linear
+channels = 3
+[layer.loss]
+type = softmax_cross_entropy
+from = fc, labels
+[type.conv]
+bias = yes
+[data]
+augment = yes
+class_names = "a # b, ${env:SLUICE_TEST_NAME:-c;d}, $${act}"
+"""
+
+
+def configurations_load_back():
+    """The printed and the saved configuration describe the same run: same weights, same metrics, same configuration."""
+    with Sandbox() as box:
+        box.write("pieces.ini", PIECES)
+        box.write("rest.ini", NET[NET.index("[data]"):])
+        arguments = ["pieces.ini", "--optimizer.nesterov=yes", "--run.seed=7"]
+        env = {"SLUICE_TEST_REST": "rest.ini"}
+        printed = box.ok("sluice-train", *arguments, "--print-config", env=env).out
+        box.ok("sluice-train", *arguments, env=env)
+        saved = box.text("run/config.ini")
+        expect(printed == saved, "--print-config differs from the saved config.ini")
+        expect("# command line" in printed and "# pieces.ini:9" in printed and "# default" in printed,
+               f"origins are missing:\n{printed[:500]}")
+        for what, text in [("printed", printed), ("saved", saved),
+                           ("checkpoint's", box.ok("sluice-inspect", box.newest(), "--config").out)]:
+            with Sandbox() as again:
+                again.write("resolved.ini", text)
+                expect(values(again.ok("sluice-train", "resolved.ini", "--print-config").out) == values(printed),
+                       f"the {what} configuration reads back differently")
+                again.ok("sluice-train", "resolved.ini")
+                for file in [box.newest(), "run/checkpoints/best.h5", "run/weights.h5"]:
+                    diff = json.loads(again.run("sluice-inspect", file, "--diff=" + box.at(file), "--json").out)
+                    expect(diff["differing"] == 0 and not diff["only_in_a"] and not diff["only_in_b"] and
+                           diff["tensors"] and all("config" in other for other in diff["other"]),
+                           f"the {what} configuration makes another run: {file}: {diff}")
+
+
+def evaluation():
+    with Sandbox() as box:
+        box.ok("sluice-train", "net.ini", "--train.epochs=3")
+        report = json.loads(box.ok("sluice-eval", "run/weights.h5", "--json", "--predictions=p.csv").out)
+        for key in ["images", "accuracy", "loss", "macs_dense", "macs_executed", "images_per_second"]:
+            expect(isinstance(report.get(key), (int, float)), f"eval --json: {key} is {report.get(key)}")
+        expect(report["images"] == 20 and report["macs_dense"] == 2172, f"eval --json: {report}")
+        rows = list(csv.DictReader(box.text("p.csv").splitlines()))
+        expect([int(row["index"]) for row in rows] == list(range(20)), "predictions: every image once, in order")
+        loss = 0.0
+        confusion = [[0] * 3 for _ in range(3)]
+        for row in rows:
+            logits = [float(row[f"logit_{c}"]) for c in range(3)]
+            expect(logits.index(max(logits)) == int(row["prediction"]), f"predictions: {row}")
+            loss += (math.log(sum(map(math.exp, logits))) - logits[int(row["label"])]) / 20
+            confusion[int(row["label"])][int(row["prediction"])] += 1
+        correct = sum(confusion[c][c] for c in range(3))
+        expect(report["accuracy"] == correct / 20, f"predictions: {correct} of 20, eval says {report['accuracy']}")
+        expect(abs(report["loss"] - loss) < 1e-5, f"predictions: loss {loss}, eval says {report['loss']}")
+        expect(report["confusion"] == confusion, f"predictions: {confusion}, eval says {report['confusion']}")
+        per_class = [entry["correct"] for entry in report["classes"]]
+        expect(per_class == [confusion[c][c] for c in range(3)], f"predictions: {confusion}, classes {report['classes']}")
+        history = json.loads(box.ok("sluice-inspect", "run/checkpoints/best.h5", "--history", "--json").out)["history"]
+        said = dict(zip(history["columns"], history["rows"][-1]))["val_accuracy"]
+        again = json.loads(box.ok("sluice-eval", "run/checkpoints/best.h5", "--json", "--split=validation").out)
+        expect(abs(said - 100 * again["accuracy"]) < 1e-9 and again["images"] == 8,
+               f"the metrics say {said} % for the best epoch, eval says {again['accuracy']}")
+        batches = [json.loads(box.ok("sluice-eval", "run/weights.h5", "--json", f"--eval.batch={batch}").out)
+                   for batch in (1, 7, 64)]
+        expect(all(each["correct"] == correct for each in batches), "accuracy depends on eval.batch")
+
+
+def benchmark():
+    with Sandbox() as box:
+        for source in ["net.ini", "run/weights.h5"]:
+            report = json.loads(box.ok("sluice-bench", source, "--json", "--steps=2", "--train.batch=4").out)
+            for phase in ["train", "infer"]:
+                expect(report.get(phase + "_images_per_second", 0) > 0, f"bench {source}: {report}")
+                layers = report[phase + "_layers"]
+                expect([layer["name"] for layer in layers if layer["type"] == "conv"] == ["conv"] and
+                       all(layer["forward_ms"] >= 0 for layer in layers), f"bench {source}: {layers}")
+            expect(report["threads"] == 1 and report["train_batch"] == 4, f"bench {source}: {report}")
+            if source == "net.ini":
+                expect(sorted(box.tree()) == ["net.ini"], f"bench leaves {sorted(box.tree())}")
+                box.ok("sluice-train", "net.ini")
+
+
+def divergence():
+    """Exit code 4 names the layer and leaves what was saved as it was."""
+    with Sandbox() as box:
+        box.ok("sluice-train", "net.ini")
+        files = {path: digest for path, digest in box.tree().items() if path.startswith("run/checkpoints/")}
+        weights = box.read("run/weights.h5")
+        result = box.run("sluice-train", "net.ini", "--resume", "--train.epochs=9", "--optimizer.lr=1e30")
+        message = (r"sluice-train: training diverged at epoch 3, step \d+: (loss|gradient norm) is -?(nan|inf); (layer (conv|bn|"
+                   r"relu|pool|fc|loss) is the first whose result is not finite|(parameter|the gradient of) (conv|bn|fc)\.\w+ "
+                   r"(is|are) not finite|parameter (conv|bn|fc)\.\w+ is not finite); lower optimizer\.lr, or add "
+                   r"schedule\.warmup_epochs or optimizer\.clip_norm; the last checkpoint is untouched\n")
+        last = result.err.splitlines(True)[-1]
+        expect(result.code == 4 and re.fullmatch(message, last), f"divergence: exit code {result.code}, {result.err}")
+        expect({path: digest for path, digest in box.tree().items() if path.startswith("run/checkpoints/")} == files and
+               box.read("run/weights.h5") == weights, "divergence: a checkpoint changed")
+        box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=3")
+
+
+def early_stopping():
+    with Sandbox() as box:
+        command = ["sluice-train", "net.ini", "--train.epochs=50", "--early_stopping.patience=2",
+                   "--early_stopping.min_delta=100"]
+        out = box.ok(*command).out
+        match = re.search(r"^stopped early: val_accuracy has not improved on [\d.]+ \(epoch (\d+)\) by more than 100 for 2 "
+                          r"epochs$", out, re.MULTILINE)
+        expect(match, f"early stopping: {out}")
+        epochs = len(box.text("run/metrics.csv").splitlines()) - 1
+        expect(match and epochs == int(match[1]) + 2, f"early stopping: {epochs} epochs")
+        expect("stopped early" in box.text("run/log.txt"), "early stopping: not in log.txt")
+        out = box.ok(*command, "--resume").out
+        expect("stopped early: " in out and len(box.text("run/metrics.csv").splitlines()) - 1 == epochs,
+               f"early stopping: goes on when resumed: {out}")
+
+
+if __name__ == "__main__":
+    for part in [help_and_versions, every_key_is_documented, layer_table, configurations_load_back, evaluation, benchmark,
+                 divergence, early_stopping]:
+        part()
+    sys.exit(1 if failures else 0)

@@ -1,0 +1,183 @@
+"""A run that is stopped by signals or its time budget, and resumed, ends exactly as one that was not interrupted."""
+import csv
+import io
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+
+from harness import NET, Paced, Sandbox
+
+TIMES = {"seconds", "images_per_second", "data_wait_percent"}
+# 60 steps in an epoch, and more of them than the stops below use up; a line for each.
+PLAIN = """\
+include = net.ini
+[data]
+synthetic_size = 488
+[train]
+epochs = 14
+[schedule]
+type = cosine
+[log]
+interval = 1e-9
+"""
+EVERYTHING = """\
+include = net.ini
+[data]
+synthetic_size = 488
+augment = yes
+crop_padding = 1
+workers = 2
+[train]
+epochs = 14
+[schedule]
+type = cosine
+warmup_epochs = 2
+[optimizer]
+type = adamw
+clip_norm = 0.5
+no_decay = norm, bias
+[ema]
+decay = 0.98
+[run]
+threads = 2
+[log]
+interval = 1e-9
+"""
+# Every step is the last of its epoch.
+ONE_STEP_EPOCHS = """\
+include = net.ini
+[train]
+batch = 48
+epochs = 700
+[checkpoint]
+every_epochs = 50
+[log]
+interval = 1e-9
+"""
+
+rng = random.Random(int(os.environ.get("SLUICE_TEST_SEED", "3")))
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def rows(box, name):
+    """The metrics of a run without times."""
+    text = box.text("run/" + name)
+    found = list(csv.DictReader(io.StringIO(text))) if name.endswith("csv") else [json.loads(line) for line in text.splitlines()]
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in found]
+
+
+def expect_same_end(name, box, reference):
+    for what in ["metrics.csv", "metrics.jsonl"]:
+        for ours, theirs in zip(rows(box, what), rows(reference, what)):
+            if ours != theirs:
+                expect(False, f"{name}: {what}: {ours}, uninterrupted {theirs}")
+                break
+        expect(len(rows(box, what)) == len(rows(reference, what)), f"{name}: {what}: {len(rows(box, what))} rows")
+    for file in [box.newest(), "run/checkpoints/best.h5", "run/weights.h5"]:
+        ours, theirs = box.header(file)["content_digest"], reference.header(file)["content_digest"]
+        expect(ours == theirs, f"{name}: {file}: digest {ours}, uninterrupted {theirs}\n" +
+               box.run("sluice-inspect", file, "--diff=" + reference.at(file)).out)
+    # Where checkpoints are written by the clock their steps differ.
+    files, wanted = ([path for path in sorted(each.tree()) if "/checkpoint-" not in path] for each in (box, reference))
+    expect(files == wanted, f"{name}: files {files}, uninterrupted {wanted}")
+
+
+def stop(name, box, number, first):
+    """Runs until a random step, stops there by a signal; returns where the checkpoint stands."""
+    before = 0 if first else box.header(box.newest())["state"]["step"]
+    paced = Paced(box, "sluice-train", "run.ini", rng.choice(["--resume", "--auto-resume"]) if not first else "--auto-resume")
+    expect(paced.steps(rng.randint(1, 60)), f"{name}: ended before {number.name}")
+    paced.process.send_signal(number)
+    code = paced.end()
+    expect(code == 75, f"{name}: exit code {code} after {number.name}")
+    last = paced.lines[-1]
+    expect(re.fullmatch(rf"stopped (at epoch \d+, step \d+|before the evaluation of epoch \d+): received {number.name}; "
+                        r"continue with --resume\n", last), f"{name}: last line {last}")
+    state = box.header(box.newest())["state"]
+    expect(state["step"] > before, f"{name}: step {state['step']} after {before}")
+    return state
+
+
+def interrupted_run(name, text, reference):
+    with Sandbox() as box:
+        box.write("run.ini", text)
+        signals = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT]
+        rng.shuffle(signals)
+        states = [stop(name, box, number, first=i == 0) for i, number in enumerate(signals)]
+        if text != ONE_STEP_EPOCHS:
+            expect(any(state["batch"] > 0 for state in states), f"{name}: never stopped inside an epoch: {states}")
+        box.ok("sluice-train", "run.ini", "--resume")
+        expect_same_end(name, box, reference)
+
+
+def time_budget(reference):
+    """train.max_time stops like a signal. (The configuration then differs, and with it the file of the best epoch.)"""
+    with Sandbox() as box:
+        box.write("run.ini", PLAIN)
+        paced = Paced(box, "sluice-train", "run.ini", "--train.max_time=1.5")
+        paced.steps(1)
+        time.sleep(1.6)
+        code = paced.end()
+        expect(code == 75, f"time budget: exit code {code}")
+        expect(re.fullmatch(r"stopped (at epoch \d+, step \d+|before the evaluation of epoch \d+): the time budget of 0:02 is "
+                            r"used up \(\d+:\d\d elapsed\); continue with --resume\n", paced.lines[-1]),
+               f"time budget: last line {paced.lines[-1]}")
+        expect(box.header(box.newest())["state"]["step"] < 14 * 60, "time budget: the run ended")
+        box.ok("sluice-train", "run.ini", "--resume")
+        expect(rows(box, "metrics.csv") == rows(reference, "metrics.csv"), "time budget: the metrics differ")
+        expect(box.header(box.newest())["content_digest"] == reference.header(box.newest())["content_digest"],
+               "time budget: the last checkpoint differs")
+
+
+def second_signal():
+    """A second SIGINT or SIGTERM does not wait for the step to end."""
+    for number in [signal.SIGINT, signal.SIGTERM]:
+        with Sandbox() as box:
+            box.write("run.ini", PLAIN)
+            paced = Paced(box, "sluice-train", "run.ini")
+            paced.steps(10)
+            time.sleep(0.3)  # it now waits for somebody to read its output
+            paced.process.send_signal(number)
+            time.sleep(0.3)
+            expect(paced.process.poll() is None, f"second signal: {number.name}: ended after one")
+            paced.process.send_signal(number)
+            code = paced.process.wait(60)
+            expect(code == 128 + number, f"second signal: {number.name}: exit code {code}")
+            paced.end()
+            box.ok("sluice-train", "run.ini", "--resume", "--train.epochs=1")
+
+
+def after_the_end():
+    """Resuming a run that has ended changes nothing."""
+    with Sandbox() as box:
+        box.ok("sluice-train", "net.ini")
+        digests = {file: box.header(file)["content_digest"] for file in [box.newest(), "run/weights.h5"]}
+        metrics = box.text("run/metrics.csv")
+        box.ok("sluice-train", "net.ini", "--resume")
+        for file, digest in digests.items():
+            expect(box.header(file)["content_digest"] == digest, f"after the end: {file} changed")
+        expect(box.text("run/metrics.csv") == metrics, "after the end: metrics changed")
+
+
+if __name__ == "__main__":
+    variants = [("plain", PLAIN), ("everything", EVERYTHING), ("epochs of one step", ONE_STEP_EPOCHS)]
+    for name, text in variants:
+        with Sandbox() as reference:
+            reference.write("run.ini", text)
+            reference.ok("sluice-train", "run.ini", "--auto-resume")
+            interrupted_run(name, text, reference)
+            if name == "plain":
+                time_budget(reference)
+    second_signal()
+    after_the_end()
+    sys.exit(1 if failures else 0)
