@@ -111,7 +111,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
 std::vector<std::string> slow_kernels(const Executor& executor) {
   std::vector<std::string> lines;
   for (const OperationInfo& operation : executor.operations()) {
-    if (operation.kernel.find("ref:") == std::string::npos && operation.kernel.rfind("ref", 0) != 0) continue;
+    if (!is_reference_kernel(operation.kernel)) continue;
     lines.push_back(concat("layer ", operation.name, " (", operation.type, ") fell to a reference kernel (",
                            operation.kernel, "), which is very slow; try other channel counts or run.layout"));
   }
