@@ -68,7 +68,7 @@ TEST(Keys, ReadNumbersToTheirBounds) {
   EXPECT_EQ(read("both", "8").both, 8);
   EXPECT_EQ(read("share", "0").share, 0);
   EXPECT_EQ(read("share", "1.0").share, 1);
-  EXPECT_EQ(read("above", "5e-324").above, 5e-324);
+  EXPECT_EQ(read("above", "2.2250738585072014e-308").above, 2.2250738585072014e-308);  // the smallest normal number
   EXPECT_EQ(read("number", "-1.5E+3").number, -1500);
   EXPECT_EQ(read("number", "1e308").number, 1e308);
 }
