@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/config/expression.hpp"
 #include "core/config/substitute.hpp"
 #include "core/config/text.hpp"
 
@@ -15,14 +16,17 @@ const std::set<std::string> kReserved = {"type", "block", "repeat", "from", "sha
 /// A parameter's default may use the parameters before it.
 void check_default(const Section& head, const BlockParameter& parameter, const Block& block, Diagnostics& diagnostics) {
   if (!parameter.default_value) return;
+  const auto check_name = [&](const std::string& name) {
+    if (block.find_parameter(name) == nullptr) {
+      head.report(
+          diagnostics, "parameters",
+          concat("the default of ", quoted(parameter.name), " uses ${", name, "}, which is no parameter before it"));
+    }
+    return name;
+  };
   try {
-    substitute(*parameter.default_value, [&](const std::string& name) -> std::string {
-      if (block.find_parameter(name) == nullptr) {
-        head.report(
-            diagnostics, "parameters",
-            concat("the default of ", quoted(parameter.name), " uses ${", name, "}, which is no parameter before it"));
-      }
-      return "";
+    substitute(*parameter.default_value, [&](const std::string& inner) {
+      return is_expression(inner) ? replace_names(inner, check_name) : check_name(inner);
     });
   } catch (const Error& error) {
     head.report(diagnostics, "parameters", error.what());

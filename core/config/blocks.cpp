@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/config/block_library.hpp"
+#include "core/config/expression.hpp"
 #include "core/config/substitute.hpp"
 #include "core/config/text.hpp"
 
@@ -101,23 +102,35 @@ class Expander {
     Section item(name, section.source());
     item.set_title(section.title());
     for (Entry entry : section.entries()) {
-      if (scope.in_block()) put_in_arguments(entry, scope.arguments);
+      if (scope.in_block()) put_in_arguments(section, entry, scope.arguments);
       item.set(std::move(entry));
     }
     return item;
   }
 
-  static void put_in_arguments(Entry& entry, const std::map<std::string, Entry>& arguments) {
+  /// Puts arguments in the place of their names in an entry of `section`.
+  void put_in_arguments(const Section& section, Entry& entry, const std::map<std::string, Entry>& arguments) {
     if (entry.broken) return;
-    entry.value = substitute(entry.value, [&](const std::string& name) -> std::string {
+    const std::size_t told = entry.detail.size();  // the section's own entry has this much of it
+    const auto value_of = [&](const std::string& name) -> std::string {
       const auto argument = arguments.find(name);
       if (argument == arguments.end()) {
         entry.broken = true;
-        return "";
+        return name;
       }
       entry.take_origin_of(name, argument->second);
-      return argument->second.value;
-    });
+      return entry.broken ? name : argument->second.value;
+    };
+    try {
+      entry.value = substitute(entry.value, [&](const std::string& inner) {
+        if (!is_expression(inner)) return value_of(inner);
+        const std::string known = replace_names(inner, value_of);
+        return entry.broken ? "" : std::to_string(evaluate(known));
+      });
+    } catch (const Error& error) {
+      section.report(diagnostics_, entry.key, error.what() + entry.detail.substr(told));
+      entry.broken = true;
+    }
   }
 
   /// Takes the values of a section that changes this expanded layer; returns whether `from` is one of them.
@@ -271,7 +284,7 @@ class Expander {
     block_names_.insert(call.name());
   }
 
-  static std::map<std::string, Entry> arguments(const Section& call, const Block& block, bool first) {
+  std::map<std::string, Entry> arguments(const Section& call, const Block& block, bool first) {
     std::map<std::string, Entry> result;
     for (const BlockParameter& parameter : block.parameters) {
       const Entry* given = call.find(parameter.name);
@@ -279,9 +292,10 @@ class Expander {
       if (given != nullptr && (first || block.first_only.count(parameter.name) == 0)) {
         entry = *given;
       } else if (parameter.default_value) {
+        entry.key = "parameters";
         entry.source = block.head->find("parameters")->source;
         entry.value = *parameter.default_value;
-        put_in_arguments(entry, result);  // a default may use the parameters before it
+        put_in_arguments(*block.head, entry, result);  // a default may use the parameters before it
       } else {
         entry.broken = true;
       }

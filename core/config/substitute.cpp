@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "core/base/error.hpp"
+#include "core/config/expression.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -113,6 +114,7 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
     const auto nested = [&](const std::string& name) { return lookup(name, section, entry, scope); };
     return environment_value(inner.substr(4), nested, scope.in_block);
   }
+  if (is_expression(inner)) return compute(inner, section, entry, scope);
   if (contains(scope.parameters, inner)) return concat("${", inner, "}");
   mentioned_.insert(inner);
   const Entry* definition = resolve(inner);
@@ -127,6 +129,20 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
                  concat("unknown name ${", inner, "}", suggestion(inner, known, "known names")));
   entry.broken = true;
   return "";
+}
+
+std::string Definitions::compute(const std::string& inner, const Section& section, Entry& entry, const Scope& scope) {
+  bool deferred = false;
+  const std::string known = replace_names(inner, [&](const std::string& name) -> std::string {
+    const std::string value = lookup(name, section, entry, scope);
+    if (value == concat("${", name, "}")) {
+      deferred = true;
+      return name;
+    }
+    return entry.broken ? name : value;
+  });
+  if (entry.broken) return "";
+  return deferred ? concat("${", known, "}") : std::to_string(evaluate(known));
 }
 
 const Entry* Definitions::resolve(const std::string& name) {

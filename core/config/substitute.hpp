@@ -1,4 +1,5 @@
-// Puts definitions and environment variables in the place of ${NAME} and ${env:NAME}.
+// Puts definitions, integer arithmetic on them and environment variables in the place of ${NAME}, ${2*NAME} and
+// ${env:NAME}.
 #pragma once
 
 #include <functional>
@@ -48,6 +49,8 @@ class Definitions {
   };
   void expand(const Section& section, Entry& entry, const Scope& scope);
   std::string lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
+  /// The value of an expression, or `${...}` around it where it needs the parameters of a block.
+  std::string compute(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
   /// The resolved definition of that name, or null.
   const Entry* resolve(const std::string& name);
   std::vector<std::string> names() const;
