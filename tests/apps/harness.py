@@ -146,9 +146,9 @@ class Sandbox:
                 found[os.path.normpath(os.path.join(where, name)) + "/"] = ""
             for name in files:
                 path = os.path.join(directory, name)
-                if os.path.isfile(path):
-                    with open(path, "rb") as file:
-                        found[os.path.normpath(os.path.join(where, name))] = hashlib.sha256(file.read()).hexdigest()
+                readable = os.path.isfile(path) and os.access(path, os.R_OK)
+                found[os.path.normpath(os.path.join(where, name))] = \
+                    hashlib.sha256(self.read(path)).hexdigest() if readable else "unreadable"
         return found
 
 

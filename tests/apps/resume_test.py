@@ -59,6 +59,17 @@ every_epochs = 50
 interval = 1e-9
 """
 
+MOSTLY_EVALUATION = """\
+include = net.ini
+[data]
+synthetic_size = 3016
+validation = 3000
+[train]
+epochs = 30
+[eval]
+batch = 1
+"""
+
 rng = random.Random(int(os.environ.get("SLUICE_TEST_SEED", "3")))
 failures = []
 
@@ -120,6 +131,30 @@ def interrupted_run(name, text, reference):
         expect_same_end(name, box, reference)
 
 
+def stopped_in_evaluations():
+    """A signal during an evaluation: the epoch's row is written once, by the run that resumes."""
+    with Sandbox() as reference, Sandbox() as box:
+        for each in (reference, box):
+            each.write("run.ini", MOSTLY_EVALUATION)
+        reference.ok("sluice-train", "run.ini", "--auto-resume")
+        inside = 0
+        for _ in range(12):
+            process = box.start("sluice-train", "run.ini", "--auto-resume")
+            time.sleep(rng.uniform(0.1, 0.3))
+            process.terminate()
+            out, err = process.communicate()
+            if process.returncode == -signal.SIGTERM:
+                continue  # before it was ready for signals
+            expect(process.returncode in (0, 75), f"evaluation: exit code {process.returncode}: {err}")
+            inside += "stopped before the evaluation of epoch " in out
+            if process.returncode != 75 or inside == 3:
+                break
+        # On a machine so slow that the run ends before the signal comes there is nothing to see.
+        expect(inside > 0 or process.returncode == 0, "evaluation: never stopped inside one")
+        box.ok("sluice-train", "run.ini", "--auto-resume")
+        expect_same_end("evaluation", box, reference)
+
+
 def time_budget(reference):
     """train.max_time stops like a signal. (The configuration then differs, and with it the file of the best epoch.)"""
     with Sandbox() as box:
@@ -178,6 +213,7 @@ if __name__ == "__main__":
             interrupted_run(name, text, reference)
             if name == "plain":
                 time_budget(reference)
+    stopped_in_evaluations()
     second_signal()
     after_the_end()
     sys.exit(1 if failures else 0)
