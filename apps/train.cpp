@@ -43,10 +43,26 @@ std::string default_directory(const std::string& file) {
   return "runs/" + name.substr(0, name.find_last_of('.'));
 }
 
+/// Throws where the data would keep the run from starting.
+void check_data(const Experiment& experiment) {
+  const DataOptions& data = experiment.data;
+  const TrainingSets sets = open_training(data);
+  check_data_fits(*experiment.network, *sets.train);
+  if (sets.validation == nullptr) check_data_fits(*experiment.network, *open_dataset(data, Split::kTest));
+  const Normalization normalization = make_normalization(data, *sets.train);
+  const Pipeline pipeline(*sets.train, training_pipeline(data, normalization, experiment.train.batch, 0));
+}
+
+/// The table does not need the data, which may be on another machine: what is wrong with them is a warning.
 int dry_run(const Experiment& experiment) {
   const Executor executor(*experiment.network, experiment.executor_options(Mode::kTraining, experiment.train.batch));
   print_layer_table(std::cout, *experiment.network, executor);
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
+  try {
+    check_data(experiment);
+  } catch (const Error& error) {
+    std::cerr << "warning: training cannot start: " << error.what() << "\n";
+  }
   return 0;
 }
 
