@@ -1,10 +1,13 @@
-# Set-up shared by apps/quickstart.sh, tests/run.sh and .ci/run: installs Debian packages and builds a preset. Sourced by bash.
+#!/usr/bin/env bash
+# Set-up shared by apps/quickstart.sh, tests/run.sh and .ci/run, which source it: installs Debian packages, builds a preset.
+# shellcheck disable=SC2034
 
 sluice_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 sluice_build_packages=(g++ cmake ninja-build libdnnl-dev libtbb-dev libhdf5-dev libboost-program-options-dev zlib1g-dev
-  libxxhash-dev librandom123-dev)
-sluice_test_packages=(libgtest-dev libgmock-dev nlohmann-json3-dev hdf5-tools python3 python3-h5py python3-numpy)
+  libxxhash-dev librandom123-dev nlohmann-json3-dev)
+sluice_test_packages=(libgtest-dev libgmock-dev hdf5-tools python3 python3-h5py python3-numpy curl
+  wget)
 sluice_quickstart_packages=(dataset-fashion-mnist)
 
 sluice_say() { printf '== %s\n' "$*" >&2; }

@@ -3,10 +3,14 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../apps/setup.sh"
 
-usage="usage: tests/run.sh [--preset release|debug|asan|tsan] [--werror] [CTEST_OPTION...]
+usage="usage: tests/run.sh [--preset NAME] [--werror] [CTEST_OPTION...]
 
-Installs the packages that are missing (apt-get, as root or through sudo), builds into build/PRESET and runs ctest there;
-further options go to ctest, for example:  tests/run.sh -R checkpoint"
+Installs the packages that are missing (apt-get, as root or through sudo), builds into build/NAME and runs ctest there;
+further options go to ctest, for example:  tests/run.sh -R checkpoint
+
+  --preset NAME  release (default), debug, asan (address and undefined behaviour), tsan (data races, where no OpenMP
+                 runs), onednn3 and onednn3-tbb (oneDNN 3.2, which pip installs below build/)
+  --werror       treat compiler warnings as errors"
 
 preset=release
 options=()
@@ -22,6 +26,17 @@ while [ $# -gt 0 ]; do
 done
 
 sluice_install "${sluice_build_packages[@]}" "${sluice_test_packages[@]}"
+runner=()
+case $preset in
+  onednn3 | onednn3-tbb)
+    sluice_install python3-venv
+    "$sluice_root/cmake/get-onednn3.sh" "$([ "$preset" = onednn3 ] && echo gomp || echo tbb)"
+    ;;
+  tsan)
+    # Its runtime cannot live with some randomised memory maps.
+    if setarch --addr-no-randomize true 2>/dev/null; then runner=(setarch --addr-no-randomize); fi
+    ;;
+esac
 sluice_build "$preset" -DSLUICE_BUILD_TESTS=ON "${options[@]}"
 cd "$sluice_root/build/$preset"
-exec ctest --output-on-failure --no-tests=error --timeout 300 --parallel "$(nproc)" "$@"
+exec "${runner[@]}" ctest --output-on-failure --no-tests=error --timeout 300 --parallel "$(nproc)" "$@"

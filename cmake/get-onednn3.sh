@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Puts oneDNN 3.2, which Debian 12 does not have, into a folder: a Python environment with its wheel, which also serves CMake.
+set -euo pipefail
+
+usage="usage: cmake/get-onednn3.sh gomp|tbb [FOLDER]
+
+Installs oneDNN 3.2 with that threading runtime (GCC's OpenMP, or TBB) into FOLDER, by default where the presets onednn3 and
+onednn3-tbb look for it. Exits 77 where pip reaches no network."
+
+case ${1:-} in
+  gomp) default=onednn3 ;;
+  tbb) default=onednn3-tbb ;;
+  -h | --help) echo "$usage"; exit 0 ;;
+  *) echo "$usage" >&2; exit 2 ;;
+esac
+folder=${2:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/prefix/$default}
+
+[ -e "$folder/lib/cmake/dnnl/dnnl-config.cmake" ] && exit 0
+rm -rf "$folder"
+mkdir -p "$(dirname "$folder")"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { python3 -m venv "$folder" && "$folder/bin/pip" --disable-pip-version-check install "onednn-devel-cpu-$1==2023.2.*"; } \
+  >"$log" 2>&1 </dev/null; then
+  cat "$log" >&2
+  rm -rf "$folder"
+  if grep -qiE 'new connection|name resolution|connection (refused|reset)|unreachable|timed out|proxyerror' "$log"; then exit 77; fi
+  exit 1
+fi
