@@ -1,0 +1,315 @@
+// The networks that are shipped: shapes, costs and names, against numbers from the papers and formulas written here.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/base/error.hpp"
+#include "core/base/random.hpp"
+#include "core/graph/executor.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsSupersetOf;
+
+/// A network file with definitions changed on the command line.
+struct Shipped {
+  explicit Shipped(const std::string& file, const std::vector<std::string>& overrides = {}) {
+    register_layers(registry);
+    Config config = Config::load({std::string(SLUICE_SOURCE_DIR) + "/configs/networks/" + file}, overrides);
+    network = std::make_unique<Network>(config, registry);
+    config.check();
+  }
+
+  std::int64_t learned() const { return network->learned_count(); }
+  std::int64_t macs() const { return network->macs(); }
+  Shape shape(const std::string& layer) const {
+    const int node = network->find(layer);
+    if (node < 0) return Shape{};
+    return network->nodes()[static_cast<std::size_t>(node)].declared.dst;
+  }
+  /// Parameters under PyTorch's names: "layer1.0.conv1.weight".
+  std::set<std::string> names() const {
+    std::set<std::string> all;
+    for (const Parameter& p : network->parameters()) all.insert(p.layer + "." + p.name);
+    return all;
+  }
+
+  Registry registry;
+  std::unique_ptr<Network> network;
+};
+
+/// Learned numbers and multiply-adds, layer by layer.
+struct Tally {
+  std::int64_t learned = 0, macs = 0;
+
+  void conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t pixels, std::int64_t groups = 1) {
+    learned += in / groups * out * kernel * kernel;
+    macs += in / groups * out * kernel * kernel * pixels;
+  }
+  void norm(std::int64_t channels) { learned += 2 * channels; }
+  void linear(std::int64_t in, std::int64_t out) {
+    learned += (in + 1) * out;
+    macs += in * out;
+  }
+};
+
+/// Residual network with `blocks[s]` blocks of width * 2^s channels on (32 / 2^s)^2 pixels in stage s.
+Tally residual(std::int64_t width, const std::vector<std::int64_t>& blocks, bool projection) {
+  Tally t;
+  t.conv(3, width, 3, 32 * 32);
+  t.norm(width);
+  std::int64_t in = width, out = width, side = 32;
+  for (std::size_t s = 0; s < blocks.size(); ++s) {
+    for (std::int64_t b = 0; b < blocks[s]; ++b) {
+      t.conv(in, out, 3, side * side);
+      t.conv(out, out, 3, side * side);
+      t.norm(2 * out);
+      if (in != out && projection) {
+        t.conv(in, out, 1, side * side);
+        t.norm(out);
+      }
+      in = out;
+    }
+    if (s + 1 == blocks.size()) break;
+    out *= 2;
+    side /= 2;
+  }
+  t.linear(out, 10);
+  return t;
+}
+
+void expect_tally(const Shipped& net, const Tally& tally) {
+  EXPECT_EQ(net.learned(), tally.learned);
+  EXPECT_EQ(net.macs(), tally.macs);
+}
+
+TEST(Resnet20, IsTheOneOfThePaper) {
+  const Shipped net("resnet20.ini");
+  EXPECT_EQ(net.learned(), 269722);  // "0.27 M" in the paper
+  expect_tally(net, residual(16, {3, 3, 3}, false));
+  EXPECT_EQ(net.shape("layer1.2.relu2"), (Shape{1, 16, 32, 32}));
+  EXPECT_EQ(net.shape("layer2.0.conv1"), (Shape{1, 32, 16, 16}));
+  EXPECT_EQ(net.shape("layer2.2.relu2"), (Shape{1, 32, 16, 16}));
+  EXPECT_EQ(net.shape("layer3.2.relu2"), (Shape{1, 64, 8, 8}));
+  EXPECT_EQ(net.shape("linear"), (Shape{1, 10}));
+}
+
+TEST(Resnet20, GrowsByOneNumber) {
+  const std::pair<int, std::int64_t> paper[] = {{5, 464154}, {7, 658586}, {9, 853018}, {18, 1727962}};
+  for (const auto& [blocks, learned] : paper) {
+    SCOPED_TRACE(6 * blocks + 2);
+    const Shipped net("resnet20.ini", {concat("--define.blocks=", blocks)});
+    EXPECT_EQ(net.learned(), learned);
+    expect_tally(net, residual(16, {blocks, blocks, blocks}, false));
+    EXPECT_EQ(net.shape(concat("layer3.", blocks - 1, ".relu2")), (Shape{1, 64, 8, 8}));
+    EXPECT_EQ(net.shape(concat("layer3.", blocks, ".relu2")), Shape{});
+    std::int64_t weighted = 0;  // a depth of 6 blocks + 2 counts convolutions and the linear layer
+    for (const Node& node : net.network->nodes()) weighted += node.type == "conv" || node.type == "linear" ? 1 : 0;
+    EXPECT_EQ(weighted, 6 * blocks + 2);
+  }
+}
+
+TEST(Resnet20, GrowsInWidthAndTakesProjections) {
+  expect_tally(Shipped("resnet20.ini", {"--define.width=48"}), residual(48, {3, 3, 3}, false));
+  const Shipped net("resnet20.ini", {"--define.shortcut=projection"});
+  expect_tally(net, residual(16, {3, 3, 3}, true));
+  EXPECT_THAT(net.names(),
+              IsSupersetOf({"layer2.0.shortcut.0.weight", "layer2.0.shortcut.1.weight", "layer3.0.shortcut.1.bias"}));
+}
+
+std::set<std::string> residual_names(const std::vector<int>& blocks, bool projection) {
+  std::set<std::string> names = {"conv1.weight", "bn1.weight", "bn1.bias", "linear.weight", "linear.bias"};
+  for (std::size_t s = 0; s < blocks.size(); ++s) {
+    for (int b = 0; b < blocks[s]; ++b) {
+      const std::string block = concat("layer", s + 1, ".", b, ".");
+      for (const char* name : {"conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight", "bn2.weight", "bn2.bias"})
+        names.insert(block + name);
+      if (s == 0 || b > 0 || !projection) continue;
+      for (const char* name : {"shortcut.0.weight", "shortcut.1.weight", "shortcut.1.bias"}) names.insert(block + name);
+    }
+  }
+  return names;
+}
+
+TEST(Resnet20, HasTheNamesOfPyTorch) {
+  EXPECT_EQ(Shipped("resnet20.ini").names(), residual_names({3, 3, 3}, false));
+}
+
+TEST(Resnet20, SharesOneBoundInABlock) {
+  const Shipped net("resnet20.ini", {"--define.activation=pact_relu"});
+  EXPECT_EQ(net.learned(), 269722 + 10);
+  std::vector<std::string> users;
+  for (const Parameter& p : net.network->parameters()) {
+    if (p.layer == "layer2.1.relu") users = p.users;
+  }
+  EXPECT_THAT(users, ElementsAre("layer2.1.relu", "layer2.1.relu2"));
+}
+
+TEST(Resnet18, IsTheUsualOneFor32x32) {
+  const Shipped net("resnet18.ini");
+  EXPECT_EQ(net.learned(), 11173962);
+  EXPECT_EQ(net.macs(), 555422720);
+  expect_tally(net, residual(64, {2, 2, 2, 2}, true));
+  EXPECT_EQ(net.names(), residual_names({2, 2, 2, 2}, true));
+  EXPECT_EQ(net.shape("layer4.1.relu2"), (Shape{1, 512, 4, 4}));
+}
+
+TEST(Resnet18, ChangesWidthDepthAndShortcut) {
+  expect_tally(Shipped("resnet18.ini", {"--define.width=16"}), residual(16, {2, 2, 2, 2}, true));
+  expect_tally(Shipped("resnet18.ini", {"--define.shortcut=pad"}), residual(64, {2, 2, 2, 2}, false));
+  const Shipped deep("resnet18.ini",
+                     {"--define.blocks1=3", "--define.blocks2=4", "--define.blocks3=6", "--define.blocks4=3"});
+  EXPECT_EQ(deep.learned(), 21282122);  // ResNet-34
+  expect_tally(deep, residual(64, {3, 4, 6, 3}, true));
+}
+
+Tally vgg(std::int64_t width, bool bias) {
+  Tally t;
+  std::int64_t in = 3, side = 32;
+  for (const std::vector<std::int64_t>& stage :
+       std::vector<std::vector<std::int64_t>>{{1, 1}, {2, 2}, {4, 4, 4}, {8, 8, 8}, {8, 8, 8}}) {
+    for (const std::int64_t factor : stage) {
+      const std::int64_t out = factor * width;
+      t.conv(in, out, 3, side * side);
+      t.norm(out);
+      t.learned += bias ? out : 0;
+      in = out;
+    }
+    side /= 2;
+  }
+  t.linear(in, 10);
+  return t;
+}
+
+TEST(Vgg16, IsTheUsualOneForCifar) {
+  const Shipped net("vgg16.ini");
+  EXPECT_EQ(net.learned(), 14728266);
+  EXPECT_EQ(net.macs(), 313201664);
+  expect_tally(net, vgg(64, true));
+  EXPECT_EQ(net.shape("features.0"), (Shape{1, 64, 32, 32}));
+  EXPECT_EQ(net.shape("features.43"), (Shape{1, 512, 1, 1}));
+  expect_tally(Shipped("vgg16.ini", {"--define.width=16"}), vgg(16, true));
+  expect_tally(Shipped("vgg16.ini", {"--type.conv.bias=no"}), vgg(64, false));
+}
+
+TEST(Vgg16, HasTheNamesOfPyTorch) {
+  std::set<std::string> names = {"classifier.weight", "classifier.bias"};
+  for (int conv : {0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40}) {
+    for (int i : {conv, conv + 1}) {  // its batch normalisation follows
+      names.insert(concat("features.", i, ".weight"));
+      names.insert(concat("features.", i, ".bias"));
+    }
+  }
+  const Shipped net("vgg16.ini");
+  EXPECT_EQ(net.names(), names);
+  for (int pool : {6, 13, 23, 33, 43}) {
+    const int node = net.network->find(concat("features.", pool));
+    ASSERT_GE(node, 0);
+    EXPECT_EQ(net.network->nodes()[static_cast<std::size_t>(node)].type, "max_pool");
+  }
+}
+
+Tally mobilenet(std::int64_t width) {
+  Tally t;
+  std::int64_t side = 32, in = width;
+  t.conv(3, width, 3, side * side);
+  t.norm(width);
+  const std::pair<std::int64_t, std::int64_t> blocks[] = {{2, 1},  {4, 2},  {4, 1},  {8, 2},  {8, 1},  {16, 2}, {16, 1},
+                                                          {16, 1}, {16, 1}, {16, 1}, {16, 1}, {32, 2}, {32, 1}};
+  for (const auto& [factor, stride] : blocks) {
+    side /= stride;
+    t.conv(in, in, 3, side * side, in);
+    t.norm(in);
+    t.conv(in, factor * width, 1, side * side);
+    in = factor * width;
+    t.norm(in);
+  }
+  t.linear(in, 10);
+  return t;
+}
+
+TEST(MobilenetV1, IsTheUsualOneForCifar) {
+  const Shipped net("mobilenetv1.ini");
+  EXPECT_EQ(net.learned(), 3217226);
+  expect_tally(net, mobilenet(32));
+  EXPECT_EQ(net.shape("layers.12.relu2"), (Shape{1, 1024, 2, 2}));
+  expect_tally(Shipped("mobilenetv1.ini", {"--define.width=8"}), mobilenet(8));
+  expect_tally(Shipped("mobilenetv1.ini", {"--define.width=24"}), mobilenet(24));
+}
+
+TEST(MobilenetV1, HasTheNamesOfPyTorch) {
+  std::set<std::string> names = {"conv1.weight", "bn1.weight", "bn1.bias", "linear.weight", "linear.bias"};
+  for (int b = 0; b < 13; ++b) {
+    for (const char* name : {"conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight", "bn2.weight", "bn2.bias"})
+      names.insert(concat("layers.", b, ".", name));
+  }
+  const Shipped net("mobilenetv1.ini");
+  EXPECT_EQ(net.names(), names);
+  std::map<std::string, Shape> shapes;
+  for (const Parameter& p : net.network->parameters()) shapes[p.path()] = p.shape;
+  EXPECT_EQ(shapes["layers.5.conv1/weight"], (Shape{256, 1, 3, 3}));
+  EXPECT_EQ(shapes["layers.5.conv2/weight"], (Shape{512, 256, 1, 1}));
+}
+
+TEST(Lenet, IsTheOneOfThePaper) {
+  const Shipped net("lenet.ini");
+  EXPECT_EQ(net.learned(), 61706);
+  EXPECT_EQ(net.macs(), 6 * 25 * 784 + 16 * 6 * 25 * 100 + 400 * 120 + 120 * 84 + 84 * 10);
+  EXPECT_THAT(net.names(), ElementsAre("conv1.bias", "conv1.weight", "conv2.bias", "conv2.weight", "fc1.bias",
+                                       "fc1.weight", "fc2.bias", "fc2.weight", "fc3.bias", "fc3.weight"));
+  EXPECT_EQ(net.shape("pool2"), (Shape{1, 16, 5, 5}));
+  EXPECT_EQ(Shipped("lenet.ini", {"--define.pool=average_pool"}).learned(), 61706);
+}
+
+/// Runs a step of training and one of inference with random images.
+void expect_runs(const std::string& file, const std::vector<std::string>& overrides) {
+  SCOPED_TRACE(file);
+  const Shipped net(file, overrides);
+  constexpr std::int64_t kBatch = 3;
+  net.network->initialise(1);
+  Random random(1, Purpose::kTest);
+  std::vector<float> images(static_cast<std::size_t>(net.network->input_shape(kBatch).count()));
+  for (float& x : images) x = static_cast<float>(random.normal());
+  const std::vector<std::int32_t> labels = {1, 9, 4};
+  for (const Mode mode : {Mode::kTraining, Mode::kInference}) {
+    ExecutorOptions options;
+    options.mode = mode;
+    options.batch = kBatch;
+    Executor executor(*net.network, options);
+    executor.set_batch(images.data(), labels.data());
+    executor.refresh();
+    executor.forward();
+    EXPECT_EQ(executor.find_non_finite(0), "");
+    EXPECT_TRUE(executor.loss() > 0.01 && executor.loss() < 100) << executor.loss();
+    if (mode == Mode::kInference) continue;
+    executor.backward();
+    for (const Parameter& p : net.network->parameters()) {
+      double norm = 0;
+      for (std::int64_t i = 0; i < p.shape.count(); ++i)
+        norm += std::abs(static_cast<double>(executor.gradients()[p.offset + i]));
+      EXPECT_TRUE(norm > 0 && std::isfinite(norm)) << "gradient of " << p.path() << ": " << norm;
+    }
+  }
+}
+
+TEST(Networks, Run) {
+  expect_runs("resnet20.ini", {});
+  expect_runs("resnet20.ini", {"--define.activation=pact_relu", "--define.shortcut=projection", "--define.blocks=1",
+                               "--type.pact_relu.init=0.5"});
+  expect_runs("resnet18.ini", {"--define.width=16"});
+  expect_runs("resnet18.ini", {"--define.width=12", "--define.shortcut=pad"});
+  expect_runs("vgg16.ini", {"--define.width=16"});
+  expect_runs("mobilenetv1.ini", {"--define.width=8"});
+  expect_runs("mobilenetv1.ini", {"--define.width=16"});
+  expect_runs("lenet.ini", {});
+  expect_runs("lenet.ini", {"--define.pool=average_pool"});
+}
+
+}  // namespace
+}  // namespace sluice
