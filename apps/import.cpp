@@ -40,6 +40,7 @@ Program describe() {
     out << "\nExit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 "
            "the output\n"
            "cannot be written.\n";
+    print_keys(out);
   };
   return program;
 }

@@ -222,6 +222,29 @@ RESUMING = [
 ]
 
 
+IMPORT = "sluice-import w.h5 net.ini -o out.h5"
+
+
+def foreign(box):
+    box.forge("dataset", "w.h5", "images=2x2", "labels=4")
+
+
+IMPORTING = [
+    Case("import: missing", IMPORT, 5, "w.h5: cannot open: No such file or directory"),
+    Case("import: text", IMPORT, 5, "w.h5: cannot open as an HDF5 file: file signature not found", files={"w.h5": "text"}),
+    Case("import: no such group", IMPORT + " --group=model", 5, "w.h5: /model: is missing, expected a group", make=foreign),
+    Case("import: another network", IMPORT, 5,
+         "w.h5: of the network's 7 tensors, 7 are missing (first: conv.weight (4x2x3x3)); nothing was written; compare the "
+         "names: the report has both", make=foreign),
+    Case("import: no configuration", "sluice-import w.h5 -o out.h5", 2,
+         "command line: expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help", make=foreign),
+    Case("import: no output", "sluice-import w.h5 net.ini", 2, "command line: expected -o FILE, the file to write",
+         make=foreign),
+    Case("export: truncated checkpoint", "sluice-import --export a.h5 -o out.h5", 5,
+         f"a.h5: is empty (0 bytes); {OLDER}", files={"a.h5": ""}),
+]
+
+
 def flipped_bits():
     """Any flipped bit, any cut: refused by every program with exit code 5, and nothing crashes."""
     rng = random.Random(20)
@@ -256,4 +279,4 @@ if __name__ == "__main__":
         found = [] if len(sys.argv) > 1 else flipped_bits()
         for problem in found:
             print("FAILED " + problem)
-        run_table(FILES + TENSORS + CONFIGURATIONS + RESUMING, 60, len(found))
+        run_table(FILES + TENSORS + CONFIGURATIONS + RESUMING + IMPORTING, 70, len(found))
