@@ -58,6 +58,8 @@ void TrainOptions::describe(Keys& keys) {
   keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
   duration_key(keys, "max_time", max_time_text, max_time,
                "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00; empty: no limit)");
+  keys.optional("init", init,
+                "checkpoint of the same network whose weights the run starts from; empty: drawn anew from run.seed");
 }
 
 void EvalOptions::describe(Keys& keys) {

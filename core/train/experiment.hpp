@@ -35,6 +35,7 @@ struct TrainOptions {
   std::int64_t evaluate_every = 1;  ///< epochs
   std::string max_time_text;
   double max_time = 0;  ///< seconds, 0: no limit
+  std::string init;     ///< checkpoint to take the first weights from; empty: none
   void describe(Keys& keys);
 };
 

@@ -56,6 +56,10 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
       budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
   open_data();
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
+  if (!experiment.train.init.empty() && !directory.holds_run()) {
+    restore_weights(load(experiment.train.init), network_);
+    log.info(concat("starts from the weights of ", experiment.train.init));
+  }
   executor_ =
       std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
   optimizer_ =

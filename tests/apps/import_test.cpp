@@ -95,6 +95,27 @@ TEST_F(ImportProgram, CommandLine) {
     EXPECT_THAT(help.out, HasSubstr(flag));
 }
 
+TEST_F(ImportProgram, TrainingStartsFromImportedWeights) {
+  ASSERT_EQ(import("--define.blocks=1").code, 0);
+  // A learning rate below the last bit of every weight.
+  const std::string train =
+      "--define.blocks=1 --data.kind=synthetic --data.synthetic_size=16 --train.batch=8 " +
+      std::string("--data.synthetic_test_size=8 --optimizer.lr=1e-30 --run.threads=1 --run.dir=") + path("run") +
+      " --train.init=" + path("out.h5");
+  const ProgramRun run = run_program("sluice-train", kConfig + " " + train);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(read_file(path("run/log.txt")), HasSubstr("starts from the weights of " + path("out.h5")));
+  const Checkpoint imported = load(path("out.h5")), trained = load(path("run/checkpoints/best.h5"));
+  for (const char* name : {"weights/conv1/weight", "weights/layer3.0.bn2/bias", "weights/linear/weight"})
+    EXPECT_EQ(trained.find(name)->values, imported.find(name)->values) << name;
+
+  const std::string other = path("run/checkpoints/best.h5");
+  const ProgramRun refused = run_program(
+      "sluice-train", kConfig + " " + train + " --run.dir=" + path("new") + " --define.blocks=2 --train.init=" + other);
+  EXPECT_EQ(refused.code, 5);
+  EXPECT_THAT(refused.err, HasSubstr("weights/layer1.1.conv1/weight: missing in the checkpoint, the network has "));
+}
+
 TEST_F(ImportProgram, FilesThatCannotBeReadOrWritten) {
   const std::string more = " " + kConfig + " --define.blocks=1 --group=after -o ";
   EXPECT_EQ(error(path("no.h5") + more + path("x.h5"), 5), path("no.h5: cannot open: No such file or directory"));
