@@ -44,11 +44,11 @@ Split split_of(const CommandLine& line) {
   throw Error(ExitCode::kUsage, concat("command line: --split: expected test, validation or train, got '", name, "'"));
 }
 
-/// The normalisation the network was trained with: the checkpoint's, unless an override gives another.
-Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint) {
-  const bool given = experiment.data.mean != std::vector<std::string>{"measure"} &&
-                     experiment.data.std != std::vector<std::string>{"measure"};
-  if (!given && !checkpoint.mean.empty()) return {checkpoint.mean, checkpoint.std};
+/// The normalisation the network was trained with: the checkpoint's, unless an override gives another. Only a
+/// checkpoint without one needs the training set.
+Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated) {
+  if (const auto given = given_normalization(experiment.data, evaluated.shape().channels)) return *given;
+  if (!checkpoint.mean.empty()) return {checkpoint.mean, checkpoint.std};
   return make_normalization(experiment.data, *open_training(experiment.data).train);
 }
 
@@ -109,7 +109,7 @@ int evaluate(const CommandLine& line) {
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
   Evaluator evaluator(
       *experiment.network, experiment.executor_options(Mode::kInference, experiment.eval.batch), *dataset,
-      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint), experiment.eval.batch));
+      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset), experiment.eval.batch));
   Evaluator::BatchResult on_batch;
   if (line.has("predictions")) {
     on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {

@@ -7,6 +7,7 @@
 #include "apps/load.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/data/normalization.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace {
@@ -97,7 +98,8 @@ int import_file(const CommandLine& line) {
   Experiment experiment =
       load_experiment({line.positional().begin() + 1, line.positional().end()}, line.overrides(), registry);
   experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  const Normalization normalization = given_normalization(experiment);
+  const auto normalization =
+      given_normalization(experiment.data, experiment.network->input_shape(1)[kC]).value_or(Normalization{});
   const ImportReport report = import_weights(options, *experiment.network);
   const bool complete = report.complete(options.partial);
   if (complete) {

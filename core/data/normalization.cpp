@@ -34,8 +34,9 @@ std::vector<double> parse_numbers(const std::vector<std::string>& words, bool po
 std::vector<double> for_channels(std::vector<double> numbers, std::int64_t channels, const char* key) {
   if (numbers.size() == 1) numbers.resize(static_cast<std::size_t>(channels), numbers[0]);
   if (static_cast<std::int64_t>(numbers.size()) != channels) {
-    throw Error(ExitCode::kData, concat("[data] ", key, ": expected 1 or ", channels,
-                                        " numbers, one for each channel of the images, got ", numbers.size()));
+    throw Error(ExitCode::kData,
+                concat("[data] ", key, ": expected 1", channels == 1 ? " number" : concat(" or ", channels, " numbers"),
+                       ", one for each channel of the images, got ", numbers.size()));
   }
   return numbers;
 }
@@ -62,10 +63,16 @@ Normalization measure_normalization(const Dataset& dataset) {
   return result;
 }
 
+std::optional<Normalization> given_normalization(const DataOptions& options, std::int64_t channels) {
+  if (asks_to_measure(options.mean) || asks_to_measure(options.std)) return std::nullopt;
+  return Normalization{for_channels(parse_numbers(options.mean, false), channels, "mean"),
+                       for_channels(parse_numbers(options.std, true), channels, "std")};
+}
+
 Normalization make_normalization(const DataOptions& options, const Dataset& train) {
   const std::int64_t channels = train.shape().channels;
-  Normalization result;
-  if (asks_to_measure(options.mean) || asks_to_measure(options.std)) result = measure_normalization(train);
+  if (const auto given = given_normalization(options, channels)) return *given;
+  Normalization result = measure_normalization(train);
   for (std::size_t channel = 0; asks_to_measure(options.std) && channel < result.std.size(); ++channel) {
     if (result.std[channel] > 0) continue;
     throw Error(ExitCode::kData, concat(train.name(), ": all pixels of channel ", channel, " are ",

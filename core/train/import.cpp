@@ -262,23 +262,4 @@ ImportReport import_weights(const ImportOptions& options, Network& network) {
   return Importer(options, targets).run();
 }
 
-Normalization given_normalization(const Experiment& experiment) {
-  const DataOptions& data = experiment.data;
-  const std::vector<std::string> measure = {"measure"};
-  if (data.mean == measure || data.std == measure) return {};
-  const std::int64_t channels = experiment.network->input_shape(1)[kC];
-  const auto numbers = [channels](const char* key, const std::vector<std::string>& words) {
-    const auto count = static_cast<std::int64_t>(words.size());
-    if (count != 1 && count != channels) {
-      throw Error(ExitCode::kUsage, concat("[data] ", key, ": expected 1 or ", channels,
-                                           " numbers, one for each channel of [network] input, got ", count));
-    }
-    std::vector<double> values;
-    for (std::int64_t c = 0; c < channels; ++c)
-      values.push_back(std::stod(words[static_cast<std::size_t>(count == 1 ? 0 : c)]));
-    return values;
-  };
-  return {numbers("mean", data.mean), numbers("std", data.std)};
-}
-
 }  // namespace sluice

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
-#include "core/data/normalization.hpp"
-#include "core/train/experiment.hpp"
+#include "core/graph/network.hpp"
 
 namespace sluice {
 
@@ -71,10 +70,6 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
                        const std::string& output);
 
 void print_json_export(std::ostream& out, const std::string& input, const std::string& output, std::int64_t tensors);
-
-/// The normalisation that `[data]` gives in numbers, one for each channel of the network's input; empty where it is to
-/// be measured. Throws Error(kUsage) where the number of values fits neither.
-Normalization given_normalization(const Experiment& experiment);
 
 /// Weights and buffers (the averaged ones where there are any) as one plain fp32 data set each, under PyTorch's names;
 /// a shared parameter is one data set with several names. Replaces the file atomically. Returns the number of names.

@@ -111,7 +111,7 @@ block python 2 > restore.py
 "$python" save.py
 sed -i 's/^sluice-eval .*/& --predictions=predictions.csv/' commands.sh
 PATH=$programs:$PATH sh -eu commands.sh > out
-grep -qx 'weights.h5: 8 of 8 tensors of the network matched' out || { cat out >&2; exit 1; }
+grep -qx 'weights.h5: 9 of 9 tensors of the network matched' out || { cat out >&2; exit 1; }
 grep -q '^skipped 1 counter num_batches_tracked' out
 
 mv weights.h5 original.h5

@@ -61,6 +61,20 @@ TEST(Normalization, ByKey) {
             "[data] std: expected 1 or 3 numbers, one for each channel of the images, got 2");
 }
 
+TEST(Normalization, GivenWithoutAnyImages) {
+  DataOptions options;
+  EXPECT_FALSE(given_normalization(options, 3));
+  options.mean = {"0.5"};
+  EXPECT_FALSE(given_normalization(options, 3));
+  options.std = {"0.1", "0.2", "0.3"};
+  const auto given = given_normalization(options, 3);
+  ASSERT_TRUE(given);
+  EXPECT_THAT(given->mean, ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_THAT(given->std, ElementsAre(0.1, 0.2, 0.3));
+  EXPECT_EQ(error_text([&] { given_normalization(options, 1); }),
+            "[data] std: expected 1 number, one for each channel of the images, got 3");
+}
+
 TEST(Normalization, Text) {
   const auto problem = [](const std::vector<std::string>& words, bool positive) {
     return error_text([&] { check_normalization_text(words, positive); }, ExitCode::kUsage);

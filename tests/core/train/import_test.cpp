@@ -432,18 +432,5 @@ TEST_F(ImportTest, ExportLeavesTheStateOfTrainingOut) {
                           "layer1.0.gate.threshold", "linear.scale", "linear.weight"));
 }
 
-TEST_F(ImportTest, NormalisationIsTakenWhereItIsGiven) {
-  EXPECT_THAT(given_normalization(small()).mean, IsEmpty());
-  const Normalization given = given_normalization(small({"--data.mean=0.5", "--data.std=0.1,0.2,0.3"}));
-  EXPECT_THAT(given.mean, ElementsAre(0.5, 0.5, 0.5));
-  EXPECT_THAT(given.std, ElementsAre(0.1, 0.2, 0.3));
-  try {
-    given_normalization(small({"--data.mean=0.5,0.4", "--data.std=1"}));
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "[data] mean: expected 1 or 3 numbers, one for each channel of [network] input, got 2");
-  }
-}
-
 }  // namespace
 }  // namespace sluice
