@@ -16,13 +16,13 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const std::string kSource = SLUICE_SOURCE_DIR;
-const std::string kWeights = kSource + "/tests/golden/resnet8_dense.h5";
+const std::string kWeights = kSource + "/tests/golden/networks.h5";
 const std::string kConfig = kSource + "/configs/networks/resnet20.ini";
 
 class ImportProgram : public InDirectory {
  protected:
   ProgramRun import(const std::string& more) {
-    return run_program("sluice-import", kWeights + " " + kConfig + " --group=/after -o " + path("out.h5") + " " + more);
+    return run_program("sluice-import", kWeights + " " + kConfig + " --group=/dense/after -o " + path("out.h5") + " " + more);
   }
   std::string error(const std::string& arguments, int code) {
     const ProgramRun run = run_program("sluice-import", arguments);
@@ -37,13 +37,13 @@ class ImportProgram : public InDirectory {
 TEST_F(ImportProgram, ImportsVerifiesAndExports) {
   const ProgramRun run = import("--define.blocks=1 --data.mean=0.5 --data.std=0.25");
   EXPECT_EQ(run.code, 0) << run.err;
-  EXPECT_THAT(run.out, StartsWith(kWeights + ", group /after: 37 of 37 tensors of the network matched\n"));
+  EXPECT_THAT(run.out, StartsWith(kWeights + ", group /dense/after: 37 of 37 tensors of the network matched\n"));
   EXPECT_THAT(run.out, EndsWith("wrote " + path("out.h5") + "\n"));
   EXPECT_EQ(run_program("sluice-inspect", path("out.h5") + " --verify").code, 0);
   const Checkpoint checkpoint = load(path("out.h5"));
   EXPECT_EQ(checkpoint.kind, Checkpoint::Kind::kWeightsOnly);
   EXPECT_EQ(checkpoint.mean, std::vector<double>(3, 0.5));
-  EXPECT_EQ(checkpoint.run.at("imported_from"), kWeights + ":/after");
+  EXPECT_EQ(checkpoint.run.at("imported_from"), kWeights + ":/dense/after");
   EXPECT_THAT(checkpoint.config, HasSubstr("[layer.layer1.0.conv1]"));
 
   const ProgramRun exported = run_program("sluice-import", "--export " + path("out.h5") + " -o " + path("flat.h5"));
@@ -117,7 +117,7 @@ TEST_F(ImportProgram, TrainingStartsFromImportedWeights) {
 }
 
 TEST_F(ImportProgram, FilesThatCannotBeReadOrWritten) {
-  const std::string more = " " + kConfig + " --define.blocks=1 --group=after -o ";
+  const std::string more = " " + kConfig + " --define.blocks=1 --group=dense/after -o ";
   EXPECT_EQ(error(path("no.h5") + more + path("x.h5"), 5), path("no.h5: cannot open: No such file or directory"));
   EXPECT_THAT(error(kWeights + more + path("no/x.h5"), 6), HasSubstr(path("no")));
   EXPECT_EQ(error("--export " + kWeights + " -o " + path("x.h5"), 5).substr(0, kWeights.size() + 2), kWeights + ": ");

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const char kResNet[] = SLUICE_SOURCE_DIR "/configs/networks/resnet20.ini";
-const char kGolden[] = SLUICE_SOURCE_DIR "/tests/golden/resnet8_dense.h5";
+const char kGolden[] = SLUICE_SOURCE_DIR "/tests/golden/networks.h5";
 
 /// conv (shared by twice), norm, fc: 5 parameters, 2 buffers.
 const char kSmall[] = R"([network]
@@ -143,7 +143,7 @@ TEST_F(ImportTest, LogitsOfAnIndependentImplementation) {
   Experiment experiment(Config::load({kResNet}, {"--define.blocks=1"}), registry_);
   ImportOptions from;
   from.file = kGolden;
-  from.group = "/after";
+  from.group = "/dense/after";
   const ImportReport report = import_weights(from, *experiment.network);
   EXPECT_TRUE(report.complete(false));
   EXPECT_EQ(report.tensors, 37);
@@ -156,8 +156,8 @@ TEST_F(ImportTest, LogitsOfAnIndependentImplementation) {
   Experiment loaded(Config::parse(load(path("imported.h5")).config, "imported.h5"), registry_);
   restore_weights(load(path("imported.h5")), *loaded.network);
   const Hdf5File file = Hdf5File::open(kGolden, ExitCode::kData);
-  const std::vector<float> images = file.data_set("images").read<float>();
-  const std::vector<float> expected = file.data_set("eval_logits").read<float>();
+  const std::vector<float> images = file.data_set("dense/images").read<float>();
+  const std::vector<float> expected = file.data_set("dense/eval_logits").read<float>();
   std::vector<float> nhwc(images.size());
   for (std::size_t i = 0; i < images.size(); ++i) {
     const std::size_t n = i / 3072, c = i / 1024 % 3, pixel = i % 1024;
