@@ -22,7 +22,8 @@ const std::string kConfig = kSource + "/configs/networks/resnet20.ini";
 class ImportProgram : public InDirectory {
  protected:
   ProgramRun import(const std::string& more) {
-    return run_program("sluice-import", kWeights + " " + kConfig + " --group=/dense/after -o " + path("out.h5") + " " + more);
+    return run_program("sluice-import",
+                       kWeights + " " + kConfig + " --group=/dense/after -o " + path("out.h5") + " " + more);
   }
   std::string error(const std::string& arguments, int code) {
     const ProgramRun run = run_program("sluice-import", arguments);
