@@ -9,6 +9,7 @@
 #include "core/config/keys.hpp"
 #include "core/graph/layer.hpp"
 #include "core/graph/onednn.hpp"
+#include "layers/depthwise.hpp"
 
 namespace sluice {
 
@@ -95,6 +96,7 @@ class ConvBackwardWeights {
 
  private:
   onednn::Operation operation_, reorder_;
+  DepthwiseBackwardWeights depthwise_;  ///< instead of oneDNN's where that has no fast kernel
   std::int64_t diff_bytes_ = 0, bias_bytes_ = 0, operation_scratch_ = 0, channels_ = 0;
   std::string kernel_;
 };

@@ -66,6 +66,14 @@ template <>
 const DropoutKernels<BFloat16>& dropout_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bf16);
 }
+template <>
+const DepthwiseKernels<float>& depthwise_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, depthwise_f32);
+}
+template <>
+const DepthwiseKernels<BFloat16>& depthwise_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, depthwise_bf16);
+}
 const DropoutBits& dropout_bits(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bits);
 }

@@ -1,6 +1,7 @@
 // The kernel tables that each instruction set's build defines.
 #pragma once
 
+#include "layers/kernels/depthwise_kernels.hpp"
 #include "layers/kernels/dropout_kernels.hpp"
 #include "layers/kernels/kernels.hpp"
 #include "layers/kernels/pact_kernels.hpp"
@@ -17,6 +18,8 @@
   extern const PactKernels<float> pact_f32;               \
   extern const PactKernels<BFloat16> pact_bf16;           \
   extern const DropoutBits dropout_bits;                  \
+  extern const DepthwiseKernels<float> depthwise_f32;     \
+  extern const DepthwiseKernels<BFloat16> depthwise_bf16; \
   extern const DropoutKernels<float> dropout_f32;         \
   extern const DropoutKernels<BFloat16> dropout_bf16;     \
   }

@@ -6,15 +6,18 @@
 #include <map>
 #include <set>
 
+#include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/executor.hpp"
+#include "core/graph/layer_table.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::IsSupersetOf;
 
 /// A network file with definitions changed on the command line.
@@ -277,11 +280,18 @@ void expect_runs(const std::string& file, const std::vector<std::string>& overri
   std::vector<float> images(static_cast<std::size_t>(net.network->input_shape(kBatch).count()));
   for (float& x : images) x = static_cast<float>(random.normal());
   const std::vector<std::int32_t> labels = {1, 9, 4};
-  for (const Mode mode : {Mode::kTraining, Mode::kInference}) {
+  using Layout = ExecutorOptions::LayoutChoice;
+  for (const auto& [mode, layout] :
+       {std::pair(Mode::kTraining, Layout::kAuto), std::pair(Mode::kTraining, Layout::kNhwc),
+        std::pair(Mode::kInference, Layout::kAuto)}) {
     ExecutorOptions options;
+    options.layout = layout;
     options.mode = mode;
     options.batch = kBatch;
     Executor executor(*net.network, options);
+    if (cpu_isa() >= Isa::kAvx2) {
+      EXPECT_THAT(slow_kernels(executor), IsEmpty());
+    }
     executor.set_batch(images.data(), labels.data());
     executor.refresh();
     executor.forward();
