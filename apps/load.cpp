@@ -4,12 +4,14 @@
 
 #include "core/plugin/load.hpp"
 #include "core/train/training_checkpoint.hpp"
+#include "gating/gating.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
 
 void register_all(Registry& registry) {
   register_layers(registry);
+  register_plugin(gating_plugin(), registry);
 }
 
 void print_keys(std::ostream& out) {

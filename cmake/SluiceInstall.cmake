@@ -1,13 +1,13 @@
 # What `cmake --install` puts in place: libraries, public headers below include/sluice, networks and experiments, and the
-# package with which find_package(sluice) finds sluice::core and sluice::layers.
+# package with which find_package(sluice) finds sluice::core, sluice::layers and sluice::gating.
 include(CMakePackageConfigHelpers)
 
-set_target_properties(sluice_core sluice_layers PROPERTIES
+set_target_properties(sluice_core sluice_layers sluice_gating PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-install(TARGETS sluice_core sluice_layers EXPORT sluiceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS sluice_core sluice_layers sluice_gating EXPORT sluiceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 set(sluice_headers ${CMAKE_INSTALL_INCLUDEDIR}/sluice)
-install(DIRECTORY core layers DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp" PATTERN "*_detail.hpp" EXCLUDE)
+install(DIRECTORY core layers gating DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp" PATTERN "*_detail.hpp" EXCLUDE)
 install(DIRECTORY ${SLUICE_GENERATED_DIR}/core DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp")
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
 install(FILES LICENSE CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,36 +1,14 @@
 // Batch normalisation (Ioffe & Szegedy 2015) over N, H and W, fused with what follows it: clip (ReLU), addition, or
 // both.
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "core/base/parallel.hpp"
-#include "layers/kernels/kernels.hpp"
+#include "layers/batch_statistics.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
 namespace {
-
-/// Walks an activation by channel groups of up to 16 channels.
-struct Groups {
-  explicit Groups(const TensorDesc& desc)
-      : images(desc.shape[kN]),
-        channels(desc.shape[kC]),
-        rows(desc.shape[kH] * desc.shape[kW]),
-        block(desc.block),
-        count((channels + 15) / 16) {}
-
-  ChannelGroup at(std::int64_t group) const {
-    return {rows, block, static_cast<int>(std::min<std::int64_t>(16, channels - 16 * group))};
-  }
-  /// The first element of a group in image n.
-  std::int64_t offset(std::int64_t n, std::int64_t group) const {
-    const std::int64_t channel = 16 * group;
-    return (n * channels + channel / block * block) * rows + channel % block;
-  }
-
-  std::int64_t images, channels, rows, block, count;
-};
 
 class BatchNorm : public Layer {
  public:
@@ -69,8 +47,8 @@ class BatchNorm : public Layer {
 
   void setup(Setup& setup) override {
     settle_ending(setup.post_ops);
-    const Groups groups(setup.src[0]);
-    const std::int64_t padded = groups.count * 16;
+    const ChannelGroups groups(setup.src[0]);
+    const std::int64_t padded = groups.padded();
     training_ = setup.mode == Mode::kTraining;
     setup.kernel = "sluice:" + to_string(cpu_isa());
     scale_ = setup.request_kept(padded * 4);
@@ -78,8 +56,7 @@ class BatchNorm : public Layer {
     if (!training_) return;
     mean_ = setup.request_saved(padded * 4);
     deviation_ = setup.request_saved(padded * 4);
-    // Two sums for each image and channel, and three factors for each channel.
-    setup.request_scratch(groups.images * padded * 2 * 8 + 3 * padded * 4);
+    setup.request_scratch(ChannelSums::bytes(groups) + 3 * padded * 4);  // and three factors for each channel
     setup.backward_uses_src = true;
     setup.backward_uses_dst = ending_ == Ending::kAddClip;
   }
@@ -129,7 +106,7 @@ class BatchNorm : public Layer {
     float* const scale = static_cast<float*>(c.kept[idx(scale_)]);
     float* const shift = static_cast<float*>(c.kept[idx(shift_)]);
     if (training_) {
-      batch_statistics<T>(c);
+      normalise_batch<T>(c);
       for (std::int64_t i = 0; i < channels_; ++i) {
         const float gamma = affine_ ? c.param[0][i] : 1.0F;
         const float beta = affine_ ? c.param[1][i] : 0.0F;
@@ -137,7 +114,7 @@ class BatchNorm : public Layer {
         shift[i] = beta - saved(c, mean_)[i] * scale[i];
       }
     }
-    const Groups groups(c.src[0].desc);
+    const ChannelGroups groups(c.src[0].desc);
     const T* const addend = c.addend.as<const T>();
     parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
@@ -153,50 +130,15 @@ class BatchNorm : public Layer {
     return static_cast<float*>(c.saved[static_cast<std::size_t>(index)]);
   }
 
-  /// Mean and 1 / deviation of each channel, from sums of differences to its first value: no cancellation. Updates the
-  /// running statistics.
+  /// Mean and 1 / deviation of each channel. Updates the running statistics.
   template <class T>
-  void batch_statistics(Context& c) {
-    const Groups groups(c.src[0].desc);
-    const std::int64_t padded = groups.count * 16;
-    double* const sums = static_cast<double*>(c.scratch);
-    float* const pivot = saved(c, mean_);
-    const T* const src = c.src[0].as<const T>();
-    for (std::int64_t i = 0; i < groups.channels; ++i) pivot[i] = widen(src[groups.offset(0, i / 16) + i % 16]);
-    std::memset(sums, 0, static_cast<std::size_t>(groups.images * padded * 2 * 8));
-    parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const std::int64_t n = i / groups.count, group = i % groups.count;
-        double* const sum = sums + (n * padded + 16 * group) * 2;
-        norm_kernels<T>().statistics(groups.at(group), src + groups.offset(n, group), pivot + 16 * group, sum,
-                                     sum + 16);
-      }
-    });
-    const double count = static_cast<double>(groups.images * groups.rows);
-    for (std::int64_t i = 0; i < groups.channels; ++i) {
-      const double shifted = sum_over_images(sums, groups, i, 0) / count;
-      const double square = sum_over_images(sums, groups, i, 16) / count;
-      finish_channel(c, i, static_cast<double>(pivot[i]) + shifted, std::max(0.0, square - shifted * shifted), count);
-    }
-  }
-
-  /// In the order of the images, whatever the number of threads.
-  static double sum_over_images(const double* sums, const Groups& groups, std::int64_t channel, std::int64_t part) {
-    double total = 0;
-    const std::int64_t at = channel / 16 * 32 + channel % 16 + part;
-    for (std::int64_t n = 0; n < groups.images; ++n) total += sums[n * groups.count * 32 + at];
-    return total;
-  }
-
-  void finish_channel(Context& c, std::int64_t i, double mean, double variance, double count) {
-    saved(c, mean_)[i] = static_cast<float>(mean);
-    saved(c, deviation_)[i] = static_cast<float>(1.0 / std::sqrt(variance + eps_));
-    const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-    const auto blend = [&](float& running, double value) {
-      running = static_cast<float>((1.0 - momentum_) * static_cast<double>(running) + momentum_ * value);
-    };
-    blend(c.buffer[0][i], mean);
-    blend(c.buffer[1][i], unbiased);
+  void normalise_batch(Context& c) {
+    const ChannelGroups groups(c.src[0].desc);
+    float* const variance = saved(c, deviation_);
+    batch_statistics(groups, c.src[0].as<const T>(), saved(c, mean_), variance, c.scratch);
+    update_running_statistics(groups, saved(c, mean_), variance, momentum_, c.buffer[0], c.buffer[1]);
+    for (std::int64_t i = 0; i < groups.channels; ++i)
+      variance[i] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(variance[i]) + eps_));
   }
 
   GradientMask mask() const {
@@ -208,17 +150,17 @@ class BatchNorm : public Layer {
   //   diff_bias = sum(g), diff_weight = sum(g x^), diff_src = weight / deviation * (g - mean(g) - x^ mean(g x^)).
   template <class T>
   void backward_as(Context& c) {
-    const Groups groups(c.src[0].desc);
-    const std::int64_t padded = groups.count * 16;
-    double* const sums = static_cast<double*>(c.scratch);
-    float* const factors = reinterpret_cast<float*>(sums + groups.images * padded * 2);
+    const ChannelGroups groups(c.src[0].desc);
+    const std::int64_t padded = groups.padded();
+    ChannelSums sums(groups, c.scratch);
+    float* const factors = reinterpret_cast<float*>(static_cast<char*>(c.scratch) + ChannelSums::bytes(groups));
     NormGradient<T> in = gradient<T>(c);
     T* const diff_addend = c.diff_addend.as<T>();
-    std::memset(sums, 0, static_cast<std::size_t>(groups.images * padded * 2 * 8));
+    sums.clear();
     parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t n = i / groups.count, group = i % groups.count, at = groups.offset(n, group);
-        double* const sum = sums + (n * padded + 16 * group) * 2;
+        double* const sum = sums.of(n, group);
         norm_kernels<T>().backward_reduce(groups.at(group), mask(), shifted(in, at, 16 * group),
                                           diff_addend == nullptr ? nullptr : diff_addend + at, sum, sum + 16);
       }
@@ -275,13 +217,12 @@ class BatchNorm : public Layer {
     return in;
   }
 
-  void finish_backward(Context& c, const Groups& groups, const double* sums, float* factors) const {
+  void finish_backward(Context& c, const ChannelGroups& groups, const ChannelSums& sums, float* factors) const {
     const double count = static_cast<double>(groups.images * groups.rows);
-    const std::int64_t padded = groups.count * 16;
+    const std::int64_t padded = groups.padded();
     for (std::int64_t i = 0; i < groups.channels; ++i) {
-      const double sum = sum_over_images(sums, groups, i, 0);
-      const double dot =
-          sum_over_images(sums, groups, i, 16) * static_cast<double>(saved(c, deviation_)[i]);  // sum(g x^)
+      const double sum = sums.first(i);
+      const double dot = sums.second(i) * static_cast<double>(saved(c, deviation_)[i]);  // sum(g x^)
       const double deviation = static_cast<double>(saved(c, deviation_)[i]);
       const double a = (affine_ ? static_cast<double>(c.param[0][i]) : 1.0) * deviation;
       if (affine_) {

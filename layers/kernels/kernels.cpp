@@ -1,30 +1,9 @@
 #include "layers/kernels/kernels.hpp"
 
+#include "core/base/isa_tables.hpp"
 #include "layers/kernels/tables.hpp"
 
 namespace sluice {
-namespace {
-
-template <class Table>
-const Table& choose(Isa isa, const Table& portable_table, const Table& avx2_table, const Table& avx512_table) {
-  switch (isa) {
-    case Isa::kPortable:
-      return portable_table;
-    case Isa::kAvx2:
-      return avx2_table;
-    case Isa::kAvx512:
-      return avx512_table;
-  }
-  return portable_table;
-}
-
-}  // namespace
-
-#ifdef __x86_64__
-#define SLUICE_CHOOSE(isa, table) choose(isa, portable::table, avx2::table, avx512::table)
-#else
-#define SLUICE_CHOOSE(isa, table) choose(isa, portable::table, portable::table, portable::table)
-#endif
 
 template <>
 const NormKernels<float>& norm_kernels(Isa isa) {

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "core/base/error.hpp"
+#include "core/plugin/load.hpp"
+#include "gating/gating.hpp"
 #include "layers/layers.hpp"
 #include "tests/golden_check/cases.hpp"
 #include "tests/layers/harness/test_layers.hpp"
@@ -21,6 +23,7 @@ const char* const kUsage =
 
 void register_all(Registry& registry) {
   register_layers(registry);
+  register_plugin(gating_plugin(), registry);
   register_test_layers(registry);
 }
 

@@ -1,0 +1,73 @@
+// The gate of a layer: decides where the conditional product is added to the base product, and what gradient that
+// decision has.
+//
+// With base product P, conditional product R (N x O x H x W each), and q = (P - limit[o]) * slope[o]:
+//   dst = P + d (.) R,  d = 1 where the mean of q over the decision's channels is above 0, else 0 (a tie is closed)
+// The step has no useful derivative, so backward takes that of s = sigmoid(alpha * mean q) in its place (Hua et al.,
+// NeurIPS 2019, section 3.3; Zhang et al., ICLR 2020, section 3.2):
+//   u = sum over the decision's channels of (g (.) R) * alpha s (1 - s) / channels, 0 where mean q < 0 if
+//   sparse_backprop diff_R = g (.) d,  diff_P = g + slope u,  and sum(u) for the threshold
+#pragma once
+
+#include <cstdint>
+
+#include "core/config/keys.hpp"
+#include "gating/kernels/gate_kernels.hpp"
+#include "layers/batch_statistics.hpp"
+
+namespace sluice {
+
+/// Who shares a decision.
+enum class Granularity {
+  kElement,  ///< nobody: one decision for each output, as published
+  kSlice,    ///< 16 consecutive channels of a pixel (fewer in the last slice)
+  kPixel     ///< all channels of a pixel
+};
+
+/// Keys that every gated layer has.
+struct GateOptions {
+  double alpha = 1;
+  bool sparse_backprop = false;
+  double threshold_init = 0;
+  Granularity granularity = Granularity::kElement;
+
+  void describe(Keys& keys);
+};
+
+/// The products lie in one tensor N x 2 O x H x W: first those of the base path, then the conditional ones.
+class Gate {
+ public:
+  Gate() = default;
+  /// `dst` is N x O x H x W; `products` has the same layout with 2 O channels, or another block.
+  Gate(const GateOptions& options, const TensorDesc& products, const TensorDesc& dst);
+
+  const ChannelGroups& base() const { return base_; }
+  /// Memory from forward to backward, and scratch memory of backward beside the sums.
+  std::int64_t saved_bytes() const { return options_.granularity == Granularity::kElement ? 0 : score_bytes(); }
+  std::int64_t scratch_bytes() const { return saved_bytes(); }
+
+  /// Returns how many of the outputs are open. `score` holds saved_bytes().
+  template <class T>
+  std::int64_t forward(const T* products, const GateConstants& constants, T* dst, void* score) const;
+  /// Writes both gradients to `diff_products`; by channel of base(), `sums` has sum(u) first and sum(u (P - mean))
+  /// second (where `mean` is not null). `gradient` holds scratch_bytes().
+  template <class T>
+  void backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
+                const void* score, void* gradient, T* diff_products, ChannelSums& sums) const;
+
+ private:
+  std::int64_t slices() const { return options_.granularity == Granularity::kSlice ? base_.count : 1; }
+  std::int64_t score_bytes() const { return base_.images * slices() * base_.rows * 4; }
+  template <class T>
+  GateForward<T> forward_operands(const T* products, T* dst, std::int64_t image, std::int64_t group) const;
+  template <class T>
+  GateBackward<T> backward_operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
+                                    std::int64_t image, std::int64_t group) const;
+
+  GateOptions options_;
+  Surrogate surrogate_;
+  std::int64_t dst_stride_ = 0;
+  ChannelGroups base_, conditional_, dst_;
+};
+
+}  // namespace sluice

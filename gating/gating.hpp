@@ -1,0 +1,19 @@
+// Gated layers: a plug-in that comes with Sluice.
+#pragma once
+
+#include <memory>
+
+#include "core/config/keys.hpp"
+#include "core/graph/auxiliary_loss.hpp"
+#include "core/graph/layer.hpp"
+#include "core/plugin/plugin.hpp"
+
+namespace sluice {
+
+/// For register_plugin: every gated layer and the gating loss.
+const Plugin& gating_plugin();
+
+std::unique_ptr<Layer> make_cg_conv(Keys& keys);
+std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys);
+
+}  // namespace sluice

@@ -1,0 +1,93 @@
+// The term of the training loss that pulls thresholds towards a target (Hua et al., NeurIPS 2019, section 3.3; Zhang et
+// al., ICLR 2020, section 3.3). A higher threshold skips more.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/graph/network.hpp"
+#include "gating/gating.hpp"
+
+namespace sluice {
+namespace {
+
+/// Over the gated layers l, with D_l = sum over channels of (threshold - target)^2 and weights w_l:
+///   squares: penalty * sum of w_l D_l          (channel gating)
+///   norm:    penalty * sum of w_l sqrt(D_l)    (precision gating)
+/// w_l = 1; or, with penalty_by_cost, the layer's multiply-adds over the mean of all gated layers', so that the target
+/// speaks of the network's cost. Thresholds are the parameters of group `threshold`, a shared one counts once.
+class GatingLoss : public AuxiliaryLoss {
+ public:
+  explicit GatingLoss(Keys& keys) {
+    keys.optional("target", target_, any_number(), "what thresholds are pulled to");
+    keys.optional("penalty", penalty_, at_least(0.0), "strength of the pull");
+    keys.choice("form", form_, {{"auto", Form::kAuto}, {"squares", Form::kSquares}, {"norm", Form::kNorm}},
+                "of the distance; auto: norm for pg_conv, squares for other layers, as published");
+    keys.optional("penalty_by_cost", by_cost_, "weight each layer by its multiply-adds");
+  }
+
+  void bind(const Network& network) override {
+    double macs = 0;
+    for (const Parameter& p : network.parameters()) {
+      if (p.group != "threshold") continue;
+      const Node& node = network.nodes()[static_cast<std::size_t>(network.find(p.layer))];
+      Term term{p.offset, p.shape.count(), 0.0, form_ == Form::kNorm};
+      if (form_ == Form::kAuto) term.norm = node.type == "pg_conv";
+      for (const CostTerm& cost : node.declared.costs) term.weight += static_cast<double>(cost.macs);
+      macs += term.weight;
+      terms_.push_back(term);
+    }
+    for (Term& term : terms_) term.weight = by_cost_ ? term.weight * static_cast<double>(terms_.size()) / macs : 1.0;
+  }
+
+  double forward(const Network& network) override {
+    double loss = 0;
+    for (const Term& term : terms_) {
+      const double distance = squared_distance(network, term);
+      loss += penalty_ * term.weight * (term.norm ? std::sqrt(distance) : distance);
+    }
+    return loss;
+  }
+
+  void backward(const Network& network, float* diff_params) override {
+    for (const Term& term : terms_) {
+      // The norm has no gradient at the target itself; 0 is one of its subgradients.
+      const double norm = term.norm ? std::sqrt(squared_distance(network, term)) : 0.5;
+      const double factor = norm > 0 ? penalty_ * term.weight / norm : 0.0;
+      const float* const thresholds = network.parameter_data() + term.offset;
+      for (std::int64_t i = 0; i < term.count; ++i)
+        diff_params[term.offset + i] += static_cast<float>(factor * (static_cast<double>(thresholds[i]) - target_));
+    }
+  }
+
+ private:
+  enum class Form { kAuto, kSquares, kNorm };
+  /// One layer's thresholds.
+  struct Term {
+    std::int64_t offset, count;
+    double weight;
+    bool norm;
+  };
+
+  double squared_distance(const Network& network, const Term& term) const {
+    const float* const thresholds = network.parameter_data() + term.offset;
+    double sum = 0;
+    for (std::int64_t i = 0; i < term.count; ++i) {
+      const double d = static_cast<double>(thresholds[i]) - target_;
+      sum += d * d;
+    }
+    return sum;
+  }
+
+  double target_ = 1.0, penalty_ = 1e-4;
+  Form form_ = Form::kAuto;
+  bool by_cost_ = false;
+  std::vector<Term> terms_;
+};
+
+}  // namespace
+
+std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys) {
+  return std::make_unique<GatingLoss>(keys);
+}
+
+}  // namespace sluice

@@ -1,0 +1,76 @@
+// The element-wise work of gated layers, built once for each instruction set and chosen at run time.
+//
+// A gated layer has two products of its convolution's shape: `base` P and `conditional` R. Its result is P + d (.) R
+// with decisions d. Kernels walk a ChannelGroup (layers/kernels/kernels.hpp): up to 16 channels of one image, `rows`
+// pixels. Strides: P and R lie in one tensor with the group's stride, results and gradients of results in another with
+// `stride` of their own.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bfloat16.hpp"
+#include "core/base/cpu.hpp"
+#include "layers/kernels/kernels.hpp"
+
+namespace sluice {
+
+/// By channel: the normalised distance of P to its threshold is q = (P - limit) * slope, open where q > 0.
+struct GateConstants {
+  const float* limit = nullptr;
+  const float* slope = nullptr;
+};
+
+/// Operands of the forward kernels, at a group's first channel and first pixel.
+template <class T>
+struct GateForward {
+  const T* base = nullptr;
+  const T* conditional = nullptr;
+  T* dst = nullptr;
+  std::int64_t dst_stride = 0;
+};
+
+/// Operands of the backward kernels. They write diff_conditional = g d and diff_base = g + slope u, where u is the
+/// surrogate's gradient with respect to q; `diff_*` lie as base and conditional do.
+template <class T>
+struct GateBackward {
+  const T* base = nullptr;
+  const T* conditional = nullptr;
+  const T* diff_dst = nullptr;
+  std::int64_t dst_stride = 0;
+  T* diff_base = nullptr;
+  T* diff_conditional = nullptr;
+  const float* mean = nullptr;  ///< by channel: the second sum is of u (P - mean); null: it is not wanted
+};
+
+/// The surrogate of the step at 0: sigmoid(alpha q), whose derivative is alpha s (1 - s).
+struct Surrogate {
+  float alpha = 1;
+  bool sparse = false;  ///< 0 where q < 0
+};
+
+template <class T>
+struct GateKernels {
+  /// One decision for each value. Returns how many are open.
+  std::int64_t (*forward)(ChannelGroup, const GateConstants&, const GateForward<T>&);
+  /// Adds sum(u) and sum(u (P - mean)) to `sum` and `dot`, by channel.
+  void (*backward)(ChannelGroup, const GateConstants&, Surrogate, const GateBackward<T>&, double* sum, double* dot);
+
+  // One decision for a pixel's slice of channels, which may be several groups. `score` has one number a pixel.
+  /// score (+)= sum of q over the group's channels.
+  void (*score)(ChannelGroup, const GateConstants&, const T* base, float* score, bool add);
+  /// Open where score > 0. Returns the number of open values.
+  std::int64_t (*forward_scored)(ChannelGroup, const float* score, const GateForward<T>&);
+  /// gradient (+)= sum of g R over the group's channels.
+  void (*gradient)(ChannelGroup, const GateBackward<T>&, float* gradient, bool add);
+  /// u = gradient * surrogate(score / width) / width for each of the slice's `width` channels. Sums as in `backward`.
+  void (*backward_scored)(ChannelGroup, const GateConstants&, Surrogate, std::int64_t width, const float* score,
+                          const float* gradient, const GateBackward<T>&, double* sum, double* dot);
+
+  /// diff_base -= b + c (P - mean), by channel: what a normalisation before the gate takes from its gradient.
+  void (*subtract)(ChannelGroup, const T* base, const float* mean, const float* b, const float* c, T* diff_base);
+};
+
+template <class T>
+const GateKernels<T>& gate_kernels(Isa isa = cpu_isa());
+
+}  // namespace sluice

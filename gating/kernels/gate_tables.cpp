@@ -1,0 +1,15 @@
+#include "core/base/isa_tables.hpp"
+#include "gating/kernels/tables.hpp"
+
+namespace sluice {
+
+template <>
+const GateKernels<float>& gate_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, gate_f32);
+}
+template <>
+const GateKernels<BFloat16>& gate_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, gate_bf16);
+}
+
+}  // namespace sluice

@@ -1,0 +1,16 @@
+// The kernel tables that each instruction set's build defines.
+#pragma once
+
+#include "gating/kernels/gate_kernels.hpp"
+
+#define SLUICE_DECLARE_GATE_TABLES(isa)         \
+  namespace sluice::isa {                       \
+  extern const GateKernels<float> gate_f32;     \
+  extern const GateKernels<BFloat16> gate_bf16; \
+  }
+
+SLUICE_DECLARE_GATE_TABLES(portable)
+#ifdef __x86_64__
+SLUICE_DECLARE_GATE_TABLES(avx2)
+SLUICE_DECLARE_GATE_TABLES(avx512)
+#endif

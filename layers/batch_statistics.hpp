@@ -1,0 +1,40 @@
+// Mean and variance of each channel over N, H and W: what normalisations are made from.
+#pragma once
+
+#include <cstdint>
+
+#include "layers/channel_groups.hpp"
+
+namespace sluice {
+
+/// Two sums for each image and channel, in double: [image][group][2][16]. What kernels add up image by image, in
+/// parallel, is put together in the order of the images, whatever the number of threads.
+class ChannelSums {
+ public:
+  ChannelSums(const ChannelGroups& groups, void* memory) : groups_(groups), sums_(static_cast<double*>(memory)) {}
+  static std::int64_t bytes(const ChannelGroups& groups) { return groups.images * groups.padded() * 2 * 8; }
+
+  void clear();
+  /// The 16 first sums of a group; its 16 second sums stand behind them.
+  double* of(std::int64_t image, std::int64_t group) const { return sums_ + (image * groups_.count + group) * 32; }
+  double first(std::int64_t channel) const { return total(channel, 0); }
+  double second(std::int64_t channel) const { return total(channel, 16); }
+
+ private:
+  double total(std::int64_t channel, std::int64_t part) const;
+
+  const ChannelGroups& groups_;
+  double* sums_;
+};
+
+/// Batch statistics of an activation's channels, from sums of differences to each channel's first value: no
+/// cancellation. `mean` and `variance` (biased) hold groups.padded() values; `scratch` holds
+/// ChannelSums::bytes(groups).
+template <class T>
+void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, void* scratch);
+
+/// running = (1 - momentum) running + momentum batch, with the unbiased variance.
+void update_running_statistics(const ChannelGroups& groups, const float* mean, const float* variance, double momentum,
+                               float* running_mean, float* running_variance);
+
+}  // namespace sluice
