@@ -21,13 +21,25 @@ memory::dims weights_dims(const ConvGeometry& g, std::int64_t src_channels) {
   return {g.groups, g.channels / g.groups, src_channels / g.groups, g.kernel, g.kernel};
 }
 
+/// A tensor of 16 channels is called what the other side is: oneDNN has fast kernels for equal layouts.
+bool is_blocked(const ConvProblem& p) {
+  return (p.src.block == 16 && p.src.shape[kC] > 16) || (p.dst.block == 16 && p.dst.shape[kC] > 16);
+}
+
+bool needs_plain_source(const ConvProblem& p) {
+  return p.may_copy_src && is_blocked(p) && p.src.shape[kC] < 16 && p.geometry.groups == 1;
+}
+
+memory::desc plain_source(const ConvProblem& p) {
+  return memory::desc(p.src.shape.dims(), onednn::data_type(p.src.type), memory::format_tag::nchw);
+}
+
 Arguments arguments_of(const ConvProblem& p, bool fp32_weights) {
   const ConvGeometry& g = p.geometry;
-  // A tensor of 16 channels is called what the other side is: oneDNN has fast kernels for equal layouts.
-  const bool blocked = (p.src.block == 16 && p.src.shape[kC] > 16) || (p.dst.block == 16 && p.dst.shape[kC] > 16);
+  const bool blocked = is_blocked(p);
   const DataType weights_type = fp32_weights ? DataType::kF32 : p.src.type;
   Arguments a;
-  a.src = onednn::desc(p.src, blocked);
+  a.src = needs_plain_source(p) ? plain_source(p) : onednn::desc(p.src, blocked);
   a.dst = onednn::desc(p.dst, blocked);
   a.weights = onednn::any(weights_dims(g, p.src.shape[kC]), weights_type);
   a.bias = memory::desc({g.channels}, memory::data_type::f32, memory::format_tag::a);
@@ -130,7 +142,21 @@ PackedWeights::PackedWeights(const ConvGeometry& geometry, std::int64_t src_chan
     : reorder_(onednn::reorder(onednn::plain(weights_dims(geometry, src_channels)), wanted)),
       bytes_(onednn::bytes(wanted)) {}
 
-ConvForward::ConvForward(const ConvProblem& problem) : bias_(problem.bias) {
+ConvSource::ConvSource(const ConvProblem& problem) {
+  if (!needs_plain_source(problem)) return;
+  copy_ = onednn::reorder(onednn::desc(problem.src), plain_source(problem));
+  bytes_ = problem.src.bytes();
+}
+
+const void* ConvSource::prepare(const void* src, void*& scratch) {
+  if (copy_.empty()) return src;
+  void* const plain = scratch;
+  scratch = static_cast<char*>(scratch) + align_up(bytes_);
+  copy_.run({src, plain}, scratch);
+  return plain;
+}
+
+ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(problem.bias) {
   const auto descriptor =
       with_best_algorithm(problem, [&](dnnl::algorithm algorithm) { return forward_descriptor(problem, algorithm); });
   std::vector<onednn::Operation::Argument> arguments = {{DNNL_ARG_SRC, descriptor.src_desc()},
@@ -143,6 +169,7 @@ ConvForward::ConvForward(const ConvProblem& problem) : bias_(problem.bias) {
 }
 
 void ConvForward::run(const void* src, const void* packed, const float* bias, void* dst, void* scratch) {
+  src = source_.prepare(src, scratch);
   if (bias_) {
     operation_.run({src, packed, dst, bias}, scratch);
   } else {
@@ -150,7 +177,9 @@ void ConvForward::run(const void* src, const void* packed, const float* bias, vo
   }
 }
 
-ConvBackwardData::ConvBackwardData(const ConvProblem& problem) {
+ConvBackwardData::ConvBackwardData(const ConvProblem& conv) {
+  ConvProblem problem = conv;
+  problem.may_copy_src = false;
   const Arguments a = arguments_of(problem, false);
   const auto descriptor = with_best_algorithm(problem, [&](dnnl::algorithm algorithm) {
     return onednn::make_backward<dnnl::convolution_backward_data>(onednn::attributes(), hint(problem, algorithm),
@@ -169,7 +198,8 @@ void ConvBackwardData::run(const void* diff_dst, const void* packed, void* diff_
   operation_.run({diff_dst, packed, diff_src}, scratch);
 }
 
-ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem) : channels_(problem.geometry.channels) {
+ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
+    : source_(problem), channels_(problem.geometry.channels) {
   const Arguments a = arguments_of(problem, true);  // gradients are fp32 whatever the activations are
   const auto descriptor = with_best_algorithm(problem, [&](dnnl::algorithm algorithm) {
     if (problem.bias) {
@@ -204,6 +234,7 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem) : channels_
 void ConvBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias,
                               void* scratch) {
   if (!depthwise_.empty()) return depthwise_.run(src, diff_dst, diff_weights, diff_bias);
+  src = source_.prepare(src, scratch);
   char* const diff = static_cast<char*>(scratch);
   char* const bias = diff + align_up(diff_bytes_);
   char* const rest = bias + align_up(bias_bytes_);

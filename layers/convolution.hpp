@@ -38,6 +38,7 @@ struct ConvProblem {
   bool bias = false;
   bool allow_winograd = true;
   std::vector<PostOp> post_ops;  ///< kAdd and kClip; kAffine is folded into weights and bias by the caller
+  bool may_copy_src = true;      ///< where oneDNN wants another layout; it cannot write to such a copy
 };
 
 /// Weights as oneDNN wants them, made from the plain fp32 ones.
@@ -54,16 +55,32 @@ class PackedWeights {
   std::int64_t bytes_ = 0;
 };
 
+/// The source as a convolution wants it. oneDNN has fast kernels from an image of few channels to a blocked result only
+/// where each channel lies on its own: then the source is copied.
+class ConvSource {
+ public:
+  ConvSource() = default;
+  explicit ConvSource(const ConvProblem& problem);
+  std::int64_t scratch_bytes() const { return align_up(bytes_) + copy_.scratch_bytes(); }
+  /// The memory to read; `scratch` moves behind what the copy occupies.
+  const void* prepare(const void* src, void*& scratch);
+
+ private:
+  onednn::Operation copy_;
+  std::int64_t bytes_ = 0;
+};
+
 class ConvForward {
  public:
   ConvForward() = default;
   explicit ConvForward(const ConvProblem& problem);
   PackedWeights& weights() { return weights_; }
-  std::int64_t scratch_bytes() const { return operation_.scratch_bytes(); }
+  std::int64_t scratch_bytes() const { return source_.scratch_bytes() + operation_.scratch_bytes(); }
   const std::string& kernel() const { return kernel_; }
   void run(const void* src, const void* packed, const float* bias, void* dst, void* scratch);
 
  private:
+  ConvSource source_;
   onednn::Operation operation_;
   PackedWeights weights_;
   bool bias_ = false;
@@ -89,12 +106,15 @@ class ConvBackwardWeights {
  public:
   ConvBackwardWeights() = default;
   explicit ConvBackwardWeights(const ConvProblem& problem);
-  std::int64_t scratch_bytes() const { return align_up(diff_bytes_) + align_up(bias_bytes_) + operation_scratch_; }
+  std::int64_t scratch_bytes() const {
+    return source_.scratch_bytes() + align_up(diff_bytes_) + align_up(bias_bytes_) + operation_scratch_;
+  }
   const std::string& kernel() const { return kernel_; }
   /// Adds to the plain fp32 `diff_weights` (and `diff_bias`, null without a bias).
   void run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias, void* scratch);
 
  private:
+  ConvSource source_;
   onednn::Operation operation_, reorder_;
   DepthwiseBackwardWeights depthwise_;  ///< instead of oneDNN's where that has no fast kernel
   std::int64_t diff_bytes_ = 0, bias_bytes_ = 0, operation_scratch_ = 0, channels_ = 0;

@@ -60,6 +60,8 @@ void TrainOptions::describe(Keys& keys) {
                "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00; empty: no limit)");
   keys.optional("init", init,
                 "checkpoint of the same network whose weights the run starts from; empty: drawn anew from run.seed");
+  keys.optional("init_partial", init_partial,
+                "train.init may lack tensors, such as thresholds, which keep their initial values, or have others");
 }
 
 void EvalOptions::describe(Keys& keys) {

@@ -34,8 +34,9 @@ struct TrainOptions {
   std::int64_t batch = 128;
   std::int64_t evaluate_every = 1;  ///< epochs
   std::string max_time_text;
-  double max_time = 0;  ///< seconds, 0: no limit
-  std::string init;     ///< checkpoint to take the first weights from; empty: none
+  double max_time = 0;        ///< seconds, 0: no limit
+  std::string init;           ///< checkpoint to take the first weights from; empty: none
+  bool init_partial = false;  ///< it may lack tensors of the network, or have others
   void describe(Keys& keys);
 };
 

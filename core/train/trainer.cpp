@@ -57,8 +57,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   open_data();
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !directory.holds_run()) {
-    restore_weights(load(experiment.train.init), network_);
-    log.info(concat("starts from the weights of ", experiment.train.init));
+    start_from(experiment.train.init);
   }
   executor_ =
       std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
@@ -79,6 +78,17 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   // The row of an unfinished epoch is written again when the epoch ends.
   metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(),
                                             position_.step - position_.batch);
+}
+
+void Trainer::start_from(const std::string& init) {
+  const RestoreReport report = restore_weights(load(init), network_, !experiment_.train.init_partial);
+  if (report.restored.empty()) {
+    throw Error(ExitCode::kCheckpoint, concat(init, ": none of its ", report.extra.size(),
+                                              " tensors belongs to the network; train.init wants the same network"));
+  }
+  log_.info(concat("starts from the weights of ", init));
+  for (const std::string& path : report.missing) log_.info(concat("  without ", path, ", which starts anew"));
+  for (const std::string& path : report.extra) log_.info(concat("  leaves out ", path));
 }
 
 void Trainer::open_data() {

@@ -37,6 +37,7 @@ class Trainer {
   enum class Outcome { kContinue, kStopped };
 
   void open_data();
+  void start_from(const std::string& init);
   EarlyStoppingOptions watched_metric();
   void resume();
   Outcome train_epoch();

@@ -263,10 +263,16 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
   return warnings;
 }
 
-void restore_weights(const Checkpoint& checkpoint, Network& network) {
+RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict) {
   const std::string prefix = has_average(checkpoint) ? concat(kEma, "/") : std::string();
-  restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights");
-  restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers");
+  RestoreReport report =
+      restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights", strict);
+  const RestoreReport buffers =
+      restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers", strict);
+  report.missing.insert(report.missing.end(), buffers.missing.begin(), buffers.missing.end());
+  report.extra.insert(report.extra.end(), buffers.extra.begin(), buffers.extra.end());
+  report.restored.insert(report.restored.end(), buffers.restored.begin(), buffers.restored.end());
+  return report;
 }
 
 }  // namespace sluice

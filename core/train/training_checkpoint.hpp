@@ -61,7 +61,7 @@ Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalizatio
 /// last bits.
 std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts);
 
-/// Puts weights and buffers into a network, the averaged ones where the checkpoint has them.
-void restore_weights(const Checkpoint& checkpoint, Network& network);
+/// Puts weights and buffers into a network, the averaged ones where the checkpoint has them. `strict` as for `restore`.
+RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict = true);
 
 }  // namespace sluice
