@@ -4,10 +4,10 @@
 
 #include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
 #include "gating/gate.hpp"
 #include "gating/gating.hpp"
 #include "gating/path_mask.hpp"
+#include "gating/two_norms.hpp"
 #include "layers/convolution.hpp"
 #include "layers/layers.hpp"
 
@@ -19,6 +19,9 @@ namespace {
 ///   Yp = conv(src, W (.) M),  Yr = conv(src, W (.) (1 - M)),  q = BN0(Yp) - threshold  (BN0: no affine parameters)
 ///   dst = Yp + d (.) Yr,  d = 1 where q > 0 (gating/gate.hpp)
 ///   diff_threshold = -sum(u),  diff_Yp = g + BN0_backward(u),  diff_Yr = g (.) d
+/// With two_norms, dst = d (.) BN_full(Yp + Yr) + (1 - d) (.) BN_base(Yp): affine batch normalisations that take their
+/// statistics over all outputs (those of BN_base are BN0's); gradients flow through the one selected, and
+/// u = sum of g (.) (BN_full(Yp + Yr) - BN_base(Yp)) * alpha s (1 - s).
 /// Both products come from one convolution with 2 O filters: the source is read once, and every processor has a fast
 /// kernel for it.
 class CgConv : public Layer {
@@ -30,6 +33,9 @@ class CgConv : public Layer {
     gate_options_.describe(keys);
     keys.optional("gate_eps", eps_, above_zero(), "added to the variance of the gate's normalisation");
     keys.optional("gate_momentum", momentum_, between(0.0, 1.0), "weight of the newest batch in the gate's statistics");
+    keys.optional(
+        "two_norms", two_norms_,
+        "normalise what is open and what is closed each by itself; stands for the batchnorm behind the layer");
     if (geometry_.groups != 1) keys.error("groups", "a channel-gated convolution cannot be grouped; use partitions");
   }
 
@@ -42,6 +48,7 @@ class CgConv : public Layer {
     declare.parameter("threshold", {geometry_.channels}, "threshold", Init::constant(gate_options_.threshold_init));
     declare.buffer("gate_running_mean", {geometry_.channels}, 0.0F);
     declare.buffer("gate_running_var", {geometry_.channels}, 1.0F);
+    if (two_norms_) norms_.declare(declare, geometry_.channels);
     const int open = declare.count("open"), total = declare.count("total");
     const std::int64_t macs = geometry_.macs(src[0]), base = macs / weights[1] * mask_.base_inputs();
     declare.costs.push_back({base, base * 32 * 32, -1, -1});
@@ -57,16 +64,17 @@ class CgConv : public Layer {
     weight_bytes_ = align_up(problem.geometry.weights_shape(setup.src[0].shape).count() * 4);
     forward_ = ConvForward(problem);
     setup.kernel = forward_.kernel();
-    pack_with(setup, forward_.weights());
-    const std::int64_t channels = gate_.base().padded() * 4;
-    for (int i = 0; i < kArrays; ++i) arrays_[i] = setup.request_kept(channels);
-    const std::int64_t products = align_up(products_.bytes()), sums = align_up(ChannelSums::bytes(gate_.base()));
+    forward_packed_ = pack_with(setup, forward_.weights());
+    constants_ = setup.request_kept(kArrays * gate_.base().padded() * 4);
+    if (two_norms_) norms_.setup(setup, gate_.base(), eps_, momentum_);
+    const std::int64_t products = align_up(products_.bytes());
     if (!training_) {
       setup.request_scratch(products + align_up(gate_.saved_bytes()) + forward_.scratch_bytes());
       return;
     }
     products_saved_ = setup.request_saved(products_.bytes());
     score_saved_ = setup.request_saved(gate_.saved_bytes());
+    const std::int64_t sums = align_up(ChannelSums::bytes(gate_.base())) + TwoNorms::scratch_bytes(gate_.base());
     setup.request_scratch(std::max(forward_.scratch_bytes(), sums));
     set_up_backward(setup, problem);
     setup.request_scratch(products + sums + align_up(gate_.scratch_bytes()));
@@ -78,9 +86,11 @@ class CgConv : public Layer {
     float* const both = static_cast<float*>(c.scratch);
     mask_.split(c.param[0], both);
     char* const rest = static_cast<char*>(c.scratch) + weight_bytes_;
-    forward_.weights().pack(both, c.kept[0], rest);
-    if (needs_diff_src_) backward_data_.weights().pack(both, c.kept[kArrays + 1], rest);
-    if (!training_) set_constants(c, c.buffer[0], c.buffer[1]);
+    forward_.weights().pack(both, c.kept[static_cast<std::size_t>(forward_packed_)], rest);
+    if (needs_diff_src_) backward_data_.weights().pack(both, c.kept[static_cast<std::size_t>(backward_packed_)], rest);
+    if (training_) return;
+    set_constants(c, c.buffer[0], c.buffer[1]);
+    if (two_norms_) norms_.use_running(c, c.buffer[0], c.buffer[1]);
   }
 
   void forward(Context& c) override {
@@ -100,7 +110,8 @@ class CgConv : public Layer {
     std::fill_n(diff_both, weight_bytes_ / 4, 0.0F);
     backward_weights_.run(c.src[0].data, diff_products, diff_both, nullptr, rest + weight_bytes_);
     mask_.merge(diff_both, c.diff_param[0]);
-    if (needs_diff_src_) backward_data_.run(diff_products, c.kept[kArrays + 1], c.diff_src[0].data, rest);
+    if (needs_diff_src_)
+      backward_data_.run(diff_products, c.kept[static_cast<std::size_t>(backward_packed_)], c.diff_src[0].data, rest);
   }
 
  private:
@@ -119,9 +130,9 @@ class CgConv : public Layer {
   }
 
   /// Memory for packed weights, and for packing them from both paths' plain ones.
-  void pack_with(Setup& setup, PackedWeights& weights) const {
-    setup.request_kept(weights.bytes());
+  int pack_with(Setup& setup, PackedWeights& weights) const {
     setup.request_scratch(weight_bytes_ + weights.scratch_bytes());
+    return setup.request_kept(weights.bytes());
   }
 
   void set_up_backward(Setup& setup, const ConvProblem& problem) {
@@ -132,11 +143,11 @@ class CgConv : public Layer {
     if (!needs_diff_src_) return;
     backward_data_ = ConvBackwardData(problem);
     setup.kernel += " " + backward_data_.kernel();
-    pack_with(setup, backward_data_.weights());
+    backward_packed_ = pack_with(setup, backward_data_.weights());
   }
 
   float* array(const Context& c, Array which) const {
-    return static_cast<float*>(c.kept[static_cast<std::size_t>(arrays_[which])]);
+    return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * gate_.base().padded();
   }
   GateConstants constants(const Context& c) const { return {array(c, kLimit), array(c, kSlope)}; }
 
@@ -156,7 +167,7 @@ class CgConv : public Layer {
     char* const score_scratch = scratch + align_up(products_.bytes());
     void* const products = training_ ? c.saved[static_cast<std::size_t>(products_saved_)] : c.scratch;
     void* const score = training_ ? c.saved[static_cast<std::size_t>(score_saved_)] : score_scratch;
-    forward_.run(c.src[0].data, c.kept[0], nullptr, products,
+    forward_.run(c.src[0].data, c.kept[static_cast<std::size_t>(forward_packed_)], nullptr, products,
                  training_ ? scratch : score_scratch + align_up(gate_.saved_bytes()));
     const T* const both = static_cast<const T*>(products);
     if (training_) {
@@ -165,32 +176,34 @@ class CgConv : public Layer {
       batch_statistics(gate_.base(), both, mean, variance, c.scratch);
       update_running_statistics(gate_.base(), mean, variance, momentum_, c.buffer[0], c.buffer[1]);
       set_constants(c, mean, variance);
+      if (two_norms_) norms_.normalise_batch(c, gate_, both, mean, variance, c.scratch);
     }
-    c.counts[0] += gate_.forward(both, constants(c), c.dst.as<T>(), score);
+    const GateNorms norms = two_norms_ ? GateNorms{norms_.constants(c)} : GateNorms{};
+    c.counts[0] += gate_.forward(both, constants(c), c.dst.as<T>(), score, two_norms_ ? &norms : nullptr);
     c.counts[1] += c.dst.desc.count();
   }
 
   template <class T>
   void gate_backward(Context& c, T* diff_products) const {
+    const std::int64_t sum_bytes = align_up(ChannelSums::bytes(gate_.base()));
     char* const rest = static_cast<char*>(c.scratch) + align_up(products_.bytes());
-    ChannelSums sums(gate_.base(), rest);
+    ChannelSums sums(gate_.base(), rest), full(gate_.base(), rest + sum_bytes),
+        base(gate_.base(), rest + 2 * sum_bytes);
     const T* const products = static_cast<const T*>(c.saved[static_cast<std::size_t>(products_saved_)]);
     const void* const score = c.saved[static_cast<std::size_t>(score_saved_)];
-    gate_.backward(products, c.diff_dst[0].as<const T>(), constants(c), array(c, kMean), score,
-                   rest + align_up(ChannelSums::bytes(gate_.base())), diff_products, sums);
-    finish_normalisation(c, sums);
-    const ChannelGroups& groups = gate_.base();
-    parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const std::int64_t group = i % groups.count, at = groups.offset(i / groups.count, group), o = 16 * group;
-        gate_kernels<T>().subtract(groups.at(group), products + at, array(c, kMean) + o, array(c, kShift) + o,
-                                   array(c, kFactor) + o, diff_products + at);
-      }
-    });
+    const GateNorms norms = two_norms_ ? GateNorms{norms_.constants(c), &full, &base} : GateNorms{};
+    gate_.backward(products, c.diff_dst[0].as<const T>(), constants(c), array(c, kMean), score, rest + 3 * sum_bytes,
+                   diff_products, sums, two_norms_ ? &norms : nullptr);
+    GateCorrection correction = finish_normalisation(c, sums);
+    if (two_norms_) {
+      norms_.finish_backward(c, full, base, array(c, kMean), array(c, kVariance), array(c, kShift), array(c, kFactor),
+                             correction);
+    }
+    gate_.correct(products, correction, diff_products);
   }
 
   // BN0_backward(u) = slope (u - mean(u) - x^ mean(u x^)) with x^ = slope (Yp - mean); the gate has added slope u.
-  void finish_normalisation(Context& c, const ChannelSums& sums) const {
+  GateCorrection finish_normalisation(Context& c, const ChannelSums& sums) const {
     const double count = static_cast<double>(gate_.base().images * gate_.base().rows);
     for (std::int64_t o = 0; o < geometry_.channels; ++o) {
       const double slope = static_cast<double>(array(c, kSlope)[o]), sum = sums.first(o);
@@ -198,19 +211,26 @@ class CgConv : public Layer {
       array(c, kShift)[o] = static_cast<float>(slope * sum / count);
       array(c, kFactor)[o] = static_cast<float>(slope * slope * slope * sums.second(o) / count);
     }
+    GateCorrection correction;
+    correction.mean = array(c, kMean);
+    correction.b = array(c, kShift);
+    correction.c = array(c, kFactor);
+    return correction;
   }
 
   ConvGeometry geometry_;
   PathOptions paths_;
   GateOptions gate_options_;
   double eps_ = 1e-5, momentum_ = 0.1;
+  bool two_norms_ = false;
 
   PathMask mask_;
   Gate gate_;
+  TwoNorms norms_;
   TensorDesc products_;
   bool training_ = false, needs_diff_src_ = false;
   std::int64_t weight_bytes_ = 0;
-  int arrays_[kArrays] = {}, products_saved_ = 0, score_saved_ = 0;
+  int forward_packed_ = 0, backward_packed_ = 0, constants_ = 0, products_saved_ = 0, score_saved_ = 0;
   ConvForward forward_;
   ConvBackwardData backward_data_;
   ConvBackwardWeights backward_weights_;

@@ -11,6 +11,12 @@ GateConstants of_group(const GateConstants& constants, std::int64_t group) {
   return {constants.limit + 16 * group, constants.slope + 16 * group};
 }
 
+NormPair of_group(const NormPair& norms, std::int64_t group) {
+  const std::int64_t at = 16 * group;
+  return {norms.full_scale + at, norms.full_shift + at, norms.base_scale + at, norms.base_shift + at,
+          norms.full_mean == nullptr ? nullptr : norms.full_mean + at};
+}
+
 /// Calls body(image, item) for all items of all images, in parallel.
 template <class Body>
 void for_each_item(std::int64_t images, std::int64_t items, Body&& body) {
@@ -39,26 +45,45 @@ Gate::Gate(const GateOptions& options, const TensorDesc& products, const TensorD
       dst_(dst) {}
 
 template <class T>
-GateForward<T> Gate::forward_operands(const T* products, T* dst, std::int64_t image, std::int64_t group) const {
+GateForward<T> Gate::operands(const T* products, T* dst, const GateNorms* norms, NormPair& own, std::int64_t image,
+                              std::int64_t group) const {
+  if (norms != nullptr) own = of_group(norms->constants, group);
   return {products + base_.offset(image, group), products + conditional_.offset(image, group),
-          dst + dst_.offset(image, group), dst_stride_};
+          dst + dst_.offset(image, group), dst_stride_, norms == nullptr ? nullptr : &own};
 }
 
 template <class T>
-GateBackward<T> Gate::backward_operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
-                                        std::int64_t image, std::int64_t group) const {
+GateBackward<T> Gate::operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
+                               const GateNorms* norms, NormPair& own, std::int64_t image, std::int64_t group) const {
   const std::int64_t base = base_.offset(image, group), conditional = conditional_.offset(image, group);
-  return {products + base,      products + conditional,      diff_dst + dst_.offset(image, group),         dst_stride_,
-          diff_products + base, diff_products + conditional, mean == nullptr ? nullptr : mean + 16 * group};
+  GateBackward<T> b{products + base,
+                    products + conditional,
+                    diff_dst + dst_.offset(image, group),
+                    dst_stride_,
+                    diff_products + base,
+                    diff_products + conditional,
+                    mean == nullptr ? nullptr : mean + 16 * group,
+                    nullptr,
+                    nullptr,
+                    nullptr};
+  if (norms == nullptr) return b;
+  own = of_group(norms->constants, group);
+  b.norms = &own;
+  b.full_sums = norms->full->of(image, group);
+  b.base_sums = norms->base->of(image, group);
+  return b;
 }
 
 template <class T>
-std::int64_t Gate::forward(const T* products, const GateConstants& constants, T* dst, void* score) const {
+std::int64_t Gate::forward(const T* products, const GateConstants& constants, T* dst, void* score,
+                           const GateNorms* norms) const {
   const GateKernels<T>& kernels = gate_kernels<T>();
   std::atomic<std::int64_t> open{0};
   if (options_.granularity == Granularity::kElement) {
     for_each_item(base_.images, base_.count, [&](std::int64_t n, std::int64_t group) {
-      open += kernels.forward(base_.at(group), of_group(constants, group), forward_operands(products, dst, n, group));
+      NormPair own;
+      open +=
+          kernels.forward(base_.at(group), of_group(constants, group), operands(products, dst, norms, own, n, group));
     });
     return open;
   }
@@ -69,22 +94,30 @@ std::int64_t Gate::forward(const T* products, const GateConstants& constants, T*
     for (std::int64_t group = first; group < first + groups; ++group) {
       kernels.score(base_.at(group), of_group(constants, group), products + base_.offset(n, group), q, group > first);
     }
-    for (std::int64_t group = first; group < first + groups; ++group)
-      open += kernels.forward_scored(base_.at(group), q, forward_operands(products, dst, n, group));
+    for (std::int64_t group = first; group < first + groups; ++group) {
+      NormPair own;
+      open += kernels.forward_scored(base_.at(group), q, operands(products, dst, norms, own, n, group));
+    }
   });
   return open;
 }
 
 template <class T>
 void Gate::backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
-                    const void* score, void* gradient, T* diff_products, ChannelSums& sums) const {
+                    const void* score, void* gradient, T* diff_products, ChannelSums& sums,
+                    const GateNorms* norms) const {
   const GateKernels<T>& kernels = gate_kernels<T>();
   sums.clear();
+  if (norms != nullptr) {
+    norms->full->clear();
+    norms->base->clear();
+  }
   if (options_.granularity == Granularity::kElement) {
     for_each_item(base_.images, base_.count, [&](std::int64_t n, std::int64_t group) {
+      NormPair own;
       double* const sum = sums.of(n, group);
       kernels.backward(base_.at(group), of_group(constants, group), surrogate_,
-                       backward_operands(products, diff_dst, mean, diff_products, n, group), sum, sum + 16);
+                       operands(products, diff_dst, mean, diff_products, norms, own, n, group), sum, sum + 16);
     });
     return;
   }
@@ -92,26 +125,65 @@ void Gate::backward(const T* products, const T* diff_dst, const GateConstants& c
   for_each_item(base_.images, slices(), [&](std::int64_t n, std::int64_t slice) {
     const std::int64_t at = (n * slices() + slice) * base_.rows, first = slice * groups;
     const float* const q = static_cast<const float*>(score) + at;
-    float* const own = static_cast<float*>(gradient) + at;
+    float* const whole = static_cast<float*>(gradient) + at;
+    NormPair own;
     std::int64_t width = 0;
     for (std::int64_t group = first; group < first + groups; ++group) {
-      kernels.gradient(base_.at(group), backward_operands(products, diff_dst, mean, diff_products, n, group), own,
+      kernels.gradient(base_.at(group), operands(products, diff_dst, mean, diff_products, norms, own, n, group), whole,
                        group > first);
       width += base_.at(group).lanes;
     }
     for (std::int64_t group = first; group < first + groups; ++group) {
       double* const sum = sums.of(n, group);
-      kernels.backward_scored(base_.at(group), of_group(constants, group), surrogate_, width, q, own,
-                              backward_operands(products, diff_dst, mean, diff_products, n, group), sum, sum + 16);
+      kernels.backward_scored(base_.at(group), of_group(constants, group), surrogate_, width, q, whole,
+                              operands(products, diff_dst, mean, diff_products, norms, own, n, group), sum, sum + 16);
     }
   });
 }
 
-template std::int64_t Gate::forward(const float*, const GateConstants&, float*, void*) const;
-template std::int64_t Gate::forward(const BFloat16*, const GateConstants&, BFloat16*, void*) const;
-template void Gate::backward(const float*, const float*, const GateConstants&, const float*, const void*, void*, float*,
-                             ChannelSums&) const;
-template void Gate::backward(const BFloat16*, const BFloat16*, const GateConstants&, const float*, const void*, void*,
-                             BFloat16*, ChannelSums&) const;
+template <class T>
+void Gate::full_statistics(const T* products, float* mean, float* variance, void* scratch) const {
+  batch_statistics_of(
+      base_,
+      [&](std::int64_t channel) {
+        return widen(products[base_.channel_offset(channel)]) + widen(products[conditional_.channel_offset(channel)]);
+      },
+      [&](std::int64_t n, std::int64_t group, const float* pivot, double* sum) {
+        gate_kernels<T>().full_statistics(base_.at(group), products + base_.offset(n, group),
+                                          products + conditional_.offset(n, group), pivot, sum, sum + 16);
+      },
+      mean, variance, scratch);
+}
+
+template <class T>
+void Gate::correct(const T* products, const GateCorrection& correction, T* diff_products) const {
+  for_each_item(base_.images, base_.count, [&](std::int64_t n, std::int64_t group) {
+    const std::int64_t base = base_.offset(n, group), conditional = conditional_.offset(n, group), o = 16 * group;
+    GateCorrection own;
+    own.mean = correction.mean + o;
+    own.b = correction.b + o;
+    own.c = correction.c + o;
+    if (correction.full_mean != nullptr) {
+      own.full_mean = correction.full_mean + o;
+      own.full_b = correction.full_b + o;
+      own.full_c = correction.full_c + o;
+    }
+    GateBackward<T> b;
+    b.base = products + base;
+    b.conditional = products + conditional;
+    b.diff_base = diff_products + base;
+    b.diff_conditional = diff_products + conditional;
+    gate_kernels<T>().correct(base_.at(group), own, b);
+  });
+}
+
+#define SLUICE_INSTANTIATE_GATE(T)                                                                             \
+  template std::int64_t Gate::forward(const T*, const GateConstants&, T*, void*, const GateNorms*) const;      \
+  template void Gate::backward(const T*, const T*, const GateConstants&, const float*, const void*, void*, T*, \
+                               ChannelSums&, const GateNorms*) const;                                          \
+  template void Gate::full_statistics(const T*, float*, float*, void*) const;                                  \
+  template void Gate::correct(const T*, const GateCorrection&, T*) const;
+SLUICE_INSTANTIATE_GATE(float)
+SLUICE_INSTANTIATE_GATE(BFloat16)
 
 }  // namespace sluice

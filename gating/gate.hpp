@@ -34,6 +34,13 @@ struct GateOptions {
   void describe(Keys& keys);
 };
 
+/// What two normalisations, one for open gates and one for closed ones, add to a gate's work; by channel of base().
+struct GateNorms {
+  NormPair constants;
+  ChannelSums* full = nullptr;  ///< backward alone: sums of g d and g d (P + R - full_mean)
+  ChannelSums* base = nullptr;  ///< and of g (1 - d) and g (1 - d) (P - mean)
+};
+
 /// The products lie in one tensor N x 2 O x H x W: first those of the base path, then the conditional ones.
 class Gate {
  public:
@@ -46,23 +53,34 @@ class Gate {
   std::int64_t saved_bytes() const { return options_.granularity == Granularity::kElement ? 0 : score_bytes(); }
   std::int64_t scratch_bytes() const { return saved_bytes(); }
 
-  /// Returns how many of the outputs are open. `score` holds saved_bytes().
+  /// Returns how many of the outputs are open. `score` holds saved_bytes(). With `norms` the result is that of two
+  /// normalisations (gating/kernels/gate_kernels.hpp).
   template <class T>
-  std::int64_t forward(const T* products, const GateConstants& constants, T* dst, void* score) const;
+  std::int64_t forward(const T* products, const GateConstants& constants, T* dst, void* score,
+                       const GateNorms* norms = nullptr) const;
   /// Writes both gradients to `diff_products`; by channel of base(), `sums` has sum(u) first and sum(u (P - mean))
   /// second (where `mean` is not null). `gradient` holds scratch_bytes().
   template <class T>
   void backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
-                const void* score, void* gradient, T* diff_products, ChannelSums& sums) const;
+                const void* score, void* gradient, T* diff_products, ChannelSums& sums,
+                const GateNorms* norms = nullptr) const;
+  /// Mean and variance of P + R by channel; `scratch` holds ChannelSums::bytes(base()).
+  template <class T>
+  void full_statistics(const T* products, float* mean, float* variance, void* scratch) const;
+  /// Subtracts what normalisations before the gate take from the gradients.
+  template <class T>
+  void correct(const T* products, const GateCorrection& correction, T* diff_products) const;
 
  private:
   std::int64_t slices() const { return options_.granularity == Granularity::kSlice ? base_.count : 1; }
   std::int64_t score_bytes() const { return base_.images * slices() * base_.rows * 4; }
+  /// Operands of a group; `own` is where its norms stand.
   template <class T>
-  GateForward<T> forward_operands(const T* products, T* dst, std::int64_t image, std::int64_t group) const;
+  GateForward<T> operands(const T* products, T* dst, const GateNorms* norms, NormPair& own, std::int64_t image,
+                          std::int64_t group) const;
   template <class T>
-  GateBackward<T> backward_operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
-                                    std::int64_t image, std::int64_t group) const;
+  GateBackward<T> operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
+                           const GateNorms* norms, NormPair& own, std::int64_t image, std::int64_t group) const;
 
   GateOptions options_;
   Surrogate surrogate_;

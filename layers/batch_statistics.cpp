@@ -1,9 +1,6 @@
 #include "layers/batch_statistics.hpp"
 
-#include <algorithm>
 #include <cstring>
-
-#include "core/base/parallel.hpp"
 
 namespace sluice {
 
@@ -20,23 +17,12 @@ double ChannelSums::total(std::int64_t channel, std::int64_t part) const {
 
 template <class T>
 void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, void* scratch) {
-  ChannelSums sums(groups, scratch);
-  sums.clear();
-  float* const pivot = mean;
-  for (std::int64_t i = 0; i < groups.channels; ++i) pivot[i] = widen(src[groups.channel_offset(i)]);
-  parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t n = i / groups.count, group = i % groups.count;
-      double* const sum = sums.of(n, group);
-      norm_kernels<T>().statistics(groups.at(group), src + groups.offset(n, group), pivot + 16 * group, sum, sum + 16);
-    }
-  });
-  const double count = static_cast<double>(groups.images * groups.rows);
-  for (std::int64_t i = 0; i < groups.channels; ++i) {
-    const double shifted = sums.first(i) / count;
-    variance[i] = static_cast<float>(std::max(0.0, sums.second(i) / count - shifted * shifted));
-    mean[i] = static_cast<float>(static_cast<double>(pivot[i]) + shifted);
-  }
+  batch_statistics_of(
+      groups, [&](std::int64_t channel) { return widen(src[groups.channel_offset(channel)]); },
+      [&](std::int64_t n, std::int64_t group, const float* pivot, double* sum) {
+        norm_kernels<T>().statistics(groups.at(group), src + groups.offset(n, group), pivot, sum, sum + 16);
+      },
+      mean, variance, scratch);
 }
 
 template void batch_statistics(const ChannelGroups&, const float*, float*, float*, void*);

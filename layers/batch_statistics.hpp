@@ -1,8 +1,10 @@
 // Mean and variance of each channel over N, H and W: what normalisations are made from.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "core/base/parallel.hpp"
 #include "layers/channel_groups.hpp"
 
 namespace sluice {
@@ -32,6 +34,29 @@ class ChannelSums {
 /// ChannelSums::bytes(groups).
 template <class T>
 void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, void* scratch);
+
+/// The same for other sums: `first_value(channel)` is any value of a channel, `add(image, group, pivot, sum)` adds a
+/// group's differences to its pivots (and their squares, 16 behind) to `sum`.
+template <class FirstValue, class Add>
+void batch_statistics_of(const ChannelGroups& groups, FirstValue&& first_value, Add&& add, float* mean, float* variance,
+                         void* scratch) {
+  ChannelSums sums(groups, scratch);
+  sums.clear();
+  float* const pivot = mean;
+  for (std::int64_t i = 0; i < groups.channels; ++i) pivot[i] = first_value(i);
+  parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t n = i / groups.count, group = i % groups.count;
+      add(n, group, pivot + 16 * group, sums.of(n, group));
+    }
+  });
+  const double count = static_cast<double>(groups.images * groups.rows);
+  for (std::int64_t i = 0; i < groups.channels; ++i) {
+    const double shifted = sums.first(i) / count;
+    variance[i] = static_cast<float>(std::max(0.0, sums.second(i) / count - shifted * shifted));
+    mean[i] = static_cast<float>(static_cast<double>(pivot[i]) + shifted);
+  }
+}
 
 /// running = (1 - momentum) running + momentum batch, with the unbiased variance.
 void update_running_statistics(const ChannelGroups& groups, const float* mean, const float* variance, double momentum,

@@ -62,29 +62,55 @@ SLUICE_INLINE void widen_add(double* sum, F32 x, int lanes) {
   for (int i = 0; i < lanes; ++i) sum[i] += static_cast<double>(x[i]);
 }
 
-/// dst = P + R where a > b, else P; adds the open ones to `open`.
-template <bool kWhole, class T>
-SLUICE_INLINE void decide(F32 a, F32 b, F32 p, const T* conditional, T* dst, int lanes, I32& open) {
-  const F32 r = get<kWhole>(conditional, lanes);
-  put<kWhole>(dst, if_greater(a, b, p + r, p), lanes);
-  open += if_greater(a, b, set(1), I32{});
-}
-
 std::int64_t total_of(I32 open, int lanes) {
   std::int64_t total = 0;
   for (int i = 0; i < lanes; ++i) total += open[i];
   return total;
 }
 
+/// Calls body(whole, with_norms) with constants for whether the group has 16 channels and two normalisations.
+template <class Body>
+SLUICE_INLINE void dispatch(int lanes, bool norms, Body&& body) {
+  by_width(
+      lanes, [&](auto whole) __attribute__((always_inline)) {
+        if (norms) {
+          body(whole, std::integral_constant<bool, true>{});
+        } else {
+          body(whole, std::integral_constant<bool, false>{});
+        }
+      });
+}
+
+/// What an open gate gives, and a closed one.
+template <bool kWhole, bool kNorms>
+struct Values {
+  F32 full_scale, full_shift, base_scale, base_shift;
+
+  SLUICE_INLINE Values(const NormPair* norms, int lanes) {
+    if (!kNorms) return;
+    full_scale = get<kWhole>(norms->full_scale, lanes);
+    full_shift = get<kWhole>(norms->full_shift, lanes);
+    base_scale = get<kWhole>(norms->base_scale, lanes);
+    base_shift = get<kWhole>(norms->base_shift, lanes);
+  }
+  SLUICE_INLINE F32 full(F32 p, F32 r) const { return kNorms ? (p + r) * full_scale + full_shift : p + r; }
+  SLUICE_INLINE F32 base(F32 p) const { return kNorms ? p * base_scale + base_shift : p; }
+  /// What opening a gate adds.
+  SLUICE_INLINE F32 difference(F32 p, F32 r) const { return kNorms ? full(p, r) - base(p) : r; }
+};
+
 template <class T>
 std::int64_t forward(ChannelGroup g, const GateConstants& gate, const GateForward<T>& f) {
   I32 open{};
-  by_width(
-      g.lanes, [&](auto whole) __attribute__((always_inline)) {
+  dispatch(
+      g.lanes, f.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        const Values<whole.value, norms.value> values(f.norms, g.lanes);
         const F32 limit = get<whole.value>(gate.limit, g.lanes);
         for (std::int64_t r = 0; r < g.rows; ++r) {
           const F32 p = get<whole.value>(f.base + r * g.stride, g.lanes);
-          decide<whole.value>(p, limit, p, f.conditional + r * g.stride, f.dst + r * f.dst_stride, g.lanes, open);
+          const F32 full = values.full(p, get<whole.value>(f.conditional + r * g.stride, g.lanes));
+          put<whole.value>(f.dst + r * f.dst_stride, if_greater(p, limit, full, values.base(p)), g.lanes);
+          open += if_greater(p, limit, set(1), I32{});
         }
       });
   return total_of(open, g.lanes);
@@ -105,12 +131,14 @@ void score(ChannelGroup g, const GateConstants& gate, const T* base, float* scor
 template <class T>
 std::int64_t forward_scored(ChannelGroup g, const float* score, const GateForward<T>& f) {
   std::int64_t open = 0;
-  by_width(
-      g.lanes, [&](auto whole) __attribute__((always_inline)) {
+  dispatch(
+      g.lanes, f.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        const Values<whole.value, norms.value> values(f.norms, g.lanes);
         for (std::int64_t r = 0; r < g.rows; ++r) {
-          F32 v = get<whole.value>(f.base + r * g.stride, g.lanes);
+          const F32 p = get<whole.value>(f.base + r * g.stride, g.lanes);
+          F32 v = values.base(p);
           if (score[r] > 0) {
-            v += get<whole.value>(f.conditional + r * g.stride, g.lanes);
+            v = values.full(p, get<whole.value>(f.conditional + r * g.stride, g.lanes));
             open += g.lanes;
           }
           put<whole.value>(f.dst + r * f.dst_stride, v, g.lanes);
@@ -119,109 +147,161 @@ std::int64_t forward_scored(ChannelGroup g, const float* score, const GateForwar
   return open;
 }
 
-/// The two sums by channel, for runs of rows in fp32.
-struct Sums {
-  F32 u{}, dot{};
-};
+/// Gradients of one group: sums by channel for runs of rows in fp32, then in double.
+template <bool kWhole, bool kNorms, class T>
+struct Gradients {
+  const GateBackward<T>& b;
+  const int lanes;
+  const Values<kWhole, kNorms> values;
+  const F32 slope, mean, full_mean;
+  F32 u_sum{}, u_dot{}, full_sum{}, full_dot{}, base_sum{}, base_dot{};
 
-/// Writes the gradients of one pixel of a group, whose surrogate gradient is u.
-template <bool kWhole, class T>
-SLUICE_INLINE void put_gradients(const GateBackward<T>& b, std::int64_t at, F32 diff, F32 kept, F32 u, F32 slope,
-                                 int lanes) {
-  put<kWhole>(b.diff_conditional + at, kept, lanes);
-  put<kWhole>(b.diff_base + at, diff + slope * u, lanes);
-}
+  SLUICE_INLINE Gradients(ChannelGroup g, const GateConstants& gate, const GateBackward<T>& backward)
+      : b(backward),
+        lanes(g.lanes),
+        values(backward.norms, g.lanes),
+        slope(get<kWhole>(gate.slope, g.lanes)),
+        mean(backward.mean == nullptr ? F32{} : get<kWhole>(backward.mean, g.lanes)),
+        full_mean(kNorms ? get<kWhole>(backward.norms->full_mean, g.lanes) : F32{}) {}
 
-template <bool kWhole, class T>
-SLUICE_INLINE void backward_of(ChannelGroup g, const GateConstants& gate, Surrogate surrogate, const GateBackward<T>& b,
-                               double* sum, double* dot) {
-  const F32 limit = get<kWhole>(gate.limit, g.lanes), slope = get<kWhole>(gate.slope, g.lanes);
-  const F32 mean = b.mean == nullptr ? F32{} : get<kWhole>(b.mean, g.lanes);
-  for (std::int64_t begin = 0; begin < g.rows; begin += kChunk) {
-    const std::int64_t end = begin + kChunk < g.rows ? begin + kChunk : g.rows;
-    Sums sums;
-    for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t at = r * g.stride;
-      const F32 p = get<kWhole>(b.base + at, g.lanes), diff = get<kWhole>(b.diff_dst + r * b.dst_stride, g.lanes);
-      const F32 q = (p - limit) * slope;
-      const F32 u = diff * get<kWhole>(b.conditional + at, g.lanes) * surrogate_slope(q, surrogate);
-      put_gradients<kWhole>(b, at, diff, if_greater(p, limit, diff, F32{}), u, slope, g.lanes);
-      sums.u += u;
-      sums.dot += u * (p - mean);
+  /// One pixel at `at`: its gradient, that of what is open and of what is closed, and the surrogate's.
+  SLUICE_INLINE void add(std::int64_t at, F32 p, F32 r, F32 diff, F32 open, F32 u) {
+    u_sum += u;
+    u_dot += u * (p - mean);
+    if (!kNorms) {
+      put<kWhole>(b.diff_conditional + at, open, lanes);
+      put<kWhole>(b.diff_base + at, diff + slope * u, lanes);
+      return;
     }
-    widen_add(sum, sums.u, g.lanes);
-    if (b.mean != nullptr) widen_add(dot, sums.dot, g.lanes);
+    const F32 closed = diff - open, full = open * values.full_scale;
+    put<kWhole>(b.diff_conditional + at, full, lanes);
+    put<kWhole>(b.diff_base + at, full + closed * values.base_scale + slope * u, lanes);
+    full_sum += open;
+    full_dot += open * (p + r - full_mean);
+    base_sum += closed;
+    base_dot += closed * (p - mean);
   }
-}
+
+  SLUICE_INLINE void flush(double* sum, double* dot) {
+    widen_add(sum, u_sum, lanes);
+    if (b.mean != nullptr) widen_add(dot, u_dot, lanes);
+    u_sum = u_dot = F32{};
+    if (!kNorms) return;
+    widen_add(b.full_sums, full_sum, lanes);
+    widen_add(b.full_sums + 16, full_dot, lanes);
+    widen_add(b.base_sums, base_sum, lanes);
+    widen_add(b.base_sums + 16, base_dot, lanes);
+    full_sum = full_dot = base_sum = base_dot = F32{};
+  }
+};
 
 template <class T>
 void backward(ChannelGroup g, const GateConstants& gate, Surrogate surrogate, const GateBackward<T>& b, double* sum,
               double* dot) {
-  by_width(
-      g.lanes, [&](auto whole)
-                   __attribute__((always_inline)) { backward_of<whole.value>(g, gate, surrogate, b, sum, dot); });
+  dispatch(
+      g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        Gradients<whole.value, norms.value, T> gradients(g, gate, b);
+        const F32 limit = get<whole.value>(gate.limit, g.lanes);
+        for (std::int64_t row = 0; row < g.rows; ++row) {
+          const std::int64_t at = row * g.stride;
+          const F32 p = get<whole.value>(b.base + at, g.lanes), r = get<whole.value>(b.conditional + at, g.lanes);
+          const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes);
+          const F32 q = (p - limit) * gradients.slope;
+          const F32 u = diff * gradients.values.difference(p, r) * surrogate_slope(q, surrogate);
+          gradients.add(at, p, r, diff, if_greater(p, limit, diff, F32{}), u);
+          if (row % kChunk == kChunk - 1) gradients.flush(sum, dot);
+        }
+        gradients.flush(sum, dot);
+      });
 }
 
 template <class T>
 void gradient(ChannelGroup g, const GateBackward<T>& b, float* gradient, bool add) {
-  by_width(
-      g.lanes, [&](auto whole) __attribute__((always_inline)) {
-        for (std::int64_t r = 0; r < g.rows; ++r) {
-          const F32 diff = get<whole.value>(b.diff_dst + r * b.dst_stride, g.lanes);
-          const float sum = sum_of(diff * get<whole.value>(b.conditional + r * g.stride, g.lanes));
-          gradient[r] = add ? gradient[r] + sum : sum;
+  dispatch(
+      g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        const Values<whole.value, norms.value> values(b.norms, g.lanes);
+        for (std::int64_t row = 0; row < g.rows; ++row) {
+          const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes);
+          const F32 p = get<whole.value>(b.base + row * g.stride, g.lanes);
+          const F32 r = get<whole.value>(b.conditional + row * g.stride, g.lanes);
+          const float sum = sum_of(diff * values.difference(p, r));
+          gradient[row] = add ? gradient[row] + sum : sum;
         }
       });
-}
-
-template <bool kWhole, class T>
-SLUICE_INLINE void backward_scored_of(ChannelGroup g, const GateConstants& gate, Surrogate surrogate,
-                                      std::int64_t width, const float* score, const float* gradient,
-                                      const GateBackward<T>& b, double* sum, double* dot) {
-  const F32 slope = get<kWhole>(gate.slope, g.lanes), share = set(1.0F / static_cast<float>(width));
-  const F32 mean = b.mean == nullptr ? F32{} : get<kWhole>(b.mean, g.lanes);
-  for (std::int64_t begin = 0; begin < g.rows; begin += kChunk) {
-    const std::int64_t end = begin + kChunk < g.rows ? begin + kChunk : g.rows;
-    Sums sums;
-    for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t at = r * g.stride;
-      const F32 diff = get<kWhole>(b.diff_dst + r * b.dst_stride, g.lanes), s = set(score[r]);
-      const F32 u = set(gradient[r]) * surrogate_slope(s * share, surrogate) * share;
-      put_gradients<kWhole>(b, at, diff, if_greater(s, F32{}, diff, F32{}), u, slope, g.lanes);
-      sums.u += u;
-      sums.dot += u * (get<kWhole>(b.base + at, g.lanes) - mean);
-    }
-    widen_add(sum, sums.u, g.lanes);
-    if (b.mean != nullptr) widen_add(dot, sums.dot, g.lanes);
-  }
 }
 
 template <class T>
 void backward_scored(ChannelGroup g, const GateConstants& gate, Surrogate surrogate, std::int64_t width,
                      const float* score, const float* gradient, const GateBackward<T>& b, double* sum, double* dot) {
-  by_width(
-      g.lanes, [&](auto whole) __attribute__((always_inline)) {
-        backward_scored_of<whole.value>(g, gate, surrogate, width, score, gradient, b, sum, dot);
+  const F32 share = set(1.0F / static_cast<float>(width));
+  dispatch(
+      g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        Gradients<whole.value, norms.value, T> gradients(g, gate, b);
+        for (std::int64_t row = 0; row < g.rows; ++row) {
+          const std::int64_t at = row * g.stride;
+          const F32 p = get<whole.value>(b.base + at, g.lanes), r = get<whole.value>(b.conditional + at, g.lanes);
+          const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes), s = set(score[row]);
+          const F32 u = set(gradient[row]) * surrogate_slope(s * share, surrogate) * share;
+          gradients.add(at, p, r, diff, if_greater(s, F32{}, diff, F32{}), u);
+          if (row % kChunk == kChunk - 1) gradients.flush(sum, dot);
+        }
+        gradients.flush(sum, dot);
       });
 }
 
 template <class T>
-void subtract(ChannelGroup g, const T* base, const float* mean, const float* b, const float* c, T* diff_base) {
+void full_statistics(ChannelGroup g, const T* base, const T* conditional, const float* pivot, double* sum,
+                     double* square) {
   by_width(
       g.lanes, [&](auto whole) __attribute__((always_inline)) {
-        const F32 m = get<whole.value>(mean, g.lanes), vb = get<whole.value>(b, g.lanes),
-                  vc = get<whole.value>(c, g.lanes);
-        for (std::int64_t r = 0; r < g.rows; ++r) {
-          const std::int64_t at = r * g.stride;
-          const F32 p = get<whole.value>(base + at, g.lanes);
-          put<whole.value>(diff_base + at, get<whole.value>(diff_base + at, g.lanes) - vb - vc * (p - m), g.lanes);
+        const F32 centre = get<whole.value>(pivot, g.lanes);
+        for (std::int64_t begin = 0; begin < g.rows; begin += kChunk) {
+          const std::int64_t end = begin + kChunk < g.rows ? begin + kChunk : g.rows;
+          F32 s{}, q{};
+          for (std::int64_t row = begin; row < end; ++row) {
+            const std::int64_t at = row * g.stride;
+            const F32 p = get<whole.value>(base + at, g.lanes), r = get<whole.value>(conditional + at, g.lanes);
+            const F32 x = p + r - centre;
+            s += x;
+            q += x * x;
+          }
+          widen_add(sum, s, g.lanes);
+          widen_add(square, q, g.lanes);
+        }
+      });
+}
+
+template <class T>
+void correct(ChannelGroup g, const GateCorrection& correction, const GateBackward<T>& b) {
+  dispatch(
+      g.lanes, correction.full_mean != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        const F32 mean = get<whole.value>(correction.mean, g.lanes);
+        const F32 vb = get<whole.value>(correction.b, g.lanes), vc = get<whole.value>(correction.c, g.lanes);
+        F32 full_mean{}, full_b{}, full_c{};
+        if (norms.value) {
+          full_mean = get<whole.value>(correction.full_mean, g.lanes);
+          full_b = get<whole.value>(correction.full_b, g.lanes);
+          full_c = get<whole.value>(correction.full_c, g.lanes);
+        }
+        for (std::int64_t row = 0; row < g.rows; ++row) {
+          const std::int64_t at = row * g.stride;
+          const F32 p = get<whole.value>(b.base + at, g.lanes);
+          F32 taken = vb + vc * (p - mean);
+          if (norms.value) {
+            const F32 full = full_b + full_c * (p + get<whole.value>(b.conditional + at, g.lanes) - full_mean);
+            put<whole.value>(b.diff_conditional + at, get<whole.value>(b.diff_conditional + at, g.lanes) - full,
+                             g.lanes);
+            taken += full;
+          }
+          put<whole.value>(b.diff_base + at, get<whole.value>(b.diff_base + at, g.lanes) - taken, g.lanes);
         }
       });
 }
 
 template <class T>
 constexpr GateKernels<T> table() {
-  return {forward<T>, backward<T>, score<T>, forward_scored<T>, gradient<T>, backward_scored<T>, subtract<T>};
+  return {forward<T>,  backward<T>,        score<T>,           forward_scored<T>,
+          gradient<T>, backward_scored<T>, full_statistics<T>, correct<T>};
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 // The element-wise work of gated layers, built once for each instruction set and chosen at run time.
 //
 // A gated layer has two products of its convolution's shape: `base` P and `conditional` R. Its result is P + d (.) R
-// with decisions d. Kernels walk a ChannelGroup (layers/kernels/kernels.hpp): up to 16 channels of one image, `rows`
+// with decisions d; or, with two normalisations, F where a gate is open and B where not:
+//   F = full_scale (P + R) + full_shift,  B = base_scale P + base_shift
+// Kernels walk a ChannelGroup (layers/kernels/kernels.hpp): up to 16 channels of one image, `rows`
 // pixels. Strides: P and R lie in one tensor with the group's stride, results and gradients of results in another with
 // `stride` of their own.
 #pragma once
@@ -20,6 +22,15 @@ struct GateConstants {
   const float* slope = nullptr;
 };
 
+/// The two normalisations, by channel.
+struct NormPair {
+  const float* full_scale = nullptr;
+  const float* full_shift = nullptr;
+  const float* base_scale = nullptr;
+  const float* base_shift = nullptr;
+  const float* full_mean = nullptr;  ///< backward alone
+};
+
 /// Operands of the forward kernels, at a group's first channel and first pixel.
 template <class T>
 struct GateForward {
@@ -27,10 +38,12 @@ struct GateForward {
   const T* conditional = nullptr;
   T* dst = nullptr;
   std::int64_t dst_stride = 0;
+  const NormPair* norms = nullptr;  ///< null: the result is P + d (.) R
 };
 
 /// Operands of the backward kernels. They write diff_conditional = g d and diff_base = g + slope u, where u is the
-/// surrogate's gradient with respect to q; `diff_*` lie as base and conditional do.
+/// surrogate's gradient with respect to q; `diff_*` lie as base and conditional do. With two normalisations these are
+/// full_scale g d and full_scale g d + base_scale g (1 - d) + slope u.
 template <class T>
 struct GateBackward {
   const T* base = nullptr;
@@ -40,6 +53,22 @@ struct GateBackward {
   T* diff_base = nullptr;
   T* diff_conditional = nullptr;
   const float* mean = nullptr;  ///< by channel: the second sum is of u (P - mean); null: it is not wanted
+  const NormPair* norms = nullptr;
+  /// With norms, adds by channel the sums of g d and g d (P + R - full_mean), and of g (1 - d) and g (1 - d) (P -
+  /// mean): 2 x 16 each.
+  double* full_sums = nullptr;
+  double* base_sums = nullptr;
+};
+
+/// By channel, what normalisations take from the gradients: diff_base -= b + c (P - mean); and where `full_mean` is not
+/// null, diff_conditional and diff_base -= full_b + full_c (P + R - full_mean).
+struct GateCorrection {
+  const float* mean = nullptr;
+  const float* b = nullptr;
+  const float* c = nullptr;
+  const float* full_mean = nullptr;
+  const float* full_b = nullptr;
+  const float* full_c = nullptr;
 };
 
 /// The surrogate of the step at 0: sigmoid(alpha q), whose derivative is alpha s (1 - s).
@@ -60,14 +89,16 @@ struct GateKernels {
   void (*score)(ChannelGroup, const GateConstants&, const T* base, float* score, bool add);
   /// Open where score > 0. Returns the number of open values.
   std::int64_t (*forward_scored)(ChannelGroup, const float* score, const GateForward<T>&);
-  /// gradient (+)= sum of g R over the group's channels.
+  /// gradient (+)= sum of g R, or of g (F - B), over the group's channels.
   void (*gradient)(ChannelGroup, const GateBackward<T>&, float* gradient, bool add);
   /// u = gradient * surrogate(score / width) / width for each of the slice's `width` channels. Sums as in `backward`.
   void (*backward_scored)(ChannelGroup, const GateConstants&, Surrogate, std::int64_t width, const float* score,
                           const float* gradient, const GateBackward<T>&, double* sum, double* dot);
 
-  /// diff_base -= b + c (P - mean), by channel: what a normalisation before the gate takes from its gradient.
-  void (*subtract)(ChannelGroup, const T* base, const float* mean, const float* b, const float* c, T* diff_base);
+  /// As NormKernels::statistics, of P + R.
+  void (*full_statistics)(ChannelGroup, const T* base, const T* conditional, const float* pivot, double* sum,
+                          double* square);
+  void (*correct)(ChannelGroup, const GateCorrection&, const GateBackward<T>&);
 };
 
 template <class T>
