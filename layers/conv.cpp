@@ -26,7 +26,7 @@ class Conv : public Layer {
       declare.parameter("bias", {geometry_.channels}, "bias",
                         Init::uniform(1.0 / std::sqrt(static_cast<double>(fan_in))));
     const std::int64_t macs = geometry_.macs(src[0]);
-    declare.costs.push_back({macs, macs * 32 * 32, -1, -1});
+    declare.costs.push_back({macs});
   }
 
   bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {

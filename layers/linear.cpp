@@ -28,7 +28,7 @@ class Linear : public Layer {
     declare.parameter("weight", {channels_, inputs}, "weights", Init::kaiming(inputs));
     if (bias_)
       declare.parameter("bias", {channels_}, "bias", Init::uniform(1.0 / std::sqrt(static_cast<double>(inputs))));
-    declare.costs.push_back({channels_ * inputs, channels_ * inputs * 32 * 32, -1, -1});
+    declare.costs.push_back({channels_ * inputs});
   }
 
   void setup(Setup& setup) override {

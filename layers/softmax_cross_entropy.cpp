@@ -1,5 +1,5 @@
 // The usual loss of a classifier: softmax, then cross entropy with the labels, averaged over the batch; with label
-// smoothing.
+// smoothing, and with soft targets beside the labels.
 #include <algorithm>
 #include <cmath>
 
@@ -9,9 +9,20 @@
 namespace sluice {
 namespace {
 
+/// log(sum of exp(scale * x[j])), without overflow.
+double log_sum_exp(const float* x, std::int64_t k, double scale) {
+  const double top = static_cast<double>(*std::max_element(x, x + k)) * scale;
+  double sum = 0;
+  for (std::int64_t j = 0; j < k; ++j) sum += std::exp(static_cast<double>(x[j]) * scale - top);
+  return std::log(sum) + top;
+}
+
 /// src: N x K logits (fp32) and N labels; dst: one number. With target t = (1 - s) onehot + s / K (Szegedy et al. 2016,
-/// sec. 7): loss = -mean over n of sum_k t_k log p_k, diff_src = (p - t) / N. Statistics: `images` and `correct`
-/// (exact), `loss` (sum over images, without smoothing).
+/// sec. 7) and p = softmax(x): loss = -mean over n of sum_k t_k log p_k, diff_src = (p - t) / N. With soft targets
+/// (Context::soft_targets, logits z, weight w, temperature T; Hinton et al. 2015, sec. 2), u = softmax(z / T) and
+/// v = softmax(x / T): loss = (1 - w) * that + w T^2 * mean of sum_k u_k (log u_k - log v_k),
+/// diff_src = ((1 - w) (p - t) + w T (v - u)) / N. Statistics: `images` and `correct` (exact), `loss` (sum over images,
+/// of the labels alone and without smoothing).
 class SoftmaxCrossEntropy : public Layer {
  public:
   explicit SoftmaxCrossEntropy(Keys& keys) {
@@ -28,62 +39,83 @@ class SoftmaxCrossEntropy : public Layer {
     declare.dst = {1};
     declare.dst_type = DataType::kF32;
     declare.is_loss = true;
+    declare.takes_soft_targets = true;
     declare.count("images");
     declare.count("correct");
     declare.sum("loss");
   }
 
   void setup(Setup& setup) override {
-    if (setup.mode == Mode::kTraining) probabilities_ = setup.request_saved(setup.src[0].shape.count() * 4);
     training_ = setup.mode == Mode::kTraining;
+    if (training_) gradient_ = setup.request_saved(setup.src[0].shape.count() * 4);
   }
 
   void forward(Context& c) override {
     const std::int64_t n = c.src[0].shape()[0], k = c.src[0].shape()[1];
     const auto* labels = c.src[1].as<const std::int32_t>();
-    double total = 0;
+    double total = 0, divergence = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       if (labels[i] < 0 || labels[i] >= k) {
         throw Error(ExitCode::kData,
                     concat("label ", labels[i], " of image ", i, " of the batch: expected 0 to ", k - 1));
       }
       const float* x = c.src[0].as<const float>() + i * k;
-      const float top = *std::max_element(x, x + k);
-      double sum = 0, mean = 0;
-      for (std::int64_t j = 0; j < k; ++j) {
-        sum += std::exp(static_cast<double>(x[j] - top));
-        mean += static_cast<double>(x[j]);
-      }
-      const double log_sum = std::log(sum) + static_cast<double>(top);
-      const double own = log_sum - static_cast<double>(x[labels[i]]);
-      total += (1 - smoothing_) * own + smoothing_ * (log_sum - mean / static_cast<double>(k));
-      c.sums[0] += own;
+      float* gradient = training_ ? static_cast<float*>(c.saved[static_cast<std::size_t>(gradient_)]) + i * k : nullptr;
+      total += hard_loss(x, k, labels[i], c.sums[0], gradient);
       c.counts[1] += std::max_element(x, x + k) - x == labels[i] ? 1 : 0;
-      if (!training_) continue;
-      float* p = static_cast<float*>(c.saved[static_cast<std::size_t>(probabilities_)]) + i * k;
-      for (std::int64_t j = 0; j < k; ++j) p[j] = static_cast<float>(std::exp(static_cast<double>(x[j]) - log_sum));
+      if (c.soft_targets != nullptr)
+        divergence += soft_loss(x, c.soft_targets->logits + i * k, k, *c.soft_targets, gradient);
     }
     c.counts[0] += n;
-    *c.dst.as<float>() = static_cast<float>(total / static_cast<double>(n));
+    double loss = total / static_cast<double>(n);
+    if (c.soft_targets != nullptr) {
+      c.soft_targets->divergence = divergence / static_cast<double>(n);
+      loss = (1 - c.soft_targets->weight) * loss + c.soft_targets->weight * c.soft_targets->divergence;
+    }
+    *c.dst.as<float>() = static_cast<float>(loss);
   }
 
   void backward(Context& c) override {
-    const std::int64_t n = c.src[0].shape()[0], k = c.src[0].shape()[1];
-    const auto* labels = c.src[1].as<const std::int32_t>();
-    const auto* p = static_cast<const float*>(c.saved[static_cast<std::size_t>(probabilities_)]);
-    const float scale = *c.diff_dst[0].as<const float>() / static_cast<float>(n);
-    const float off = static_cast<float>(smoothing_ / static_cast<double>(k)),
-                on = static_cast<float>(1 - smoothing_) + off;
+    const float scale = *c.diff_dst[0].as<const float>() / static_cast<float>(c.src[0].shape()[0]);
+    const auto* gradient = static_cast<const float*>(c.saved[static_cast<std::size_t>(gradient_)]);
     auto* diff = c.diff_src[0].as<float>();
-    for (std::int64_t i = 0; i < n; ++i) {
-      for (std::int64_t j = 0; j < k; ++j) diff[i * k + j] = scale * (p[i * k + j] - (j == labels[i] ? on : off));
-    }
+    for (std::int64_t i = 0; i < c.src[0].desc.count(); ++i) diff[i] = scale * gradient[i];
   }
 
  private:
+  /// One image's cross entropy with its smoothed target; adds that without smoothing to `plain`. Writes p - t.
+  double hard_loss(const float* x, std::int64_t k, std::int32_t label, double& plain, float* gradient) const {
+    double mean = 0;
+    for (std::int64_t j = 0; j < k; ++j) mean += static_cast<double>(x[j]);
+    const double log_sum = log_sum_exp(x, k, 1);
+    const double own = log_sum - static_cast<double>(x[label]);
+    plain += own;
+    const float off = static_cast<float>(smoothing_ / static_cast<double>(k)),
+                on = static_cast<float>(1 - smoothing_) + off;
+    for (std::int64_t j = 0; gradient != nullptr && j < k; ++j)
+      gradient[j] = static_cast<float>(std::exp(static_cast<double>(x[j]) - log_sum)) - (j == label ? on : off);
+    return (1 - smoothing_) * own + smoothing_ * (log_sum - mean / static_cast<double>(k));
+  }
+
+  /// One image's T^2 KL(u || v). Turns p - t into (1 - w) (p - t) + w T (v - u).
+  static double soft_loss(const float* x, const float* z, std::int64_t k, const SoftTargets& soft, float* gradient) {
+    const double scale = 1 / soft.temperature, log_sum_x = log_sum_exp(x, k, scale),
+                 log_sum_z = log_sum_exp(z, k, scale);
+    double sum = 0;
+    for (std::int64_t j = 0; j < k; ++j) {
+      const double log_u = static_cast<double>(z[j]) * scale - log_sum_z,
+                   log_v = static_cast<double>(x[j]) * scale - log_sum_x, u = std::exp(log_u);
+      sum += u * (log_u - log_v);
+      if (gradient == nullptr) continue;
+      gradient[j] = static_cast<float>((1 - soft.weight) * static_cast<double>(gradient[j]) +
+                                       soft.weight * soft.temperature * (std::exp(log_v) - u));
+    }
+    return soft.temperature * soft.temperature * sum;
+  }
+
   double smoothing_ = 0;
   bool training_ = false;
-  int probabilities_ = -1;
+  int gradient_ = -1;
 };
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "core/graph/cost.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -10,20 +13,39 @@ double share_done(const CostTerm& term, const std::int64_t* counts) {
   return static_cast<double>(counts[term.open]) / static_cast<double>(counts[term.total]);
 }
 
+void add(const CostTerm& term, double share, Cost& cost) {
+  const auto macs = static_cast<double>(term.macs), bit_operations = static_cast<double>(term.bit_operations());
+  cost.macs_dense += term.refines ? 0 : macs;
+  cost.macs_executed += term.refines ? 0 : macs * share;
+  cost.bit_operations_dense += bit_operations;
+  cost.bit_operations_executed += bit_operations * share;
+  cost.activation_bits_executed += macs * term.activation_bits * share;
+}
+
+template <class Predicate>
+bool any_term(const Network& network, Predicate predicate) {
+  return std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& node) {
+    return std::any_of(node.declared.costs.begin(), node.declared.costs.end(), predicate);
+  });
+}
+
 }  // namespace
+
+double Cost::flop_reduction() const {
+  if (macs_executed > 0) return macs_dense / macs_executed;
+  return macs_dense > 0 ? std::numeric_limits<double>::infinity() : 1.0;
+}
+
+double Cost::average_bits() const {
+  return macs_executed > 0 ? activation_bits_executed / macs_executed : 0.0;
+}
 
 std::vector<Cost> layer_costs(const Network& network, const std::vector<std::vector<std::int64_t>>& counts) {
   std::vector<Cost> costs;
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const std::int64_t* of_node = i < counts.size() && !counts[i].empty() ? counts[i].data() : nullptr;
     Cost cost;
-    for (const CostTerm& term : network.nodes()[i].declared.costs) {
-      const double share = share_done(term, of_node);
-      cost.macs_dense += static_cast<double>(term.macs);
-      cost.macs_executed += static_cast<double>(term.macs) * share;
-      cost.bit_operations_dense += static_cast<double>(term.bit_operations);
-      cost.bit_operations_executed += static_cast<double>(term.bit_operations) * share;
-    }
+    for (const CostTerm& term : network.nodes()[i].declared.costs) add(term, share_done(term, of_node), cost);
     costs.push_back(cost);
   }
   return costs;
@@ -36,8 +58,17 @@ Cost total(const std::vector<Cost>& costs) {
     sum.macs_executed += cost.macs_executed;
     sum.bit_operations_dense += cost.bit_operations_dense;
     sum.bit_operations_executed += cost.bit_operations_executed;
+    sum.activation_bits_executed += cost.activation_bits_executed;
   }
   return sum;
+}
+
+bool has_conditional_cost(const Network& network) {
+  return any_term(network, [](const CostTerm& term) { return term.open >= 0; });
+}
+
+bool has_narrow_activations(const Network& network) {
+  return any_term(network, [](const CostTerm& term) { return term.activation_bits < 32; });
 }
 
 }  // namespace sluice

@@ -16,11 +16,21 @@ struct Cost {
   double macs_executed = 0;
   double bit_operations_dense = 0;
   double bit_operations_executed = 0;
+  double activation_bits_executed = 0;  ///< sum over the executed multiply-adds of their activations' bits
+
+  /// How many times fewer multiply-adds than dense; 1 where there are none at all, infinite where all were skipped.
+  double flop_reduction() const;
+  /// Mean bits of the activations that were multiplied; 0 where none was.
+  double average_bits() const;
 };
 
 /// One row for each node of the network. `counts`: the statistics of each node, in the order of its declaration; where
 /// they are zero or absent, conditional terms count as done.
 std::vector<Cost> layer_costs(const Network& network, const std::vector<std::vector<std::int64_t>>& counts);
 Cost total(const std::vector<Cost>& costs);
+
+/// Some term depends on counts; some activations have fewer than 32 bits.
+bool has_conditional_cost(const Network& network);
+bool has_narrow_activations(const Network& network);
 
 }  // namespace sluice

@@ -194,6 +194,7 @@ struct Executor::State {
   std::vector<double> sums;
   std::vector<std::size_t> count_offset, sum_offset;
   float one = 1.0F;
+  SoftTargets soft_targets;
   bool profiling = false;
 };
 
@@ -219,6 +220,28 @@ void Executor::set_batch(const float* images, const std::int32_t* labels) {
   copy_activation({nhwc, const_cast<float*>(images)}, data);
   const Tensor classes = state_->tensor(state_->plan.labels);
   if (labels != nullptr) std::memcpy(classes.data, labels, static_cast<std::size_t>(classes.desc.bytes()));
+}
+
+void Executor::set_soft_targets(const float* logits, double weight, double temperature) {
+  State& s = *state_;
+  for (std::size_t i = 0; i < s.runtime.size(); ++i) {
+    const PlannedOperation& op = s.plan.operations[i];
+    const Node& node = s.network.nodes()[static_cast<std::size_t>(op.nodes[0])];
+    if (!op.declared.is_loss || node.src[0] != s.network.output_node()) continue;
+    if (!op.declared.takes_soft_targets) {
+      throw Error(ExitCode::kUsage,
+                  concat(node.section.where("type"), ": the loss '", node.type,
+                         "' takes no soft targets; use one that does, such as softmax_cross_entropy"));
+    }
+    s.soft_targets = {logits, weight, temperature, 0};
+    s.runtime[i].context.soft_targets = logits != nullptr ? &s.soft_targets : nullptr;
+    return;
+  }
+  throw Error(ExitCode::kUsage, "soft targets: the network has no loss; add one, such as softmax_cross_entropy");
+}
+
+double Executor::soft_divergence() const {
+  return state_->soft_targets.divergence;
 }
 
 void Executor::refresh() {

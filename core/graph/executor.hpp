@@ -49,6 +49,12 @@ class Executor {
   /// Normalised images, N x H x W x C floats, and the class of each. Copies them in. Labels may be null when no loss is
   /// wanted.
   void set_batch(const float* images, const std::int32_t* labels);
+  /// What another network answers for the batches from now on, until it is set again: the first loss over the network's
+  /// answer pulls towards it (SoftTargets, layer.hpp). `logits`, N x classes, are not copied: each forward and backward
+  /// reads what stands there. Null: labels alone. Throws Error(kUsage) where that loss takes none.
+  void set_soft_targets(const float* logits, double weight, double temperature);
+  /// SoftTargets::divergence of the last forward.
+  double soft_divergence() const;
   /// To be called when parameters (or, for inference, buffers) have changed.
   void refresh();
   /// One pass; afterwards `loss`, `logits` and the statistics speak of this batch. `step` addresses the random numbers

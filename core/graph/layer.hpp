@@ -48,13 +48,19 @@ struct BufferSpec {
   float initial = 0;
 };
 
-/// Work of a layer for one image. A term with `open` and `total` is done only for the share open / total of those two
-/// counts.
+/// Work of a layer for one image: products of weights and activations of so many bits (32 in floating point). A term
+/// with `open` and `total` is done only for the share open / total of those two counts.
 struct CostTerm {
-  std::int64_t macs = 0;            ///< multiply-adds
-  std::int64_t bit_operations = 0;  ///< multiply-adds x weight bits x activation bits
-  int open = -1;                    ///< index of a count, or -1: always done
+  std::int64_t macs = 0;  ///< multiply-adds
+  int weight_bits = 32;
+  int activation_bits = 32;
+  int open = -1;  ///< index of a count, or -1: always done
   int total = -1;
+  /// The products of an earlier term again, with further bits of their activations: adds bit operations, but no
+  /// multiply-adds.
+  bool refines = false;
+
+  std::int64_t bit_operations() const { return macs * weight_bits * activation_bits; }
 };
 
 /// What a layer declares in `infer`; all indices refer to the order of the calls.
@@ -68,6 +74,7 @@ struct Declarations {
   std::vector<std::string> counts;  ///< statistics that are exact integers (they add up over batches and processes)
   std::vector<std::string> sums;    ///< statistics that are sums of doubles
   bool is_loss = false;             ///< the result is one number, added to the training loss
+  bool takes_soft_targets = false;  ///< a loss over logits N x K that reads Context::soft_targets
   bool stochastic = false;          ///< needs random numbers in training
 
   int parameter(std::string name, Shape shape, std::string group, Init init);
@@ -128,6 +135,15 @@ class Setup {
 /// slower than the others.
 bool is_reference_kernel(const std::string& kernel);
 
+/// What another network answers for the same images, for a loss to pull its source towards (Hinton et al. 2015, sec.
+/// 2): loss = (1 - weight) * CE + weight * T^2 * KL(softmax(logits / T) || softmax(source / T)), means over the batch.
+struct SoftTargets {
+  const float* logits = nullptr;  ///< N x K
+  double weight = 0;              ///< 0 to 1
+  double temperature = 1;         ///< T, above 0
+  double divergence = 0;          ///< forward of the loss sets it: T^2 * KL
+};
+
 /// What forward, backward and refresh work on.
 struct Context {
   std::vector<Tensor> src;
@@ -142,9 +158,10 @@ struct Context {
   std::vector<void*> saved;
   std::vector<void*> kept;
   void* scratch = nullptr;
-  std::int64_t* counts = nullptr;  ///< forward adds
-  double* sums = nullptr;          ///< forward adds
-  std::uint64_t seed = 0;          ///< with step and layer_index, addresses the random numbers of this call
+  std::int64_t* counts = nullptr;       ///< forward adds
+  double* sums = nullptr;               ///< forward adds
+  SoftTargets* soft_targets = nullptr;  ///< of a loss that takes them; null when there are none
+  std::uint64_t seed = 0;               ///< with step and layer_index, addresses the random numbers of this call
   std::uint64_t step = 0;
   std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
   /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.

@@ -85,7 +85,7 @@ std::int64_t Network::learned_count() const {
 std::int64_t Network::macs() const {
   std::int64_t total = 0;
   for (const Node& node : nodes_) {
-    for (const CostTerm& term : node.declared.costs) total += term.macs;
+    for (const CostTerm& term : node.declared.costs) total += term.refines ? 0 : term.macs;
   }
   return total;
 }

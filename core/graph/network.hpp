@@ -74,6 +74,8 @@ class Network {
 
   /// A new layer of a node, for an executor.
   std::unique_ptr<Layer> make_layer(const Node& node) const;
+  /// The types that the network was made of.
+  const Registry& registry() const { return registry_; }
 
   /// The arenas: all parameters (buffers) one behind the other, each aligned to 64 bytes with zeros between.
   float* parameter_data() const { return parameter_arena_.as<float>(); }

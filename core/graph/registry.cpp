@@ -1,8 +1,30 @@
 #include "core/graph/registry.hpp"
 
+#include <cstring>
+
 #include "core/base/error.hpp"
 
 namespace sluice {
+namespace {
+
+/// Columns and keys that training and evaluation write themselves.
+constexpr const char* kOwnFigures =
+    " accuracy average_bits bit_operations_dense bit_operations_executed checkpoint classes confusion correct "
+    "cross_entropy data_wait_percent dataset distillation_loss epoch flop_reduction gradient_norm images "
+    "images_per_second layers loss lr macs_dense macs_executed name parameters seconds split statistics step type ";
+
+void check_metric_name(const std::string& name) {
+  const auto refuse = [&](const char* why) { throw Error(ExitCode::kUsage, concat("metric '", name, "': ", why)); };
+  if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
+    refuse("a name has lower-case letters, digits and underscores only");
+  if (std::strstr(kOwnFigures, concat(" ", name, " ").c_str()) != nullptr)
+    refuse("Sluice itself reports something of this name");
+  for (const char* prefix : {"train_", "val_", "test_"}) {
+    if (name.rfind(prefix, 0) == 0) refuse("the prefixes train_, val_ and test_ say what was measured");
+  }
+}
+
+}  // namespace
 
 void Registry::require_free(const std::string& type) const {
   if (is_layer(type) || is_composite(type)) {
@@ -26,6 +48,17 @@ void Registry::add_auxiliary_loss(const std::string& section, const std::string&
     throw Error(ExitCode::kUsage,
                 concat("auxiliary loss '", section, "' is registered twice; two plug-ins may use the same name"));
   }
+}
+
+void Registry::add_metric(const std::string& name, const std::string& doc, const std::string& unit,
+                          MetricType::OfLayer of_layer) {
+  check_metric_name(name);
+  for (const MetricType& metric : metrics_) {
+    if (metric.name != name) continue;
+    throw Error(ExitCode::kUsage,
+                concat("metric '", name, "' is registered twice; two plug-ins may use the same name"));
+  }
+  metrics_.push_back({name, doc, unit, std::move(of_layer)});
 }
 
 std::vector<std::string> Registry::auxiliary_losses() const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,26 @@ using CompositeFactory = std::function<std::vector<Section>(Keys&, const std::ve
 /// Makes an auxiliary loss from its section.
 using AuxiliaryLossFactory = std::function<std::unique_ptr<AuxiliaryLoss>(Keys&)>;
 
+struct Node;
+
+/// A share in counts, which add up exactly over layers, batches and processes.
+struct Ratio {
+  std::int64_t part = 0;
+  std::int64_t whole = 0;
+  double value() const { return static_cast<double>(part) / static_cast<double>(whole); }
+};
+
+/// A figure that a plug-in makes of the counts its layers declare. `of_layer` gets a node and its counts (in the order
+/// of declaration; zero before the first step) and gives nothing for layers that it does not concern; a network's
+/// figure is the sum of the parts over the sum of the wholes.
+struct MetricType {
+  using OfLayer = std::function<std::optional<Ratio>(const Node& node, const std::int64_t* counts)>;
+  std::string name;  ///< of columns and keys: lower_case
+  std::string doc;
+  std::string unit;  ///< printed behind the value; empty: none
+  OfLayer of_layer;
+};
+
 class Registry {
  public:
   /// Throw Error(kUsage) when the name is taken.
@@ -31,6 +52,9 @@ class Registry {
   void add_composite(const std::string& type, const std::string& doc, CompositeFactory factory);
   /// `section` is both the loss's name and the section that enables and configures it.
   void add_auxiliary_loss(const std::string& section, const std::string& doc, AuxiliaryLossFactory factory);
+  /// Trainings and evaluations of every network whose layers it concerns show it: see core/graph/derived_metrics.hpp.
+  void add_metric(const std::string& name, const std::string& doc, const std::string& unit,
+                  MetricType::OfLayer of_layer);
 
   bool is_layer(const std::string& type) const { return layers_.count(type) != 0; }
   bool is_composite(const std::string& type) const { return composites_.count(type) != 0; }
@@ -45,6 +69,8 @@ class Registry {
 
   std::vector<std::string> auxiliary_losses() const;
   std::unique_ptr<AuxiliaryLoss> make_auxiliary_loss(const std::string& section, Keys& keys) const;
+
+  const std::vector<MetricType>& metrics() const { return metrics_; }  ///< in the order of registration
 
  private:
   struct LayerType {
@@ -64,6 +90,7 @@ class Registry {
   std::map<std::string, LayerType> layers_;
   std::map<std::string, CompositeType> composites_;
   std::map<std::string, AuxiliaryLossType> auxiliary_losses_;
+  std::vector<MetricType> metrics_;
 };
 
 }  // namespace sluice

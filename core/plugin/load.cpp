@@ -51,6 +51,7 @@ void check_compatible(const Plugin& plugin, const std::string& who) {
 std::vector<std::string> all_types(const Registry& registry) {
   std::vector<std::string> names = registry.types();
   for (const std::string& name : registry.auxiliary_losses()) names.push_back(name);
+  for (const MetricType& metric : registry.metrics()) names.push_back(metric.name);
   std::sort(names.begin(), names.end());
   return names;
 }

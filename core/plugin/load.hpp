@@ -18,7 +18,7 @@ struct PluginInfo {
   std::string name;
   std::string doc;
   std::string path;                ///< empty for one that is linked into the program
-  std::vector<std::string> types;  ///< what it added: layer types, composites and auxiliary losses
+  std::vector<std::string> types;  ///< what it added: layer types, composites, auxiliary losses and metrics
 };
 
 /// `[plugins]`

@@ -1,0 +1,50 @@
+#include "core/graph/derived_metrics.hpp"
+
+#include <algorithm>
+
+#include "core/graph/executor.hpp"
+
+namespace sluice {
+
+CountsByNode counts_of(const Network& network, const Executor& executor) {
+  CountsByNode counts;
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const std::int64_t* of_node = executor.counts(static_cast<int>(i));
+    counts.emplace_back(of_node, of_node + network.nodes()[i].declared.counts.size());
+  }
+  return counts;
+}
+
+std::vector<DerivedMetric> derive_metrics(const Network& network, const CountsByNode& counts) {
+  std::vector<DerivedMetric> metrics;
+  for (const MetricType& type : network.registry().metrics()) {
+    DerivedMetric metric{&type, 0, {}};
+    Ratio sum;
+    for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+      const std::optional<Ratio> ratio = type.of_layer(network.nodes()[i], counts[i].data());
+      const bool counted = ratio && ratio->whole != 0;
+      metric.layers.push_back(counted ? std::optional<double>(ratio->value()) : std::nullopt);
+      if (!counted) continue;
+      sum.part += ratio->part;
+      sum.whole += ratio->whole;
+    }
+    if (sum.whole == 0) continue;
+    metric.value = sum.value();
+    metrics.push_back(std::move(metric));
+  }
+  return metrics;
+}
+
+std::vector<const MetricType*> metrics_of(const Network& network) {
+  std::vector<const MetricType*> types;
+  for (const MetricType& type : network.registry().metrics()) {
+    const bool applies = std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& node) {
+      const std::vector<std::int64_t> zeros(node.declared.counts.size(), 0);
+      return type.of_layer(node, zeros.data()).has_value();
+    });
+    if (applies) types.push_back(&type);
+  }
+  return types;
+}
+
+}  // namespace sluice
