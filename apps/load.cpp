@@ -17,6 +17,8 @@ void register_all(Registry& registry) {
 void print_keys(std::ostream& out) {
   Registry registry;
   register_all(registry);
+  if (!registry.metrics().empty()) out << "\nMetrics of networks with layers that have them:\n";
+  for (const MetricType& metric : registry.metrics()) out << "  " << metric.name << "  " << metric.doc << "\n";
   out << "\nConfiguration keys:\n";
   Experiment::print_help(out, registry);
 }

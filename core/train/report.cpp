@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "core/base/error.hpp"
+#include "core/graph/derived_metrics.hpp"
 
 namespace sluice {
 namespace {
@@ -44,12 +45,91 @@ void print_confusion(std::ostream& out, const ReportSubject& subject, const Eval
   }
 }
 
-nlohmann::ordered_json layer_json(const Network& network, const Evaluation& evaluation, std::size_t i) {
+std::string times_fewer(double dense, double executed) {
+  if (executed >= dense) return "";
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(2) << " (" << dense / executed << " times fewer)";
+  return text.str();
+}
+
+std::string fixed(double value, int digits) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(digits) << value;
+  return text.str();
+}
+
+/// A line for each layer whose work or figures depend on the images; nothing where there is none.
+void print_layers(std::ostream& out, const Network& network, const Evaluation& evaluation,
+                  const std::vector<DerivedMetric>& metrics) {
+  std::vector<std::vector<std::string>> rows = {{"layer"}};
+  for (const DerivedMetric& metric : metrics) rows[0].push_back(metric.type->name);
+  rows[0].insert(rows[0].end(), {"multiply-adds", "of", "bits"});
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Cost& cost = evaluation.layer_costs[i];
+    const bool measured = std::any_of(metrics.begin(), metrics.end(),
+                                      [i](const DerivedMetric& metric) { return metric.layers[i].has_value(); });
+    if (!measured && cost.bit_operations_executed >= cost.bit_operations_dense) continue;
+    std::vector<std::string> row = {network.nodes()[i].name};
+    for (const DerivedMetric& metric : metrics)
+      row.push_back(metric.layers[i] ? fixed(*metric.layers[i], 4) : std::string("-"));
+    row.insert(row.end(), {mega(cost.macs_executed), mega(cost.macs_dense), fixed(cost.average_bits(), 2)});
+    rows.push_back(std::move(row));
+  }
+  if (rows.size() == 1) return;
+  out << "\n";
+  std::vector<std::size_t> widths(rows[0].size(), 0);
+  for (const auto& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  for (const auto& row : rows) {
+    out << "  " << std::left << std::setw(static_cast<int>(widths[0])) << row[0] << std::right;
+    for (std::size_t c = 1; c < row.size(); ++c) out << "  " << std::setw(static_cast<int>(widths[c])) << row[c];
+    out << "\n";
+  }
+}
+
+/// The lines that a person quotes: name and text.
+std::vector<std::pair<std::string, std::string>> summary(const Network& network, const Evaluation& evaluation,
+                                                         const std::vector<DerivedMetric>& metrics) {
+  const Cost& cost = evaluation.cost;
+  std::vector<std::pair<std::string, std::string>> lines = {
+      {"accuracy",
+       concat(fixed(100 * evaluation.accuracy(), 2), " % (", evaluation.correct, " of ", evaluation.images, ")")},
+      {"loss", fixed(evaluation.loss, 4)}};
+  for (const DerivedMetric& metric : metrics) {
+    const std::string& unit = metric.type->unit;
+    lines.emplace_back(metric.type->name, fixed(metric.value, 4) + (unit.empty() ? "" : " ") + unit);
+  }
+  lines.emplace_back("cost", concat(mega(cost.macs_executed), " of ", mega(cost.macs_dense),
+                                    " multiply-adds for one image", times_fewer(cost.macs_dense, cost.macs_executed)));
+  if (has_narrow_activations(network)) {
+    lines.emplace_back(
+        "bits", concat(fixed(cost.average_bits(), 2), " on average; ", mega(cost.bit_operations_executed), " of ",
+                       mega(cost.bit_operations_dense), " bit operations",
+                       times_fewer(cost.bit_operations_dense, cost.bit_operations_executed)));
+  }
+  lines.emplace_back("parameters", concat(network.learned_count()));
+  lines.emplace_back("speed", fixed(evaluation.images_per_second(), 0) + " images per second, data included");
+  return lines;
+}
+
+void add_cost(nlohmann::ordered_json& json, const Cost& cost) {
+  json["macs_dense"] = cost.macs_dense;
+  json["macs_executed"] = cost.macs_executed;
+  json["flop_reduction"] = cost.flop_reduction();
+  json["bit_operations_dense"] = cost.bit_operations_dense;
+  json["bit_operations_executed"] = cost.bit_operations_executed;
+  json["average_bits"] = cost.average_bits();
+}
+
+nlohmann::ordered_json layer_json(const Network& network, const Evaluation& evaluation,
+                                  const std::vector<DerivedMetric>& metrics, std::size_t i) {
   const Node& node = network.nodes()[i];
-  nlohmann::ordered_json layer = {{"name", node.name},
-                                  {"type", node.type},
-                                  {"macs_dense", evaluation.layer_costs[i].macs_dense},
-                                  {"macs_executed", evaluation.layer_costs[i].macs_executed}};
+  nlohmann::ordered_json layer = {{"name", node.name}, {"type", node.type}};
+  for (const DerivedMetric& metric : metrics) {
+    if (metric.layers[i]) layer[metric.type->name] = *metric.layers[i];
+  }
+  if (!node.declared.costs.empty()) add_cost(layer, evaluation.layer_costs[i]);
   for (std::size_t k = 0; k < node.declared.counts.size(); ++k) {
     layer["statistics"][node.declared.counts[k]] = evaluation.counts[i][k];
   }
@@ -71,35 +151,26 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
         << 100 * classes[c].accuracy() << " %  (" << classes[c].correct << " of " << classes[c].images << ")\n";
   }
   if (subject.confusion) print_confusion(out, subject, evaluation);
-  const Cost& cost = evaluation.cost;
-  out << "\naccuracy    " << 100 * evaluation.accuracy() << " % (" << evaluation.correct << " of " << evaluation.images
-      << ")\n"
-      << "loss        " << std::setprecision(4) << evaluation.loss << "\n"
-      << "cost        " << mega(cost.macs_executed) << " of " << mega(cost.macs_dense)
-      << " multiply-adds for one image";
-  if (cost.macs_executed < cost.macs_dense)
-    out << " (" << std::setprecision(2) << cost.macs_dense / cost.macs_executed << " times fewer)";
-  out << "\nparameters  " << network.learned_count() << "\n"
-      << "speed       " << std::setprecision(0) << evaluation.images_per_second()
-      << " images per second, data included\n"
-      << std::defaultfloat;
+  const std::vector<DerivedMetric> metrics = derive_metrics(network, evaluation.counts);
+  print_layers(out, network, evaluation, metrics);
+  const auto lines = summary(network, evaluation, metrics);
+  std::size_t width = 10;
+  for (const auto& line : lines) width = std::max(width, line.first.size());
+  out << "\n" << std::left;
+  for (const auto& [name, text] : lines) out << std::setw(static_cast<int>(width)) << name << "  " << text << "\n";
+  out << std::right << std::defaultfloat;
 }
 
 void print_json_report(std::ostream& out, const ReportSubject& subject, const Network& network,
                        const Evaluation& evaluation) {
-  nlohmann::ordered_json json = {{"checkpoint", subject.checkpoint},
-                                 {"dataset", subject.dataset},
-                                 {"split", subject.split},
-                                 {"images", evaluation.images},
-                                 {"correct", evaluation.correct},
-                                 {"accuracy", evaluation.accuracy()},
-                                 {"loss", evaluation.loss},
-                                 {"parameters", network.learned_count()},
-                                 {"macs_dense", evaluation.cost.macs_dense},
-                                 {"macs_executed", evaluation.cost.macs_executed},
-                                 {"bit_operations_dense", evaluation.cost.bit_operations_dense},
-                                 {"bit_operations_executed", evaluation.cost.bit_operations_executed},
-                                 {"images_per_second", evaluation.images_per_second()}};
+  nlohmann::ordered_json json = {{"checkpoint", subject.checkpoint}, {"dataset", subject.dataset},
+                                 {"split", subject.split},           {"images", evaluation.images},
+                                 {"correct", evaluation.correct},    {"accuracy", evaluation.accuracy()},
+                                 {"loss", evaluation.loss},          {"parameters", network.learned_count()}};
+  const std::vector<DerivedMetric> metrics = derive_metrics(network, evaluation.counts);
+  for (const DerivedMetric& metric : metrics) json[metric.type->name] = metric.value;
+  add_cost(json, evaluation.cost);
+  json["images_per_second"] = evaluation.images_per_second();
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
   for (std::size_t c = 0; c < classes.size(); ++c) {
     json["classes"].push_back({{"name", subject.class_names[c]},
@@ -113,7 +184,7 @@ void print_json_report(std::ostream& out, const ReportSubject& subject, const Ne
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Declarations& declared = network.nodes()[i].declared;
     if (!declared.costs.empty() || !declared.counts.empty())
-      json["layers"].push_back(layer_json(network, evaluation, i));
+      json["layers"].push_back(layer_json(network, evaluation, metrics, i));
   }
   out << json.dump(2) << "\n";
 }

@@ -19,13 +19,15 @@ struct ReportSubject {
   bool confusion = false;                ///< print the confusion matrix too
 };
 
-/// Accuracy, loss, per-class accuracy, cost (dense and executed) and speed, as text that a person can quote.
+/// Accuracy, loss, per-class accuracy, the metrics of plug-ins, cost (dense and executed) and speed, as text that a
+/// person can quote.
 void print_report(std::ostream& out, const ReportSubject& subject, const Network& network,
                   const Evaluation& evaluation);
 
-/// The same as one JSON object: images, accuracy (a fraction), loss, macs_dense, macs_executed, bit_operations_dense,
-/// bit_operations_executed, images_per_second, classes [{name, images, correct, accuracy}], layers [{name, type,
-/// macs_dense, macs_executed, statistics}], confusion.
+/// The same as one JSON object: images, accuracy (a fraction), loss, metrics of plug-ins by their names, macs_dense,
+/// macs_executed, flop_reduction, bit_operations_dense, bit_operations_executed, average_bits, images_per_second,
+/// classes [{name, images, correct, accuracy}], layers [{name, type, metrics and costs as above, statistics}],
+/// confusion. Costs are of one image; layers without multiply-adds have none.
 void print_json_report(std::ostream& out, const ReportSubject& subject, const Network& network,
                        const Evaluation& evaluation);
 

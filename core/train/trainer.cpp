@@ -8,6 +8,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/signals.hpp"
+#include "core/train/epoch_row.hpp"
 
 namespace sluice {
 namespace {
@@ -16,34 +17,6 @@ std::string fixed(double value, int digits) {
   std::ostringstream text;
   text << std::fixed << std::setprecision(digits) << value;
   return text.str();
-}
-
-double as_number(const MetricValue& value) {
-  if (std::holds_alternative<double>(value)) return std::get<double>(value);
-  if (std::holds_alternative<std::int64_t>(value)) return static_cast<double>(std::get<std::int64_t>(value));
-  return std::nan("");
-}
-
-/// Times differ between equal runs; a checkpoint's history does not.
-bool is_time(const std::string& column) {
-  return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
-}
-
-/// Appends a row to the table, adding columns that are new (older rows get NaN there).
-void append_row(HistoryTable& table, const MetricsRow& row) {
-  std::vector<double> values(table.columns.size(), std::nan(""));
-  for (const auto& [name, value] : row) {
-    if (is_time(name)) continue;
-    const auto found = std::find(table.columns.begin(), table.columns.end(), name);
-    if (found != table.columns.end()) {
-      values[static_cast<std::size_t>(found - table.columns.begin())] = as_number(value);
-      continue;
-    }
-    table.columns.push_back(name);
-    values.push_back(as_number(value));
-    for (std::vector<double>& older : table.rows) older.push_back(std::nan(""));
-  }
-  table.rows.push_back(std::move(values));
 }
 
 }  // namespace
@@ -115,9 +88,11 @@ EarlyStoppingOptions Trainer::watched_metric() {
     log_.warning(
         "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
   }
-  std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss",
-                                      evaluated_set_ + "_macs_executed", "train_accuracy", "train_loss"};
+  std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss"};
+  for (const std::string& column : figure_columns(evaluated_set_ + "_", network_)) columns.push_back(column);
+  columns.insert(columns.end(), {"train_accuracy", "train_loss"});
   for (const auto& loss : network_.auxiliary_losses()) columns.push_back(loss.first);
+  for (const std::string& column : figure_columns("", network_)) columns.push_back(column);
   if (std::find(columns.begin(), columns.end(), options.metric) == columns.end()) {
     std::string known;
     for (const std::string& column : columns) known += (known.empty() ? "" : ", ") + column;
@@ -194,7 +169,8 @@ Trainer::Outcome Trainer::train_epoch() {
     position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
     progress.advance(batch->count);
     if (progress.due()) {
-      progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.batch), 4), ", lr ", lr_));
+      progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.batch), 4), ", lr ", lr_,
+                           figures_text(network_, counts_of(network_, *executor_))));
     }
     if (const auto reason = stop_reason()) {
       progress.end();
@@ -277,6 +253,7 @@ MetricsRow Trainer::training_row(double seconds) const {
   for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
     row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / steps);
   }
+  append_figures(row, "", network_, counts_of(network_, *executor_));
   row.emplace_back("gradient_norm", position_.gradient_norm);
   row.emplace_back("seconds", seconds);
   row.emplace_back("images_per_second", static_cast<double>(images) / std::max(1e-9, seconds));
@@ -292,7 +269,7 @@ bool Trainer::evaluate(MetricsRow& row) {
   budget_.record_evaluation(evaluation->seconds);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
-  row.emplace_back(evaluated_set_ + "_macs_executed", evaluation->cost.macs_executed);
+  append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);
   return true;
 }
 
@@ -326,17 +303,7 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
 void Trainer::record(const MetricsRow& row) {
   metrics_->write(row);
   append_row(history_, row);
-  std::string text;
-  for (const auto& [name, value] : row) {
-    if (name == "step" || name == "gradient_norm" || name.find("_macs_") != std::string::npos) continue;
-    const bool whole = std::holds_alternative<std::int64_t>(value);
-    const bool is_lr = name == "lr";
-    text += concat(text.empty() ? "" : ", ", name, " ",
-                   whole   ? std::to_string(std::get<std::int64_t>(value))
-                   : is_lr ? concat(as_number(value))
-                           : fixed(as_number(value), 3));
-  }
-  log_.info(text);
+  log_.info(row_text(row));
 }
 
 void Trainer::checkpoint(bool best) {

@@ -1,0 +1,90 @@
+#include "core/train/epoch_row.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <sstream>
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+std::string fixed(double value, int digits) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(digits) << value;
+  return text.str();
+}
+
+bool is_time(const std::string& column) {
+  return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
+}
+
+}  // namespace
+
+double as_number(const MetricValue& value) {
+  if (std::holds_alternative<double>(value)) return std::get<double>(value);
+  if (std::holds_alternative<std::int64_t>(value)) return static_cast<double>(std::get<std::int64_t>(value));
+  return std::nan("");
+}
+
+void append_figures(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts) {
+  for (const DerivedMetric& metric : derive_metrics(network, counts))
+    row.emplace_back(prefix + metric.type->name, metric.value);
+  const Cost cost = total(layer_costs(network, counts));
+  const bool conditional = has_conditional_cost(network);
+  if (conditional || !prefix.empty()) row.emplace_back(prefix + "macs_executed", cost.macs_executed);
+  if (conditional) row.emplace_back(prefix + "flop_reduction", cost.flop_reduction());
+  if (has_narrow_activations(network)) row.emplace_back(prefix + "average_bits", cost.average_bits());
+}
+
+std::vector<std::string> figure_columns(const std::string& prefix, const Network& network) {
+  std::vector<std::string> columns;
+  for (const MetricType* type : metrics_of(network)) columns.push_back(prefix + type->name);
+  const bool conditional = has_conditional_cost(network);
+  if (conditional || !prefix.empty()) columns.push_back(prefix + "macs_executed");
+  if (conditional) columns.push_back(prefix + "flop_reduction");
+  if (has_narrow_activations(network)) columns.push_back(prefix + "average_bits");
+  return columns;
+}
+
+std::string figures_text(const Network& network, const CountsByNode& counts) {
+  std::string text;
+  for (const DerivedMetric& metric : derive_metrics(network, counts)) {
+    const std::string& unit = metric.type->unit;
+    text += concat(", ", metric.type->name, " ", fixed(metric.value, 4), unit.empty() ? "" : " ", unit);
+  }
+  return text;
+}
+
+void append_row(HistoryTable& table, const MetricsRow& row) {
+  std::vector<double> values(table.columns.size(), std::nan(""));
+  for (const auto& [name, value] : row) {
+    if (is_time(name)) continue;
+    const auto found = std::find(table.columns.begin(), table.columns.end(), name);
+    if (found != table.columns.end()) {
+      values[static_cast<std::size_t>(found - table.columns.begin())] = as_number(value);
+      continue;
+    }
+    table.columns.push_back(name);
+    values.push_back(as_number(value));
+    for (std::vector<double>& older : table.rows) older.push_back(std::nan(""));
+  }
+  table.rows.push_back(std::move(values));
+}
+
+std::string row_text(const MetricsRow& row) {
+  std::string text;
+  for (const auto& [name, value] : row) {
+    if (name == "step" || name == "gradient_norm" || name.find("macs_") != std::string::npos) continue;
+    const bool whole = std::holds_alternative<std::int64_t>(value);
+    const bool is_lr = name == "lr";
+    text += concat(text.empty() ? "" : ", ", name, " ",
+                   whole   ? std::to_string(std::get<std::int64_t>(value))
+                   : is_lr ? concat(as_number(value))
+                           : fixed(as_number(value), 3));
+  }
+  return text;
+}
+
+}  // namespace sluice

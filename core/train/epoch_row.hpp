@@ -1,0 +1,33 @@
+// What a row of metrics holds beyond times and losses: figures of plug-ins and costs; and the table of all rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/graph/cost.hpp"
+#include "core/graph/derived_metrics.hpp"
+#include "core/train/metrics.hpp"
+
+namespace sluice {
+
+/// NaN for text.
+double as_number(const MetricValue& value);
+
+/// Appends the metrics that plug-ins derive, then `macs_executed` (of a training, which has no prefix, only where costs
+/// are conditional), `flop_reduction` where they are and `average_bits` where activations are narrow; every name with
+/// the prefix ("", "val_").
+void append_figures(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts);
+/// The names that it may append.
+std::vector<std::string> figure_columns(const std::string& prefix, const Network& network);
+
+/// The metrics of plug-ins in one line, ", name value" for each.
+std::string figures_text(const Network& network, const CountsByNode& counts);
+
+/// Appends a row without its times, in which equal runs differ, adding columns that are new (older rows get NaN there).
+void append_row(HistoryTable& table, const MetricsRow& row);
+
+/// The row as one line for people: "epoch 3, lr 0.1, train_loss 1.234, ...".
+std::string row_text(const MetricsRow& row);
+
+}  // namespace sluice

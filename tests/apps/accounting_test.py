@@ -1,0 +1,155 @@
+"""Figures of layers whose work depends on their images: counted here from the files, told by training, evaluation and inspection."""
+import csv
+import io
+import json
+import os
+import re
+import struct
+import sys
+
+from harness import NET, TOOLS, Sandbox
+
+# On the images themselves, so that what is open can be counted here; and behind a convolution.
+GATED = NET.replace("2x6x5", "1x6x5").replace("kind = synthetic", "kind = idx\ndir = d").replace("[layer.conv]", """\
+[layer.gate0]
+type = test_gate
+threshold = 0.2
+macs = 100
+conditional_macs = 300
+[layer.conv]""").replace("[layer.pool]", """\
+[layer.gate1]
+type = test_gate
+macs = 1000
+weight_bits = 8
+activation_bits = 3
+first_bits = 2
+[layer.pool]""") + f"[plugins]\nload = {TOOLS}/plugin_gate.so\n[eval]\nbatch = 5\n"
+GATED = re.sub(r"synthetic_\w+ = .*\n", "", GATED)
+PLUGIN = f"--plugins.load={TOOLS}/plugin_gate.so"
+TESTED = 23
+DENSE = {"gate0": 400, "conv": 4 * 9 * 30, "gate1": 1000, "fc": 12}
+
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def close(a, b):
+    return abs(a - b) <= 1e-12 * max(abs(a), abs(b))
+
+
+def pixels(count, seed):
+    state, found = seed, bytearray()
+    for _ in range(count * 30):
+        state = (1103515245 * state + 12345) % 2**31
+        found.append(state >> 16 & 255)
+    return bytes(found)
+
+
+def write_data(box):
+    """48 images for training and 23 for testing, of which gate0 opens for pixels above 0.2: (b / 255 - 0.5) / 0.25 > 0.2."""
+    box.write("net.ini", GATED)
+    for name, count in [("train", 48), ("t10k", TESTED)]:
+        box.write(f"d/{name}-images-idx3-ubyte", struct.pack(">IIII", 0x803, count, 6, 5) + pixels(count, count))
+        box.write(f"d/{name}-labels-idx1-ubyte", struct.pack(">II", 0x801, count) + bytes(i % 3 for i in range(count)))
+
+
+def rows(box):
+    return list(csv.DictReader(io.StringIO(box.text("run/metrics.csv"))))
+
+
+def evaluation():
+    """sluice-eval counts exactly, whatever the batches are, and its figures follow from the counts."""
+    with Sandbox() as box:
+        write_data(box)
+        box.ok("sluice-train", "net.ini")
+        opened = sum(byte > 140 for byte in pixels(TESTED, TESTED))
+        for batch in (1, 5, TESTED, 64):
+            report = json.loads(box.ok("sluice-eval", "run/weights.h5", "--json", PLUGIN, f"--eval.batch={batch}").out)
+            layers = {layer["name"]: layer for layer in report["layers"]}
+            first, second = (layers[name]["statistics"] for name in ("gate0", "gate1"))
+            expect(first == {"open": opened, "total": TESTED * 30}, f"batch {batch}: {first}, {opened} are above the threshold")
+            expect(second["total"] == TESTED * 120 and 0 < second["open"] < second["total"], f"batch {batch}: {second}")
+            check_report(f"batch {batch}", report, layers, first, second)
+        text = box.ok("sluice-eval", "run/weights.h5", PLUGIN).out
+        check_text(text, report, layers)
+
+
+def check_report(name, report, layers, first, second):
+    a, b = first["open"] / first["total"], second["open"] / second["total"]
+    both = (first["open"] + second["open"]) / (first["total"] + second["total"])
+    expect(layers["gate0"]["open_share"] == a and layers["gate1"]["open_share"] == b and report["open_share"] == both,
+           f"{name}: open_share {report['open_share']}, {both} was counted")
+    expect(close(report["closed_share"], 1 - both), f"{name}: closed_share {report['closed_share']}")
+    expect("open_share" not in layers["conv"] and "macs_dense" not in layers["loss"], f"{name}: {layers}")
+    executed = {**DENSE, "gate0": 100 + 300 * a}
+    for layer, dense in DENSE.items():
+        got = layers[layer]
+        expect(got["macs_dense"] == dense and close(got["macs_executed"], executed[layer]) and
+               close(got["flop_reduction"], dense / executed[layer]), f"{name}: {got}")
+    bits = {"gate0": 32, "conv": 32, "gate1": 2 + b, "fc": 32}
+    for layer, width in bits.items():
+        weight = 8 if layer == "gate1" else 32
+        expect(close(layers[layer]["average_bits"], width) and
+               close(layers[layer]["bit_operations_executed"], executed[layer] * weight * width), f"{name}: {layers[layer]}")
+    macs = sum(executed.values())
+    expect(report["macs_dense"] == 2492 and close(report["macs_executed"], macs) and
+           close(report["flop_reduction"], 2492 / macs), f"{name}: {report['macs_executed']} of {report['macs_dense']}")
+    expect(close(report["average_bits"], sum(executed[layer] * bits[layer] for layer in bits) / macs),
+           f"{name}: average_bits {report['average_bits']}")
+    expect(report["bit_operations_dense"] == (400 + 1080 + 12) * 1024 + 1000 * 24, f"{name}: {report['bit_operations_dense']}")
+
+
+def check_text(text, report, layers):
+    """The lines that a person quotes say the same."""
+    share = rf"{report['open_share']:.4f}"
+    expect(re.search(rf"^open_share    {share}$", text, re.MULTILINE), f"eval: no line for open_share\n{text}")
+    expect(re.search(rf"^cost          0\.00 M of 0\.00 M multiply-adds for one image \({report['flop_reduction']:.2f} times "
+                     r"fewer\)$", text, re.MULTILINE), f"eval: no line for the cost\n{text}")
+    expect(re.search(rf"^bits          {report['average_bits']:.2f} on average; ", text, re.MULTILINE), f"eval: bits\n{text}")
+    for name in ("gate0", "gate1"):
+        layer = layers[name]
+        expect(re.search(rf"^  {name} +{layer['open_share']:.4f} +{layer['closed_share']:.4f} +0\.00 M +0\.00 M +"
+                         rf"{layer['average_bits']:.2f}$", text, re.MULTILINE), f"eval: no line for {name}\n{text}")
+
+
+def training():
+    """Columns for training and validation, the progress line, the history; and a dense network has none of them."""
+    names = ["open_share", "closed_share", "macs_executed", "flop_reduction", "average_bits"]
+    with Sandbox() as box:
+        write_data(box)
+        out = box.ok("sluice-train", "net.ini", "--log.interval=1e-9", "--early_stopping.metric=val_open_share").out
+        expect(re.search(r"^epoch 1/2  .* loss \d\.\d+, lr \S+, open_share 0\.\d{4}, closed_share 0\.\d{4}  ", out, re.MULTILINE),
+               f"training: no figures in the progress lines\n{out}")
+        found = rows(box)
+        columns = list(found[0])
+        expect([name for name in columns if name in names] == names and
+               [name[4:] for name in columns if name.startswith("val_") and name[4:] in names] == names, f"columns {columns}")
+        lines = [json.loads(line) for line in box.text("run/metrics.jsonl").splitlines()]
+        for row, line in zip(found, lines):
+            for name in names + ["val_" + name for name in names]:
+                expect(float(row[name]) == line[name] and float(row[name]) > 0, f"{name}: {row[name]}, {line[name]}")
+            expect(close(float(row["open_share"]) + float(row["closed_share"]), 1), f"shares {row}")
+        history = json.loads(box.ok("sluice-inspect", box.newest(), "--history", "--json").out)["history"]
+        for name in names + ["val_" + name for name in names]:
+            at = history["columns"].index(name)
+            expect([row[at] for row in history["rows"]] == [line[name] for line in lines], f"history: {name}")
+        report = json.loads(box.ok("sluice-eval", box.newest(), "--json", "--split=validation", PLUGIN).out)
+        for name in names:
+            expect(close(report[name], lines[-1]["val_" + name]), f"{name}: eval {report[name]}, training {lines[-1]}")
+    with Sandbox() as box:
+        out = box.ok("sluice-train", "net.ini").out
+        expect(not set(names) & set(rows(box)[0]) and "val_macs_executed" in rows(box)[0], f"a dense network: {rows(box)[0]}")
+        expect("share" not in out, f"a dense network: {out}")
+        report = json.loads(box.ok("sluice-eval", "run/weights.h5", "--json").out)
+        expect(report["flop_reduction"] == 1 and report["average_bits"] == 32, f"a dense network: {report}")
+
+
+if __name__ == "__main__":
+    for part in [evaluation, training]:
+        part()
+    sys.exit(1 if failures else 0)
