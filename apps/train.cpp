@@ -58,6 +58,7 @@ int dry_run(const Experiment& experiment) {
   const Executor executor(*experiment.network, experiment.executor_options(Mode::kTraining, experiment.train.batch));
   print_layer_table(std::cout, *experiment.network, executor);
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
+  for (const std::string& line : missing_activations(*experiment.network)) std::cerr << "warning: " << line << "\n";
   try {
     check_data(experiment);
   } catch (const Error& error) {

@@ -51,8 +51,9 @@ class CgConv : public Layer {
     if (two_norms_) norms_.declare(declare, geometry_.channels);
     const int open = declare.count("open"), total = declare.count("total");
     const std::int64_t macs = geometry_.macs(src[0]), base = macs / weights[1] * mask_.base_inputs();
-    declare.costs.push_back({base, base * 32 * 32, -1, -1});
-    declare.costs.push_back({macs - base, (macs - base) * 32 * 32, open, total});
+    declare.costs.push_back({base});
+    declare.costs.push_back({macs - base, 32, 32, open, total});
+    declare.wants_activation = true;
   }
 
   void setup(Setup& setup) override {

@@ -1,15 +1,34 @@
 // The list of what the plug-in brings.
+#include <algorithm>
+
+#include "core/graph/network.hpp"
 #include "core/graph/registry.hpp"
 #include "gating/gating.hpp"
 
 namespace sluice {
 namespace {
 
+/// The layer's gates that are open, of all; nothing for a layer without gates.
+std::optional<Ratio> open_gates(const Node& node, const std::int64_t* counts) {
+  const std::vector<std::string>& names = node.declared.counts;
+  const auto open = std::find(names.begin(), names.end(), "open"), all = std::find(names.begin(), names.end(), "total");
+  if (open == names.end() || all == names.end()) return std::nullopt;
+  return Ratio{counts[open - names.begin()], counts[all - names.begin()]};
+}
+
+std::optional<Ratio> closed_gates(const Node& node, const std::int64_t* counts) {
+  std::optional<Ratio> gates = open_gates(node, counts);
+  if (gates) gates->part = gates->whole - gates->part;
+  return gates;
+}
+
 void register_types(Registry& registry) {
   registry.add_layer("cg_conv", "channel-gated convolution: computes the rest of an output where its base path says so",
                      make_cg_conv);
   registry.add_auxiliary_loss("gating_loss", "pulls thresholds towards a target: the higher, the more is skipped",
                               make_gating_loss);
+  registry.add_metric("gate_density", "share of gated outputs whose gate is open", "", open_gates);
+  registry.add_metric("sparsity", "share of gated outputs whose gate is closed", "", closed_gates);
 }
 
 }  // namespace

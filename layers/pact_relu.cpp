@@ -18,6 +18,7 @@ class PactRelu : public Layer {
     require_sources(src, 1);
     declare.dst = src[0];
     declare.like_src = true;
+    declare.is_activation = true;
     declare.parameter("upper_bound", {1}, "bound", Init::constant(init_));
   }
 

@@ -20,6 +20,7 @@ class ClipLayer : public Layer {
     require_sources(src, 1);
     declare.dst = src[0];
     declare.like_src = true;
+    declare.is_activation = true;
   }
 
   std::optional<PostOp> as_post_op(Mode) const override { return PostOp{PostOp::Kind::kClip, clip_.low, clip_.high}; }

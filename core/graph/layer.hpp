@@ -76,6 +76,9 @@ struct Declarations {
   bool is_loss = false;             ///< the result is one number, added to the training loss
   bool takes_soft_targets = false;  ///< a loss over logits N x K that reads Context::soft_targets
   bool stochastic = false;          ///< needs random numbers in training
+  bool is_activation = false;       ///< an element-wise non-linear function
+  bool wants_activation =
+      false;  ///< means something only where an activation follows, behind normalisation or addition
 
   int parameter(std::string name, Shape shape, std::string group, Init init);
   int buffer(std::string name, Shape shape, float initial);

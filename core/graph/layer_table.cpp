@@ -78,6 +78,20 @@ std::string source_shapes(const Network& network, const Node& node) {
   return text;
 }
 
+/// Every user of a node's result is an activation, or hands it on to one by scaling or adding alone.
+bool activation_follows(const Network& network, int source) {
+  bool used = false;
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Node& node = network.nodes()[i];
+    if (std::find(node.src.begin(), node.src.end(), source) == node.src.end()) continue;
+    used = true;
+    if (node.declared.is_activation) continue;
+    const std::optional<PostOp> op = network.make_layer(node)->as_post_op(Mode::kInference);
+    if (!op || op->kind == PostOp::Kind::kClip || !activation_follows(network, static_cast<int>(i))) return false;
+  }
+  return used;
+}
+
 }  // namespace
 
 void print_layer_table(std::ostream& out, const Network& network, const Executor& executor) {
@@ -106,6 +120,18 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
       << mebibytes(executor.kept_bytes()) << " of weights in kernel layouts, "
       << mebibytes(network.parameter_count() * 4 * (training ? 2 : 1))
       << (training ? " of parameters and gradients\n" : " of parameters\n");
+}
+
+std::vector<std::string> missing_activations(const Network& network) {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Node& node = network.nodes()[i];
+    if (!node.declared.wants_activation || activation_follows(network, static_cast<int>(i))) continue;
+    lines.push_back(concat("layer ", node.name, " (", node.type,
+                           ") has no activation behind it: what it leaves out shows in the result as it is; add a relu "
+                           "or pact_relu, after a batchnorm if you like"));
+  }
+  return lines;
 }
 
 std::vector<std::string> slow_kernels(const Executor& executor) {

@@ -13,6 +13,9 @@ namespace sluice {
 /// batch, kernel) and totals with the memory of a step. A fused layer's row names the layer that does its work.
 void print_layer_table(std::ostream& out, const Network& network, const Executor& executor);
 
+/// A line for each layer that wants an activation behind it and has none.
+std::vector<std::string> missing_activations(const Network& network);
+
 /// A line for each layer whose convolution fell to a reference kernel, which is hundreds of times slower.
 std::vector<std::string> slow_kernels(const Executor& executor);
 
