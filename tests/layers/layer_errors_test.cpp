@@ -1,53 +1,8 @@
 // What layers say about keys and sources that do not fit: one exact line for each.
-#include <gtest/gtest.h>
-
-#include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
-#include "core/graph/network.hpp"
-#include "layers/layers.hpp"
+#include "tests/layers/harness/bad_layer.hpp"
 
 namespace sluice {
 namespace {
-
-struct BadLayer {
-  std::string name, type, keys;
-  std::string message;  ///< behind "net.ini:LINE: "
-};
-
-void PrintTo(const BadLayer& bad, std::ostream* out) {
-  *out << bad.type << ": " << bad.keys;
-}
-
-/// The layer `bad` of a network with an image of 3x6x5 in front of it, and a row of 4 numbers in `row`.
-std::string network_text(const BadLayer& bad) {
-  return "[network]\ninput = 3x6x5\n[layer.row]\ntype = linear\nchannels = 4\n[layer.small]\ntype = max_pool\n"
-         "from = data\nkernel = 2\n[layer.image]\ntype = relu\nfrom = data\n[layer.bad]\ntype = " +
-         bad.type + "\n" + bad.keys + "\n";
-}
-
-std::string message_of(const std::string& text) {
-  Registry registry;
-  register_layers(registry);
-  try {
-    Config config = Config::parse(text, "net.ini");
-    const Network network(config, registry);
-    config.check();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kUsage);
-    return e.what();
-  }
-  return "no error";
-}
-
-class BadLayers : public ::testing::TestWithParam<BadLayer> {};
-
-TEST_P(BadLayers, AreRefused) {
-  set_threads(num_threads());  // as programs do: denormal numbers are zeros from here on
-  const std::string message = message_of(network_text(GetParam()));
-  const std::size_t text = message.find(": [");
-  ASSERT_NE(text, std::string::npos) << message;
-  EXPECT_EQ(message.substr(text + 2), GetParam().message) << message;
-}
 
 std::vector<BadLayer> bad_layers() {
   return {
@@ -89,8 +44,7 @@ std::vector<BadLayer> bad_layers() {
   };
 }
 
-INSTANTIATE_TEST_SUITE_P(Layers, BadLayers, ::testing::ValuesIn(bad_layers()),
-                         [](const auto& bad) { return bad.param.name; });
+INSTANTIATE_TEST_SUITE_P(Layers, BadLayers, ::testing::ValuesIn(bad_layers()), bad_layer_name);
 
 }  // namespace
 }  // namespace sluice

@@ -11,7 +11,7 @@ std::string pact(const std::string& name, const std::string& keys = "") {
 }
 
 /// A bound in the middle of the drawn values, which bf16 cannot hold: none of its values equals it.
-void lower_bounds(Network& network) {
+void lower_bounds(Network& network, const CaseBatch&) {
   for (const Parameter& p : network.parameters()) {
     if (p.name == "upper_bound") network.parameter_data()[p.offset] = 0.7F;
   }

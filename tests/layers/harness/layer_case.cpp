@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
-#include "layers/layers.hpp"
 #include "tests/layers/harness/test_layers.hpp"
 
 namespace sluice {
@@ -99,8 +98,8 @@ void PrintTo(const SemanticCase& c, std::ostream* out) {
   *out << printed(c.type, c.name);
 }
 
-CaseNetwork::CaseNetwork(const std::vector<CaseSource>& sources, const std::string& layers) {
-  register_layers(registry);
+CaseNetwork::CaseNetwork(const std::vector<CaseSource>& sources, const std::string& layers, RegisterTypes types) {
+  types(registry);
   register_test_layers(registry);
   batch = sources.empty() ? 1 : sources[0].shape[0];
   Config config = Config::parse(network_text(sources, layers, batch), "case.ini");
@@ -137,7 +136,7 @@ CaseBatch fill(const LayerCase& c, CaseNetwork& built, std::uint64_t seed, bool 
   fill_buffers(*built.network, random, bf16);
   CaseBatch batch;
   fill_batch(batch, *built.network, built.batch, c.classes, random, bf16);
-  if (c.prepare) c.prepare(*built.network);
+  if (c.prepare) c.prepare(*built.network, batch);
   return batch;
 }
 

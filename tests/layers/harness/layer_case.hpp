@@ -4,8 +4,9 @@
 //   1. a ReferenceOp for the type (unless reference_*.cpp has one), written from the layer's documentation,
 //   2. layer cases:    INSTANTIATE_TEST_SUITE_P(Foo, LayerCases, testing::ValuesIn(foo_cases()), case_name);
 //   3. semantic cases: INSTANTIATE_TEST_SUITE_P(Foo, SemanticCases, testing::ValuesIn(foo_semantics()), case_name);
-// and list the file in tests/layers/CMakeLists.txt. The coverage gate fails until both kinds exist for every registered
-// type. layer_test.hpp says what each suite checks.
+// and list the file in tests/layers/CMakeLists.txt. The coverage gate (coverage.hpp) fails until both kinds exist for
+// every registered type. layer_test.hpp says what each suite checks. Types beyond the standard ones: cases name the
+// function that registers them.
 #pragma once
 
 #include <functional>
@@ -15,9 +16,15 @@
 #include <vector>
 
 #include "core/graph/executor.hpp"
+#include "layers/layers.hpp"
 #include "tests/layers/harness/reference.hpp"
 
 namespace sluice {
+
+struct CaseBatch;
+
+/// Registers the types that a case is built from; the harness adds its own (test_layers.hpp).
+using RegisterTypes = void (*)(Registry&);
 
 /// An input of the case's layers: a layer of that name that they can name in `from`. The name `data` is the network's
 /// own input, whose gradient nobody computes.
@@ -44,7 +51,8 @@ struct LayerCase {
   std::uint64_t seed = 1;
   bool inference_only = false;  ///< its gradients say nothing, because they are zero but for rounding
   /// Called when random values have been drawn: for parameters that need particular ones.
-  std::function<void(Network&)> prepare = {};
+  std::function<void(Network&, const CaseBatch&)> prepare = {};
+  RegisterTypes types = register_layers;
 };
 
 /// A layer's meaning on values small enough to check by hand.
@@ -64,6 +72,7 @@ struct SemanticCase {
   std::map<std::string, std::vector<double>> buffers_after = {};
   std::vector<std::int32_t> labels = {};
   double tolerance = 1e-6;
+  RegisterTypes types = register_layers;
 };
 
 /// What a test prints about a case; the coverage gate reads the type from it.
@@ -73,7 +82,7 @@ std::string printed(const std::string& type, const std::string& name);
 
 /// A case's network with its registry. Movable only as a pointer: the network refers to the registry.
 struct CaseNetwork {
-  CaseNetwork(const std::vector<CaseSource>& sources, const std::string& layers);
+  CaseNetwork(const std::vector<CaseSource>& sources, const std::string& layers, RegisterTypes types = register_layers);
   Registry registry;
   std::unique_ptr<Network> network;
   std::vector<std::string> composites;  ///< types of the sections that expanded to others

@@ -6,7 +6,6 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "layers/layers.hpp"
 
 namespace sluice {
 namespace {
@@ -66,7 +65,8 @@ bool uses_winograd(const Executor& executor) {
 
 /// A case's network, filled, with its reference.
 struct Subject {
-  explicit Subject(const LayerCase& c) : layer_case(c), built(c.sources, c.layers), references(standard_references()) {
+  explicit Subject(const LayerCase& c)
+      : layer_case(c), built(c.sources, c.layers, c.types), references(standard_references()) {
     for (const auto& entry : c.references) references[entry.first] = entry.second;
     graph = std::make_unique<ReferenceGraph>(network(), references);
     graph->seed = 5;
@@ -227,6 +227,7 @@ TEST_P(LayerCases, ReferenceGradients) {
   };
   loss();
   g.backward();
+  g.held = true;
   const std::vector<Array> gradients = g.diff_params;
   constexpr double kStep = 1e-5;
   for (std::size_t p = 0; p < g.params.size(); ++p) {
@@ -319,7 +320,7 @@ void expect_meaning(const SemanticCase& c, const CaseNetwork& built, const Execu
 
 TEST_P(SemanticCases, Means) {
   const SemanticCase& c = GetParam();
-  CaseNetwork built(c.sources, c.layers);
+  CaseNetwork built(c.sources, c.layers, c.types);
   ASSERT_TRUE(contains_type(built, c.type)) << "the case's network has no such layer";
   for (const Layout layout : {Layout::kNhwc, Layout::kBlocked}) {
     SCOPED_TRACE(layout == Layout::kNhwc ? "nhwc" : "blocked");

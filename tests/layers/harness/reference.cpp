@@ -37,6 +37,7 @@ ReferenceGraph::ReferenceGraph(const Network& network, const ReferenceTable& ref
       throw Error(ExitCode::kInternal, concat("layer type '", node.type, "' has no reference; give the case one"));
     ops_.push_back(found->second(ReferenceKeys(node.section)));
   }
+  scores.resize(ops_.size());
   load();
 }
 
@@ -62,6 +63,9 @@ ReferenceCall ReferenceGraph::make_call(int node_index, bool training) {
   call.seed = seed;
   call.step = step;
   call.node = node_index;
+  call.rounded = is_rounded(rounded, node_index);
+  call.scores = &scores[idx(node_index)];
+  call.held = held;
   for (int s : node.src) call.src.push_back(&source(s));
   for (int p : node.params) call.param[network_.parameters()[idx(p)].name] = &params[idx(p)];
   for (int b : node.buffers) call.buffer[network_.buffers()[idx(b)].name] = &buffers[idx(b)];

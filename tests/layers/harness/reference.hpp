@@ -20,10 +20,17 @@ struct ReferenceCall {
   bool training = false;
   std::uint64_t seed = 0, step = 0;  ///< of random numbers
   int node = 0;                      ///< index of the layer in the network
+  bool rounded = false;              ///< the executor keeps this layer's activations in bf16
   std::vector<const Array*> src;
   std::map<std::string, const Array*> param;
   std::map<std::string, Array*> buffer;  ///< forward in training may change them
   Array dst;                             ///< forward sets it, with its shape
+
+  /// Layers with a step whose gradient is that of a smooth surrogate write the step's arguments here. With `held`
+  /// forward finds those of an earlier call instead, and the step gives its value there plus the surrogate's change
+  /// since: a smooth function, with the layer's value and gradient at that point.
+  Array* scores = nullptr;
+  bool held = false;
 
   // Backward alone:
   Array diff_dst;
@@ -70,6 +77,8 @@ class ReferenceGraph {
   /// Nodes whose results and gradients the executor stores as bf16: they are rounded here too. Empty: none.
   std::vector<bool> rounded;
   std::uint64_t seed = 0, step = 0;
+  std::vector<Array> scores;  ///< by node, of layers that decide
+  bool held = false;          ///< see ReferenceCall; for differences, which must not cross a step
 
   void forward(bool training);
   /// After a forward in training: the gradient of the summed losses.
