@@ -14,7 +14,8 @@ namespace {
 ///   squares: penalty * sum of w_l D_l          (channel gating)
 ///   norm:    penalty * sum of w_l sqrt(D_l)    (precision gating)
 /// w_l = 1; or, with penalty_by_cost, the layer's multiply-adds over the mean of all gated layers', so that the target
-/// speaks of the network's cost. Thresholds are the parameters of group `threshold`, a shared one counts once.
+/// speaks of the network's cost. Thresholds are the parameters of group `threshold`; shared ones count once, with the
+/// multiply-adds of all their layers.
 class GatingLoss : public AuxiliaryLoss {
  public:
   explicit GatingLoss(Keys& keys) {
@@ -29,10 +30,12 @@ class GatingLoss : public AuxiliaryLoss {
     double macs = 0;
     for (const Parameter& p : network.parameters()) {
       if (p.group != "threshold") continue;
-      const Node& node = network.nodes()[static_cast<std::size_t>(network.find(p.layer))];
       Term term{p.offset, p.shape.count(), 0.0, form_ == Form::kNorm};
-      if (form_ == Form::kAuto) term.norm = node.type == "pg_conv";
-      for (const CostTerm& cost : node.declared.costs) term.weight += static_cast<double>(cost.macs);
+      for (const std::string& user : p.users) {
+        const Node& node = network.nodes()[static_cast<std::size_t>(network.find(user))];
+        if (form_ == Form::kAuto) term.norm = node.type == "pg_conv";
+        for (const CostTerm& cost : node.declared.costs) term.weight += static_cast<double>(cost.macs);
+      }
       macs += term.weight;
       terms_.push_back(term);
     }
