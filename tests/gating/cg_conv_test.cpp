@@ -1,0 +1,153 @@
+// Channel-gated convolution against its reference, and how many gates it counts as open.
+#include "core/base/error.hpp"
+#include "tests/gating/gated_types.hpp"
+#include "tests/layers/harness/layer_test.hpp"
+
+namespace sluice {
+namespace {
+
+std::string cg(const std::string& keys) {
+  return "[layer.cg]\ntype = cg_conv\n" + keys + "\n";
+}
+
+void add(std::vector<LayerCase>& cases, const std::string& name, const Shape& shape, const std::string& keys) {
+  cases.push_back({"cg_conv", name, {{"x", shape}}, cg(keys)});
+}
+
+std::vector<LayerCase> path_cases() {
+  std::vector<LayerCase> cases;
+  const Shape odd{2, 3, 5, 7};
+  add(cases, "one_input_each", odd, "channels = 4\nkernel = 3\nstride = 2\npad = 1\npartitions = 3");
+  add(cases, "all_base", {2, 5, 4, 5}, "channels = 6\nkernel = 3\npartitions = 1");
+  add(cases, "rest_of_division", {2, 7, 5, 3}, "channels = 9\nkernel = 1\npartitions = 3");
+  add(cases, "group", {2, 8, 5, 4}, "channels = 12\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "group_of_one", {2, 4, 5, 4}, "channels = 4\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "shuffle", {2, 6, 5, 7}, "channels = 5\nkernel = 5\npad = 2\npartitions = 3\nshuffle = yes");
+  add(cases, "group_shuffle", {2, 8, 5, 7},
+      "channels = 12\nkernel = 3\npad = 1\nstride = 2\npartitions = 2\ngroup = yes\nshuffle = yes");
+  add(cases, "dilation", {2, 4, 9, 8}, "channels = 5\nkernel = 3\npad = 2\ndilation = 2\nstride = 2");
+  add(cases, "large_filter", {2, 4, 7, 9}, "channels = 3\nkernel = 5\npad = 3\nstride = 2");
+  add(cases, "pointwise_stride", {3, 16, 5, 7}, "channels = 32\nkernel = 1\nstride = 2\ngroup = yes");
+  add(cases, "blocks", {2, 32, 4, 5}, "channels = 48\nkernel = 3\npad = 1\nstride = 2\npartitions = 8");
+  add(cases, "winograd", {2, 32, 5, 7}, "channels = 32\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "eight", {2, 8, 4, 5}, "channels = 8\nkernel = 3\npad = 1");  // both products fill one block
+  add(cases, "from_tail_to_blocks", {2, 6, 6, 5}, "channels = 32\nkernel = 3\npad = 1\npartitions = 2");
+  add(cases, "from_blocks_to_tail", {2, 32, 4, 3}, "channels = 20\nkernel = 3\npad = 1");
+  add(cases, "many_rows", {1, 4, 17, 19}, "channels = 3\nkernel = 1\nsparse_backprop = yes");  // chunks of the sums
+  add(cases, "one_pixel", {5, 4, 1, 1}, "channels = 6\nkernel = 1\npartitions = 2");
+  cases.push_back({"cg_conv",
+                   "first_layer",
+                   {{"data", {2, 4, 5, 7}}},
+                   cg("channels = 16\nkernel = 3\npad = 1\npartitions = 2\nsparse_backprop = yes")});
+  return cases;
+}
+
+std::vector<LayerCase> gate_cases() {
+  std::vector<LayerCase> cases;
+  const Shape odd{2, 4, 5, 7};
+  const std::string keys = "channels = 6\nkernel = 3\npad = 1\n";
+  add(cases, "sparse", odd, keys + "sparse_backprop = yes");
+  add(cases, "alpha", odd, keys + "alpha = 5");
+  add(cases, "alpha_small", odd, keys + "alpha = 0.25\nsparse_backprop = yes");
+  add(cases, "threshold_init", odd, keys + "threshold_init = -0.5");
+  add(cases, "normalisation", odd, keys + "gate_eps = 0.01\ngate_momentum = 0.3");
+  add(cases, "frozen_statistics", odd, keys + "gate_momentum = 0");
+  for (const char* granularity : {"element", "slice", "pixel"}) {
+    for (const int width : {5, 16, 20, 48}) {
+      const bool whole = width % 16 == 0;  // blocks
+      add(cases, concat(granularity, "_", width), {2, whole ? 16 : 6, 4, 3},
+          concat("channels = ", width, "\nkernel = ", width == 20 ? 3 : 1, "\npartitions = 2\ngranularity = ",
+                 granularity, "\nsparse_backprop = ", width == 16 || width == 20 ? "yes" : "no"));
+    }
+  }
+  return cases;
+}
+
+/// Between layers that do their neighbours' work.
+LayerCase in_a_block() {
+  LayerCase c{"cg_conv", "in_a_block", {{"x", {2, 16, 4, 5}}}, ""};
+  c.layers = "[layer.bn1]\ntype = batchnorm\n[layer.relu1]\ntype = relu\n" +
+             cg("channels = 16\nkernel = 3\npad = 1\ngroup = yes") +
+             "[layer.bn2]\ntype = batchnorm\n[layer.add]\ntype = add\nfrom = bn2, x\n[layer.relu2]\ntype = relu\n";
+  return c;
+}
+
+std::vector<LayerCase> cg_cases() {
+  std::vector<LayerCase> cases = path_cases();
+  for (const LayerCase& c : gate_cases()) cases.push_back(c);
+  cases.push_back(in_a_block());
+  for (LayerCase& c : cases) {
+    c.references = gated_references();
+    c.prepare = clear_edges;
+    c.types = register_gated_types;
+  }
+  return cases;
+}
+
+/// Open gates and all gates, by the reference.
+struct GateCount {
+  std::int64_t open = 0, total = 0;
+};
+
+GateCount count_gates(const Array& scores, std::int64_t channels) {
+  GateCount count;
+  for (std::int64_t n = 0; n < scores.shape[kN]; ++n) {
+    for (std::int64_t slice = 0; slice < scores.shape[kC]; ++slice) {
+      const std::int64_t width = slice_range(slice, scores.shape[kC], channels).width();
+      for (std::int64_t h = 0; h < scores.shape[kH]; ++h) {
+        for (std::int64_t w = 0; w < scores.shape[kW]; ++w) {
+          count.open += scores.at(n, slice, h, w) > 0 ? width : 0;
+          count.total += width;
+        }
+      }
+    }
+  }
+  return count;
+}
+
+GateCount reference_gates(const LayerCase& c, const CaseNetwork& built, const CaseBatch& batch, int node,
+                          bool training) {
+  ReferenceTable references = standard_references();
+  for (const auto& entry : c.references) references[entry.first] = entry.second;
+  ReferenceGraph graph(*built.network, references);
+  graph.data = batch.data;
+  graph.labels = batch.label_array;
+  graph.forward(training);
+  return count_gates(graph.scores[static_cast<std::size_t>(node)],
+                     built.network->nodes()[static_cast<std::size_t>(node)].declared.dst[kC]);
+}
+
+class GatedCounts : public ::testing::TestWithParam<LayerCase> {};
+
+TEST_P(GatedCounts, AreTheReferences) {
+  const LayerCase& c = GetParam();
+  CaseNetwork built(c.sources, c.layers, c.types);
+  const int node = built.network->find("cg");
+  for (const Mode mode : {Mode::kTraining, Mode::kInference}) {
+    for (const auto layout : {ExecutorOptions::LayoutChoice::kNhwc, ExecutorOptions::LayoutChoice::kBlocked}) {
+      SCOPED_TRACE(concat(mode == Mode::kTraining ? "training" : "inference", ", layout ", static_cast<int>(layout)));
+      const CaseBatch batch = fill(c, built, c.seed, false);
+      const GateCount expected = reference_gates(c, built, batch, node, mode == Mode::kTraining);
+      ASSERT_GT(expected.open, 0) << "the case has no open gate";
+      ASSERT_LT(expected.open, expected.total) << "the case has no closed gate";
+      ExecutorOptions options;
+      options.mode = mode;
+      options.layout = layout;
+      options.batch = built.batch;
+      Executor executor(*built.network, options);
+      executor.set_batch(batch.nhwc.data(), batch.labels.data());
+      executor.refresh();
+      for (std::int64_t pass = 1; pass <= 2; ++pass) {  // they add up
+        executor.forward();
+        EXPECT_EQ(executor.counts(node)[0], pass * expected.open);
+        EXPECT_EQ(executor.counts(node)[1], pass * expected.total);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(CgConv, LayerCases, ::testing::ValuesIn(cg_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(CgConv, GatedCounts, ::testing::ValuesIn(cg_cases()), case_name);
+
+}  // namespace
+}  // namespace sluice

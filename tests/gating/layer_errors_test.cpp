@@ -1,0 +1,53 @@
+// What gated layers say about keys and sources that do not fit: one exact line for each.
+#include "tests/gating/gated_types.hpp"
+#include "tests/layers/harness/bad_layer.hpp"
+
+namespace sluice {
+namespace {
+
+std::vector<BadLayer> bad_layers() {
+  std::vector<BadLayer> all = {
+      {"partitions_above_inputs", "cg_conv", "channels = 4\nkernel = 3\npartitions = 7",
+       "[layer.bad] partitions: partitions = 7 leave the base path without any of the 6 input channels; at most 6 are "
+       "possible (cg_conv of 1x6x4x5)"},
+      {"partitions_zero", "cg_conv", "channels = 4\nkernel = 3\npartitions = 0",
+       "[layer.bad] partitions: expected an integer of at least 1, got '0'"},
+      {"group_inputs", "cg_conv", "channels = 8\nkernel = 3\ngroup = yes",
+       "[layer.bad]: with group = yes, partitions = 4 must divide both 6 input and 8 output channels "
+       "(cg_conv "
+       "of 1x6x4x5)"},
+      {"group_outputs", "cg_conv", "channels = 8\nkernel = 3\npartitions = 3\ngroup = yes",
+       "[layer.bad] partitions: with group = yes, partitions = 3 must divide both 6 input and 8 output channels "
+       "(cg_conv "
+       "of 1x6x4x5)"},
+      {"shuffle_inputs", "cg_conv", "channels = 8\nkernel = 3\nshuffle = yes",
+       "[layer.bad]: with shuffle = yes, partitions = 4 must divide 6 input channels (cg_conv of 1x6x4x5)"},
+      {"groups", "cg_conv", "channels = 4\nkernel = 3\ngroups = 2",
+       "[layer.bad] groups: a channel-gated convolution cannot be grouped; use partitions"},
+      {"alpha", "cg_conv", "channels = 4\nkernel = 3\nalpha = 0",
+       "[layer.bad] alpha: expected a number above 0, got '0'"},
+      {"gate_eps", "cg_conv", "channels = 4\nkernel = 3\ngate_eps = 0",
+       "[layer.bad] gate_eps: expected a number above 0, got '0'"},
+      {"gate_momentum", "cg_conv", "channels = 4\nkernel = 3\ngate_momentum = 2",
+       "[layer.bad] gate_momentum: expected a number from 0 to 1, got '2'"},
+      {"granularity", "cg_conv", "channels = 4\nkernel = 3\ngranularity = image",
+       "[layer.bad] granularity: expected one of element, slice, pixel, got 'image'"},
+      {"kernel", "cg_conv", "channels = 4\nkernel = 6\npartitions = 2",
+       "[layer.bad] kernel: the filter covers 6 pixels (dilation x (kernel - 1) + 1) but the padded image has only 4x5 "
+       "(cg_conv of 1x6x4x5)"},
+      {"of_row", "cg_conv", "channels = 4\nkernel = 1\nfrom = row",
+       "[layer.bad]: expected an image N x C x H x W, got 1x4 (cg_conv of 1x4)"},
+      {"sources", "cg_conv", "channels = 4\nkernel = 1\nfrom = image, image",
+       "[layer.bad] from: expected 1 source, got 2 (cg_conv of 1x6x4x5, 1x6x4x5)"},
+  };
+  for (BadLayer& bad : all) {
+    bad.input = "6x4x5";
+    bad.types = register_gated_types;
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Gated, BadLayers, ::testing::ValuesIn(bad_layers()), bad_layer_name);
+
+}  // namespace
+}  // namespace sluice
