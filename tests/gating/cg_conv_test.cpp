@@ -63,6 +63,18 @@ std::vector<LayerCase> gate_cases() {
   return cases;
 }
 
+std::vector<LayerCase> norm_cases() {
+  std::vector<LayerCase> cases;
+  const std::string keys = "kernel = 3\npad = 1\ntwo_norms = yes\n";
+  add(cases, "two_norms", {2, 4, 5, 7}, keys + "channels = 6");
+  add(cases, "two_norms_sparse", {2, 4, 5, 7}, keys + "channels = 5\nsparse_backprop = yes\ngate_momentum = 0.3");
+  add(cases, "two_norms_blocks", {2, 32, 4, 3}, keys + "channels = 32\ngroup = yes\nstride = 2");
+  for (const char* granularity : {"slice", "pixel"})
+    add(cases, concat("two_norms_", granularity), {2, 6, 4, 3},
+        concat(keys, "channels = 20\ngranularity = ", granularity));
+  return cases;
+}
+
 /// Between layers that do their neighbours' work.
 LayerCase in_a_block() {
   LayerCase c{"cg_conv", "in_a_block", {{"x", {2, 16, 4, 5}}}, ""};
@@ -75,6 +87,7 @@ LayerCase in_a_block() {
 std::vector<LayerCase> cg_cases() {
   std::vector<LayerCase> cases = path_cases();
   for (const LayerCase& c : gate_cases()) cases.push_back(c);
+  for (const LayerCase& c : norm_cases()) cases.push_back(c);
   cases.push_back(in_a_block());
   for (LayerCase& c : cases) {
     c.references = gated_references();

@@ -247,7 +247,11 @@ TEST_P(GateKernelTest, SubtractWhatANormalisationTakes) {
     Operands<T> o(g);
     const GroupValues<T> before = o.diff_base;
     const Floats b = random_floats(g.lanes, 31), c = random_floats(g.lanes, 32);
-    gate_kernels<T>(GetParam()).subtract(g, o.base.data(), o.mean.data(), b.data(), c.data(), o.diff_base.data());
+    GateCorrection correction;
+    correction.mean = o.mean.data();
+    correction.b = b.data();
+    correction.c = c.data();
+    gate_kernels<T>(GetParam()).correct(g, correction, o.backward(false));
     ASSERT_TRUE(o.diff_base.holds([&](std::int64_t r, int lane) {
       return before.at(r, lane) - b[lane] - c[lane] * (o.base.at(r, lane) - o.mean[lane]);
     }));

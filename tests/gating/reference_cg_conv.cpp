@@ -22,6 +22,11 @@ struct Both {
   Array base, rest;
 };
 
+/// What an open gate gives, and what a closed one does.
+struct Ends {
+  Array open, closed;
+};
+
 /// Mean and deviation of each channel.
 struct Statistics {
   std::vector<double> mean, deviation;
@@ -41,15 +46,18 @@ class CgConvReference : public ReferenceOp {
         alpha_(keys.number("alpha", 2.0)),
         sparse_(keys.text("sparse_backprop", "no") == "yes"),
         eps_(keys.number("gate_eps", 1e-5)),
-        momentum_(keys.number("gate_momentum", 0.1)) {
+        momentum_(keys.number("gate_momentum", 0.1)),
+        two_norms_(keys.text("two_norms", "no") == "yes") {
     const std::string granularity = keys.text("granularity", "element");
     slices_ = granularity == "pixel" ? 1 : granularity == "slice" ? (channels_ + 15) / 16 : channels_;
   }
 
   void forward(ReferenceCall& call) override {
     const Both y = products(call);
-    const Statistics s = call.training ? batch_statistics(y.base) : running_statistics(call);
-    if (call.training) update_running(call, y.base);
+    const Statistics s = call.training ? batch_statistics(y.base) : running_statistics(call, "gate");
+    if (call.training) update_running(call, "gate", y.base);
+    if (call.training && two_norms_) update_running(call, "full", sum(y));
+    const Ends ends = ends_of(call, y, s);
     const Array now = scores(call, y.base, s);
     if (!call.held) *call.scores = now;
     call.dst = Array(y.base.shape);
@@ -58,27 +66,36 @@ class CgConvReference : public ReferenceOp {
       const double at = call.scores->at(n, slice, p, q), step = at > 0 ? 1 : 0;
       const double change = sigmoid(alpha_ * now.at(n, slice, p, q)) - sigmoid(alpha_ * at);
       const double gate = step + (sparse_ && at < 0 ? 0 : change);
-      call.dst.at(n, o, p, q) = y.base.at(n, o, p, q) + gate * y.rest.at(n, o, p, q);
+      const double closed = ends.closed.at(n, o, p, q);
+      call.dst.at(n, o, p, q) = closed + gate * (ends.open.at(n, o, p, q) - closed);
     });
   }
 
   void backward(ReferenceCall& call) override {
     const Both y = products(call);
     const Statistics s = batch_statistics(y.base);
-    const Array score = scores(call, y.base, s), diff_score = surrogate_gradient(call, y.rest, score);
+    const Array score = scores(call, y.base, s);
+    const Array diff_score = surrogate_gradient(call, ends_of(call, y, s), score);
     Both diff{Array(y.base.shape), Array(y.base.shape)};
     Array diff_q(y.base.shape);
+    Ends diff_ends{Array(y.base.shape), Array(y.base.shape)};
+    const std::vector<double> full_scale = scales(call, "full", sum(y)), base_scale = scales(call, "base", y.base);
     for_results(diff_q, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
       const std::int64_t slice = slice_of(o);
       const double g = call.diff_dst.at(n, o, p, q);
       diff_q.at(n, o, p, q) = diff_score.at(n, slice, p, q) / static_cast<double>(range_of(slice).width());
-      diff.rest.at(n, o, p, q) = score.at(n, slice, p, q) > 0 ? g : 0;
-      diff.base.at(n, o, p, q) = g + diff_q.at(n, o, p, q) / s.deviation[index(o)];
+      const bool open = score.at(n, slice, p, q) > 0;
+      diff_ends.open.at(n, o, p, q) = open ? g : 0;
+      diff_ends.closed.at(n, o, p, q) = open ? 0 : g;
+      diff.rest.at(n, o, p, q) = full_scale[index(o)] * diff_ends.open.at(n, o, p, q);
+      diff.base.at(n, o, p, q) = diff.rest.at(n, o, p, q) + base_scale[index(o)] * diff_ends.closed.at(n, o, p, q) +
+                                 diff_q.at(n, o, p, q) / s.deviation[index(o)];
       (*call.diff_param.at("threshold"))[o] -= diff_q.at(n, o, p, q);
     });
-    if (call.rounded) round_to_bf16(diff.base);  // the executor's first pass leaves it so
+    if (call.rounded) round_both(diff);  // the executor's first pass leaves them so
     subtract_means(y.base, s, diff_q, diff.base);
-    if (call.rounded) round_to_bf16(diff.base);
+    if (two_norms_) norms_backward(call, y, diff_ends, diff);
+    if (call.rounded) round_both(diff);
     convolution_backward(call, diff);
   }
 
@@ -176,9 +193,9 @@ class CgConvReference : public ReferenceOp {
     for (const double variance : variances(y, s.mean)) s.deviation.push_back(std::sqrt(variance + eps_));
     return s;
   }
-  Statistics running_statistics(const ReferenceCall& call) const {
-    Statistics s{call.buffer.at("gate_running_mean")->values, {}};
-    for (const double variance : call.buffer.at("gate_running_var")->values)
+  Statistics running_statistics(const ReferenceCall& call, const std::string& name) const {
+    Statistics s{call.buffer.at(name + "_running_mean")->values, {}};
+    for (const double variance : call.buffer.at(name + "_running_var")->values)
       s.deviation.push_back(std::sqrt(variance + eps_));
     return s;
   }
@@ -199,8 +216,9 @@ class CgConvReference : public ReferenceOp {
     return variance;
   }
 
-  void update_running(ReferenceCall& call, const Array& y) const {
-    Array &running_mean = *call.buffer.at("gate_running_mean"), &running_var = *call.buffer.at("gate_running_var");
+  void update_running(ReferenceCall& call, const std::string& name, const Array& y) const {
+    Array& running_mean = *call.buffer.at(name + "_running_mean");
+    Array& running_var = *call.buffer.at(name + "_running_var");
     const std::vector<double> mean = means(y), variance = variances(y, mean);
     const double unbiased = count(y) > 1 ? count(y) / (count(y) - 1) : 1;
     for (std::int64_t o = 0; o < channels_; ++o) {
@@ -220,14 +238,75 @@ class CgConvReference : public ReferenceOp {
     return score;
   }
 
-  /// u: sum of g Yr over the decision's channels, times the sigmoid's slope.
-  Array surrogate_gradient(const ReferenceCall& call, const Array& rest, const Array& score) const {
+  static void round_both(Both& diff) {
+    round_to_bf16(diff.base);
+    round_to_bf16(diff.rest);
+  }
+
+  static Array sum(const Both& y) {
+    Array full = y.base;
+    for (std::int64_t i = 0; i < full.count(); ++i) full[i] += y.rest[i];
+    return full;
+  }
+
+  /// An affine normalisation's slope in training, by channel: weight / deviation; 1 where there is none.
+  std::vector<double> scales(const ReferenceCall& call, const std::string& name, const Array& x) const {
+    std::vector<double> scale(index(channels_), 1.0);
+    if (!two_norms_) return scale;
+    const Statistics s = batch_statistics(x);
+    for (std::int64_t o = 0; o < channels_; ++o)
+      scale[index(o)] = (*call.param.at(name + "_weight"))[o] / s.deviation[index(o)];
+    return scale;
+  }
+
+  Array normalise(const ReferenceCall& call, const std::string& name, const Array& x, const Statistics& s) const {
+    Array dst(x.shape);
+    for_results(x, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
+      const double normalised = (x.at(n, o, p, q) - s.mean[index(o)]) / s.deviation[index(o)];
+      dst.at(n, o, p, q) = (*call.param.at(name + "_weight"))[o] * normalised + (*call.param.at(name + "_bias"))[o];
+    });
+    return dst;
+  }
+
+  Ends ends_of(const ReferenceCall& call, const Both& y, const Statistics& base) const {
+    if (!two_norms_) return {sum(y), y.base};
+    const Statistics full = call.training ? batch_statistics(sum(y)) : running_statistics(call, "full");
+    return {normalise(call, "full", sum(y), full), normalise(call, "base", y.base, base)};
+  }
+
+  /// Parameters' gradients, and the parts of both normalisations' gradients that come from their statistics.
+  void norms_backward(ReferenceCall& call, const Both& y, const Ends& diff_ends, Both& diff) const {
+    const auto backward_of = [&](const std::string& name, const Array& x, const Array& g, Array& diff_x) {
+      const Statistics s = batch_statistics(x);
+      Array scaled(x.shape);
+      for_results(x, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
+        const double at = g.at(n, o, p, q);
+        (*call.diff_param.at(name + "_bias"))[o] += at;
+        (*call.diff_param.at(name + "_weight"))[o] +=
+            at * (x.at(n, o, p, q) - s.mean[index(o)]) / s.deviation[index(o)];
+        scaled.at(n, o, p, q) = (*call.param.at(name + "_weight"))[o] * at;
+      });
+      subtract_means(x, s, scaled, diff_x);
+    };
+    Array through_full(y.base.shape);
+    backward_of("full", sum(y), diff_ends.open, through_full);
+    for (std::int64_t i = 0; i < through_full.count(); ++i) {
+      diff.rest[i] += through_full[i];
+      diff.base[i] += through_full[i];
+    }
+    backward_of("base", y.base, diff_ends.closed, diff.base);
+  }
+
+  /// u: sum of g (open - closed) over the decision's channels, times the sigmoid's slope.
+  Array surrogate_gradient(const ReferenceCall& call, const Ends& ends, const Array& score) const {
     Array u(score.shape);
     for_results(score, [&](std::int64_t n, std::int64_t slice, std::int64_t p, std::int64_t q) {
       const double z = alpha_ * score.at(n, slice, p, q), s = sigmoid(z);
       if (sparse_ && z < 0) return;
-      for (std::int64_t o = range_of(slice).begin; o < range_of(slice).end; ++o)
-        u.at(n, slice, p, q) += call.diff_dst.at(n, o, p, q) * rest.at(n, o, p, q) * alpha_ * s * (1 - s);
+      for (std::int64_t o = range_of(slice).begin; o < range_of(slice).end; ++o) {
+        const double difference = ends.open.at(n, o, p, q) - ends.closed.at(n, o, p, q);
+        u.at(n, slice, p, q) += call.diff_dst.at(n, o, p, q) * difference * alpha_ * s * (1 - s);
+      }
     });
     return u;
   }
@@ -252,6 +331,7 @@ class CgConvReference : public ReferenceOp {
   double alpha_;
   bool sparse_;
   double eps_, momentum_;
+  bool two_norms_;
 };
 
 }  // namespace
