@@ -28,7 +28,7 @@ sluice::Program describe() {
        "Add minimum, maximum, mean, standard deviation, share of zeros, NaN and Inf counts of every tensor."},
       {"config", "", "Print the configuration it was trained with; it can be used as a configuration file."},
       {"history", "", "Print the table of metrics."},
-      {"gates", "", "Print thresholds and statistics of gated layers."},
+      {"gates", "", "Print layers whose work depends on their images: thresholds, density, MACs executed and saved."},
       {"verify", "",
        "Check the seal, read everything, look for missing members and shapes that do not fit. Exit code 5 on any "
        "damage."},

@@ -45,6 +45,12 @@ class Fields {
     add(tensor.values);
     add(tensor.alias_of);
   }
+  void add(const CheckpointCost& cost) {
+    for (std::int64_t value : {cost.macs, cost.weight_bits, cost.activation_bits, std::int64_t{cost.refines}})
+      add(value);
+    add(cost.open);
+    add(cost.total);
+  }
   std::string hex() const { return digest_.hex(); }
 
  private:
@@ -52,6 +58,11 @@ class Fields {
 };
 
 }  // namespace
+
+bool CheckpointCost::operator==(const CheckpointCost& other) const {
+  return macs == other.macs && weight_bits == other.weight_bits && activation_bits == other.activation_bits &&
+         refines == other.refines && open == other.open && total == other.total;
+}
 
 std::string to_string(Checkpoint::Kind kind) {
   switch (kind) {
@@ -81,7 +92,7 @@ const CheckpointTensor& Checkpoint::values_of(const CheckpointTensor& tensor) co
   return *owner;
 }
 
-std::string content_digest(const Checkpoint& checkpoint) {
+std::string content_digest(const Checkpoint& checkpoint, int minor) {
   Fields fields;
   fields.add(to_string(checkpoint.kind));
   fields.add(checkpoint.tensors);
@@ -94,6 +105,10 @@ std::string content_digest(const Checkpoint& checkpoint) {
   fields.add(checkpoint.class_names);
   fields.add(checkpoint.layer_names);
   fields.add(checkpoint.statistics);
+  if (minor >= 1) {
+    fields.add(checkpoint.evaluation);
+    fields.add(checkpoint.costs);
+  }
   return fields.hex();
 }
 

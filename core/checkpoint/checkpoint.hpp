@@ -14,7 +14,7 @@ namespace sluice {
 /// Files say "major.minor". A reader takes any minor of its major (it skips what it does not know) and refuses a newer
 /// major.
 constexpr int kCheckpointMajor = 1;
-constexpr int kCheckpointMinor = 0;
+constexpr int kCheckpointMinor = 1;
 
 /// One fp32 tensor in logical layout (weights O x I x KH x KW), row-major.
 struct CheckpointTensor {
@@ -32,6 +32,16 @@ struct HistoryTable {
 
 using StateValue = std::variant<std::int64_t, double, std::string>;
 using StatisticValue = std::variant<std::int64_t, double>;
+using StatisticTable = std::map<std::string, std::map<std::string, StatisticValue>>;  ///< layer -> name -> value
+
+/// Work of a layer for one image (CostTerm, core/graph/layer.hpp). `open` and `total` name statistics of the layer;
+/// both are empty where the work is always done.
+struct CheckpointCost {
+  std::int64_t macs = 0, weight_bits = 32, activation_bits = 32;
+  bool refines = false;
+  std::string open, total;
+  bool operator==(const CheckpointCost& other) const;
+};
 
 struct Checkpoint {
   enum class Kind { kFull, kWeightsOnly, kDeployable };
@@ -43,8 +53,10 @@ struct Checkpoint {
   std::string config;             ///< resolved configuration
   std::vector<double> mean, std;  ///< normalisation of the network's input, one for each channel
   std::vector<std::string> class_names;
-  std::vector<std::string> layer_names;                                     ///< in network order
-  std::map<std::string, std::map<std::string, StatisticValue>> statistics;  ///< layer -> name -> value, by any layer
+  std::vector<std::string> layer_names;  ///< in network order
+  StatisticTable statistics;             ///< of the training epoch that is running, or has just ended
+  StatisticTable evaluation;             ///< of the last evaluation of the run; empty before the first
+  std::map<std::string, std::vector<CheckpointCost>> costs;  ///< by layer; layers without multiply-adds have none
   std::map<std::string, std::string> run;  ///< times, host: the only part in which equal runs may differ
 
   std::string file;  ///< where it was loaded from, for messages; not part of the contents
@@ -57,8 +69,9 @@ struct Checkpoint {
 /// "full", "weights_only", "deployable".
 std::string to_string(Checkpoint::Kind kind);
 
-/// Digest (32 hexadecimal digits) of everything but `run`: equal runs have equal digests.
-std::string content_digest(const Checkpoint& checkpoint);
+/// Digest (32 hexadecimal digits) of everything but `run`: equal runs have equal digests. `minor`: of the format, whose
+/// members it covers.
+std::string content_digest(const Checkpoint& checkpoint, int minor = kCheckpointMinor);
 
 /// Writes the sealed file atomically. On any failure the old file, if there is one, is untouched and nothing else is
 /// left behind. Throws Error(kEnvironment) with path and cause (disk full, no such directory), Error(kInternal) for a

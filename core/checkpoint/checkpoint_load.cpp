@@ -8,6 +8,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::int64_t kMostMacs = std::int64_t{1} << 48, kMostBits = 64;
+
 [[noreturn]] void refuse(const std::string& where, const std::string& text) {
   throw Error(ExitCode::kCheckpoint, where + ": " + text);
 }
@@ -92,16 +94,56 @@ StateValue read_value(const Hdf5Group& group, const std::string& name) {
   }
 }
 
-void read_statistics(const Hdf5Group& statistics, Checkpoint& checkpoint) {
+template <class T>
+T one_number(const Hdf5Group& group, const std::string& name) {
+  const std::vector<T> values = group.attribute<T>(name);
+  if (values.size() != 1)
+    refuse(group.where(), concat("attribute ", name, " holds ", values.size(), " values, expected 1"));
+  return values.front();
+}
+
+void read_statistics(const Hdf5Group& statistics, StatisticTable& table) {
   for (const std::string& layer : statistics.members()) {
     const Hdf5Group group = statistics.group(layer);
-    auto& values = checkpoint.statistics[layer];
+    auto& values = table[layer];
     for (const std::string& name : group.attributes()) {
       const ElementType type = group.attribute_type(name);
       if (type.kind == ElementType::Kind::kFloat)
-        values[name] = group.attribute<double>(name).at(0);
+        values[name] = one_number<double>(group, name);
       else
-        values[name] = group.attribute<std::int64_t>(name).at(0);
+        values[name] = one_number<std::int64_t>(group, name);
+    }
+  }
+}
+
+/// An integer attribute that cannot make sums and products of costs overflow.
+std::int64_t cost_attribute(const Hdf5Group& group, const std::string& name, std::int64_t most) {
+  const auto value = one_number<std::int64_t>(group, name);
+  if (value < 0 || value > most)
+    refuse(group.where(), concat("attribute ", name, " is ", value, ", expected 0 to ", most));
+  return value;
+}
+
+std::string text_or_none(const Hdf5Group& group, const std::string& name) {
+  if (!group.has_attribute(name)) return "";
+  const std::vector<std::string> texts = group.text_attribute(name);
+  return texts.empty() ? "" : texts.front();
+}
+
+void read_costs(const Hdf5Group& costs, Checkpoint& checkpoint) {
+  for (const std::string& layer : costs.members()) {
+    const Hdf5Group of_layer = costs.group(layer);
+    std::vector<CheckpointCost>& terms = checkpoint.costs[layer];
+    const std::size_t count = of_layer.members().size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Hdf5Group group = of_layer.group(std::to_string(i));
+      CheckpointCost term{cost_attribute(group, "macs", kMostMacs),
+                          cost_attribute(group, "weight_bits", kMostBits),
+                          cost_attribute(group, "activation_bits", kMostBits),
+                          cost_attribute(group, "refines", 1) != 0,
+                          text_or_none(group, "open"),
+                          text_or_none(group, "total")};
+      terms.push_back(std::move(term));
     }
   }
 }
@@ -132,14 +174,21 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
   checkpoint.std = plain(normalisation, "std").read<double>();
   checkpoint.class_names = plain(file, "class_names").read_text();
   checkpoint.layer_names = plain(file, "layer_names").read_text();
-  read_statistics(file.group("statistics"), checkpoint);
+  read_statistics(file.group("statistics"), checkpoint.statistics);
+  // Since format 1.1.
+  if (file.kind("evaluation") == Hdf5Group::Kind::kGroup)
+    read_statistics(file.group("evaluation"), checkpoint.evaluation);
+  if (file.kind("costs") == Hdf5Group::Kind::kGroup) read_costs(file.group("costs"), checkpoint);
   return checkpoint;
 }
 
 void check_content(const Hdf5File& file, const Checkpoint& checkpoint) {
   // A newer minor version may hold members that this reader skipped.
-  if (read_one_text(file, "format_version") != concat(kCheckpointMajor, ".", kCheckpointMinor)) return;
-  const std::string stored = read_one_text(file, "content_digest"), found = content_digest(checkpoint);
+  const std::string version = read_one_text(file, "format_version");
+  int minor = 0;
+  while (minor <= kCheckpointMinor && version != concat(kCheckpointMajor, ".", minor)) ++minor;
+  if (minor > kCheckpointMinor) return;
+  const std::string stored = read_one_text(file, "content_digest"), found = content_digest(checkpoint, minor);
   if (stored != found)
     refuse(file.where() + "content_digest", concat("the contents have digest ", found, ", the file says ", stored));
 }

@@ -78,9 +78,20 @@ void check_tables(const Checkpoint& checkpoint) {
     check_name("run value", name);
     check_text("run value " + name, text);
   }
-  for (const auto& [layer, values] : checkpoint.statistics) {
-    check_name("layer with statistics", layer);
-    for (const auto& [name, value] : values) check_name("statistic of " + layer, name);
+  for (const StatisticTable* table : {&checkpoint.statistics, &checkpoint.evaluation}) {
+    for (const auto& [layer, values] : *table) {
+      check_name("layer with statistics", layer);
+      for (const auto& [name, value] : values) check_name("statistic of " + layer, name);
+    }
+  }
+  for (const auto& [layer, terms] : checkpoint.costs) {
+    check_name("layer with costs", layer);
+    for (const CheckpointCost& term : terms) {
+      if (term.open.empty() != term.total.empty())
+        refuse(concat("a cost of ", layer, " has the statistics '", term.open, "' and '", term.total,
+                      "', expected both or none"));
+      check_text("a cost of " + layer, term.open + term.total);
+    }
   }
   for (const std::string& name : checkpoint.class_names) check_text("class name", name);
   for (const std::string& name : checkpoint.layer_names) check_name("layer", name);
@@ -144,12 +155,29 @@ void write_state(const Checkpoint& checkpoint, Hdf5File& file) {
   }
 }
 
-void write_statistics(const Checkpoint& checkpoint, Hdf5File& file) {
-  Hdf5Group statistics = file.create_group("statistics");
-  for (const auto& [layer, values] : checkpoint.statistics) {
+void write_statistics(const std::string& name_of_all, const StatisticTable& table, Hdf5File& file) {
+  Hdf5Group statistics = file.create_group(name_of_all);
+  for (const auto& [layer, values] : table) {
     Hdf5Group group = statistics.create_group(layer);
     for (const auto& entry : values)
       std::visit([&group, &name = entry.first](auto value) { group.write_attribute(name, value); }, entry.second);
+  }
+}
+
+void write_costs(const Checkpoint& checkpoint, Hdf5File& file) {
+  Hdf5Group costs = file.create_group("costs");
+  for (const auto& [layer, terms] : checkpoint.costs) {
+    Hdf5Group of_layer = costs.create_group(layer);
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      Hdf5Group term = of_layer.create_group(std::to_string(i));
+      term.write_attribute("macs", terms[i].macs);
+      term.write_attribute("weight_bits", terms[i].weight_bits);
+      term.write_attribute("activation_bits", terms[i].activation_bits);
+      term.write_attribute("refines", std::int64_t{terms[i].refines});
+      if (terms[i].open.empty()) continue;
+      term.write_attribute("open", terms[i].open);
+      term.write_attribute("total", terms[i].total);
+    }
   }
 }
 
@@ -169,7 +197,9 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path)
   }
   file.write_text("class_names", checkpoint.class_names);
   file.write_text("layer_names", checkpoint.layer_names);
-  write_statistics(checkpoint, file);
+  write_statistics("statistics", checkpoint.statistics, file);
+  write_statistics("evaluation", checkpoint.evaluation, file);
+  write_costs(checkpoint, file);
   {
     // Last, so that it moves nothing else when its texts have other lengths.
     Hdf5Group run = file.create_group("run");

@@ -55,7 +55,11 @@ int show_json(const InspectedFile& file, const InspectOptions& options, std::ost
   Json json = detail::header_json(file);
   const bool all = !options.config && !options.history && !options.gates;
   if (all || options.stats) json["tensors"] = detail::tensors_json(file, options);
-  if (options.gates) json["gates"] = detail::gates_json(file, options.filter);
+  if (options.gates) {
+    Json gates = detail::gates_json(file, options.filter);
+    json["gates"] = std::move(gates["layers"]);
+    json["gate_totals"] = std::move(gates["totals"]);
+  }
   if (options.history) json["history"] = detail::history_json(file);
   if (options.config) json["config"] = detail::config_text(file);
   print_json(out, json);

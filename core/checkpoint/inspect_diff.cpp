@@ -76,6 +76,16 @@ std::string shown(const StatisticValue& value) {
   return std::visit([](const auto& held) { return Json(held).dump(); }, value);
 }
 
+std::string shown(const std::vector<CheckpointCost>& terms) {
+  std::string text;
+  for (const CheckpointCost& term : terms) {
+    text +=
+        concat(text.empty() ? "" : " + ", term.macs, " x ", term.weight_bits, " x ", term.activation_bits, " bits",
+               term.refines ? " of the same" : "", term.open.empty() ? "" : " for " + term.open + " of " + term.total);
+  }
+  return text;
+}
+
 template <class Map>
 void compare_maps(const std::string& title, const Map& a, const Map& b, Json& out) {
   Map all = a;
@@ -97,6 +107,17 @@ bool same_rows(const HistoryTable& a, const HistoryTable& b) {
   return true;
 }
 
+void compare_statistics(const std::string& title, const StatisticTable& a, const StatisticTable& b, Json& out) {
+  StatisticTable layers = a;
+  layers.insert(b.begin(), b.end());
+  for (const auto& entry : layers) {
+    const auto in_a = a.find(entry.first), in_b = b.find(entry.first);
+    const std::map<std::string, StatisticValue> none;
+    compare_maps(title + entry.first + " ", in_a == a.end() ? none : in_a->second,
+                 in_b == b.end() ? none : in_b->second, out);
+  }
+}
+
 /// Everything but tensors and /run.
 Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   Json out = Json::array();
@@ -109,14 +130,9 @@ Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   if (a.mean != b.mean || a.std != b.std) out.push_back("the normalisations differ");
   if (a.class_names != b.class_names) out.push_back("the class names differ");
   if (a.layer_names != b.layer_names) out.push_back("the layer names differ");
-  std::map<std::string, std::map<std::string, StatisticValue>> layers = a.statistics;
-  layers.insert(b.statistics.begin(), b.statistics.end());
-  for (const auto& entry : layers) {
-    const auto in_a = a.statistics.find(entry.first), in_b = b.statistics.find(entry.first);
-    const std::map<std::string, StatisticValue> none;
-    compare_maps("statistics " + entry.first + " ", in_a == a.statistics.end() ? none : in_a->second,
-                 in_b == b.statistics.end() ? none : in_b->second, out);
-  }
+  compare_statistics("statistics ", a.statistics, b.statistics, out);
+  compare_statistics("evaluation ", a.evaluation, b.evaluation, out);
+  compare_maps("cost ", a.costs, b.costs, out);
   return out;
 }
 

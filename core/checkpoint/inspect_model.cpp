@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/checkpoint_read.hpp"
@@ -15,14 +14,7 @@
 namespace sluice::detail {
 namespace {
 
-bool matches(const std::string& path, const std::string& filter) {
-  return filter.empty() || ::fnmatch(filter.c_str(), path.c_str(), 0) == 0;
-}
-
 Json variant_json(const StateValue& value) {
-  return std::visit([](const auto& held) { return Json(held); }, value);
-}
-Json variant_json(const StatisticValue& value) {
   return std::visit([](const auto& held) { return Json(held); }, value);
 }
 
@@ -54,19 +46,11 @@ Json stats_json(const TensorStats& stats) {
   return json;
 }
 
-/// The layer of a threshold tensor: "weights/conv1/threshold", or "before/conv1.threshold" in files of other programs;
-/// "" for others.
-std::string gated_layer(const std::string& path, bool checkpoint) {
-  const std::string kWeights = "weights/", kName = "threshold";
-  if (path.size() <= kName.size() || path.compare(path.size() - kName.size(), kName.size(), kName) != 0) return "";
-  const std::size_t end = path.size() - kName.size() - 1;
-  if (path[end] != '/' && (checkpoint || path[end] != '.')) return "";
-  if (!checkpoint) return path.substr(0, end);
-  if (path.compare(0, kWeights.size(), kWeights) != 0 || end < kWeights.size()) return "";
-  return path.substr(kWeights.size(), end - kWeights.size());
-}
-
 }  // namespace
+
+bool matches(const std::string& path, const std::string& filter) {
+  return filter.empty() || ::fnmatch(filter.c_str(), path.c_str(), 0) == 0;
+}
 
 InspectedFile InspectedFile::open(const std::string& path) {
   const SealReport seal = check_seal(path);
@@ -196,39 +180,6 @@ Json tensors_json(const InspectedFile& file, const InspectOptions& options) {
 Json history_json(const InspectedFile& file) {
   const HistoryTable history = file.checkpoint ? file.checkpoint->history : HistoryTable{};
   return {{"columns", history.columns}, {"rows", history.rows}};
-}
-
-Json gates_json(const InspectedFile& file, const std::string& filter) {
-  std::map<std::string, Json> layers;
-  std::vector<std::string> order;
-  const auto layer_json = [&](const std::string& layer) -> Json& {
-    const auto [found, added] = layers.emplace(layer, Json{{"layer", layer}});
-    if (added) order.push_back(layer);
-    return found->second;
-  };
-  for (const TreeDataSet& tensor : select_tensors(file, "")) {
-    const std::string layer = gated_layer(tensor.path, file.checkpoint.has_value());
-    if (layer.empty() || !tensor.info.type.is_number() || !matches(layer, filter)) continue;
-    const TensorStats stats = tensor_stats(file.file.data_set(tensor.path));
-    layer_json(layer)["threshold"] = {{"min", stats.min}, {"mean", stats.mean}, {"max", stats.max}};
-  }
-  if (file.checkpoint) {
-    for (const auto& [layer, values] : file.checkpoint->statistics) {
-      if (!matches(layer, filter)) continue;
-      for (const auto& [name, value] : values) layer_json(layer)["statistics"][name] = variant_json(value);
-    }
-    std::map<std::string, std::size_t> position;
-    for (const std::string& name : file.checkpoint->layer_names) position.emplace(name, position.size());
-    const auto rank = [&](const std::string& layer) {
-      const auto found = position.find(layer);
-      return found == position.end() ? position.size() : found->second;
-    };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
-  }
-  Json list = Json::array();
-  for (const std::string& layer : order) list.push_back(layers[layer]);
-  return list;
 }
 
 std::string config_text(const InspectedFile& file) {

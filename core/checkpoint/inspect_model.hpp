@@ -40,13 +40,16 @@ struct TensorStats {
 };
 TensorStats tensor_stats(const Hdf5DataSet& data_set);
 
+/// The filter is a glob, or empty.
+bool matches(const std::string& path, const std::string& filter);
+
 /// The tensors of a checkpoint in network order, or all data sets of another file, that match the filter.
 std::vector<TreeDataSet> select_tensors(const InspectedFile& file, const std::string& filter);
 
 Json header_json(const InspectedFile& file);
 Json tensors_json(const InspectedFile& file, const InspectOptions& options);
 Json history_json(const InspectedFile& file);
-/// Layers that have a threshold tensor or statistics.
+/// "layers": those with a threshold tensor, or with work that depends on the images; "totals" of the whole network.
 Json gates_json(const InspectedFile& file, const std::string& filter);
 /// Throws Error(kCheckpoint) for a file that holds no configuration.
 std::string config_text(const InspectedFile& file);

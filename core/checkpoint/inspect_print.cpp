@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <map>
 #include <ostream>
-#include <set>
 
 #include "core/checkpoint/inspect_model.hpp"
 
@@ -98,6 +97,16 @@ std::vector<std::string> stats_cells(const Json& tensor) {
   return cells;
 }
 
+/// Density, multiply-adds and bits of a layer or of the network; dashes where the file does not tell.
+std::vector<std::string> cost_cells(const Json& layer) {
+  if (!layer.contains("macs_dense")) return {"-", "-", "-", "-", "-"};
+  const double dense = layer["macs_dense"].get<double>(), saved = layer["macs_saved"].get<double>();
+  return {layer["density"].is_null() ? "-" : number(layer["density"].get<double>(), "%.4f"), number(dense, "%.0f"),
+          number(layer["macs_executed"].get<double>(), "%.0f"),
+          number(dense > 0 ? 100 * saved / dense : 0.0, "%.1f %%"),
+          number(layer["average_bits"].get<double>(), "%.2f")};
+}
+
 std::string seal_text(const std::string& seal) {
   if (seal == "intact") return "seal intact";
   return seal == "absent" ? "no seal: not written by Sluice, or rewritten" : "damaged";
@@ -185,28 +194,38 @@ void print_history(std::ostream& out, const Json& history) {
 }
 
 void print_gates(std::ostream& out, const Json& gates) {
-  if (gates.empty()) {
-    out << "no layer has thresholds or statistics\n";
+  const Json& totals = gates["totals"];
+  if (gates["layers"].empty()) {
+    out << "no layer" << (gates["filtered"].get<bool>() ? " that matches" : "") << " has thresholds"
+        << (totals.empty() ? "" : " or work that depends on its images") << "\n";
+    if (totals.empty()) out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
     return;
   }
-  std::set<std::string> names;
-  for (const Json& layer : gates) {
-    if (!layer.contains("statistics")) continue;
-    for (const auto& entry : layer["statistics"].items()) names.insert(entry.key());
-  }
-  std::vector<std::string> titles = {"layer", "threshold min", "mean", "max"};
-  titles.insert(titles.end(), names.begin(), names.end());
-  TextTable table(titles);
-  for (const Json& layer : gates) {
+  TextTable table({"layer", "threshold min", "mean", "max", "density", "MACs", "executed", "saved", "bits"});
+  for (const Json& layer : gates["layers"]) {
     std::vector<std::string> cells = {show(layer["layer"])};
     for (const char* name : {"min", "mean", "max"})
       cells.push_back(layer.contains("threshold") ? show(layer["threshold"][name]) : "-");
-    for (const std::string& name : names)
-      cells.push_back(
-          layer.contains("statistics") && layer["statistics"].contains(name) ? show(layer["statistics"][name]) : "-");
+    const std::vector<std::string> more = cost_cells(layer);
+    cells.insert(cells.end(), more.begin(), more.end());
+    table.add(cells);
+  }
+  if (!totals.empty()) {
+    std::vector<std::string> cells = {"whole network", "", "", ""};
+    const std::vector<std::string> more = cost_cells(totals);
+    cells.insert(cells.end(), more.begin(), more.end());
     table.add(cells);
   }
   table.print(out, 1);
+  if (totals.empty()) {
+    out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
+  } else if (totals["counted_in"].is_null()) {
+    out << "nothing was counted yet: all work is shown as done\n";
+  } else {
+    const bool evaluated = totals["counted_in"] == "evaluation";
+    out << "MACs for one image, " << number(totals["flop_reduction"].get<double>(), "%.3g")
+        << " times fewer than dense; counted in the " << (evaluated ? "last evaluation" : "training epoch") << "\n";
+  }
 }
 
 void print_diff(std::ostream& out, const Json& diff) {

@@ -13,15 +13,6 @@ double share_done(const CostTerm& term, const std::int64_t* counts) {
   return static_cast<double>(counts[term.open]) / static_cast<double>(counts[term.total]);
 }
 
-void add(const CostTerm& term, double share, Cost& cost) {
-  const auto macs = static_cast<double>(term.macs), bit_operations = static_cast<double>(term.bit_operations());
-  cost.macs_dense += term.refines ? 0 : macs;
-  cost.macs_executed += term.refines ? 0 : macs * share;
-  cost.bit_operations_dense += bit_operations;
-  cost.bit_operations_executed += bit_operations * share;
-  cost.activation_bits_executed += macs * term.activation_bits * share;
-}
-
 template <class Predicate>
 bool any_term(const Network& network, Predicate predicate) {
   return std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& node) {
@@ -40,12 +31,21 @@ double Cost::average_bits() const {
   return macs_executed > 0 ? activation_bits_executed / macs_executed : 0.0;
 }
 
+void add_term(Cost& cost, const CostTerm& term, double share) {
+  const auto macs = static_cast<double>(term.macs), bit_operations = static_cast<double>(term.bit_operations());
+  cost.macs_dense += term.refines ? 0 : macs;
+  cost.macs_executed += term.refines ? 0 : macs * share;
+  cost.bit_operations_dense += bit_operations;
+  cost.bit_operations_executed += bit_operations * share;
+  cost.activation_bits_executed += macs * term.activation_bits * share;
+}
+
 std::vector<Cost> layer_costs(const Network& network, const std::vector<std::vector<std::int64_t>>& counts) {
   std::vector<Cost> costs;
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const std::int64_t* of_node = i < counts.size() && !counts[i].empty() ? counts[i].data() : nullptr;
     Cost cost;
-    for (const CostTerm& term : network.nodes()[i].declared.costs) add(term, share_done(term, of_node), cost);
+    for (const CostTerm& term : network.nodes()[i].declared.costs) add_term(cost, term, share_done(term, of_node));
     costs.push_back(cost);
   }
   return costs;

@@ -7,6 +7,7 @@
 namespace sluice {
 
 class Network;
+struct CostTerm;
 
 /// Cost of one image. `macs` counts multiply-adds; `bit_operations` weighs each by weight bits x activation bits (32 x
 /// 32 in floating point). The dense columns count every term a layer declares; the executed ones count conditional
@@ -23,6 +24,9 @@ struct Cost {
   /// Mean bits of the activations that were multiplied; 0 where none was.
   double average_bits() const;
 };
+
+/// Adds a term of which `share` was done.
+void add_term(Cost& cost, const CostTerm& term, double share);
 
 /// One row for each node of the network. `counts`: the statistics of each node, in the order of its declaration; where
 /// they are zero or absent, conditional terms count as done.

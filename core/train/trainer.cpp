@@ -105,8 +105,17 @@ EarlyStoppingOptions Trainer::watched_metric() {
 Trainer::~Trainer() = default;
 
 TrainingParts Trainer::parts() {
-  return {experiment_,      network_,  *executor_, *optimizer_,    ema_.get(),
-          *early_stopping_, position_, history_,   normalization_, sets_.train->class_names()};
+  return {experiment_,
+          network_,
+          *executor_,
+          *optimizer_,
+          ema_.get(),
+          *early_stopping_,
+          position_,
+          history_,
+          evaluation_,
+          normalization_,
+          sets_.train->class_names()};
 }
 
 void Trainer::resume() {
@@ -267,6 +276,7 @@ bool Trainer::evaluate(MetricsRow& row) {
   const std::optional<Evaluation> evaluation = evaluator_->run({}, [] { return stop_requested() != 0; });
   if (!evaluation) return false;
   budget_.record_evaluation(evaluation->seconds);
+  evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
   append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);

@@ -72,6 +72,7 @@ class Trainer {
   TimeBudget budget_;
   TrainingPosition position_;
   HistoryTable history_;
+  StatisticTable evaluation_;  ///< of the last evaluation
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
   double lr_ = 0;

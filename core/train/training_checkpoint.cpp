@@ -9,6 +9,7 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/graph/derived_metrics.hpp"
 #include "core/graph/onednn.hpp"
 
 namespace sluice {
@@ -39,6 +40,11 @@ std::string timestamp() {
   return text;
 }
 
+CheckpointCost stored_cost(const CostTerm& term, const std::vector<std::string>& counts) {
+  const auto name = [&](int index) { return index < 0 ? std::string() : counts[static_cast<std::size_t>(index)]; };
+  return {term.macs, term.weight_bits, term.activation_bits, term.refines, name(term.open), name(term.total)};
+}
+
 /// What every checkpoint of a network holds besides tensors.
 void describe_network(Checkpoint& checkpoint, const Experiment& experiment, const Normalization& normalization,
                       const std::vector<std::string>& class_names) {
@@ -46,7 +52,11 @@ void describe_network(Checkpoint& checkpoint, const Experiment& experiment, cons
   checkpoint.mean = normalization.mean;
   checkpoint.std = normalization.std;
   checkpoint.class_names = class_names;
-  for (const Node& node : experiment.network->nodes()) checkpoint.layer_names.push_back(node.name);
+  for (const Node& node : experiment.network->nodes()) {
+    checkpoint.layer_names.push_back(node.name);
+    for (const CostTerm& term : node.declared.costs)
+      checkpoint.costs[node.name].push_back(stored_cost(term, node.declared.counts));
+  }
   char host[256] = {};
   gethostname(host, sizeof host - 1);
   checkpoint.run["host"] = host;
@@ -83,18 +93,13 @@ T get(const Checkpoint& checkpoint, const std::string& key) {
   return std::get<T>(found->second);
 }
 
-void save_statistics(Checkpoint& checkpoint, const TrainingParts& parts) {
-  for (std::size_t i = 0; i < parts.network.nodes().size(); ++i) {
-    const Node& node = parts.network.nodes()[i];
-    auto* values =
-        node.declared.counts.empty() && node.declared.sums.empty() ? nullptr : &checkpoint.statistics[node.name];
-    for (std::size_t k = 0; k < node.declared.counts.size(); ++k) {
-      (*values)[node.declared.counts[k]] = parts.executor.counts(static_cast<int>(i))[k];
-    }
-    for (std::size_t k = 0; k < node.declared.sums.size(); ++k) {
-      (*values)[node.declared.sums[k]] = parts.executor.sums(static_cast<int>(i))[k];
-    }
+StatisticTable statistics_of(const Network& network, const Executor& executor) {
+  std::vector<std::vector<double>> sums;
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const double* of_node = executor.sums(static_cast<int>(i));
+    sums.emplace_back(of_node, of_node + network.nodes()[i].declared.sums.size());
   }
+  return statistic_table(network, counts_of(network, executor), sums);
 }
 
 /// Statistics that the checkpoint lacks start at zero.
@@ -180,6 +185,19 @@ std::vector<TensorSlot> buffer_slots(const Network& network, float* arena) {
   return slots;
 }
 
+StatisticTable statistic_table(const Network& network, const std::vector<std::vector<std::int64_t>>& counts,
+                               const std::vector<std::vector<double>>& sums) {
+  StatisticTable table;
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Node& node = network.nodes()[i];
+    if (node.declared.counts.empty() && node.declared.sums.empty()) continue;
+    std::map<std::string, StatisticValue>& values = table[node.name];
+    for (std::size_t k = 0; k < counts[i].size(); ++k) values[node.declared.counts[k]] = counts[i][k];
+    for (std::size_t k = 0; k < sums[i].size(); ++k) values[node.declared.sums[k]] = sums[i][k];
+  }
+  return table;
+}
+
 Checkpoint make_checkpoint(const TrainingParts& parts) {
   Checkpoint checkpoint;
   describe_run(checkpoint, parts);
@@ -198,7 +216,8 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
   for (const auto& [key, value] : numerics(parts.experiment)) checkpoint.state[key] = value;
   save_position(checkpoint, parts.position);
   save_early_stopping(checkpoint, parts.early_stopping);
-  save_statistics(checkpoint, parts);
+  checkpoint.statistics = statistics_of(parts.network, parts.executor);
+  checkpoint.evaluation = parts.evaluation;
   return checkpoint;
 }
 
@@ -253,6 +272,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
   restore_early_stopping(checkpoint, parts.early_stopping);
   restore_statistics(checkpoint, parts);
   parts.history = checkpoint.history;
+  parts.evaluation = checkpoint.evaluation;
   std::vector<std::string> warnings;
   for (const auto& [key, value] : numerics(parts.experiment)) {
     const auto before = checkpoint.state.find(key);

@@ -38,6 +38,7 @@ struct TrainingParts {
   EarlyStopping& early_stopping;
   TrainingPosition& position;
   HistoryTable& history;
+  StatisticTable& evaluation;  ///< of the last evaluation
   Normalization normalization;
   std::vector<std::string> class_names;
 };
@@ -46,6 +47,10 @@ struct TrainingParts {
 /// network's own or one that is laid out like it.
 std::vector<TensorSlot> parameter_slots(const Network& network, float* arena);
 std::vector<TensorSlot> buffer_slots(const Network& network, float* arena);
+
+/// Counts and sums by node as a table by names; layers without statistics are left out.
+StatisticTable statistic_table(const Network& network, const std::vector<std::vector<std::int64_t>>& counts,
+                               const std::vector<std::vector<double>>& sums);
 
 /// A full checkpoint of the run as it stands.
 Checkpoint make_checkpoint(const TrainingParts& parts);

@@ -149,7 +149,40 @@ def training():
         expect(report["flop_reduction"] == 1 and report["average_bits"] == 32, f"a dense network: {report}")
 
 
+def inspection():
+    """What the last evaluation counted stands in the checkpoint, and nothing is loaded to show it."""
+    with Sandbox() as box:
+        write_data(box)
+        box.ok("sluice-train", "net.ini", "--train.epochs=1")
+        shown = box.header("run/checkpoints/best.h5")
+        expect("gates" not in shown, f"inspect: {shown}")
+        shown = json.loads(box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates", "--json").out)
+        report = json.loads(box.ok("sluice-eval", "run/checkpoints/best.h5", "--split=validation", "--json", PLUGIN).out)
+        totals, gates = shown["gate_totals"], shown["gates"]
+        for key in ["macs_dense", "macs_executed", "flop_reduction", "bit_operations_dense", "bit_operations_executed",
+                    "average_bits"]:
+            expect(close(totals[key], report[key]), f"inspect: {key} {totals[key]}, eval {report[key]}")
+        expect(totals["density"] == report["open_share"] and totals["counted_in"] == "evaluation", f"inspect: {totals}")
+        expect([gate["layer"] for gate in gates] == ["gate0", "gate1"], f"inspect: {gates}")
+        layers = {layer["name"]: layer for layer in report["layers"]}
+        for gate in gates:
+            layer = layers[gate["layer"]]
+            expect(gate["density"] == layer["open_share"] and gate["evaluation"] == layer["statistics"] and
+                   gate["macs_saved"] == layer["macs_dense"] - layer["macs_executed"], f"inspect: {gate}, eval {layer}")
+        expect(gates[0]["threshold"]["min"] == gates[0]["threshold"]["max"] and abs(gates[0]["threshold"]["mean"] - 0.2) < 1e-7,
+               f"inspect: {gates[0]['threshold']}")
+        text = box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates").out
+        expect(re.search(r"^gate0 +0\.2 +0\.2 +0\.2 +0\.\d{4} +400 +\d+ +\d+\.\d %  32\.00$", text, re.MULTILINE) and
+               text.splitlines()[-1].endswith(f"{totals['flop_reduction']:.3g} times fewer than dense; counted in the last "
+                                              "evaluation"), f"inspect: {text}")
+        text = box.ok("sluice-inspect", "run/weights.h5", "--gates").out
+        expect("counted in the last evaluation" in text, f"inspect: weights\n{text}")
+        text = box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates", "--filter=*1").out
+        expect("gate1 " in text and "gate0 " not in text and "whole network" in text, f"inspect: --filter\n{text}")
+        box.ok("sluice-inspect", "run/checkpoints/best.h5", "--verify")
+
+
 if __name__ == "__main__":
-    for part in [evaluation, training]:
+    for part in [evaluation, training, inspection]:
         part()
     sys.exit(1 if failures else 0)

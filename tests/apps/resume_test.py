@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from harness import NET, Paced, Sandbox
+from harness import NET, TOOLS, Paced, Sandbox
 
 TIMES = {"seconds", "images_per_second", "data_wait_percent"}
 # 60 steps in an epoch, and more of them than the stops below use up; a line for each.
@@ -58,6 +58,15 @@ every_epochs = 50
 [log]
 interval = 1e-9
 """
+
+# With a layer whose work depends on its images, evaluated in partial batches, also by averaged weights.
+COUNTED_NET = NET.replace("[layer.pool]", """\
+[layer.gate]
+type = test_gate
+macs = 100
+conditional_macs = 300
+[layer.pool]""") + f"[plugins]\nload = {TOOLS}/plugin_gate.so\n[eval]\nbatch = 5\n"
+COUNTED = PLAIN.replace("epochs = 14", "epochs = 14\nevaluate_every = 2") + "[ema]\ndecay = 0.9\n"
 
 MOSTLY_EVALUATION = """\
 include = net.ini
@@ -119,8 +128,9 @@ def stop(name, box, number, first):
     return state
 
 
-def interrupted_run(name, text, reference):
+def interrupted_run(name, net, text, reference):
     with Sandbox() as box:
+        box.write("net.ini", net)
         box.write("run.ini", text)
         signals = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT]
         rng.shuffle(signals)
@@ -205,12 +215,14 @@ def after_the_end():
 
 
 if __name__ == "__main__":
-    variants = [("plain", PLAIN), ("everything", EVERYTHING), ("epochs of one step", ONE_STEP_EPOCHS)]
-    for name, text in variants:
+    variants = [("plain", NET, PLAIN), ("everything", NET, EVERYTHING), ("epochs of one step", NET, ONE_STEP_EPOCHS),
+                ("counted", COUNTED_NET, COUNTED)]
+    for name, net, text in variants:
         with Sandbox() as reference:
+            reference.write("net.ini", net)
             reference.write("run.ini", text)
             reference.ok("sluice-train", "run.ini", "--auto-resume")
-            interrupted_run(name, text, reference)
+            interrupted_run(name, net, text, reference)
             if name == "plain":
                 time_budget(reference)
     stopped_in_evaluations()

@@ -45,6 +45,8 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.class_names, b.class_names);
   EXPECT_EQ(a.layer_names, b.layer_names);
   EXPECT_EQ(a.statistics, b.statistics);
+  EXPECT_EQ(a.evaluation, b.evaluation);
+  EXPECT_EQ(a.costs, b.costs);
   EXPECT_EQ(a.run, b.run);
 }
 
@@ -109,7 +111,12 @@ TEST_F(CheckpointFile, DigestDependsOnEveryPart) {
       [](Checkpoint& c) { std::swap(c.mean, c.std); },
       [](Checkpoint& c) { c.class_names[1] = "x"; },
       [](Checkpoint& c) { c.layer_names.pop_back(); },
-      [](Checkpoint& c) { c.statistics.begin()->second["density"] = 0.0; }};
+      [](Checkpoint& c) { c.statistics.begin()->second["density"] = 0.0; },
+      [](Checkpoint& c) { c.evaluation.begin()->second["open"] = std::int64_t{4}; },
+      [](Checkpoint& c) { std::swap(c.evaluation, c.statistics); },
+      [](Checkpoint& c) { ++c.costs["conv1"][0].macs; },
+      [](Checkpoint& c) { c.costs["layer1.0.gate"][1].refines = false; },
+      [](Checkpoint& c) { std::swap(c.costs["layer1.0.gate"][2].open, c.costs["layer1.0.gate"][2].total); }};
   int index = 0;
   for (const auto& change : changes) {
     Checkpoint changed = sample_checkpoint();
@@ -199,22 +206,28 @@ TEST_F(SealedFile, NewerMajorVersionAndMissingMembers) {
             "/weights/a/b: holds float64, expected float32");
 }
 
+/// A document that says nothing, with a digest that is not its own.
+void fill(Hdf5File& file, const std::string& version) {
+  const std::vector<std::string> none;
+  const double nothing = 0;
+  file.write_text("format_version", version);
+  file.write_text("kind", "full");
+  file.write_text("content_digest", std::string(32, '0'));
+  for (const char* list : {"tensor_names", "class_names", "layer_names"}) file.write_text(list, none);
+  for (const char* group : {"state", "run", "statistics"}) file.create_group(group);
+  file.write_text("config", std::vector<std::string>{""});
+  Hdf5Group normalisation = file.create_group("normalisation");
+  for (const char* list : {"mean", "std"}) normalisation.write(list, Shape{0}, &nothing);
+}
+
 TEST_F(SealedFile, ContentsThatDifferFromTheirDigest) {
-  const auto fill = [](Hdf5File& file, const std::string& version) {
-    const std::vector<std::string> none;
-    const double nothing = 0;
-    file.write_text("format_version", version);
-    file.write_text("kind", "full");
-    file.write_text("content_digest", std::string(32, '0'));
-    for (const char* list : {"tensor_names", "class_names", "layer_names"}) file.write_text(list, none);
-    for (const char* group : {"state", "run", "statistics"}) file.create_group(group);
-    file.write_text("config", std::vector<std::string>{""});
-    Hdf5Group normalisation = file.create_group("normalisation");
-    for (const char* list : {"mean", "std"}) normalisation.write(list, Shape{0}, &nothing);
-  };
-  EXPECT_EQ(load_error([&](Hdf5File& file) { fill(file, "1.0"); }), "/content_digest: the contents have digest " +
-                                                                        content_digest(Checkpoint{}) +
-                                                                        ", the file says " + std::string(32, '0'));
+  // Each version's digest covers the members it has; 1.0 has neither costs nor evaluations.
+  for (int minor = 0; minor <= kCheckpointMinor; ++minor) {
+    EXPECT_EQ(load_error([&](Hdf5File& file) { fill(file, concat("1.", minor)); }),
+              "/content_digest: the contents have digest " + content_digest(Checkpoint{}, minor) + ", the file says " +
+                  std::string(32, '0'));
+  }
+  EXPECT_NE(content_digest(Checkpoint{}, 0), content_digest(Checkpoint{}, 1));
   // A later minor version may have contents that this reader skips.
   Hdf5File later = Hdf5File::create_image("x", ExitCode::kInternal);
   fill(later, "1.9");
@@ -222,6 +235,25 @@ TEST_F(SealedFile, ContentsThatDifferFromTheirDigest) {
   append_seal(bytes);
   write_file(path("later.h5"), std::string(bytes.begin(), bytes.end()));
   expect_same(load(path("later.h5")), Checkpoint{});
+}
+
+TEST_F(SealedFile, CostsThatCannotBe) {
+  const auto term = [](Hdf5File& file, std::int64_t macs, std::int64_t bits) {
+    fill(file, "1.1");
+    Hdf5Group group = file.create_group("costs").create_group("conv").create_group("0");
+    group.write_attribute("macs", macs);
+    group.write_attribute("weight_bits", bits);
+  };
+  EXPECT_EQ(load_error([&](Hdf5File& file) { term(file, -1, 32); }),
+            "/costs/conv/0: attribute macs is -1, expected 0 to 281474976710656");
+  EXPECT_EQ(load_error([&](Hdf5File& file) { term(file, 1, 65); }),
+            "/costs/conv/0: attribute weight_bits is 65, expected 0 to 64");
+  EXPECT_EQ(load_error([&](Hdf5File& file) { term(file, 1, 8); }),
+            "/costs/conv/0: attribute 'activation_bits' is missing");
+  EXPECT_EQ(load_error([&](Hdf5File& file) {
+              fill(file, "1.1"), file.create_group("costs").create_group("conv").create_group("1");
+            }),
+            "/costs/conv/0: is missing, expected a group");
 }
 
 TEST_F(SealedFile, ADataSetWhoseChecksumFails) {

@@ -62,7 +62,7 @@ TEST_F(Inspect, ShowsHeaderAndTensorsInNetworkOrder) {
   const std::string text = run();
   EXPECT_EQ(code_, 0);
   for (const char* line :
-       {"seal intact)\n", "kind           full, format 1.0\n", "state          best = 0.3\n",
+       {"seal intact)\n", "kind           full, format 1.1\n", "state          best = 0.3\n",
         "               step = 1234\n", "last metrics   epoch = 3\n", "               train/loss = nan\n",
         "normalisation  mean 0.4914 0.4822 0.4465, std 0.247 0.2435 0.2616\n", "classes        3: cat, , d\xc3\xb6g\n",
         "               host = node7\n", "tensor                     dtype    shape    elements    MiB     %\n",
@@ -124,16 +124,74 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   options_.gates = true;
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.tensors[3].values = {0, 0, 0, 0.5f, 0, 0, 3};
-  checkpoint.statistics["conv1"]["macs"] = std::int64_t{1234567890123};
   save(checkpoint, path("a.h5"));
   EXPECT_EQ(run(),
-            "layer          threshold min  mean  max  density  images           macs\n"
-            "conv1                      -     -    -        -       -  1234567890123\n"
-            "layer1.0.gate              0   0.5    3    0.375   10000              -\n");
+            "layer          threshold min  mean  max  density   MACs  executed   saved   bits\n"
+            "layer1.0.gate              0   0.5    3   0.3750   4000      2125  46.9 %   2.71\n"
+            "whole network                             0.3750  31000     29125   6.0 %  29.86\n"
+            "MACs for one image, 1.06 times fewer than dense; counted in the last evaluation\n");
   const Json json = run_json();
-  EXPECT_EQ(json["gates"][1]["threshold"]["mean"], 0.5);
-  EXPECT_EQ(json["gates"][0]["statistics"]["macs"], 1234567890123);
   EXPECT_FALSE(json.contains("tensors"));
+  ASSERT_EQ(json["gates"].size(), 1u);
+  const Json gate = json["gates"][0], totals = json["gate_totals"];
+  EXPECT_EQ(gate["layer"], "layer1.0.gate");
+  EXPECT_EQ(gate["threshold"]["mean"], 0.5);
+  EXPECT_EQ(gate["density"], 0.375);
+  EXPECT_EQ(gate["macs_saved"], 3000 * 0.625);
+  EXPECT_EQ(gate["bit_operations_executed"], 8 * (1000 * 2 + 1000 * 0.375 + 3000 * 3 * 0.375));
+  EXPECT_EQ(gate["average_bits"], (1000 * 2.375 + 3000 * 0.375 * 3) / 2125);
+  EXPECT_EQ(gate["statistics"]["images"], 10000);
+  EXPECT_EQ(gate["evaluation"]["open"], 3);
+  EXPECT_EQ(totals["counted_in"], "evaluation");
+  EXPECT_EQ(totals["flop_reduction"], 31000.0 / 29125);
+  EXPECT_EQ(totals["density"], 0.375);
+}
+
+TEST_F(Inspect, GatesBeforeTheFirstEvaluationAndWithoutAny) {
+  options_.gates = true;
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.evaluation.clear();
+  checkpoint.statistics["layer1.0.gate"] = {{"open", std::int64_t{1}}, {"total", std::int64_t{4}}};
+  save(checkpoint, path("a.h5"));
+  EXPECT_THAT(run(), HasSubstr("0.2500   4000      1750  56.2 %"));
+  EXPECT_THAT(run(), HasSubstr("; counted in the training epoch\n"));
+  checkpoint.statistics.clear();
+  save(checkpoint, path("a.h5"));
+  EXPECT_THAT(run(), HasSubstr("        -   4000      4000  0.0 %"));
+  EXPECT_THAT(run(), HasSubstr("nothing was counted yet: all work is shown as done\n"));
+  EXPECT_TRUE(run_json()["gates"][0]["density"].is_null());
+  options_.json = false;
+  // A dense network.
+  checkpoint.costs.erase("layer1.0.gate");
+  checkpoint.tensors.erase(checkpoint.tensors.begin() + 3);
+  save(checkpoint, path("a.h5"));
+  EXPECT_EQ(run(), "no layer has thresholds or work that depends on its images\n");
+  EXPECT_EQ(run_json()["gates"].size(), 0u);
+  EXPECT_EQ(run_json()["gate_totals"]["macs_dense"], 27000);
+}
+
+TEST_F(Inspect, GatesOfAveragedWeights) {
+  options_.gates = true;
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.tensors.push_back(random_tensor("ema/weights/layer1.0.gate/threshold", {7}, 1));
+  checkpoint.tensors.back().values.assign(7, 0.25F);
+  save(checkpoint, path("a.h5"));
+  EXPECT_EQ(run_json()["gates"][0]["threshold"]["max"], 0.25);
+}
+
+TEST_F(Inspect, GatesOfAnOlderFile) {
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.costs.clear();
+  checkpoint.evaluation.clear();
+  save(checkpoint, path("a.h5"));
+  options_.gates = true;
+  const std::string text = run();
+  EXPECT_THAT(text, HasSubstr("-     -         -      -     -\nthe file does not say what its layers cost: checkpoints "
+                              "do from format 1.1 on\n"));
+  EXPECT_TRUE(run_json()["gate_totals"].empty());
+  options_.json = false;
+  options_.filter = "linear*";
+  EXPECT_THAT(run(), HasSubstr("no layer that matches has thresholds\n"));
 }
 
 TEST_F(Inspect, VerifyAcceptsIntactFiles) {
@@ -210,7 +268,7 @@ TEST_F(Inspect, ADamagedFileIsShownAsFarAsItGoes) {
   EXPECT_EQ(code_, 5);
   EXPECT_THAT(text, HasSubstr("damaged)"));
   EXPECT_THAT(text, HasSubstr("/config: cannot read it: data error detected by Fletcher32 checksum\n"));
-  EXPECT_THAT(text, HasSubstr("17 groups, 24 data sets; no readable Sluice checkpoint\n"));
+  EXPECT_THAT(text, HasSubstr("26 groups, 24 data sets; no readable Sluice checkpoint\n"));
   EXPECT_THAT(text, HasSubstr("weights/conv1/\n  weight        float32  5x3x3x2        90"));
   EXPECT_THAT(err_, HasSubstr("its seal says "));
   EXPECT_THAT(err_, HasSubstr("; shown is what can still be read\n"));
@@ -258,7 +316,7 @@ TEST_F(Inspect, FilesOfOtherPrograms) {
               HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
   EXPECT_THAT(text, HasSubstr("conv1.weight     float64  2x3            6  0.000  48.0\n"));
   options_.gates = true;
-  EXPECT_THAT(run(), HasSubstr("conv1              1   3.5    6\n"));
+  EXPECT_THAT(run(), HasSubstr("conv1              1   3.5    6        -     -         -      -     -\nthe file does"));
   options_.config = true;
   EXPECT_EQ(error_text([this] { run(); }, ExitCode::kCheckpoint), path("a.h5: holds no configuration"));
   options_.gates = options_.config = false;

@@ -49,6 +49,10 @@ inline Checkpoint sample_checkpoint(std::uint64_t seed = 1, std::int64_t step = 
   c.std = {0.247, 0.2435, 0.2616};
   c.class_names = {"cat", "", "d\xc3\xb6g"};
   c.statistics["layer1.0.gate"] = {{"density", 0.375}, {"images", std::int64_t{10000}}};
+  c.evaluation["layer1.0.gate"] = {{"open", std::int64_t{3}}, {"total", std::int64_t{8}}, {"energy", 0.5}};
+  c.costs["conv1"] = {{27000, 32, 32, false, "", ""}};
+  c.costs["layer1.0.gate"] = {
+      {1000, 8, 2, false, "", ""}, {1000, 8, 1, true, "open", "total"}, {3000, 8, 3, false, "open", "total"}};
   c.run = {{"host", "node7"}, {"finished", "2024-05-06 07:08:09"}};
   return c;
 }
