@@ -50,6 +50,9 @@ struct LayerCase {
   double bf16_tolerance = 1.0 / 128;  ///< two roundings: of the result, and of what it was made from
   std::uint64_t seed = 1;
   bool inference_only = false;  ///< its gradients say nothing, because they are zero but for rounding
+  /// Many layers of types that have cases of their own: fp32 alone, without the check of the references, and gradients
+  /// on the scale of the network's largest (some are zero but for rounding).
+  bool composed = false;
   /// Called when random values have been drawn: for parameters that need particular ones.
   std::function<void(Network&, const CaseBatch&)> prepare = {};
   RegisterTypes types = register_layers;
