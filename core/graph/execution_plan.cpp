@@ -228,7 +228,7 @@ class Planner {
       for (int g : op.diff_src) use(g, back);
       use(op.diff_addend, back);
     }
-    use(plan_.tensor_of_node[static_cast<std::size_t>(network_.output_node())], end);
+    use(tensor_of(network_.output_node()), end);
     use(plan_.data, end);  // a batch can be run again
     use(plan_.labels, end);
   }

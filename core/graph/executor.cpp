@@ -82,6 +82,11 @@ struct Executor::State {
     allocate_statistics();
     runtime.resize(plan.operations.size());
     for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i]);
+    data = tensor(plan.data);
+    labels = tensor(plan.labels);
+    images.desc = data.desc;
+    images.desc.type = DataType::kF32;
+    images.desc.block = images.desc.shape[kC];
   }
 
   Tensor tensor(int index) const {
@@ -158,6 +163,8 @@ struct Executor::State {
     const auto channels = static_cast<std::size_t>(run.context.dst.shape()[kC]);
     run.scale.resize(channels);
     run.shift.resize(channels);
+    scale.resize(std::max(scale.size(), channels));
+    shift.resize(scale.size());
     run.context.affine_scale = run.scale.data();
     run.context.affine_shift = run.shift.data();
   }
@@ -166,10 +173,9 @@ struct Executor::State {
   void fold(const PlannedOperation& op, Runtime& run) {
     std::fill(run.scale.begin(), run.scale.end(), 1.0F);
     std::fill(run.shift.begin(), run.shift.end(), 0.0F);
-    std::vector<float> scale(run.scale.size()), shift(run.scale.size());
     for (const auto& [f, parameters] : run.affine) {
       op.fused[f]->affine(parameters, scale.data(), shift.data());
-      for (std::size_t c = 0; c < scale.size(); ++c) {
+      for (std::size_t c = 0; c < run.scale.size(); ++c) {
         run.scale[c] *= scale[c];
         run.shift[c] = run.shift[c] * scale[c] + shift[c];
       }
@@ -193,6 +199,8 @@ struct Executor::State {
   std::vector<std::int64_t> counts;
   std::vector<double> sums;
   std::vector<std::size_t> count_offset, sum_offset;
+  std::vector<float> scale, shift;  ///< of one folded layer
+  Tensor images, data, labels;      ///< of set_batch: what it is given, where it goes
   float one = 1.0F;
   SoftTargets soft_targets;
   bool profiling = false;
@@ -213,12 +221,9 @@ const ExecutorOptions& Executor::options() const {
 }
 
 void Executor::set_batch(const float* images, const std::int32_t* labels) {
-  const Tensor data = state_->tensor(state_->plan.data);
-  TensorDesc nhwc = data.desc;
-  nhwc.type = DataType::kF32;
-  nhwc.block = nhwc.shape[kC];
-  copy_activation({nhwc, const_cast<float*>(images)}, data);
-  const Tensor classes = state_->tensor(state_->plan.labels);
+  state_->images.data = const_cast<float*>(images);
+  copy_activation(state_->images, state_->data);
+  const Tensor& classes = state_->labels;
   if (labels != nullptr) std::memcpy(classes.data, labels, static_cast<std::size_t>(classes.desc.bytes()));
 }
 
@@ -282,8 +287,8 @@ void Executor::backward() {
 
 double Executor::loss() const {
   double total = 0;
-  for (const PlannedOperation& op : state_->plan.operations) {
-    if (op.declared.is_loss) total += *state_->tensor(op.dst).as<float>();
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    if (state_->plan.operations[i].declared.is_loss) total += *state_->runtime[i].context.dst.as<const float>();
   }
   return total;
 }

@@ -98,6 +98,10 @@ class Network::Builder {
       unknown_type(section, type);
       return false;
     }
+    if (results_.count(section.name()) != 0) {  // a member of a composite has it
+      error(section, "", concat("a layer '", section.name(), "' stands before this one; rename one of them"));
+      return false;
+    }
     Ids src;
     if (!resolve_sources(section, src)) return false;
     const bool added = registry_.is_layer(type) ? add_layer(section, type, src) : add_composite(section, type, src);

@@ -38,7 +38,7 @@ void copy_typed(const Tensor& src, const Tensor& dst) {
 
 // Plain N x C x H x W is the blocked layout with one channel in a block.
 Tensor plain_view(const Shape& shape, const float* data) {
-  return {{shape, DataType::kF32, 1}, const_cast<float*>(data)};
+  return {{shape, DataType::kF32, shape.rank() == 4 ? 1 : 0}, const_cast<float*>(data)};
 }
 
 }  // namespace
