@@ -54,10 +54,17 @@ std::vector<LayerCase> graph_cases() {
   const std::string two_losses = conv("a", "4") + "[layer.loss1]\ntype = test_loss\n" + kRelu.substr(0, 13) +
                                  "type = relu\nfrom = a\n" + "[layer.loss2]\ntype = test_loss\n";
   const std::string side_branch = conv("a", "3") + conv("unused", "5") + "[layer.b]\ntype = relu\nfrom = a\n";
+  // Backward of the first chain reads its result, which no layer behind it keeps.
+  const std::string read_late = kNorm + add("bn, other") + kRelu + "[layer.sum]\ntype = add\nfrom = relu, other\n" +
+                                "[layer.bn2]\ntype = batchnorm\n[layer.relu2]\ntype = relu\n";
   return {
-      {"conv", "two_users", {{"x", odd}}, two_users},         {"conv", "three_users", {{"x", odd}}, three_users},
-      {"batchnorm", "three_users", {{"x", odd}}, norm_users}, {"conv", "shared", {{"x", odd}}, shared},
-      {"batchnorm", "shared", {{"x", blocks}}, shared_norm},  {"conv", "two_losses", {{"x", odd}}, two_losses},
+      {"batchnorm", "result_read_late", {{"other", odd}, {"x", odd}}, read_late},
+      {"conv", "two_users", {{"x", odd}}, two_users},
+      {"conv", "three_users", {{"x", odd}}, three_users},
+      {"batchnorm", "three_users", {{"x", odd}}, norm_users},
+      {"conv", "shared", {{"x", odd}}, shared},
+      {"batchnorm", "shared", {{"x", blocks}}, shared_norm},
+      {"conv", "two_losses", {{"x", odd}}, two_losses},
       {"conv", "no_loss_behind", {{"x", odd}}, side_branch},
   };
 }
