@@ -1,4 +1,4 @@
-// The list of standard layers: their types, and what --help says about each.
+// Registers the standard layers that layers/types.def lists.
 #include "core/base/error.hpp"
 #include "core/graph/registry.hpp"
 #include "layers/layers.hpp"
@@ -6,23 +6,14 @@
 
 namespace sluice {
 
+#define SLUICE_LAYER(type, doc) std::unique_ptr<Layer> make_##type(Keys& keys);
+#include "layers/types.def"
+#undef SLUICE_LAYER
+
 void register_layers(Registry& registry) {
-  registry.add_layer("add", "sum of two sources of one shape", make_add);
-  registry.add_layer("average_pool", "mean of each window", make_average_pool);
-  registry.add_layer("batchnorm", "batch normalisation over N, H and W", make_batchnorm);
-  registry.add_layer("clip", "clamp to [low, high]", make_clip);
-  registry.add_layer("concat", "sources one behind the other along the channels", make_concat);
-  registry.add_layer("conv", "convolution", make_conv);
-  registry.add_layer("dropout", "sets random values to zero in training", make_dropout);
-  registry.add_layer("flatten", "each image as one row of values", make_flatten);
-  registry.add_layer("global_pool", "mean over the image", make_global_pool);
-  registry.add_layer("linear", "fully connected", make_linear);
-  registry.add_layer("max_pool", "largest value of each window", make_max_pool);
-  registry.add_layer("pact_relu", "clamp to [0, a learned bound]", make_pact_relu);
-  registry.add_layer("pad_shortcut", "shortcut A: take every stride-th pixel, pad with channels of zeros",
-                     make_pad_shortcut);
-  registry.add_layer("relu", "max(x, 0)", make_relu);
-  registry.add_layer("softmax_cross_entropy", "softmax and cross entropy with the labels", make_softmax_cross_entropy);
+#define SLUICE_LAYER(type, doc) registry.add_layer(#type, doc, make_##type);
+#include "layers/types.def"
+#undef SLUICE_LAYER
   registry.add_composite("shortcut", "identity, or pad or projection where shapes differ", expand_shortcut);
 }
 

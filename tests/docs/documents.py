@@ -8,6 +8,8 @@ from pathlib import Path
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 PATH = re.compile(r"(?<![\w./-])((?:apps|configs|core|docs|layers|tests)/[\w./-]*\w)")
 
+TO_BE_WRITTEN = {"layers/swish.cpp", "tests/layers/swish_test.cpp"}  # by the reader of adding-a-layer.md
+
 
 def broken_links(root):
     problems = []
@@ -17,7 +19,7 @@ def broken_links(root):
             if "://" not in target and not (page.parent / target).exists():
                 problems.append(f"{page.relative_to(root)}: the link to {target} leads nowhere")
         for target in PATH.findall(text):
-            if not (root / target).exists():
+            if target not in TO_BE_WRITTEN and not (root / target).exists():
                 problems.append(f"{page.relative_to(root)}: there is no {target}")
     return problems
 

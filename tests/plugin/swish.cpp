@@ -53,8 +53,8 @@ class Swish : public Layer {
   static constexpr std::int64_t kDouble = sizeof(double);
   static constexpr std::int64_t kGrain = 1 << 12;  ///< elements that are worth a thread
 
-  /// Calls body(channel, element) for every element, in parallel over images and channel blocks; an activation is
-  /// stored as [N][C / block][H][W][block], and block = C is NHWC.
+  /// Calls body(image, channel, element) for every element, in parallel over images and channel blocks; an activation
+  /// is stored as [N][C / block][H][W][block], and block = C is NHWC.
   template <class Body>
   static void for_each_element(const TensorDesc& desc, const Body& body) {
     const std::int64_t blocks = desc.shape[kC] / desc.block, pixels = desc.shape[kH] * desc.shape[kW];
@@ -88,9 +88,10 @@ class Swish : public Layer {
     double* const sums = static_cast<double*>(c.scratch);
     std::fill_n(sums, images * channels, 0.0);
     for_each_element(c.dst.desc, [=](std::int64_t image, std::int64_t channel, std::int64_t i) {
-      const float x = widen(src[i]), g = widen(diff_dst[i]), s = sigmoid(beta[channel] * x);
-      sums[image * channels + channel] += static_cast<double>(g * x * x * s * (1 - s));
-      if (diff_src != nullptr) narrow(g * s * (1 + beta[channel] * x * (1 - s)), diff_src[i]);
+      const float x = widen(src[i]), g = widen(diff_dst[i]), z = beta[channel] * x;
+      const float s = sigmoid(z), rest = sigmoid(-z);  // rest = 1 - s, without its rounding
+      sums[image * channels + channel] += static_cast<double>(g * x * x * s * rest);
+      if (diff_src != nullptr) narrow(g * s * (1 + z * rest), diff_src[i]);
     });
     for (std::int64_t channel = 0; channel < channels; ++channel) {
       double sum = 0;
