@@ -9,6 +9,7 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/version.hpp"
 #include "core/graph/derived_metrics.hpp"
 #include "core/graph/onednn.hpp"
 
@@ -73,7 +74,9 @@ void describe_run(Checkpoint& checkpoint, const TrainingParts& parts) {
 
 /// What must be equal for a resumed run to repeat the same bits.
 std::map<std::string, StateValue> numerics(const Experiment& experiment) {
-  return {{"threads", std::int64_t{num_threads()}},
+  return {{"sluice", sluice_version()},
+          {"compiler", compiler_version()},
+          {"threads", std::int64_t{num_threads()}},
           {"instruction_set", to_string(cpu_isa())},
           {"onednn", onednn::version()},
           {"precision", std::string(to_string(experiment.run.precision))}};

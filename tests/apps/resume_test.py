@@ -214,6 +214,27 @@ def after_the_end():
         expect(box.text("run/metrics.csv") == metrics, "after the end: metrics changed")
 
 
+def another_build():
+    """A checkpoint of another program: resuming says what is not as it was, and that bits may change; nothing else does."""
+    with Sandbox() as box:
+        box.ok("sluice-train", "net.ini")
+        newest = box.newest()
+        state = box.header(newest)["state"]
+        version = box.ok("sluice-train", "--version").out.split()
+        expect(state["sluice"] == version[1], f"another build: sluice is {state['sluice']}, the program {version}")
+        changes = {"compiler": "GCC 7.1.0", "onednn": "1.7.0 (OMP)", "sluice": "0.0.9"}
+        box.forge("edit", newest, newest, *(f"state={key}:{value}" for key, value in changes.items()))
+        resumed = box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=3")
+        wanted = ["warning: changed since the checkpoint: [train] epochs: 2 -> 3"]
+        wanted += [f"warning: {key} was {value}, is {state[key]}: results may differ in the last bits"
+                   for key, value in changes.items()]
+        expect(resumed.err.splitlines() == wanted, f"another build: {resumed.err}")
+        now = box.header(box.newest())["state"]
+        expect({key: now[key] for key in changes} == {key: state[key] for key in changes}, f"another build: {now}")
+        again = box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=4")
+        expect(again.err == "warning: changed since the checkpoint: [train] epochs: 3 -> 4\n", f"another build: {again.err}")
+
+
 if __name__ == "__main__":
     variants = [("plain", NET, PLAIN), ("everything", NET, EVERYTHING), ("epochs of one step", NET, ONE_STEP_EPOCHS),
                 ("counted", COUNTED_NET, COUNTED)]
@@ -228,4 +249,5 @@ if __name__ == "__main__":
     stopped_in_evaluations()
     second_signal()
     after_the_end()
+    another_build()
     sys.exit(1 if failures else 0)
