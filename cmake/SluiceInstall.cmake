@@ -7,7 +7,7 @@ set_target_properties(sluice_core sluice_layers sluice_gating PROPERTIES
 install(TARGETS sluice_core sluice_layers sluice_gating EXPORT sluiceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 set(sluice_headers ${CMAKE_INSTALL_INCLUDEDIR}/sluice)
-install(DIRECTORY core layers gating DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp" PATTERN "*_detail.hpp" EXCLUDE)
+install(DIRECTORY ${SLUICE_PUBLIC_FOLDERS} DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp" PATTERN "*_detail.hpp" EXCLUDE)
 install(DIRECTORY ${SLUICE_GENERATED_DIR}/core DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp")
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
 install(FILES LICENSE CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,7 +1,8 @@
 # Writes OUTPUT, the header that says which Sluice this is: the version and a digest of all public headers, by which a plug-in
-# that was built with other headers is recognised. Run as: cmake -DROOT=... -DVERSION=... -DOUTPUT=... -P SluiceInterfaceId.cmake
-file(GLOB_RECURSE headers RELATIVE ${ROOT} ${ROOT}/core/*.hpp ${ROOT}/layers/*.hpp
-     ${ROOT}/gating/*.hpp)
+# that was built with other headers is recognised. Run as: cmake -DROOT=... -DFOLDERS=... -DVERSION=... -DOUTPUT=... -P
+# SluiceInterfaceId.cmake
+list(TRANSFORM FOLDERS REPLACE "(.+)" "${ROOT}/\\1/*.hpp")
+file(GLOB_RECURSE headers RELATIVE ${ROOT} ${FOLDERS})
 list(SORT headers)
 set(digests "")
 foreach(header ${headers})

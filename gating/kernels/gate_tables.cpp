@@ -1,3 +1,4 @@
+// Hands out the gate kernels that were built for an instruction set.
 #include "core/base/isa_tables.hpp"
 #include "gating/kernels/tables.hpp"
 
