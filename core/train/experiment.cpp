@@ -76,6 +76,20 @@ void CheckpointOptions::describe(Keys& keys) {
                "time from one checkpoint to the next inside an epoch (15m; empty: none)");
 }
 
+void DistillationOptions::describe(Keys& keys) {
+  keys.optional("teacher", teacher,
+                "checkpoint of a network with the same input and classes that this one learns from beside the labels; "
+                "empty: none");
+  keys.optional(
+      "weight", weight, between(0.0, 1.0),
+      "w in loss = (1 - w) CE + w T^2 KL(softmax(teacher / T) || softmax(network / T)), above 0 with a teacher");
+  keys.optional("temperature", temperature, above_zero(), "T: how much the answers of both are softened");
+  if (keys.documenting()) return;
+  if (!enabled() && weight > 0)
+    keys.error("weight", "there is no teacher; set distillation.teacher, or leave weight at 0");
+  if (enabled() && weight <= 0) keys.error("weight", "expected a number above 0, up to 1, with a teacher");
+}
+
 Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)) {
   run = config.read<RunOptions>("run");
   train = config.read<TrainOptions>("train");
@@ -85,6 +99,7 @@ Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)
   optimizer = OptimizerOptions::read(config);
   schedule = config.read<ScheduleOptions>("schedule");
   ema = config.read<EmaOptions>("ema");
+  distillation = config.read<DistillationOptions>("distillation");
   early_stopping = config.read<EarlyStoppingOptions>("early_stopping");
   log = config.read<LogOptions>("log");
   schedule.check(config, optimizer.lr, train.epochs);
@@ -102,6 +117,11 @@ Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)
   }
   optimizer.check_groups(parameter_ranges(*network), config);
   config.check();
+}
+
+std::string Experiment::where(const std::string& section, const std::string& key) const {
+  const Section* found = config.find(section);
+  return found != nullptr ? found->where(key) : concat("[", section, "] ", key);
 }
 
 ExecutorOptions Experiment::executor_options(Mode mode, std::int64_t batch) const {
@@ -127,6 +147,7 @@ void Experiment::print_help(std::ostream& out, const Registry& registry) {
   print_section<GroupOptions>(out, "group.NAME");
   print_section<ScheduleOptions>(out, "schedule");
   print_section<EmaOptions>(out, "ema");
+  print_section<DistillationOptions>(out, "distillation");
   print_section<EarlyStoppingOptions>(out, "early_stopping");
   print_section<CheckpointOptions>(out, "checkpoint");
   print_section<EvalOptions>(out, "eval");

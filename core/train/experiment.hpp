@@ -55,6 +55,15 @@ struct CheckpointOptions {
   void describe(Keys& keys);
 };
 
+/// `[distillation]`: see core/train/teacher.hpp.
+struct DistillationOptions {
+  std::string teacher;  ///< checkpoint; empty: none
+  double weight = 0;
+  double temperature = 4;
+  bool enabled() const { return !teacher.empty(); }
+  void describe(Keys& keys);
+};
+
 /// A whole experiment. Reading it reports every mistake of the configuration at once.
 class Experiment {
  public:
@@ -71,10 +80,13 @@ class Experiment {
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   EmaOptions ema;
+  DistillationOptions distillation;
   EarlyStoppingOptions early_stopping;
   LogOptions log;
   std::unique_ptr<Network> network;
 
+  /// "file:line: [section] key", for messages about values.
+  std::string where(const std::string& section, const std::string& key) const;
   /// Executors as `[run]` asks for them.
   ExecutorOptions executor_options(Mode mode, std::int64_t batch) const;
   /// Sets the number of threads and tells the processor to flush denormal numbers to zero. Call once, before the first

@@ -42,6 +42,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
     ema_ = std::make_unique<Ema>(experiment.ema, network_.parameter_data(), network_.parameter_count(),
                                  network_.buffer_data(), network_.buffer_count());
   }
+  take_teacher();
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   auxiliary_.assign(network_.auxiliary_losses().size(), 0.0);
   position_.auxiliary_sums = auxiliary_;
@@ -80,6 +81,16 @@ void Trainer::open_data() {
                                   evaluation_pipeline(data, normalization_, experiment_.eval.batch));
 }
 
+void Trainer::take_teacher() {
+  const DistillationOptions& options = experiment_.distillation;
+  if (!options.enabled()) return;
+  teacher_ = std::make_unique<Teacher>(experiment_, normalization_);
+  executor_->set_soft_targets(teacher_->logits(), options.weight, options.temperature);
+  for (const std::string& warning : teacher_->warnings(sets_.train->class_names())) log_.warning(warning);
+  log_.info(concat("learns from ", options.teacher, " with weight ", options.weight, " at temperature ",
+                   options.temperature));
+}
+
 /// The metric that decides which checkpoint is best must be a column that evaluations write.
 EarlyStoppingOptions Trainer::watched_metric() {
   EarlyStoppingOptions options = experiment_.early_stopping;
@@ -91,6 +102,7 @@ EarlyStoppingOptions Trainer::watched_metric() {
   std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss"};
   for (const std::string& column : figure_columns(evaluated_set_ + "_", network_)) columns.push_back(column);
   columns.insert(columns.end(), {"train_accuracy", "train_loss"});
+  if (teacher_ != nullptr) columns.insert(columns.end(), {"train_cross_entropy", "distillation_loss"});
   for (const auto& loss : network_.auxiliary_losses()) columns.push_back(loss.first);
   for (const std::string& column : figure_columns("", network_)) columns.push_back(column);
   if (std::find(columns.begin(), columns.end(), options.metric) == columns.end()) {
@@ -105,17 +117,8 @@ EarlyStoppingOptions Trainer::watched_metric() {
 Trainer::~Trainer() = default;
 
 TrainingParts Trainer::parts() {
-  return {experiment_,
-          network_,
-          *executor_,
-          *optimizer_,
-          ema_.get(),
-          *early_stopping_,
-          position_,
-          history_,
-          evaluation_,
-          normalization_,
-          sets_.train->class_names()};
+  return {experiment_,      network_,  *executor_, *optimizer_, ema_.get(),     teacher_.get(),
+          *early_stopping_, position_, history_,   evaluation_, normalization_, sets_.train->class_names()};
 }
 
 void Trainer::resume() {
@@ -198,10 +201,12 @@ Trainer::Outcome Trainer::train_epoch() {
 void Trainer::step(const Batch& batch) {
   const auto step_number = static_cast<std::uint64_t>(position_.step);
   lr_ = schedule_->lr(position_.step);
+  if (teacher_ != nullptr) teacher_->answer(batch);
   executor_->set_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);
   double loss = executor_->loss();
   position_.loss_sum += loss;
+  position_.divergence_sum += executor_->soft_divergence();
   for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
     auxiliary_[i] = network_.auxiliary_losses()[i].second->forward(network_);
     position_.auxiliary_sums[i] += auxiliary_[i];
@@ -246,11 +251,15 @@ std::optional<std::string> Trainer::stop_reason() const {
 MetricsRow Trainer::training_row(double seconds) const {
   const double steps = static_cast<double>(position_.batch);
   std::int64_t correct = 0, images = 0;
+  double cross_entropy = 0;
   for (std::size_t i = 0; i < network_.nodes().size(); ++i) {
     const Declarations& declared = network_.nodes()[i].declared;
     for (std::size_t k = 0; declared.is_loss && k < declared.counts.size(); ++k) {
       if (declared.counts[k] == "images") images += executor_->counts(static_cast<int>(i))[k];
       if (declared.counts[k] == "correct") correct += executor_->counts(static_cast<int>(i))[k];
+    }
+    for (std::size_t k = 0; declared.is_loss && k < declared.sums.size(); ++k) {
+      if (declared.sums[k] == "loss") cross_entropy += executor_->sums(static_cast<int>(i))[k];
     }
   }
   MetricsRow row = {{"epoch", position_.epoch + 1},
@@ -259,6 +268,10 @@ MetricsRow Trainer::training_row(double seconds) const {
                     {"train_loss", position_.loss_sum / steps}};
   if (images > 0)
     row.emplace_back("train_accuracy", 100.0 * static_cast<double>(correct) / static_cast<double>(images));
+  if (teacher_ != nullptr) {
+    row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
+    row.emplace_back("distillation_loss", position_.divergence_sum / steps);
+  }
   for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
     row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / steps);
   }
@@ -303,7 +316,7 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
   position_.elapsed_seconds += seconds;
   ++position_.epoch;
   position_.batch = 0;
-  position_.loss_sum = position_.train_seconds = position_.data_wait_seconds = 0;
+  position_.loss_sum = position_.divergence_sum = position_.train_seconds = position_.data_wait_seconds = 0;
   std::fill(position_.auxiliary_sums.begin(), position_.auxiliary_sums.end(), 0.0);
   const bool early = early_stopping_->reason_to_stop().has_value();
   if (best || last || early || position_.epoch % experiment_.checkpoint.every_epochs == 0) checkpoint(best);

@@ -15,6 +15,7 @@
 #include "core/train/metrics.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/run_directory.hpp"
+#include "core/train/teacher.hpp"
 #include "core/train/time_budget.hpp"
 #include "core/train/training_checkpoint.hpp"
 
@@ -38,6 +39,7 @@ class Trainer {
 
   void open_data();
   void start_from(const std::string& init);
+  void take_teacher();
   EarlyStoppingOptions watched_metric();
   void resume();
   Outcome train_epoch();
@@ -66,6 +68,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Ema> ema_;
+  std::unique_ptr<Teacher> teacher_;
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;

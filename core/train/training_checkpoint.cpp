@@ -167,6 +167,15 @@ void restore_position(const Checkpoint& checkpoint, TrainingPosition& position) 
   if (elapsed != checkpoint.run.end()) position.elapsed_seconds = std::strtod(elapsed->second.c_str(), nullptr);
 }
 
+/// A teacher that came or went with the configuration is told elsewhere.
+std::vector<std::string> restore_teacher(const Checkpoint& checkpoint, TrainingParts& parts) {
+  if (parts.teacher == nullptr || checkpoint.state.count("teacher") == 0) return {};
+  parts.position.divergence_sum = get<double>(checkpoint, "divergence_sum");
+  if (get<std::string>(checkpoint, "teacher") == parts.teacher->digest()) return {};
+  return {concat("the teacher ", parts.experiment.distillation.teacher,
+                 " is not the one that this run has learned from so far")};
+}
+
 bool has_average(const Checkpoint& checkpoint) {
   return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
                      [](const CheckpointTensor& t) { return t.path.rfind(concat(kEma, "/weights/"), 0) == 0; });
@@ -218,6 +227,10 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
   }
   for (const auto& [key, value] : numerics(parts.experiment)) checkpoint.state[key] = value;
   save_position(checkpoint, parts.position);
+  if (parts.teacher != nullptr) {
+    checkpoint.state["teacher"] = parts.teacher->digest();
+    checkpoint.state["divergence_sum"] = parts.position.divergence_sum;
+  }
   save_early_stopping(checkpoint, parts.early_stopping);
   checkpoint.statistics = statistics_of(parts.network, parts.executor);
   checkpoint.evaluation = parts.evaluation;
@@ -276,7 +289,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
   restore_statistics(checkpoint, parts);
   parts.history = checkpoint.history;
   parts.evaluation = checkpoint.evaluation;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = restore_teacher(checkpoint, parts);
   for (const auto& [key, value] : numerics(parts.experiment)) {
     const auto before = checkpoint.state.find(key);
     if (before == checkpoint.state.end() || text_of(before->second) == text_of(value)) continue;

@@ -13,6 +13,7 @@
 #include "core/train/ema.hpp"
 #include "core/train/experiment.hpp"
 #include "core/train/optimizer.hpp"
+#include "core/train/teacher.hpp"
 
 namespace sluice {
 
@@ -23,7 +24,8 @@ struct TrainingPosition {
   std::int64_t step = 0;
   double loss_sum = 0;  ///< over the steps of the unfinished epoch, as are the next two
   std::vector<double> auxiliary_sums;
-  double gradient_norm = 0;  ///< of the last step
+  double divergence_sum = 0;  ///< from a teacher, likewise
+  double gradient_norm = 0;   ///< of the last step
   double data_wait_seconds = 0, train_seconds = 0;
   double elapsed_seconds = 0;  ///< training time of all sessions of the run
 };
@@ -35,6 +37,7 @@ struct TrainingParts {
   Executor& executor;  ///< its statistics are those of the unfinished epoch
   Optimizer& optimizer;
   Ema* ema = nullptr;
+  const Teacher* teacher = nullptr;
   EarlyStopping& early_stopping;
   TrainingPosition& position;
   HistoryTable& history;

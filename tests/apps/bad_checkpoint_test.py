@@ -222,6 +222,38 @@ RESUMING = [
 ]
 
 
+LEARN = "sluice-train bad.ini --distillation.weight=0.5"
+
+
+def unknown_layer(box):
+    with_config(lambda text: text.replace("type = relu", "type = rolu"))(box)
+    box.tokens["line"] = str(box.text("changed.ini").split("type = rolu")[0].count("\n") + 1)
+
+
+def taught(name, code, text, make, ini=""):
+    """A run that learns from a.h5. Nothing stays of its directory."""
+    return Case("teacher: " + name, LEARN, code, text, ini="[distillation]\nteacher = a.h5\n" + ini, make=make)
+
+
+TEACHERS = [
+    taught("missing", 5, "a.h5: cannot open: No such file or directory", None),
+    taught("empty", 5, f"a.h5: is empty (0 bytes); {OLDER}", lambda box: box.write("a.h5", "")),
+    taught("text", 5, "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
+           lambda box: box.write("a.h5", "[network]\n")),
+    taught("damaged", 5, f"a.h5: is damaged: its seal (the last 48 bytes) was changed; {OLDER}",
+           changed(lambda data: flip(data, 8 * len(data) - 100))),
+    taught("other classes", 2, "bad.ini:3: [distillation] teacher: a.h5: tells 3 classes apart, this network 5", whole,
+           "[layer.fc]\nchannels = 5\n"),
+    taught("other images", 2, "bad.ini:3: [distillation] teacher: a.h5: takes images of 2x6x5, this network 2x7x4", whole,
+           "[network]\ninput = 2x7x4\n[data]\nsynthetic_image = 2x7x4\n"),
+    taught("weights that do not fit its configuration", 5,
+           "a.h5: does not fit its own configuration, weights/conv/weight: the checkpoint has 4x2x3x3, the network 4x2x1x1; "
+           "take another teacher", with_config(lambda text: text.replace("kernel = 3", "kernel = 1"))),
+    taught("unknown layers", 2, "bad.ini:3: [distillation] teacher: a.h5:<line>: [layer.relu] type: unknown layer type 'rolu'; "
+           "known types: <types>; did you mean 'relu'?", unknown_layer),
+    taught("no configuration", 2, "bad.ini:3: [distillation] teacher: a.h5:1: a section's name ends with ']', got '[train'", with_config(lambda text: "[train\n")),
+]
+
 IMPORT = "sluice-import w.h5 net.ini -o out.h5"
 
 
@@ -279,4 +311,4 @@ if __name__ == "__main__":
         found = [] if len(sys.argv) > 1 else flipped_bits()
         for problem in found:
             print("FAILED " + problem)
-        run_table(FILES + TENSORS + CONFIGURATIONS + RESUMING + IMPORTING, 70, len(found))
+        run_table(FILES + TENSORS + CONFIGURATIONS + RESUMING + TEACHERS + IMPORTING, 75, len(found))

@@ -119,6 +119,17 @@ NAMES = [
     ini("unknown metric", "[early_stopping]\nmetric = val_acc\n",
         "bad.ini:3: [early_stopping] metric: no metric 'val_acc'; this run has val_accuracy, val_loss, "
         "val_macs_executed, train_accuracy, train_loss"),
+    ini("weight without a teacher", "[distillation]\nweight = 0.5\n",
+        "bad.ini:3: [distillation] weight: there is no teacher; set distillation.teacher, or leave weight at 0"),
+    ini("teacher without a weight", "[distillation]\nteacher = a.h5\n",
+        "bad.ini:2: [distillation] weight: expected a number above 0, up to 1, with a teacher"),
+    ini("teacher of weight 0", "[distillation]\nweight = 0\nteacher = a.h5\n",
+        "bad.ini:3: [distillation] weight: expected a number above 0, up to 1, with a teacher"),
+    ini("weight of a teacher above 1", "[distillation]\nteacher = a.h5\nweight = 2\n",
+        "bad.ini:4: [distillation] weight: expected a number from 0 to 1, got '2'\n"
+        "bad.ini:4: [distillation] weight: expected a number above 0, up to 1, with a teacher"),
+    ini("temperature 0", "[distillation]\ntemperature = 0\n",
+        "bad.ini:3: [distillation] temperature: expected a number above 0, got '0'"),
     ini("unknown parameter group", "[optimizer]\nno_decay = biass\n",
         "bad.ini:3: [optimizer] no_decay: the network has no parameter group 'biass'; it has bias, norm, weights (did "
         "you mean 'bias'?)"),

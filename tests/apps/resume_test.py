@@ -68,6 +68,9 @@ conditional_macs = 300
 [layer.pool]""") + f"[plugins]\nload = {TOOLS}/plugin_gate.so\n[eval]\nbatch = 5\n"
 COUNTED = PLAIN.replace("epochs = 14", "epochs = 14\nevaluate_every = 2") + "[ema]\ndecay = 0.9\n"
 
+# With a teacher, which answers for augmented images.
+DISTILLED = EVERYTHING + "[distillation]\nteacher = teacher/weights.h5\nweight = 0.7\ntemperature = 3\n"
+
 MOSTLY_EVALUATION = """\
 include = net.ini
 [data]
@@ -128,10 +131,16 @@ def stop(name, box, number, first):
     return state
 
 
+def write_configuration(box, net, text):
+    box.write("net.ini", net)
+    box.write("run.ini", text)
+    if text == DISTILLED:
+        box.ok("sluice-train", "net.ini", "--run.dir=teacher", "--run.seed=7", "--layer.conv.channels=5")
+
+
 def interrupted_run(name, net, text, reference):
     with Sandbox() as box:
-        box.write("net.ini", net)
-        box.write("run.ini", text)
+        write_configuration(box, net, text)
         signals = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT]
         rng.shuffle(signals)
         states = [stop(name, box, number, first=i == 0) for i, number in enumerate(signals)]
@@ -237,11 +246,10 @@ def another_build():
 
 if __name__ == "__main__":
     variants = [("plain", NET, PLAIN), ("everything", NET, EVERYTHING), ("epochs of one step", NET, ONE_STEP_EPOCHS),
-                ("counted", COUNTED_NET, COUNTED)]
+                ("counted", COUNTED_NET, COUNTED), ("distilled", NET, DISTILLED)]
     for name, net, text in variants:
         with Sandbox() as reference:
-            reference.write("net.ini", net)
-            reference.write("run.ini", text)
+            write_configuration(reference, net, text)
             reference.ok("sluice-train", "run.ini", "--auto-resume")
             interrupted_run(name, net, text, reference)
             if name == "plain":

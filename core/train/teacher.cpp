@@ -1,0 +1,125 @@
+#include "core/train/teacher.hpp"
+
+#include <algorithm>
+
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/plugin/load.hpp"
+#include "core/train/training_checkpoint.hpp"
+
+namespace sluice {
+namespace {
+
+std::string image_text(const Network& network) {
+  const Shape shape = network.input_shape(1);
+  return concat(shape[kC], "x", shape[kH], "x", shape[kW]);
+}
+
+std::int64_t classes_of(const Network& network) {
+  return network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
+}
+
+/// The experiment that a checkpoint describes, of the types in `registry`. `where` leads messages.
+std::unique_ptr<Experiment> experiment_of(const Checkpoint& checkpoint, const Registry& registry,
+                                          const std::string& where) {
+  std::vector<std::string> plugins;
+  try {
+    Config config = Config::parse(checkpoint.config, checkpoint.file);
+    plugins = config.read<PluginOptions>("plugins").load;
+    return std::make_unique<Experiment>(std::move(config), registry);
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    throw Error(error.code(),
+                concat(where, ": ", text.substr(0, text.find('\n')),
+                       plugins.empty() ? "" : "; it was made with plug-ins, name them in plugins.load of this run"));
+  }
+}
+
+}  // namespace
+
+Teacher::Teacher(const Experiment& student, const Normalization& normalization) : path_(student.distillation.teacher) {
+  const Checkpoint checkpoint = load(path_);
+  digest_ = content_digest(checkpoint);
+  class_names_ = checkpoint.class_names;
+  experiment_ = experiment_of(checkpoint, student.network->registry(), student.where("distillation", "teacher"));
+  check_fits(student);
+  restore(checkpoint);
+  executor_ = std::make_unique<Executor>(*experiment_->network,
+                                         student.executor_options(Mode::kInference, student.train.batch));
+  executor_->refresh();
+  plan_conversion(normalization, {checkpoint.mean, checkpoint.std});
+}
+
+Teacher::~Teacher() = default;
+
+void Teacher::restore(const Checkpoint& checkpoint) {
+  try {
+    restore_weights(checkpoint, *experiment_->network);
+  } catch (const Error& error) {
+    // Below the first line stands each tensor.
+    const std::string text = error.what();
+    const std::size_t line = text.find("\n  ");
+    const std::string first =
+        line == std::string::npos ? text : text.substr(line + 3, text.find('\n', line + 1) - line - 3);
+    throw Error(error.code(), concat(path_, ": does not fit its own configuration, ", first, "; take another teacher"));
+  }
+}
+
+void Teacher::check_fits(const Experiment& student) const {
+  const Network &own = *experiment_->network, &other = *student.network;
+  const auto refuse = [&](const std::string& text) {
+    throw Error(ExitCode::kUsage, concat(student.where("distillation", "teacher"), ": ", path_, ": ", text));
+  };
+  if (own.input_shape(1) != other.input_shape(1))
+    refuse(concat("takes images of ", image_text(own), ", this network ", image_text(other)));
+  if (classes_of(own) != classes_of(other))
+    refuse(concat("tells ", classes_of(own), " classes apart, this network ", classes_of(other)));
+}
+
+void Teacher::plan_conversion(const Normalization& from, const Normalization& to) {
+  if (to.mean.empty() || (to.mean == from.mean && to.std == from.std)) return;
+  if (to.mean.size() != from.mean.size() || to.std.size() != from.std.size()) {
+    throw Error(ExitCode::kCheckpoint, concat(path_, ": /normalisation: ", to.mean.size(), " means and ", to.std.size(),
+                                              " deviations for images of ", from.mean.size(), " channels"));
+  }
+  for (std::size_t c = 0; c < to.mean.size(); ++c) {
+    scale_.push_back(static_cast<float>(from.std[c] / to.std[c]));
+    shift_.push_back(static_cast<float>((from.mean[c] - to.mean[c]) / to.std[c]));
+  }
+  images_.resize(static_cast<std::size_t>(experiment_->network->input_shape(executor_->options().batch).count()));
+}
+
+void Teacher::answer(const Batch& batch) {
+  const float* images = batch.images.data();
+  if (!images_.empty()) {
+    const auto channels = static_cast<std::int64_t>(scale_.size());
+    const auto pixels = static_cast<std::int64_t>(images_.size()) / channels;
+    parallel_for(pixels, 1 << 12, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p) {
+        for (std::int64_t c = 0; c < channels; ++c) {
+          const auto at = static_cast<std::size_t>(p * channels + c), channel = static_cast<std::size_t>(c);
+          images_[at] = images[at] * scale_[channel] + shift_[channel];
+        }
+      }
+    });
+    images = images_.data();
+  }
+  executor_->set_batch(images, batch.labels.data());
+  executor_->forward();
+}
+
+const float* Teacher::logits() const {
+  return executor_->logits().as<const float>();
+}
+
+std::vector<std::string> Teacher::warnings(const std::vector<std::string>& class_names) const {
+  if (class_names_.empty() || class_names.empty()) return {};
+  for (std::size_t c = 0; c < std::min(class_names.size(), class_names_.size()); ++c) {
+    if (class_names[c] == class_names_[c]) continue;
+    return {concat("the teacher ", path_, " calls class ", c, " '", class_names_[c], "', these data '", class_names[c],
+                   "': are the classes in the same order?")};
+  }
+  return {};
+}
+
+}  // namespace sluice

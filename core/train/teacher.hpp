@@ -1,0 +1,49 @@
+// The network that another one learns from: a checkpoint, run in evaluation mode on the batches of a training.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/data/pipeline.hpp"
+#include "core/graph/executor.hpp"
+#include "core/train/experiment.hpp"
+
+namespace sluice {
+
+/// Distillation (Hinton et al. 2015, sec. 2): its logits are soft targets for the other network's loss. It is built
+/// from the configuration in its checkpoint, with the layer types that the run has registered: its checkpoint loads no
+/// plug-ins. It runs with the run's precision, threads and batch, and takes images in the run's normalisation.
+class Teacher {
+ public:
+  /// Loads what `[distillation] teacher` of `student` names and makes its executor. Throws Error: kCheckpoint (missing,
+  /// damaged, weights that do not fit its own configuration), kUsage (its configuration cannot be used here, other
+  /// images or classes than the student's).
+  Teacher(const Experiment& student, const Normalization& normalization);
+  ~Teacher();
+
+  /// Runs on a batch. Allocates nothing.
+  void answer(const Batch& batch);
+  /// What it answered last, batch x classes; always the same memory.
+  const float* logits() const;
+
+  /// Of its checkpoint's contents: a run that is resumed with another teacher is not the same run.
+  const std::string& digest() const { return digest_; }
+  /// What may not be meant so: classes of other names.
+  std::vector<std::string> warnings(const std::vector<std::string>& class_names) const;
+
+ private:
+  void restore(const Checkpoint& checkpoint);
+  void check_fits(const Experiment& student) const;
+  void plan_conversion(const Normalization& from, const Normalization& to);
+
+  std::string path_, digest_;
+  std::vector<std::string> class_names_;
+  std::unique_ptr<Experiment> experiment_;
+  std::unique_ptr<Executor> executor_;
+  /// Where it was trained with another normalisation: x -> scale x + shift, by channel, and room for the batch.
+  std::vector<float> scale_, shift_, images_;
+};
+
+}  // namespace sluice
