@@ -34,7 +34,8 @@ class GatingLoss : public AuxiliaryLoss {
       for (const std::string& user : p.users) {
         const Node& node = network.nodes()[static_cast<std::size_t>(network.find(user))];
         if (form_ == Form::kAuto) term.norm = node.type == "pg_conv";
-        for (const CostTerm& cost : node.declared.costs) term.weight += static_cast<double>(cost.macs);
+        for (const CostTerm& cost : node.declared.costs)
+          term.weight += cost.refines ? 0.0 : static_cast<double>(cost.macs);
       }
       macs += term.weight;
       terms_.push_back(term);

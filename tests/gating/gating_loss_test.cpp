@@ -18,7 +18,8 @@ class Thresholds : public Layer {
   void infer(const std::vector<Shape>& src, Declarations& declare) override {
     declare.dst = src[0];
     declare.parameter("threshold", {src[0][kC]}, "threshold", Init::constant(0));
-    declare.costs.push_back({100, 100, -1, -1});
+    declare.costs.push_back({100, 8, 2});
+    declare.costs.push_back({100, 8, 1, -1, -1, true});  // the same products again
   }
   void forward(Context&) override {}
   void backward(Context&) override {}
