@@ -158,8 +158,20 @@ SemanticCase surrogate_slope(bool sparse) {
   return c;
 }
 
+// BN0(Yp) = (Yp - 1) / 2 > 1/2 from 2 on. Open: 10 (Yp + Yr - 20) / 5 + 1; closed: 3 (Yp - 1) / 2 - 1.
+SemanticCase two_norms() {
+  SemanticCase c = row("two_norms", {1, 2, 3}, {30, 40, 27}, "channels = 1\ngate_eps = 1\ntwo_norms = yes");
+  c.state = {{"cg/weight", {1, 1}},        {"cg/threshold", {0.5}},        {"cg/gate_running_mean", {1}},
+             {"cg/gate_running_var", {3}}, {"cg/full_running_mean", {20}}, {"cg/full_running_var", {24}},
+             {"cg/full_weight", {10}},     {"cg/full_bias", {1}},          {"cg/base_weight", {3}},
+             {"cg/base_bias", {-1}}};
+  c.shape = {1, 1, 1, 3};
+  c.result = {-1, 0.5, 21};
+  return c;
+}
+
 std::vector<SemanticCase> cg_semantics() {
-  std::vector<SemanticCase> cases = {tie_in_inference()};
+  std::vector<SemanticCase> cases = {tie_in_inference(), two_norms()};
   for (const bool flag : {false, true}) {
     cases.push_back(tie_in_training(flag));
     cases.push_back(shared_decisions(flag));

@@ -68,10 +68,17 @@ std::vector<LayerCase> norm_cases() {
   const std::string keys = "kernel = 3\npad = 1\ntwo_norms = yes\n";
   add(cases, "two_norms", {2, 4, 5, 7}, keys + "channels = 6");
   add(cases, "two_norms_sparse", {2, 4, 5, 7}, keys + "channels = 5\nsparse_backprop = yes\ngate_momentum = 0.3");
+  add(cases, "two_norms_keys", {2, 4, 3, 5}, keys + "channels = 6\nalpha = 1\ngate_eps = 0.01");
+  add(cases, "two_norms_group_shuffle", {2, 8, 5, 4}, keys + "channels = 12\ngroup = yes\nshuffle = yes");
+  add(cases, "two_norms_sixteen", {2, 16, 4, 5}, keys + "channels = 16");
   add(cases, "two_norms_blocks", {2, 32, 4, 3}, keys + "channels = 32\ngroup = yes\nstride = 2");
-  for (const char* granularity : {"slice", "pixel"})
+  add(cases, "two_norms_many_rows", {1, 4, 17, 19}, keys + "channels = 3");  // chunks of the sums
+  for (const char* granularity : {"slice", "pixel"}) {
     add(cases, concat("two_norms_", granularity), {2, 6, 4, 3},
         concat(keys, "channels = 20\ngranularity = ", granularity));
+    add(cases, concat("two_norms_", granularity, "_blocks"), {2, 32, 4, 3},
+        concat(keys, "channels = 48\nsparse_backprop = yes\ngranularity = ", granularity));
+  }
   return cases;
 }
 
