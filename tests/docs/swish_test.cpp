@@ -1,6 +1,7 @@
 // swish: odd shapes, whole blocks of channels, extreme slopes.
 #include <cmath>
 
+#include "tests/layers/harness/bad_layer.hpp"
 #include "tests/layers/harness/layer_test.hpp"
 
 namespace sluice {
@@ -59,8 +60,18 @@ std::vector<SemanticCase> swish_semantics() {
   return {flat};
 }
 
+std::vector<BadLayer> bad_swish() {
+  return {
+      {"slope", "swish", "beta = steep", "[layer.bad] beta: expected a number, got 'steep'"},
+      {"of_row", "swish", "from = row", "[layer.bad]: expected an image N x C x H x W, got 1x4 (swish of 1x4)"},
+      {"sources", "swish", "from = image, image",
+       "[layer.bad] from: expected 1 source, got 2 (swish of 1x3x6x5, 1x3x6x5)"},
+  };
+}
+
 INSTANTIATE_TEST_SUITE_P(Swish, LayerCases, ::testing::ValuesIn(swish_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Swish, SemanticCases, ::testing::ValuesIn(swish_semantics()), case_name);
+INSTANTIATE_TEST_SUITE_P(Swish, BadLayers, ::testing::ValuesIn(bad_swish()), bad_layer_name);
 
 }  // namespace
 }  // namespace sluice
