@@ -58,6 +58,11 @@ bool winograd_pays(const ConvProblem& p) {
          p.src.block == 16 && p.dst.block == 16;
 }
 
+/// AMX multiplies bf16 matrices faster than vectors can the fewer numbers that Winograd leaves.
+bool ours_is_faster(const ConvProblem& p, const std::string& onednn_kernel) {
+  return winograd_fits(p) && onednn_kernel.find("amx") == std::string::npos;
+}
+
 /// Makes a primitive with Winograd's algorithm where it pays and exists, else with the direct one.
 template <class Make>
 auto with_best_algorithm(const ConvProblem& p, Make&& make) {
@@ -142,6 +147,13 @@ PackedWeights::PackedWeights(const ConvGeometry& geometry, std::int64_t src_chan
     : reorder_(onednn::reorder(onednn::plain(weights_dims(geometry, src_channels)), wanted)),
       bytes_(onednn::bytes(wanted)) {}
 
+PackedWeights::PackedWeights(const WinogradWeights& wanted) : winograd_(wanted), bytes_(wanted.count() * 4) {}
+
+void PackedWeights::pack(const float* plain, void* packed, void* scratch) {
+  if (winograd_.count() == 0) return reorder_.run({plain, packed}, scratch);
+  winograd_weight_kernels().pack(winograd_, plain, static_cast<float*>(packed));
+}
+
 ConvSource::ConvSource(const ConvProblem& problem) {
   if (!needs_plain_source(problem)) return;
   copy_ = onednn::reorder(onednn::desc(problem.src), plain_source(problem));
@@ -159,16 +171,23 @@ const void* ConvSource::prepare(const void* src, void*& scratch) {
 ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(problem.bias) {
   const auto descriptor =
       with_best_algorithm(problem, [&](dnnl::algorithm algorithm) { return forward_descriptor(problem, algorithm); });
+  kernel_ = onednn::kernel_name(descriptor);
+  if (ours_is_faster(problem, kernel_)) {
+    winograd_ = WinogradConvolution(problem, false);
+    weights_ = PackedWeights(winograd_.weights());
+    kernel_ = winograd_kernel();
+    return;
+  }
   std::vector<onednn::Operation::Argument> arguments = {{DNNL_ARG_SRC, descriptor.src_desc()},
                                                         {DNNL_ARG_WEIGHTS, descriptor.weights_desc()},
                                                         {DNNL_ARG_DST, descriptor.dst_desc()}};
   if (bias_) arguments.emplace_back(DNNL_ARG_BIAS, descriptor.bias_desc());
   operation_ = onednn::Operation(descriptor, dnnl::convolution_forward(descriptor), std::move(arguments));
   weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
-  kernel_ = onednn::kernel_name(descriptor);
 }
 
 void ConvForward::run(const void* src, const void* packed, const float* bias, void* dst, void* scratch) {
+  if (!winograd_.empty()) return winograd_.run(src, packed, dst);
   src = source_.prepare(src, scratch);
   if (bias_) {
     operation_.run({src, packed, dst, bias}, scratch);
@@ -186,15 +205,22 @@ ConvBackwardData::ConvBackwardData(const ConvProblem& conv) {
                                                                   algorithm, a.src, a.weights, a.dst, a.strides,
                                                                   a.dilates, a.pads, a.pads);
   });
+  kernel_ = onednn::kernel_name(descriptor);
+  if (ours_is_faster(problem, kernel_)) {
+    winograd_ = WinogradConvolution(problem, true);
+    weights_ = PackedWeights(winograd_.weights());
+    kernel_ = winograd_kernel();
+    return;
+  }
   operation_ = onednn::Operation(descriptor, dnnl::convolution_backward_data(descriptor),
                                  {{DNNL_ARG_DIFF_DST, descriptor.diff_dst_desc()},
                                   {DNNL_ARG_WEIGHTS, descriptor.weights_desc()},
                                   {DNNL_ARG_DIFF_SRC, descriptor.diff_src_desc()}});
   weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
-  kernel_ = onednn::kernel_name(descriptor);
 }
 
 void ConvBackwardData::run(const void* diff_dst, const void* packed, void* diff_src, void* scratch) {
+  if (!winograd_.empty()) return winograd_.run(diff_dst, packed, diff_src);
   operation_.run({diff_dst, packed, diff_src}, scratch);
 }
 
@@ -219,6 +245,12 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
     kernel_ = depthwise_.kernel();
     return;
   }
+  if (ours_is_faster(problem, kernel_)) {
+    winograd_ = WinogradBackwardWeights(problem);
+    kernel_ = winograd_kernel();
+    operation_scratch_ = winograd_.scratch_bytes();
+    return;
+  }
   std::vector<onednn::Operation::Argument> arguments = {{DNNL_ARG_SRC, descriptor.src_desc()},
                                                         {DNNL_ARG_DIFF_DST, descriptor.diff_dst_desc()},
                                                         {DNNL_ARG_DIFF_WEIGHTS, descriptor.diff_weights_desc()}};
@@ -234,6 +266,7 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
 void ConvBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias,
                               void* scratch) {
   if (!depthwise_.empty()) return depthwise_.run(src, diff_dst, diff_weights, diff_bias);
+  if (!winograd_.empty()) return winograd_.run(src, diff_dst, diff_weights, scratch);
   src = source_.prepare(src, scratch);
   char* const diff = static_cast<char*>(scratch);
   char* const bias = diff + align_up(diff_bytes_);

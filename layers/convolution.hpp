@@ -1,5 +1,5 @@
-// What every layer that convolves has in common: the geometry and its keys, and oneDNN's three convolution primitives
-// with their weights.
+// What every layer that convolves has in common: the geometry and its keys, and the three convolution primitives with
+// their weights: oneDNN's, or kernels of ours where those are faster.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "core/graph/layer.hpp"
 #include "core/graph/onednn.hpp"
 #include "layers/depthwise.hpp"
+#include "layers/winograd.hpp"
 
 namespace sluice {
 
@@ -41,17 +42,19 @@ struct ConvProblem {
   bool may_copy_src = true;      ///< where oneDNN wants another layout; it cannot write to such a copy
 };
 
-/// Weights as oneDNN wants them, made from the plain fp32 ones.
+/// Weights as a primitive wants them, made from the plain fp32 ones.
 class PackedWeights {
  public:
   PackedWeights() = default;
   PackedWeights(const ConvGeometry& geometry, std::int64_t src_channels, const dnnl::memory::desc& wanted);
+  explicit PackedWeights(const WinogradWeights& wanted);
   std::int64_t bytes() const { return bytes_; }
   std::int64_t scratch_bytes() const { return reorder_.scratch_bytes(); }
-  void pack(const float* plain, void* packed, void* scratch) { reorder_.run({plain, packed}, scratch); }
+  void pack(const float* plain, void* packed, void* scratch);
 
  private:
   onednn::Operation reorder_;
+  WinogradWeights winograd_;  ///< instead of the reorder, unless empty
   std::int64_t bytes_ = 0;
 };
 
@@ -82,6 +85,7 @@ class ConvForward {
  private:
   ConvSource source_;
   onednn::Operation operation_;
+  WinogradConvolution winograd_;  ///< instead of oneDNN's where it is faster; so below
   PackedWeights weights_;
   bool bias_ = false;
   std::string kernel_;
@@ -98,6 +102,7 @@ class ConvBackwardData {
 
  private:
   onednn::Operation operation_;
+  WinogradConvolution winograd_;
   PackedWeights weights_;
   std::string kernel_;
 };
@@ -117,6 +122,7 @@ class ConvBackwardWeights {
   ConvSource source_;
   onednn::Operation operation_, reorder_;
   DepthwiseBackwardWeights depthwise_;  ///< instead of oneDNN's where that has no fast kernel
+  WinogradBackwardWeights winograd_;
   std::int64_t diff_bytes_ = 0, bias_bytes_ = 0, operation_scratch_ = 0, channels_ = 0;
   std::string kernel_;
 };

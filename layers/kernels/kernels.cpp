@@ -57,4 +57,17 @@ const DropoutBits& dropout_bits(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bits);
 }
 
+const WinogradWeightKernels& winograd_weight_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, winograd_weights);
+}
+template <>
+const WinogradKernels<float>& winograd_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, winograd_f32);
+}
+template <>
+const WinogradKernels<BFloat16>& winograd_kernels(Isa isa) {
+  if (isa == Isa::kAvx512 && cpu_has_bf16()) return SLUICE_CHOOSE(isa, winograd_native_bf16);
+  return SLUICE_CHOOSE(isa, winograd_bf16);
+}
+
 }  // namespace sluice

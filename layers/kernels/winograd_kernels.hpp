@@ -1,0 +1,70 @@
+// 3x3 convolutions by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308), built once for
+// each instruction set and chosen at run time.
+//
+// An image's result is cut into tiles of 4 x 4 pixels, each of which sees 6 x 6 pixels of the source. Transformed, both
+// have 36 points, at each of which the convolution is a product of matrices:
+//   dst = A^T ((G w G^T) (.) (B^T src B)) A           diff_w = G^T ((A diff_dst A^T) (.) (B^T src B)) G
+// All arithmetic is fp32. Channels come in blocks of 16, activations as [N][C / 16][H][W][16].
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bfloat16.hpp"
+#include "core/base/cpu.hpp"
+
+namespace sluice {
+
+/// Stride 1, one zero around the image: source and result have the same height and width.
+struct WinogradShape {
+  static constexpr std::int64_t kTile = 4;
+  static constexpr std::int64_t kPoints = 36;
+  static constexpr std::int64_t kGroup = 8;       ///< tiles that are multiplied together
+  static constexpr std::int64_t kMostBlocks = 4;  ///< of channels, on either side
+
+  std::int64_t images = 0, height = 0, width = 0;
+  std::int64_t src_blocks = 0, dst_blocks = 0;
+
+  std::int64_t rows() const { return (height + kTile - 1) / kTile; }
+  std::int64_t columns() const { return (width + kTile - 1) / kTile; }
+  std::int64_t tiles() const { return images * rows() * columns(); }
+  std::int64_t groups() const { return (tiles() + kGroup - 1) / kGroup; }
+  /// Floats of packed weights, and of their gradient.
+  std::int64_t weights() const { return kPoints * 256 * src_blocks * dst_blocks; }
+  /// From one part of a gradient to the next: a processor's prefetcher runs ahead over the end of its own, and would
+  /// take its neighbour's lines away.
+  std::int64_t part() const { return weights() + 4096; }
+};
+
+/// Plain weights O x I x 3 x 3 as a convolution wants them: those of a gradient are turned by half a circle, and their
+/// channels change places.
+struct WinogradWeights {
+  std::int64_t src_blocks = 0, dst_blocks = 0;  ///< of the convolution that takes them
+  bool turned = false;
+
+  std::int64_t count() const { return WinogradShape::kPoints * 256 * src_blocks * dst_blocks; }  ///< packed floats
+};
+
+struct WinogradWeightKernels {
+  /// `packed` becomes [dst block][point][src channel][16 dst channels].
+  void (*pack)(const WinogradWeights&, const float* plain, float* packed);
+  /// Adds the gradient of plain weights between two blocks of channels to `diff_plain`. The packed one is the sum, in
+  /// their order, of `parts` arrays, each part() floats behind the last.
+  void (*unpack)(const WinogradShape&, std::int64_t src_block, std::int64_t dst_block, const float* sums,
+                 std::int64_t parts, float* diff_plain);
+};
+
+template <class T>
+struct WinogradKernels {
+  /// The result's tiles of groups [begin, end).
+  void (*convolve)(const WinogradShape&, std::int64_t begin, std::int64_t end, const T* src, const float* weights,
+                   T* dst);
+  /// `sums` becomes the share of groups [begin, end) in the gradient of packed weights.
+  void (*weight_gradient)(const WinogradShape&, std::int64_t begin, std::int64_t end, const T* src, const T* diff_dst,
+                          float* sums);
+};
+
+const WinogradWeightKernels& winograd_weight_kernels(Isa isa = cpu_isa());
+template <class T>
+const WinogradKernels<T>& winograd_kernels(Isa isa = cpu_isa());
+
+}  // namespace sluice

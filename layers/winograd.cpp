@@ -1,0 +1,89 @@
+#include "layers/winograd.hpp"
+
+#include <algorithm>
+
+#include "core/base/parallel.hpp"
+#include "layers/convolution.hpp"
+
+namespace sluice {
+namespace {
+
+WinogradShape shape_of(const ConvProblem& problem) {
+  const Shape &src = problem.src.shape, &dst = problem.dst.shape;
+  return {src[kN], src[kH], src[kW], src[kC] / 16, dst[kC] / 16};
+}
+
+bool in_blocks(const TensorDesc& tensor) {
+  const std::int64_t channels = tensor.shape[kC];
+  return tensor.block == 16 && channels % 16 == 0 && channels / 16 <= WinogradShape::kMostBlocks;
+}
+
+template <class T>
+void convolve(const WinogradShape& shape, const void* src, const void* packed, void* dst) {
+  parallel_for(shape.groups(), 1, [=](std::int64_t begin, std::int64_t end) {
+    winograd_kernels<T>().convolve(shape, begin, end, static_cast<const T*>(src), static_cast<const float*>(packed),
+                                   static_cast<T*>(dst));
+  });
+}
+
+template <class T>
+void weight_gradient(const WinogradShape& shape, std::int64_t parts, const void* src, const void* diff_dst,
+                     float* sums) {
+  const std::int64_t groups = shape.groups();
+  parallel_for(parts, 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) {
+      winograd_kernels<T>().weight_gradient(shape, groups * part / parts, groups * (part + 1) / parts,
+                                            static_cast<const T*>(src), static_cast<const T*>(diff_dst),
+                                            sums + part * shape.part());
+    }
+  });
+}
+
+}  // namespace
+
+bool winograd_fits(const ConvProblem& problem) {
+  const ConvGeometry& g = problem.geometry;
+  const TensorDesc &src = problem.src, &dst = problem.dst;
+  if (cpu_isa() != Isa::kAvx512 || !problem.allow_winograd || problem.bias || !problem.post_ops.empty()) return false;
+  if (g.kernel != 3 || g.stride != 1 || g.pad != 1 || g.dilation != 1 || g.groups != 1) return false;
+  if (src.type != dst.type || !in_blocks(src) || !in_blocks(dst)) return false;
+  const WinogradShape shape = shape_of(problem);  // at most half of the direct multiplications, borders included
+  return 2 * WinogradShape::kPoints * shape.rows() * shape.columns() <= 9 * shape.height * shape.width;
+}
+
+std::string winograd_kernel() {
+  return "sluice_wino:" + to_string(cpu_isa());
+}
+
+WinogradConvolution::WinogradConvolution(const ConvProblem& problem, bool gradient)
+    : shape_(shape_of(problem)), type_(problem.src.type), gradient_(gradient) {
+  if (gradient) std::swap(shape_.src_blocks, shape_.dst_blocks);
+}
+
+void WinogradConvolution::run(const void* src, const void* packed, void* dst) const {
+  if (type_ == DataType::kBF16) return convolve<BFloat16>(shape_, src, packed, dst);
+  convolve<float>(shape_, src, packed, dst);
+}
+
+WinogradBackwardWeights::WinogradBackwardWeights(const ConvProblem& problem)
+    : shape_(shape_of(problem)),
+      type_(problem.src.type),
+      parts_(std::min<std::int64_t>(num_threads(), shape_.groups())) {}
+
+void WinogradBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, void* scratch) const {
+  float* const sums = static_cast<float*>(scratch);
+  if (type_ == DataType::kBF16) {
+    weight_gradient<BFloat16>(shape_, parts_, src, diff_dst, sums);
+  } else {
+    weight_gradient<float>(shape_, parts_, src, diff_dst, sums);
+  }
+  const WinogradShape shape = shape_;
+  const std::int64_t parts = parts_;
+  parallel_for(shape.src_blocks * shape.dst_blocks, 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      winograd_weight_kernels().unpack(shape, i % shape.src_blocks, i / shape.src_blocks, sums, parts, diff_weights);
+    }
+  });
+}
+
+}  // namespace sluice

@@ -1,0 +1,127 @@
+// Winograd's kernels in every build this processor can run, against plain sums.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "layers/kernels/winograd_kernels.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr WinogradShape kShape{3, 5, 10, 2, 1};
+constexpr std::int64_t kSrc = 32, kDst = 16, kPixels = 50;
+
+template <class T>
+std::vector<T> random_values(std::int64_t count, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<T> values(static_cast<std::size_t>(count));
+  for (T& value : values) narrow(uniform(engine), value);
+  return values;
+}
+
+template <class T>
+double at(const std::vector<T>& values, std::int64_t i) {
+  return static_cast<double>(widen(values[static_cast<std::size_t>(i)]));
+}
+
+/// One problem in plain loops: calls visit(source element, weight, result element) for each product.
+template <class Visit>
+void for_each_product(Visit&& visit) {
+  const std::int64_t h = kShape.height, w = kShape.width;
+  const auto element = [&](std::int64_t n, std::int64_t channels, std::int64_t c, std::int64_t y, std::int64_t x) {
+    return ((n * channels / 16 + c / 16) * kPixels + y * w + x) * 16 + c % 16;
+  };
+  for (std::int64_t i = 0; i < kShape.images * kDst * kPixels * kSrc * 9; ++i) {
+    const std::int64_t tap = i % 9, c = i / 9 % kSrc, rest = i / 9 / kSrc;
+    const std::int64_t pixel = rest % kPixels, o = rest / kPixels % kDst, n = rest / kPixels / kDst;
+    const std::int64_t y = pixel / w, x = pixel % w, sy = y + tap / 3 - 1, sx = x + tap % 3 - 1;
+    if (sy < 0 || sy >= h || sx < 0 || sx >= w) continue;
+    visit(element(n, kSrc, c, sy, sx), (o * kSrc + c) * 9 + tap, element(n, kDst, o, y, x));
+  }
+}
+
+template <class T>
+void expect_close(const std::vector<T>& got, const std::vector<double>& want, double tolerance) {
+  double largest = 0;
+  for (double value : want) largest = std::max(largest, std::abs(value));
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double value = static_cast<double>(widen(got[i]));
+    ASSERT_TRUE(std::abs(value - want[i]) <= tolerance * largest) << i << ": " << value << " instead of " << want[i];
+  }
+}
+
+template <class T>
+struct Problem {
+  std::vector<T> src = random_values<T>(kShape.images * kSrc * kPixels, 1);
+  std::vector<T> dst = random_values<T>(kShape.images * kDst * kPixels, 2);
+  std::vector<float> weights = random_values<float>(kDst * kSrc * 9, 3);
+};
+
+std::vector<float> packed(const WinogradWeights& wanted, const std::vector<float>& plain, Isa isa) {
+  std::vector<float> values(static_cast<std::size_t>(wanted.count()));
+  winograd_weight_kernels(isa).pack(wanted, plain.data(), values.data());
+  return values;
+}
+
+/// `tolerance`: of rounded results.
+template <class T>
+void expect_convolution(Isa isa, double tolerance) {
+  const Problem<T> p;
+  std::vector<double> want(p.dst.size()), want_src(p.src.size());
+  for_each_product([&](std::int64_t s, std::int64_t w, std::int64_t d) {
+    want[static_cast<std::size_t>(d)] += at(p.src, s) * at(p.weights, w);
+    want_src[static_cast<std::size_t>(s)] += at(p.dst, d) * at(p.weights, w);
+  });
+  std::vector<T> got(want.size()), got_src(want_src.size());
+  const std::vector<float> weights = packed({2, 1, false}, p.weights, isa),
+                           turned = packed({1, 2, true}, p.weights, isa);
+  const WinogradShape back{kShape.images, kShape.height, kShape.width, 1, 2};
+  for (std::int64_t group = 0; group < kShape.groups(); ++group) {
+    winograd_kernels<T>(isa).convolve(kShape, group, group + 1, p.src.data(), weights.data(), got.data());
+  }
+  winograd_kernels<T>(isa).convolve(back, 0, back.groups(), p.dst.data(), turned.data(), got_src.data());
+  expect_close(got, want, tolerance);
+  expect_close(got_src, want_src, tolerance);
+}
+
+template <class T>
+void expect_weight_gradient(Isa isa) {
+  const Problem<T> p;
+  std::vector<double> want(p.weights.begin(), p.weights.end());  // the gradient is added to what is there
+  for_each_product([&](std::int64_t s, std::int64_t w, std::int64_t d) {
+    want[static_cast<std::size_t>(w)] += at(p.src, s) * at(p.dst, d);
+  });
+  std::vector<float> got = p.weights, sums(static_cast<std::size_t>(2 * kShape.part()), 7.0F);
+  const auto& kernels = winograd_kernels<T>(isa);
+  kernels.weight_gradient(kShape, 0, 1, p.src.data(), p.dst.data(), sums.data());
+  kernels.weight_gradient(kShape, 1, kShape.groups(), p.src.data(), p.dst.data(), sums.data() + kShape.part());
+  for (std::int64_t block : {0, 1}) winograd_weight_kernels(isa).unpack(kShape, block, 0, sums.data(), 2, got.data());
+  expect_close(got, want, 3e-6);
+}
+
+class WinogradBuilds : public ::testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    if (GetParam() > cpu_isa()) GTEST_SKIP() << "this processor cannot run the build";
+  }
+};
+
+TEST_P(WinogradBuilds, Convolution) {
+  expect_convolution<float>(GetParam(), 3e-6);
+  expect_convolution<BFloat16>(GetParam(), 1.0 / 256);
+}
+
+TEST_P(WinogradBuilds, WeightGradient) {
+  expect_weight_gradient<float>(GetParam());
+  expect_weight_gradient<BFloat16>(GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, WinogradBuilds, ::testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+                         [](const auto& isa) { return to_string(isa.param); });
+
+}  // namespace
+}  // namespace sluice
