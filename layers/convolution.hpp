@@ -112,7 +112,8 @@ class ConvBackwardWeights {
   ConvBackwardWeights() = default;
   explicit ConvBackwardWeights(const ConvProblem& problem);
   std::int64_t scratch_bytes() const {
-    return source_.scratch_bytes() + align_up(diff_bytes_) + align_up(bias_bytes_) + operation_scratch_;
+    return source_.scratch_bytes() + align_up(src_bytes_) + align_up(dst_bytes_) + align_up(diff_bytes_) + align_up(bias_bytes_) +
+           operation_scratch_;
   }
   const std::string& kernel() const { return kernel_; }
   /// Adds to the plain fp32 `diff_weights` (and `diff_bias`, null without a bias).
@@ -121,9 +122,11 @@ class ConvBackwardWeights {
  private:
   ConvSource source_;
   onednn::Operation operation_, reorder_;
-  DepthwiseBackwardWeights depthwise_;  ///< instead of oneDNN's where that has no fast kernel
+  onednn::Operation widen_src_, widen_dst_;  ///< to fp32, where oneDNN's kernels for bf16 are slower
+  DepthwiseBackwardWeights depthwise_;       ///< instead of oneDNN's where that has no fast kernel
   WinogradBackwardWeights winograd_;
   std::int64_t diff_bytes_ = 0, bias_bytes_ = 0, operation_scratch_ = 0, channels_ = 0;
+  std::int64_t src_bytes_ = 0, dst_bytes_ = 0;  ///< of the widened copies
   std::string kernel_;
 };
 
