@@ -17,7 +17,7 @@ struct ExecutorOptions {
   DataType type = DataType::kF32;  ///< of activations; kBF16 needs cpu_has_bf16()
   enum class LayoutChoice { kAuto, kNhwc, kBlocked };
   LayoutChoice layout = LayoutChoice::kAuto;
-  bool winograd = true;    ///< allow Winograd convolutions where oneDNN has them (fp32)
+  bool winograd = true;    ///< allow Winograd convolutions where they are faster
   std::uint64_t seed = 0;  ///< of dropout
   bool fuse = true;        ///< let layers do their neighbours' work as post-ops
 };

@@ -49,7 +49,7 @@ void RunOptions::describe(Keys& keys) {
               "of activations and products; bf16 needs a processor that computes it natively; weights stay fp32");
   keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
               "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it");
-  keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions in fp32 where it is faster");
+  keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions where it is faster");
 }
 
 void TrainOptions::describe(Keys& keys) {
