@@ -112,8 +112,8 @@ class ConvBackwardWeights {
   ConvBackwardWeights() = default;
   explicit ConvBackwardWeights(const ConvProblem& problem);
   std::int64_t scratch_bytes() const {
-    return source_.scratch_bytes() + align_up(src_bytes_) + align_up(dst_bytes_) + align_up(diff_bytes_) + align_up(bias_bytes_) +
-           operation_scratch_;
+    return source_.scratch_bytes() + align_up(src_bytes_) + align_up(dst_bytes_) + align_up(diff_bytes_) +
+           align_up(bias_bytes_) + operation_scratch_;
   }
   const std::string& kernel() const { return kernel_; }
   /// Adds to the plain fp32 `diff_weights` (and `diff_bias`, null without a bias).
