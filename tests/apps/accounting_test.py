@@ -72,16 +72,16 @@ def evaluation():
             report = json.loads(box.ok("sluice-eval", "run/weights.h5", "--json", PLUGIN, f"--eval.batch={batch}").out)
             layers = {layer["name"]: layer for layer in report["layers"]}
             first, second = (layers[name]["statistics"] for name in ("gate0", "gate1"))
-            expect(first == {"open": opened, "total": TESTED * 30}, f"batch {batch}: {first}, {opened} are above the threshold")
-            expect(second["total"] == TESTED * 120 and 0 < second["open"] < second["total"], f"batch {batch}: {second}")
+            expect(first == {"passed": opened, "seen": TESTED * 30}, f"batch {batch}: {first}, {opened} are above the threshold")
+            expect(second["seen"] == TESTED * 120 and 0 < second["passed"] < second["seen"], f"batch {batch}: {second}")
             check_report(f"batch {batch}", report, layers, first, second)
         text = box.ok("sluice-eval", "run/weights.h5", PLUGIN).out
         check_text(text, report, layers)
 
 
 def check_report(name, report, layers, first, second):
-    a, b = first["open"] / first["total"], second["open"] / second["total"]
-    both = (first["open"] + second["open"]) / (first["total"] + second["total"])
+    a, b = first["passed"] / first["seen"], second["passed"] / second["seen"]
+    both = (first["passed"] + second["passed"]) / (first["seen"] + second["seen"])
     expect(layers["gate0"]["open_share"] == a and layers["gate1"]["open_share"] == b and report["open_share"] == both,
            f"{name}: open_share {report['open_share']}, {both} was counted")
     expect(close(report["closed_share"], 1 - both), f"{name}: closed_share {report['closed_share']}")

@@ -43,7 +43,7 @@ class TestGate : public Layer {
     declare.dst = src.at(0);
     declare.like_src = true;
     declare.parameter("threshold", {src[0][kC]}, "threshold", Init::constant(threshold_));
-    const int open = declare.count("open"), total = declare.count("total");
+    const int open = declare.count("passed"), total = declare.count("seen");
     const int weight_bits = static_cast<int>(weight_bits_), bits = static_cast<int>(activation_bits_),
               first = static_cast<int>(first_bits_);
     declare.costs.push_back({macs_, weight_bits, first > 0 ? first : bits});
