@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/cpu.hpp"
@@ -77,7 +78,10 @@ struct Executor::State {
   State(Network& n, const ExecutorOptions& o) : network(n), options(o), plan(plan_execution(n, o)) {
     memory = Buffer(plan.memory.total_bytes());
     scratch = Buffer(plan.scratch_bytes);
-    if (options.mode == Mode::kTraining) gradients = Buffer(network.parameter_count() * 4);
+    if (options.mode == Mode::kTraining) {
+      gradients = Buffer(network.parameter_count() * 4);
+      auxiliary.assign(network.auxiliary_losses().size(), 0.0);
+    }
     allocate_kept();
     allocate_statistics();
     runtime.resize(plan.operations.size());
@@ -201,6 +205,7 @@ struct Executor::State {
   std::vector<std::size_t> count_offset, sum_offset;
   std::vector<float> scale, shift;  ///< of one folded layer
   Tensor images, data, labels;      ///< of set_batch: what it is given, where it goes
+  std::vector<double> auxiliary;    ///< losses beside the graph's own
   float one = 1.0F;
   SoftTargets soft_targets;
   bool profiling = false;
@@ -260,6 +265,8 @@ void Executor::refresh() {
 
 void Executor::forward(std::uint64_t step) {
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
+  for (std::size_t i = 0; i < state_->auxiliary.size(); ++i)
+    state_->auxiliary[i] = state_->network.auxiliary_losses()[i].second->forward(state_->network);
 }
 
 std::string Executor::find_non_finite(std::uint64_t step) {
@@ -286,6 +293,14 @@ void Executor::backward() {
 }
 
 double Executor::loss() const {
+  return std::accumulate(state_->auxiliary.begin(), state_->auxiliary.end(), data_loss());
+}
+
+const std::vector<double>& Executor::auxiliary_losses() const {
+  return state_->auxiliary;
+}
+
+double Executor::data_loss() const {
   double total = 0;
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     if (state_->plan.operations[i].declared.is_loss) total += *state_->runtime[i].context.dst.as<const float>();

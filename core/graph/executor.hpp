@@ -61,11 +61,16 @@ class Executor {
   /// of dropout.
   void forward(std::uint64_t step = 0);
   /// Training only, once after each forward (it reuses the memory of results that it no longer needs): the gradient of
-  /// the summed losses with respect to every parameter; overwrites `gradients()`.
+  /// `loss()` with respect to every parameter; overwrites `gradients()`.
   void backward();
 
-  /// Sum of the loss nodes' results in the last forward.
+  /// What backward differentiates: the loss nodes' results in the last forward, and in training every auxiliary loss of
+  /// the network. A training loop need not know which there are.
   double loss() const;
+  /// The loss nodes' results alone.
+  double data_loss() const;
+  /// The network's auxiliary losses in the last forward, in its order; in inference they are none.
+  const std::vector<double>& auxiliary_losses() const;
   /// The network's answer, N x classes fp32 (network.output_node()).
   Tensor logits() const;
   /// The result of any node that is not fused away; data is null otherwise. For tests and inspection.

@@ -44,8 +44,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   }
   take_teacher();
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
-  auxiliary_.assign(network_.auxiliary_losses().size(), 0.0);
-  position_.auxiliary_sums = auxiliary_;
+  position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   if (directory.holds_run()) resume();
   write_file_atomic(directory.config_file(), experiment.config.resolved());
@@ -204,15 +203,11 @@ void Trainer::step(const Batch& batch) {
   if (teacher_ != nullptr) teacher_->answer(batch);
   executor_->set_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);
-  double loss = executor_->loss();
-  position_.loss_sum += loss;
+  position_.loss_sum += executor_->data_loss();
   position_.divergence_sum += executor_->soft_divergence();
-  for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
-    auxiliary_[i] = network_.auxiliary_losses()[i].second->forward(network_);
-    position_.auxiliary_sums[i] += auxiliary_[i];
-    loss += auxiliary_[i];
-  }
-  stop_if_diverged(loss, "loss");
+  for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i)
+    position_.auxiliary_sums[i] += executor_->auxiliary_losses()[i];
+  stop_if_diverged(executor_->loss(), "loss");
   executor_->backward();
   position_.gradient_norm = optimizer_->gradient_norm(executor_->gradients());
   stop_if_diverged(position_.gradient_norm, "gradient norm");
@@ -272,7 +267,7 @@ MetricsRow Trainer::training_row(double seconds) const {
     row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
     row.emplace_back("distillation_loss", position_.divergence_sum / steps);
   }
-  for (std::size_t i = 0; i < auxiliary_.size(); ++i) {
+  for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) {
     row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / steps);
   }
   append_figures(row, "", network_, counts_of(network_, *executor_));

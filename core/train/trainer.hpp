@@ -79,7 +79,6 @@ class Trainer {
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
   double lr_ = 0;
-  std::vector<double> auxiliary_;
 };
 
 }  // namespace sluice

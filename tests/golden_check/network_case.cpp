@@ -115,12 +115,6 @@ class NetworkCheck {
     return options;
   }
 
-  double auxiliary_loss() const {
-    double sum = 0;
-    for (const auto& loss : network_->auxiliary_losses()) sum += loss.second->forward(*network_);
-    return sum;
-  }
-
   void train() {
     Executor executor(*network_, options(Mode::kTraining));
     executor.set_batch(images_.data(), labels_.data());
@@ -132,8 +126,8 @@ class NetworkCheck {
       executor.refresh();
       executor.forward(step);
       executor.backward();
-      losses.push_back(executor.loss());
-      auxiliary.push_back(auxiliary_loss());
+      losses.push_back(executor.data_loss());
+      auxiliary.push_back(executor.loss() - executor.data_loss());
       if (step == 0) check_first_step(executor);
       optimizer.step(network_->parameter_data(), executor.gradients(), options.lr);
     }
