@@ -18,7 +18,7 @@ Program describe() {
   Program program;
   program.name = "sluice-import";
   program.usage =
-      "WEIGHTS.h5 CONFIG.ini... -o CHECKPOINT.h5 [--section.key=value ...] [options]\n"
+      "WEIGHTS.h5[:GROUP] CONFIG.ini... -o CHECKPOINT.h5 [--section.key=value ...] [options]\n"
       "       sluice-import --export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
   program.summary =
       "Makes a checkpoint of the network that configuration files declare from a PyTorch state_dict that was stored as "
@@ -29,7 +29,7 @@ Program describe() {
       "writes\n"
       "the weights of a checkpoint as such a file.";
   program.flags = {{"output", "FILE", "The file to write; an old one is replaced.", 'o'},
-                   {"group", "PATH", "Group of the file that holds the data sets (default /)."},
+                   {"group", "PATH", "Group of the file that holds the data sets (default /), as WEIGHTS.h5:GROUP."},
                    {"rename", "OLD=NEW",
                     "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
                     "given several times.",
@@ -71,6 +71,16 @@ std::vector<std::pair<std::string, std::string>> renames_of(const CommandLine& l
   return renames;
 }
 
+/// The group that --group names, or that stands behind the file's name: weights.h5:/trained. Takes it from the name.
+std::string group_of(const CommandLine& line, std::string& file) {
+  const std::size_t colon = file.rfind(':');
+  if (colon == std::string::npos || std::filesystem::exists(file)) return line.value("group").value_or("/");
+  if (line.has("group")) refuse(concat("--group: ", file, " names a group already; name it once"));
+  const std::string group = file.substr(colon + 1);
+  file.erase(colon);
+  return group.empty() ? "/" : group;
+}
+
 int export_file(const CommandLine& line) {
   for (const char* flag : {"group", "rename", "partial"}) {
     if (line.has(flag)) refuse(concat("--", flag, " does not go with --export"));
@@ -78,7 +88,9 @@ int export_file(const CommandLine& line) {
   if (!line.positional().empty() || !line.overrides().empty())
     refuse("--export takes one checkpoint and nothing else; expected --export CHECKPOINT.h5 -o WEIGHTS.h5");
   const std::string input = *line.value("export"), output = output_of(line, input);
-  const std::int64_t tensors = export_weights(load(input), output);
+  Registry registry;
+  register_all(registry);
+  const std::int64_t tensors = export_weights(load(input), registry.torch_names(), output);
   if (line.has("json"))
     print_json_export(std::cout, input, output, tensors);
   else
@@ -90,7 +102,7 @@ int import_file(const CommandLine& line) {
   if (line.positional().size() < 2) refuse("expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help");
   ImportOptions options;
   options.file = line.positional().front();
-  options.group = line.value("group").value_or("/");
+  options.group = group_of(line, options.file);
   options.renames = renames_of(line);
   options.partial = line.has("partial");
   const std::string output = output_of(line, options.file);

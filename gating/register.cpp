@@ -27,6 +27,9 @@ void register_types(Registry& registry) {
                      make_cg_conv);
   registry.add_auxiliary_loss("gating_loss", "pulls thresholds towards a target: the higher, the more is skipped",
                               make_gating_loss);
+  // The published module normalises with a BatchNorm2d named bn.
+  registry.add_torch_name("gate_running_mean", "bn.running_mean");
+  registry.add_torch_name("gate_running_var", "bn.running_var");
   registry.add_metric("gate_density", "share of gated outputs whose gate is open", "", open_gates);
   registry.add_metric("sparsity", "share of gated outputs whose gate is closed", "", closed_gates);
 }

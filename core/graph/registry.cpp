@@ -61,6 +61,12 @@ void Registry::add_metric(const std::string& name, const std::string& doc, const
   metrics_.push_back({name, doc, unit, std::move(of_layer)});
 }
 
+void Registry::add_torch_name(const std::string& name, const std::string& torch_name) {
+  if (torch_names_.emplace(name, torch_name).second) return;
+  throw Error(ExitCode::kUsage,
+              concat("the name of '", name, "' in PyTorch is registered twice; two plug-ins may use the same name"));
+}
+
 std::vector<std::string> Registry::auxiliary_losses() const {
   std::vector<std::string> names;
   for (const auto& entry : auxiliary_losses_) names.push_back(entry.first);

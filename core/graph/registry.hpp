@@ -70,6 +70,13 @@ class Registry {
   std::vector<std::string> auxiliary_losses() const;
   std::unique_ptr<AuxiliaryLoss> make_auxiliary_loss(const std::string& section, Keys& keys) const;
 
+  /// PyTorch's usual code has another name for the layers' tensors `name`, such as bn.running_mean for a buffer of ours
+  /// that is one of a module inside the layer's there; "" means that it has none of them: imports leave their initial
+  /// values, exports leave them out. Throws Error(kUsage) when the name has one.
+  void add_torch_name(const std::string& name, const std::string& torch_name);
+  /// By our name; tensors that are not in here have one name.
+  const std::map<std::string, std::string>& torch_names() const { return torch_names_; }
+
   const std::vector<MetricType>& metrics() const { return metrics_; }  ///< in the order of registration
 
  private:
@@ -91,6 +98,7 @@ class Registry {
   std::map<std::string, CompositeType> composites_;
   std::map<std::string, AuxiliaryLossType> auxiliary_losses_;
   std::vector<MetricType> metrics_;
+  std::map<std::string, std::string> torch_names_;
 };
 
 }  // namespace sluice

@@ -10,21 +10,29 @@
 namespace sluice {
 namespace {
 
-/// "weights/layer1.0.conv1/weight" -> "layer1.0.conv1.weight"
-std::string torch_name(const std::string& path) {
+using Names = std::map<std::string, std::string>;
+
+/// "weights/layer1.0.conv1/weight" -> "layer1.0.conv1.weight"; "" for a tensor that PyTorch code does not have.
+std::string torch_name(const std::string& path, const Names& torch_names) {
+  const std::size_t last = path.rfind('/') + 1;
   std::string name = path.substr(path.find('/') + 1);
+  if (const auto other = torch_names.find(path.substr(last)); other != torch_names.end()) {
+    if (other->second.empty()) return "";
+    name.replace(name.rfind('/') + 1, std::string::npos, other->second);
+  }
   for (char& c : name) c = c == '/' ? '.' : c;
   return name;
 }
 
 }  // namespace
 
-std::int64_t export_weights(const Checkpoint& checkpoint, const std::string& path) {
+std::int64_t export_weights(const Checkpoint& checkpoint, const Names& torch_names, const std::string& path) {
   const Checkpoint weights = checkpoint.kind == Checkpoint::Kind::kFull ? weights_of(checkpoint) : checkpoint;
   Hdf5File file = Hdf5File::create_image(path, ExitCode::kEnvironment);
   std::map<std::string, std::string> paths;  // by name
   for (const CheckpointTensor& tensor : weights.tensors) {
-    const std::string name = torch_name(tensor.path);
+    const std::string name = torch_name(tensor.path, torch_names);
+    if (name.empty()) continue;
     const auto [other, is_new] = paths.emplace(name, tensor.path);
     if (!is_new) {
       throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": ", other->second, " and ", tensor.path,
@@ -33,7 +41,7 @@ std::int64_t export_weights(const Checkpoint& checkpoint, const std::string& pat
     if (tensor.alias_of.empty())
       file.write_contiguous(name, tensor.shape, tensor.values.data());
     else
-      file.link(name, "/" + torch_name(tensor.alias_of));
+      file.link(name, "/" + torch_name(tensor.alias_of, torch_names));
   }
   const std::vector<char> bytes = file.image();
   write_file_atomic(path, std::string_view(bytes.data(), bytes.size()));

@@ -15,12 +15,15 @@
 namespace sluice {
 namespace {
 
-/// One tensor of the network with all of its names: those of the layers that share it.
+using Names = std::map<std::string, std::string>;
+
+/// One tensor of the network with all of its names: those of the layers that share it, each with ours and PyTorch's.
 struct Target {
   std::string tensor;
   std::vector<std::string> names;
   Shape shape;
   float* data = nullptr;
+  bool ours_alone = false;  ///< PyTorch code has no such tensor
 };
 
 struct ForeignTensor {
@@ -41,18 +44,26 @@ std::string dotted(std::string path) {
   return path;
 }
 
-void add_targets(std::vector<Target>& targets, const std::string& prefix, const std::vector<TensorSlot>& slots) {
+void add_targets(std::vector<Target>& targets, const std::string& prefix, const std::vector<TensorSlot>& slots,
+                 const Names& torch_names) {
   for (const TensorSlot& slot : slots) {
     if (targets.empty() || targets.back().data != slot.data)
       targets.push_back({prefix + slot.path, {}, slot.shape, slot.data});
-    targets.back().names.push_back(dotted(slot.path));
+    Target& target = targets.back();
+    target.names.push_back(dotted(slot.path));
+    const std::size_t name = slot.path.rfind('/') + 1;
+    const auto torch = torch_names.find(slot.path.substr(name));
+    if (torch == torch_names.end()) continue;
+    target.ours_alone = torch->second.empty();
+    if (!target.ours_alone) target.names.push_back(dotted(slot.path.substr(0, name) + torch->second));
   }
 }
 
 std::vector<Target> targets_of(Network& network) {
+  const Names& torch_names = network.registry().torch_names();
   std::vector<Target> targets;
-  add_targets(targets, "weights/", parameter_slots(network, network.parameter_data()));
-  add_targets(targets, "buffers/", buffer_slots(network, network.buffer_data()));
+  add_targets(targets, "weights/", parameter_slots(network, network.parameter_data()), torch_names);
+  add_targets(targets, "buffers/", buffer_slots(network, network.buffer_data()), torch_names);
   return targets;
 }
 
@@ -168,6 +179,11 @@ class Importer {
                                           ", but the network has one tensor for both (", target.tensor, ")"));
         return;
       }
+    }
+    if (first == nullptr && target.ours_alone) {
+      report_.kept.push_back(target.names.front());
+      --report_.tensors;
+      return;
     }
     if (first == nullptr) {
       report_.missing.push_back({target.names.front(), target.tensor, target.shape, ""});

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,7 +13,8 @@
 
 namespace sluice {
 
-/// Our tensor <layer>/<name> (layer1.0.conv1/weight) is PyTorch's <layer>.<name> (layer1.0.conv1.weight).
+/// Our tensor <layer>/<name> (layer1.0.conv1/weight) is PyTorch's <layer>.<name> (layer1.0.conv1.weight), or what
+/// Registry::torch_names says for <name>.
 struct ImportOptions {
   std::string file;
   std::string group = "/";  ///< where the data sets are; groups below it are parts of names: a/b is a.b
@@ -41,13 +43,14 @@ struct ImportReport {
     Shape shape;
     std::string type;
   };
-  std::int64_t tensors = 0;             ///< of the network
+  std::int64_t tensors = 0;             ///< of the network, without those that are kept
   std::vector<Match> matched;           ///< in network order
   std::vector<Missing> missing;         ///< in network order
   std::vector<Match> misshapen;         ///< in network order
   std::vector<std::string> unusable;    ///< "<name>: holds NaN ...": never imported
   std::vector<Extra> extra;             ///< data sets that no tensor wants
   std::vector<std::string> skipped;     ///< PyTorch's counters num_batches_tracked
+  std::vector<std::string> kept;        ///< our names of tensors that PyTorch code does not have, nor the file
   std::vector<std::string> stripped;    ///< names from which a leading "module." or "_orig_mod." was taken
   std::vector<std::string> unreadable;  ///< links that lead nowhere, objects that could not be opened
   /// All is well; with `partial` also where tensors are missing or misshapen.
@@ -71,8 +74,10 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
 
 void print_json_export(std::ostream& out, const std::string& input, const std::string& output, std::int64_t tensors);
 
-/// Weights and buffers (the averaged ones where there are any) as one plain fp32 data set each, under PyTorch's names;
-/// a shared parameter is one data set with several names. Replaces the file atomically. Returns the number of names.
-std::int64_t export_weights(const Checkpoint& checkpoint, const std::string& path);
+/// Weights and buffers (the averaged ones where there are any) as one plain fp32 data set each, under PyTorch's names
+/// (`torch_names` as Registry::torch_names); a shared parameter is one data set with several names. Replaces the file
+/// atomically. Returns the number of names.
+std::int64_t export_weights(const Checkpoint& checkpoint, const std::map<std::string, std::string>& torch_names,
+                            const std::string& path);
 
 }  // namespace sluice

@@ -101,6 +101,10 @@ void print_import(std::ostream& out, const ImportOptions& options, const ImportR
   if (!report.skipped.empty())
     out << "skipped " << counted(report.skipped.size(), "counter", "counters")
         << " num_batches_tracked, which Sluice does not need\n";
+  if (!report.kept.empty())
+    out << "left " << counted(report.kept.size(), "tensor", "tensors") << " that PyTorch does not have at "
+        << (report.kept.size() == 1 ? "its initial value" : "their initial values") << " (" << report.kept.front()
+        << (report.kept.size() == 1 ? "" : ", ...") << ")\n";
   if (!report.stripped.empty())
     out << "took the leading module. or _orig_mod. from " << counted(report.stripped.size(), "name", "names") << "\n";
 }
@@ -122,6 +126,7 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
   json["unusable"] = report.unusable;
   json["unreadable"] = report.unreadable;
   json["skipped"] = report.skipped;
+  json["kept"] = report.kept;
   json["stripped"] = report.stripped;
   out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/checkpoint/hdf5.hpp"
 #include "tests/apps/run_program.hpp"
 #include "tests/core/checkpoint/sample.hpp"
 
@@ -57,6 +58,44 @@ TEST_F(ImportProgram, ImportsVerifiesAndExports) {
   EXPECT_EQ(content_digest(load(path("again.h5"))), content_digest(checkpoint));
 }
 
+/// A network of the published code, by its own names, in a group of the file.
+TEST_F(ImportProgram, GatedNetworksKeepThePublishedNames) {
+  const std::string file = kSource + "/tests/golden/networks.h5";
+  const std::string recipe = kSource + "/configs/experiments/cifar10_resnet20_cg.ini --define.blocks=1 -o ";
+  const ProgramRun run = run_program("sluice-import", file + ":/cg/after " + recipe + path("cg.h5"));
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, StartsWith(file + ", group /cg/after: 46 of 46 tensors of the network matched\n"));
+  EXPECT_THAT(run.out, HasSubstr("skipped 10 counters num_batches_tracked"));
+  EXPECT_THAT(run.out, testing::Not(HasSubstr("in the file, but not in the network")));
+
+  const Hdf5File golden_file = Hdf5File::open(file, ExitCode::kData);
+  const Hdf5Group golden = golden_file.group("cg/after");
+  const Checkpoint checkpoint = load(path("cg.h5"));
+  EXPECT_EQ(checkpoint.run.at("imported_from"), file + ":/cg/after");
+  const auto same = [&](const char* tensor, const char* name) {
+    EXPECT_EQ(checkpoint.find(tensor)->values, golden.data_set(name).read<float>()) << tensor;
+  };
+  same("weights/layer1.0.conv1/threshold", "layer1.0.conv1.threshold");
+  same("buffers/layer1.0.conv1/gate_running_mean", "layer1.0.conv1.bn.running_mean");
+  same("buffers/layer3.0.conv1/gate_running_var", "layer3.0.conv1.bn.running_var");
+  same("buffers/layer1.0.bn1/running_mean", "layer1.0.bn1.running_mean");
+
+  const ProgramRun back = run_program("sluice-import", "--export " + path("cg.h5") + " -o " + path("flat.h5"));
+  EXPECT_EQ(back.code, 0) << back.err;
+  const Hdf5File flat = Hdf5File::open(path("flat.h5"), ExitCode::kData);
+  std::vector<std::string> names;
+  for (const std::string& name : golden.members()) {
+    if (name.find("num_batches_tracked") == std::string::npos) names.push_back(name);
+  }
+  EXPECT_THAT(flat.members(), testing::UnorderedElementsAreArray(names));
+  for (const std::string& name : names)
+    EXPECT_EQ(flat.data_set(name).read<float>(), golden.data_set(name).read<float>()) << name;
+
+  const ProgramRun again = run_program("sluice-import", path("flat.h5") + " " + recipe + path("again.h5"));
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(content_digest(load(path("again.h5"))), content_digest(checkpoint));
+}
+
 TEST_F(ImportProgram, WhatDoesNotFitWritesNothing) {
   const ProgramRun run = import("");
   EXPECT_EQ(run.code, 5);
@@ -90,6 +129,10 @@ TEST_F(ImportProgram, CommandLine) {
   EXPECT_EQ(error("--export a.h5", 2), "command line: expected -o FILE, the file to write");
   EXPECT_EQ(error(usual + " -o x.h5 --train.batches=2", 2),
             "command line: [train] batches: unknown key; did you mean 'batch'?");
+  EXPECT_EQ(error(kWeights + ":/dense/after " + kConfig + " --group=/dense -o x.h5", 2),
+            "command line: --group: " + kWeights + ":/dense/after names a group already; name it once");
+  EXPECT_EQ(error(path("no.h5") + ":/dense " + kConfig + " -o x.h5", 5),
+            path("no.h5: cannot open: No such file or directory"));
   const ProgramRun help = run_program("sluice-import", "--help");
   EXPECT_EQ(help.code, 0);
   for (const char* flag : {"--output", "--group", "--rename", "--partial", "--export", "--json"})

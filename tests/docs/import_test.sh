@@ -130,3 +130,68 @@ for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, original[name]), name
 END
 "$python" check.py
+
+# The published code's names, in a state_dict as DataParallel saves it, through apps/pt2h5.py and back.
+root=$(cd "$(dirname "$document")/.." && pwd)
+ln -s "$root/apps" apps
+ln -s "$root/configs" configs
+mkdir save_CIFAR10_model
+cat > published.py << 'END'
+import sys
+import h5py, torch
+state = {}
+with h5py.File(sys.argv[1]) as file:
+    for name, data in file["cg/after"].items():
+        values = torch.tensor(data[()])
+        state["module." + name] = values.long() if name.endswith("num_batches_tracked") else values
+        if name.endswith("conv1.threshold"):
+            state["module." + name.replace("threshold", "mask")] = torch.ones(4, 4, 3, 3)
+torch.save({"epoch": 3, "state_dict": state}, "save_CIFAR10_model/resnet-20.pt")
+END
+"$python" published.py "$root/tests/golden/networks.h5"
+block sh 2 | sed "s|^python3 |$python |; s|cifar10_resnet20_cg.ini|& --define.blocks=1|; /^sluice-eval /d" > commands.sh
+[ "$(wc -l < commands.sh)" = 2 ] || { echo "the document shows other commands" >&2; cat commands.sh >&2; exit 1; }
+PATH=$programs:$PATH sh -eu commands.sh > out
+expect() { grep -qF -- "$1" out || { echo "missing: $1; got:" >&2; cat out >&2; exit 1; }; }
+expect 'weights.h5: 46 tensors'
+expect 'took the leading module. from 46 names'
+expect 'skipped 10 counters: module.bn1.num_batches_tracked, ...'
+expect 'skipped 3 masks (Sluice makes them from partitions and group): module.layer1.0.conv1.mask, ...'
+expect 'weights.h5: 46 of 46 tensors of the network matched'
+"$programs/sluice-import" --export cg.h5 -o back.h5
+mkdir published
+mv back.h5 published/weights.h5
+cat > published/model.py << 'END'
+import h5py, torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """A module with the names and shapes of the published network, and nothing in it."""
+    def __init__(self):
+        super().__init__()
+        for name, tensor in torch.load("../save_CIFAR10_model/resnet-20.pt")["state_dict"].items():
+            *path, last = name.split(".")[1:]
+            module = self
+            for part in path:
+                if part not in module._modules:
+                    module.add_module(part, nn.Module())
+                module = module._modules[part]
+            module.register_buffer(last, torch.zeros_like(tensor))
+END
+cat restore.py - > published/compare.py << 'END'
+published = torch.load("../save_CIFAR10_model/resnet-20.pt")["state_dict"]
+for name, tensor in net.state_dict().items():
+    if not name.endswith(("mask", "num_batches_tracked")):
+        assert torch.equal(tensor, published["module." + name]), name
+with h5py.File("weights.h5") as file:
+    assert len(file) == 46 and not [name for name in file if "mask" in name or "gate_" in name], list(file)
+END
+(cd published && "$python" compare.py)
+
+# What is no state_dict is refused in words.
+"$python" -c 'import torch; torch.save(torch.ones(2), "tensor.pt")'
+if "$python" apps/pt2h5.py tensor.pt no.h5 2> err; then echo "pt2h5.py took a tensor" >&2; exit 1; fi
+grep -q '^tensor.pt: holds a Tensor, expected what torch.save(net.state_dict(), ...) writes$' err || { cat err >&2; exit 1; }
+if "$python" apps/pt2h5.py gone.pt no.h5 2> err; then echo "pt2h5.py took what is not there" >&2; exit 1; fi
+grep -q '^gone.pt: .*No such file' err || { cat err >&2; exit 1; }

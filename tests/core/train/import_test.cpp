@@ -103,6 +103,15 @@ class ImportTest : public InDirectory {
     H5Fclose(file);
   }
 
+  std::string error_of_second_name() {
+    try {
+      registry_.add_torch_name("running_var", "x");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
   ImportOptions options() const {
     ImportOptions options;
     options.file = path("w.h5");
@@ -240,6 +249,37 @@ TEST_F(ImportTest, WrappersCountersGroupsAndNestedNames) {
   EXPECT_THAT(report.skipped, ElementsAre("norm/num_batches_tracked"));
   EXPECT_THAT(report.stripped, ElementsAre("_orig_mod.module.fc.weight", "module.conv.weight"));
   EXPECT_THAT(report.extra, IsEmpty());
+}
+
+TEST_F(ImportTest, OtherNamesInPyTorch) {
+  registry_.add_torch_name("running_mean", "inner.mean");
+  registry_.add_torch_name("running_var", "");
+  write_small();
+  remove("norm.running_mean");
+  remove("norm.running_var");
+  replace("norm.inner.mean", Shape{3}, {1, 2, 3});
+  Experiment experiment = small();
+  experiment.network->initialise(1);
+  const ImportReport report = import(experiment);
+  EXPECT_TRUE(report.complete(false)) << "PyTorch has no running_var";
+  EXPECT_EQ(report.tensors, 6);
+  EXPECT_EQ(report.matched.size(), 6U);
+  EXPECT_THAT(report.kept, ElementsAre("norm.running_var"));
+  const Checkpoint checkpoint = untrained_checkpoint(experiment, Normalization{});
+  EXPECT_THAT(checkpoint.find("buffers/norm/running_mean")->values, ElementsAre(1, 2, 3));
+  EXPECT_THAT(checkpoint.find("buffers/norm/running_var")->values, ElementsAre(1, 1, 1));
+
+  // 6 tensors, and the second name of the shared one.
+  EXPECT_EQ(export_weights(checkpoint, registry_.torch_names(), path("back.h5")), 7);
+  const Hdf5File back = Hdf5File::open(path("back.h5"), ExitCode::kData);
+  EXPECT_THAT(back.data_set("norm.inner.mean").read<float>(), ElementsAre(1, 2, 3));
+  EXPECT_THAT(back.members(), ::testing::Not(::testing::Contains(HasSubstr("running"))));
+
+  // A file with our own names is as good.
+  write_small();
+  EXPECT_EQ(import(experiment).tensors, 7);
+  EXPECT_EQ(error_of_second_name(),
+            "the name of 'running_var' in PyTorch is registered twice; two plug-ins may use the same name");
 }
 
 TEST_F(ImportTest, RenamesWholePartsOfNames) {
@@ -410,7 +450,7 @@ TEST_F(ImportTest, ExportAndImportMakeARoundTrip) {
   Experiment experiment = small(), again = small();
   experiment.network->initialise(11);
   const Checkpoint checkpoint = untrained_checkpoint(experiment, {});
-  EXPECT_EQ(export_weights(checkpoint, path("w.h5")), 8);
+  EXPECT_EQ(export_weights(checkpoint, registry_.torch_names(), path("w.h5")), 8);
   {
     const Hdf5File file = Hdf5File::open(path("w.h5"), ExitCode::kData);
     const Hdf5DataSet weight = file.data_set("conv.weight");
@@ -425,7 +465,7 @@ TEST_F(ImportTest, ExportAndImportMakeARoundTrip) {
 
 TEST_F(ImportTest, ExportLeavesTheStateOfTrainingOut) {
   Checkpoint full = sample_checkpoint();
-  EXPECT_EQ(export_weights(full, path("w.h5")), 7);
+  EXPECT_EQ(export_weights(full, registry_.torch_names(), path("w.h5")), 7);
   EXPECT_THAT(Hdf5File::open(path("w.h5"), ExitCode::kData).members(),
               ElementsAre("bn1.running_mean", "bn1.scale", "conv1.weight", "layer1.0.conv1.weight",
                           "layer1.0.gate.threshold", "linear.scale", "linear.weight"));
