@@ -112,6 +112,36 @@ def layer_table():
         expect(sorted(box.tree()) == ["net.ini"], f"--dry-run leaves {sorted(box.tree())}")
 
 
+# A gated convolution's result in some places: the layers behind it, and whether --dry-run warns.
+BEHIND_A_GATE = [
+    ("[layer.r]\ntype = relu\n", False),
+    ("[layer.b]\ntype = batchnorm\n[layer.r]\ntype = pact_relu\n", False),
+    ("[layer.b]\ntype = batchnorm\n[layer.a]\ntype = add\nfrom = b, stem\n[layer.r]\ntype = relu\n", False),
+    ("[layer.b]\ntype = batchnorm\n", True),
+    ("[layer.p]\ntype = max_pool\nkernel = 2\n[layer.r]\ntype = relu\n", True),
+    ("[layer.b]\ntype = batchnorm\n[layer.a]\ntype = add\nfrom = b, stem\n", True),
+    ("[layer.c]\ntype = conv\nchannels = 4\nkernel = 1\n[layer.r]\ntype = relu\n", True),
+    # One of two users is not an activation.
+    ("[layer.r]\ntype = relu\n[layer.a]\ntype = add\nfrom = r, gated\n", True)]
+
+
+def activations_behind_gates():
+    with Sandbox() as box:
+        for behind, warns in BEHIND_A_GATE:
+            for gated in ["cg_conv", "conv"]:
+                box.write("gated.ini", "[network]\ninput = 3x8x8\n[layer.stem]\ntype = conv\nchannels = 4\nkernel = 1\n"
+                                       f"[layer.gated]\ntype = {gated}\nchannels = 4\nkernel = 3\npad = 1\n{behind}"
+                                       "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nchannels = 3\n"
+                                       "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n[data]\n"
+                                       "kind = synthetic\nsynthetic_image = 3x8x8\nsynthetic_size = 200\nclasses = 3\n"
+                                       "[run]\nthreads = 1\n")
+                warnings = box.ok("sluice-train", "gated.ini", "--dry-run").err
+                expected = ("warning: layer gated (cg_conv) has no activation behind it: what it leaves out shows in the result as "
+                            "it is; add a relu or pact_relu, after a batchnorm if you like\n")
+                expect(warnings == (expected if warns and gated == "cg_conv" else ""),
+                       f"--dry-run of {gated} and behind it {behind!r} warns: {warnings!r}")
+
+
 PIECES = """\
 include = ${env:SLUICE_TEST_REST}
 [define]
@@ -262,7 +292,7 @@ def early_stopping():
 
 
 if __name__ == "__main__":
-    for part in [help_and_versions, every_key_is_documented, layer_table, configurations_load_back, evaluation, benchmark,
-                 divergence, early_stopping]:
+    for part in [help_and_versions, every_key_is_documented, layer_table, activations_behind_gates, configurations_load_back,
+                 evaluation, benchmark, divergence, early_stopping]:
         part()
     sys.exit(1 if failures else 0)
