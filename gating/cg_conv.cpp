@@ -58,7 +58,7 @@ class CgConv : public Layer {
 
   void setup(Setup& setup) override {
     training_ = setup.mode == Mode::kTraining;
-    products_ = products_desc(setup.src[0], setup.dst);
+    products_ = Gate::products_desc(setup.src[0], setup.dst);
     gate_ = Gate(gate_options_, products_, setup.dst);
     ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
     problem.geometry.channels = 2 * geometry_.channels;
@@ -117,18 +117,6 @@ class CgConv : public Layer {
 
  private:
   enum Array { kMean, kVariance, kLimit, kSlope, kShift, kFactor, kArrays };  ///< kept numbers by channel
-
-  /// N x 2 O x OH x OW in the network's layout.
-  static TensorDesc products_desc(const TensorDesc& src, const TensorDesc& dst) {
-    TensorDesc products = dst;
-    products.shape = {dst.shape[kN], 2 * dst.shape[kC], dst.shape[kH], dst.shape[kW]};
-    // 16 channels are NHWC and a block at once; then the source, or the processor, tells.
-    const bool one_block = dst.shape[kC] == 16 && dst.block == 16;
-    const bool blocked =
-        one_block ? (src.block == 16 && (src.shape[kC] > 16 || cpu_isa() == Isa::kAvx512)) : dst.block < dst.shape[kC];
-    products.block = blocked ? 16 : products.shape[kC];
-    return products;
-  }
 
   /// Memory for packed weights, and for packing them from both paths' plain ones.
   int pack_with(Setup& setup, PackedWeights& weights) const {

@@ -36,6 +36,17 @@ void GateOptions::describe(Keys& keys) {
               "one decision for each output; for 16 consecutive channels of a pixel; or for a whole pixel");
 }
 
+TensorDesc Gate::products_desc(const TensorDesc& src, const TensorDesc& dst) {
+  TensorDesc products = dst;
+  products.shape = {dst.shape[kN], 2 * dst.shape[kC], dst.shape[kH], dst.shape[kW]};
+  // 16 channels are NHWC and a block at once; then the source, or the processor, tells.
+  const bool one_block = dst.shape[kC] == 16 && dst.block == 16;
+  const bool blocked =
+      one_block ? (src.block == 16 && (src.shape[kC] > 16 || cpu_isa() == Isa::kAvx512)) : dst.block < dst.shape[kC];
+  products.block = blocked ? 16 : products.shape[kC];
+  return products;
+}
+
 Gate::Gate(const GateOptions& options, const TensorDesc& products, const TensorDesc& dst)
     : options_(options),
       surrogate_{static_cast<float>(options.alpha), options.sparse_backprop},

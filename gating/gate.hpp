@@ -71,6 +71,10 @@ class Gate {
   template <class T>
   void correct(const T* products, const GateCorrection& correction, T* diff_products) const;
 
+  /// N x 2 O x H x W for the products of one convolution with 2 O filters, in the layout that its source and the
+  /// layer's result ask for.
+  static TensorDesc products_desc(const TensorDesc& src, const TensorDesc& dst);
+
  private:
   std::int64_t slices() const { return options_.granularity == Granularity::kSlice ? base_.count : 1; }
   std::int64_t score_bytes() const { return base_.images * slices() * base_.rows * 4; }

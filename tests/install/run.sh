@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs a build into a fresh prefix and builds the plug-in of tests/plugin against it, out of the tree.
+# Installs a build into a fresh prefix and builds against it, out of the tree: the plug-in of tests/plugin, and the gate and the
+# training loop that docs/bring-your-own.md shows.
 # usage: run.sh SOURCE_DIR BUILD_DIR WORK_DIR CXX_COMPILER
 set -euo pipefail
 source=$1 build=$2 work=$3 compiler=$4
@@ -37,3 +38,42 @@ bin=$work/prefix/bin
 grep -q "add --plugins.load=$work/build/libswish.so" "$work/eval.log" || fail "$(cat "$work/eval.log")"
 "$bin/sluice-eval" "$work/run/weights.h5" --plugins.load="$work/build/libswish.so"
 echo "the plug-in works against the installed package"
+
+# A gate of one's own: gradients, and everything that training and evaluation make of its declarations.
+cp -r "$source/tests/own_gate" "$source/tests/own_loop" "$work"
+configure "$work/own_gate" "$work/gate" -DCMAKE_BUILD_TYPE=Release
+cmake --build "$work/gate"
+ctest --test-dir "$work/gate" --output-on-failure --no-tests=error
+load=--plugins.load=$work/gate/libcentre_conv.so
+"$bin/sluice-train" "$work/own_gate/centre.ini" "$load" --dry-run >"$work/dry.log" 2>&1
+if grep -E 'warning|error' "$work/dry.log"; then fail "--dry-run complains of the gate"; fi
+"$bin/sluice-train" "$work/own_gate/centre.ini" "$load" --run.dir="$work/gated"
+for column in gate_density test_gate_density gating_loss; do
+  head -1 "$work/gated/metrics.csv" | grep -qE "(^|,)$column(,|\$)" || fail "no $column in $(head -1 "$work/gated/metrics.csv")"
+done
+"$bin/sluice-eval" "$work/gated/weights.h5" "$load" --json >"$work/gated.json"
+for key in gate_density sparsity macs_executed flop_reduction; do
+  grep -q "\"$key\"" "$work/gated.json" || fail "no $key in $(cat "$work/gated.json")"
+done
+echo "the gate works against the installed package"
+
+# A training loop of one's own, which never speaks of the gating loss, with the network of the same page.
+configure "$work/own_loop" "$work/loop" -DCMAKE_BUILD_TYPE=Release
+cmake --build "$work/loop"
+awk '$0 == "```" { inside = 0 } inside { print } $0 == "```ini" { inside = 1 }' "$source/docs/bring-your-own.md" >"$work/net.ini"
+cat >"$work/loop.ini" <<END
+include = net.ini
+[run]
+threads = 2
+[data]
+kind = synthetic
+synthetic_image = 3x24x32
+synthetic_size = 900
+synthetic_test_size = 100
+classes = 2
+END
+"$work/loop/train_loop" "$work/loop.ini" "$work/own.h5" | tee "$work/loop.log"
+awk '{ gating[NR] = $7 } END { exit !(NR == 4 && gating[1] > 0.08 && gating[4] < 0.98 * gating[1]) }' "$work/loop.log" ||
+  fail "the loop has forgotten the gating loss"
+"$bin/sluice-eval" "$work/own.h5"
+echo "the training loop works against the installed package"
