@@ -14,6 +14,7 @@ void register_layers(Registry& registry) {
 #define SLUICE_LAYER(type, doc) registry.add_layer(#type, doc, make_##type);
 #include "layers/types.def"
 #undef SLUICE_LAYER
+  registry.add_torch_name("src_scale", "");  // calibrated here; PyTorch code takes the range of each batch
   registry.add_composite("shortcut", "identity, or pad or projection where shapes differ", expand_shortcut);
 }
 
