@@ -55,18 +55,27 @@ Gate::Gate(const GateOptions& options, const TensorDesc& products, const TensorD
       conditional_(products, dst.shape[kC], dst.shape[kC]),
       dst_(dst) {}
 
+Gate::Gate(const GateOptions& options, const TensorDesc& dst)
+    : options_(options),
+      surrogate_{static_cast<float>(options.alpha), options.sparse_backprop},
+      dst_stride_(dst.block),
+      conditional_start_(dst.count()),
+      base_(dst),
+      conditional_(dst),
+      dst_(dst) {}
+
 template <class T>
 GateForward<T> Gate::operands(const T* products, T* dst, const GateNorms* norms, NormPair& own, std::int64_t image,
                               std::int64_t group) const {
   if (norms != nullptr) own = of_group(norms->constants, group);
-  return {products + base_.offset(image, group), products + conditional_.offset(image, group),
+  return {products + base_.offset(image, group), products + conditional_offset(image, group),
           dst + dst_.offset(image, group), dst_stride_, norms == nullptr ? nullptr : &own};
 }
 
 template <class T>
 GateBackward<T> Gate::operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
                                const GateNorms* norms, NormPair& own, std::int64_t image, std::int64_t group) const {
-  const std::int64_t base = base_.offset(image, group), conditional = conditional_.offset(image, group);
+  const std::int64_t base = base_.offset(image, group), conditional = conditional_offset(image, group);
   GateBackward<T> b{products + base,
                     products + conditional,
                     diff_dst + dst_.offset(image, group),
@@ -157,11 +166,12 @@ void Gate::full_statistics(const T* products, float* mean, float* variance, void
   batch_statistics_of(
       base_,
       [&](std::int64_t channel) {
-        return widen(products[base_.channel_offset(channel)]) + widen(products[conditional_.channel_offset(channel)]);
+        return widen(products[base_.channel_offset(channel)]) +
+               widen(products[conditional_start_ + conditional_.channel_offset(channel)]);
       },
       [&](std::int64_t n, std::int64_t group, const float* pivot, double* sum) {
         gate_kernels<T>().full_statistics(base_.at(group), products + base_.offset(n, group),
-                                          products + conditional_.offset(n, group), pivot, sum, sum + 16);
+                                          products + conditional_offset(n, group), pivot, sum, sum + 16);
       },
       mean, variance, scratch);
 }
@@ -169,7 +179,7 @@ void Gate::full_statistics(const T* products, float* mean, float* variance, void
 template <class T>
 void Gate::correct(const T* products, const GateCorrection& correction, T* diff_products) const {
   for_each_item(base_.images, base_.count, [&](std::int64_t n, std::int64_t group) {
-    const std::int64_t base = base_.offset(n, group), conditional = conditional_.offset(n, group), o = 16 * group;
+    const std::int64_t base = base_.offset(n, group), conditional = conditional_offset(n, group), o = 16 * group;
     GateCorrection own;
     own.mean = correction.mean + o;
     own.b = correction.b + o;

@@ -41,12 +41,15 @@ struct GateNorms {
   ChannelSums* base = nullptr;  ///< and of g (1 - d) and g (1 - d) (P - mean)
 };
 
-/// The products lie in one tensor N x 2 O x H x W: first those of the base path, then the conditional ones.
+/// The products lie in one tensor N x 2 O x H x W, first those of the base path, then the conditional ones; or in two
+/// like the result, one behind the other.
 class Gate {
  public:
   Gate() = default;
   /// `dst` is N x O x H x W; `products` has the same layout with 2 O channels, or another block.
   Gate(const GateOptions& options, const TensorDesc& products, const TensorDesc& dst);
+  /// Two tensors like `dst`.
+  Gate(const GateOptions& options, const TensorDesc& dst);
 
   const ChannelGroups& base() const { return base_; }
   /// Memory from forward to backward, and scratch memory of backward beside the sums.
@@ -78,6 +81,9 @@ class Gate {
  private:
   std::int64_t slices() const { return options_.granularity == Granularity::kSlice ? base_.count : 1; }
   std::int64_t score_bytes() const { return base_.images * slices() * base_.rows * 4; }
+  std::int64_t conditional_offset(std::int64_t image, std::int64_t group) const {
+    return conditional_start_ + conditional_.offset(image, group);
+  }
   /// Operands of a group; `own` is where its norms stand.
   template <class T>
   GateForward<T> operands(const T* products, T* dst, const GateNorms* norms, NormPair& own, std::int64_t image,
@@ -88,7 +94,7 @@ class Gate {
 
   GateOptions options_;
   Surrogate surrogate_;
-  std::int64_t dst_stride_ = 0;
+  std::int64_t dst_stride_ = 0, conditional_start_ = 0;
   ChannelGroups base_, conditional_, dst_;
 };
 

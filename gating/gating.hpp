@@ -14,6 +14,7 @@ namespace sluice {
 const Plugin& gating_plugin();
 
 std::unique_ptr<Layer> make_cg_conv(Keys& keys);
+std::unique_ptr<Layer> make_pg_conv(Keys& keys);
 std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys);
 
 }  // namespace sluice

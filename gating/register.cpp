@@ -25,6 +25,9 @@ std::optional<Ratio> closed_gates(const Node& node, const std::int64_t* counts) 
 void register_types(Registry& registry) {
   registry.add_layer("cg_conv", "channel-gated convolution: computes the rest of an output where its base path says so",
                      make_cg_conv);
+  registry.add_layer("pg_conv",
+                     "precision-gated convolution: multiplies the low bits of its source where the high ones say so",
+                     make_pg_conv);
   registry.add_auxiliary_loss("gating_loss", "pulls thresholds towards a target: the higher, the more is skipped",
                               make_gating_loss);
   // The published module normalises with a BatchNorm2d named bn.

@@ -30,12 +30,7 @@ class Conv : public Layer {
   }
 
   bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {
-    if (mode == Mode::kTraining) return false;
-    const auto has = [&](PostOp::Kind kind) {
-      return std::any_of(accepted.begin(), accepted.end(), [&](const PostOp& op) { return op.kind == kind; });
-    };
-    if (has(PostOp::Kind::kClip)) return false;  // oneDNN's kernels end with the clip
-    return next.kind == PostOp::Kind::kAffine ? !has(PostOp::Kind::kAdd) : !has(next.kind);
+    return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
   void setup(Setup& setup) override {

@@ -1,5 +1,6 @@
 #include "layers/convolution.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 
@@ -75,19 +76,34 @@ auto with_best_algorithm(const ConvProblem& p, Make&& make) {
   return make(dnnl::algorithm::convolution_direct);
 }
 
-dnnl::primitive_attr forward_attributes(const std::vector<PostOp>& post_ops) {
+/// A number for each output channel, as binary post-ops take it.
+memory::desc by_channel(const ConvProblem& p) {
+  return onednn::plain({1, p.geometry.channels, 1, 1});
+}
+
+void append_clip(dnnl::post_ops& ops, const PostOp& op) {
+  const bool relu = op.low == 0.0F && op.high == std::numeric_limits<float>::infinity();
+  const auto algorithm = relu ? dnnl::algorithm::eltwise_relu : dnnl::algorithm::eltwise_clip;
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
+#else
+  ops.append_eltwise(1.0F, algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
+#endif
+}
+
+dnnl::primitive_attr forward_attributes(const ConvProblem& p, const memory::desc& dst) {
   dnnl::primitive_attr attr = onednn::attributes();
   dnnl::post_ops ops;
-  for (const PostOp& op : post_ops) {
-    if (op.kind == PostOp::Kind::kAdd) ops.append_sum(1.0F);
-    if (op.kind != PostOp::Kind::kClip) continue;
-    const bool relu = op.low == 0.0F && op.high == std::numeric_limits<float>::infinity();
-    const auto algorithm = relu ? dnnl::algorithm::eltwise_relu : dnnl::algorithm::eltwise_clip;
-#if DNNL_VERSION_MAJOR >= 3
-    ops.append_eltwise(algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
-#else
-    ops.append_eltwise(1.0F, algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
-#endif
+  if (p.scaled) ops.append_binary(dnnl::algorithm::binary_mul, by_channel(p));
+  if (p.shifted) ops.append_binary(dnnl::algorithm::binary_add, by_channel(p));
+  for (const PostOp& op : p.post_ops) {
+    if (op.kind == PostOp::Kind::kClip) append_clip(ops, op);
+    if (op.kind != PostOp::Kind::kAdd) continue;
+    if (p.scaled) {  // not all kernels have a sum behind other post-ops
+      ops.append_binary(dnnl::algorithm::binary_add, dst);
+    } else {
+      ops.append_sum(1.0F);
+    }
   }
   attr.set_post_ops(ops);
   return attr;
@@ -96,7 +112,7 @@ dnnl::primitive_attr forward_attributes(const std::vector<PostOp>& post_ops) {
 dnnl::convolution_forward::primitive_desc forward_descriptor(const ConvProblem& p, dnnl::algorithm algorithm) {
   const Arguments a = arguments_of(p, false);
   const auto prop = p.mode == Mode::kTraining ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const dnnl::primitive_attr attr = forward_attributes(p.post_ops);
+  const dnnl::primitive_attr attr = forward_attributes(p, a.dst);
   if (p.bias) {
     return onednn::make<dnnl::convolution_forward>(attr, prop, algorithm, a.src, a.weights, a.bias, a.dst, a.strides,
                                                    a.dilates, a.pads, a.pads);
@@ -109,6 +125,7 @@ dnnl::convolution_forward::primitive_desc forward_descriptor(const ConvProblem& 
 dnnl::convolution_forward::primitive_desc hint(const ConvProblem& p, dnnl::algorithm algorithm) {
   ConvProblem plain = p;
   plain.post_ops.clear();
+  plain.scaled = plain.shifted = false;
   return forward_descriptor(plain, algorithm);
 }
 
@@ -166,6 +183,14 @@ std::int64_t ConvGeometry::macs(const Shape& src) const {
   return dst[kC] * dst[kH] * dst[kW] * (src[kC] / groups) * kernel * kernel;
 }
 
+bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next) {
+  const auto has = [&](PostOp::Kind kind) {
+    return std::any_of(accepted.begin(), accepted.end(), [&](const PostOp& op) { return op.kind == kind; });
+  };
+  if (has(PostOp::Kind::kClip)) return false;  // oneDNN's kernels end with the clip
+  return next.kind == PostOp::Kind::kAffine ? !has(PostOp::Kind::kAdd) : !has(next.kind);
+}
+
 PackedWeights::PackedWeights(const ConvGeometry& geometry, std::int64_t src_channels, const memory::desc& wanted)
     : reorder_(onednn::reorder(onednn::plain(weights_dims(geometry, src_channels)), wanted)),
       bytes_(onednn::bytes(wanted)) {}
@@ -205,6 +230,17 @@ ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(p
                                                         {DNNL_ARG_WEIGHTS, descriptor.weights_desc()},
                                                         {DNNL_ARG_DST, descriptor.dst_desc()}};
   if (bias_) arguments.emplace_back(DNNL_ARG_BIAS, descriptor.bias_desc());
+  if (problem.scaled) {
+    shifted_ = problem.shifted;
+    for (const PostOp& op : problem.post_ops) adds_ = adds_ || op.kind == PostOp::Kind::kAdd;
+    int position = 0;
+    const auto operand = [&](const memory::desc& desc) {
+      arguments.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position++) | DNNL_ARG_SRC_1, desc);
+    };
+    operand(by_channel(problem));
+    if (shifted_) operand(by_channel(problem));
+    if (adds_) operand(descriptor.dst_desc());
+  }
   operation_ = onednn::Operation(descriptor, dnnl::convolution_forward(descriptor), std::move(arguments));
   weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
 }
@@ -216,6 +252,20 @@ void ConvForward::run(const void* src, const void* packed, const float* bias, vo
     operation_.run({src, packed, dst, bias}, scratch);
   } else {
     operation_.run({src, packed, dst}, scratch);
+  }
+}
+
+void ConvForward::run(const void* src, const void* packed, const Epilogue& epilogue, void* dst, void* scratch) {
+  const auto& [scale, shift, addend] = epilogue;
+  src = source_.prepare(src, scratch);
+  if (shifted_ && adds_) {
+    operation_.run({src, packed, dst, scale, shift, addend}, scratch);
+  } else if (shifted_) {
+    operation_.run({src, packed, dst, scale, shift}, scratch);
+  } else if (adds_) {
+    operation_.run({src, packed, dst, scale, addend}, scratch);
+  } else {
+    operation_.run({src, packed, dst, scale}, scratch);
   }
 }
 

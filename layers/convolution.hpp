@@ -31,6 +31,9 @@ struct ConvGeometry {
   std::int64_t macs(const Shape& src) const;  ///< for one image
 };
 
+/// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip.
+bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
+
 /// oneDNN's view of one convolution in one executor.
 struct ConvProblem {
   ConvGeometry geometry;
@@ -40,6 +43,16 @@ struct ConvProblem {
   bool allow_winograd = true;
   std::vector<PostOp> post_ops;  ///< kAdd and kClip; kAffine is folded into weights and bias by the caller
   bool may_copy_src = true;      ///< where oneDNN wants another layout; it cannot write to such a copy
+  /// The forward product is multiplied by a number for each output channel, and something is added, before anything
+  /// else is done to it: numbers given with each run (Epilogue). Then the kAdd operand is one of them as well.
+  bool scaled = false, shifted = false;
+};
+
+/// The numbers of a problem that is scaled.
+struct Epilogue {
+  const float* scale = nullptr;  ///< by output channel
+  const float* shift = nullptr;  ///< by output channel, if shifted
+  const void* addend = nullptr;  ///< like the result, if there is a kAdd
 };
 
 /// Weights as a primitive wants them, made from the plain fp32 ones.
@@ -81,13 +94,15 @@ class ConvForward {
   std::int64_t scratch_bytes() const { return source_.scratch_bytes() + operation_.scratch_bytes(); }
   const std::string& kernel() const { return kernel_; }
   void run(const void* src, const void* packed, const float* bias, void* dst, void* scratch);
+  /// For a problem that is scaled, which has no bias.
+  void run(const void* src, const void* packed, const Epilogue& epilogue, void* dst, void* scratch);
 
  private:
   ConvSource source_;
   onednn::Operation operation_;
   WinogradConvolution winograd_;  ///< instead of oneDNN's where it is faster; so below
   PackedWeights weights_;
-  bool bias_ = false;
+  bool bias_ = false, shifted_ = false, adds_ = false;
   std::string kernel_;
 };
 

@@ -1,5 +1,6 @@
 #include "core/graph/onednn.hpp"
 
+#include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "oneapi/dnnl/dnnl_debug.h"
 
@@ -42,6 +43,11 @@ std::string version() {
                         : v->cpu_runtime == DNNL_RUNTIME_TBB ? "TBB"
                                                              : "sequential";
   return concat(v->major, ".", v->minor, ".", v->patch, " (", runtime, ")");
+}
+
+bool has_bf16() {
+  constexpr auto kNeeded = static_cast<unsigned>(dnnl_cpu_isa_avx512_core_bf16);
+  return cpu_has_bf16() && (static_cast<unsigned>(dnnl_get_effective_cpu_isa()) & kNeeded) == kNeeded;
 }
 
 memory::data_type data_type(DataType type) {

@@ -17,6 +17,8 @@ dnnl::engine& engine();
 dnnl::stream& stream();
 /// "2.6.3 (OpenMP)".
 std::string version();
+/// Computes bf16 natively: the processor does, and no variable in the environment keeps oneDNN from using that.
+bool has_bf16();
 
 dnnl::memory::data_type data_type(DataType type);
 /// The memory descriptor of a tensor. An activation of 16 channels is both NHWC and nChw16c: `prefer_blocked` says

@@ -53,6 +53,26 @@ template <>
 const DepthwiseKernels<BFloat16>& depthwise_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, depthwise_bf16);
 }
+template <>
+const QuantizeKernels<float, float>& quantize_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, quantize_f32);
+}
+template <>
+const QuantizeKernels<float, BFloat16>& quantize_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, quantize_f32_bf16);
+}
+template <>
+const QuantizeKernels<BFloat16, BFloat16>& quantize_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, quantize_bf16);
+}
+template <>
+const MagnitudeKernels<float>& magnitude_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, magnitude_f32);
+}
+template <>
+const MagnitudeKernels<BFloat16>& magnitude_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, magnitude_bf16);
+}
 const DropoutBits& dropout_bits(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bits);
 }

@@ -1,5 +1,6 @@
 // Channel-gated convolution against its reference, and how many gates it counts as open.
 #include "core/base/error.hpp"
+#include "tests/gating/gated_counts.hpp"
 #include "tests/gating/gated_types.hpp"
 #include "tests/layers/harness/layer_test.hpp"
 
@@ -102,68 +103,6 @@ std::vector<LayerCase> cg_cases() {
     c.types = register_gated_types;
   }
   return cases;
-}
-
-/// Open gates and all gates, by the reference.
-struct GateCount {
-  std::int64_t open = 0, total = 0;
-};
-
-GateCount count_gates(const Array& scores, std::int64_t channels) {
-  GateCount count;
-  for (std::int64_t n = 0; n < scores.shape[kN]; ++n) {
-    for (std::int64_t slice = 0; slice < scores.shape[kC]; ++slice) {
-      const std::int64_t width = slice_range(slice, scores.shape[kC], channels).width();
-      for (std::int64_t h = 0; h < scores.shape[kH]; ++h) {
-        for (std::int64_t w = 0; w < scores.shape[kW]; ++w) {
-          count.open += scores.at(n, slice, h, w) > 0 ? width : 0;
-          count.total += width;
-        }
-      }
-    }
-  }
-  return count;
-}
-
-GateCount reference_gates(const LayerCase& c, const CaseNetwork& built, const CaseBatch& batch, int node,
-                          bool training) {
-  ReferenceTable references = standard_references();
-  for (const auto& entry : c.references) references[entry.first] = entry.second;
-  ReferenceGraph graph(*built.network, references);
-  graph.data = batch.data;
-  graph.labels = batch.label_array;
-  graph.forward(training);
-  return count_gates(graph.scores[static_cast<std::size_t>(node)],
-                     built.network->nodes()[static_cast<std::size_t>(node)].declared.dst[kC]);
-}
-
-class GatedCounts : public ::testing::TestWithParam<LayerCase> {};
-
-TEST_P(GatedCounts, AreTheReferences) {
-  const LayerCase& c = GetParam();
-  CaseNetwork built(c.sources, c.layers, c.types);
-  const int node = built.network->find("cg");
-  for (const Mode mode : {Mode::kTraining, Mode::kInference}) {
-    for (const auto layout : {ExecutorOptions::LayoutChoice::kNhwc, ExecutorOptions::LayoutChoice::kBlocked}) {
-      SCOPED_TRACE(concat(mode == Mode::kTraining ? "training" : "inference", ", layout ", static_cast<int>(layout)));
-      const CaseBatch batch = fill(c, built, c.seed, false);
-      const GateCount expected = reference_gates(c, built, batch, node, mode == Mode::kTraining);
-      ASSERT_GT(expected.open, 0) << "the case has no open gate";
-      ASSERT_LT(expected.open, expected.total) << "the case has no closed gate";
-      ExecutorOptions options;
-      options.mode = mode;
-      options.layout = layout;
-      options.batch = built.batch;
-      Executor executor(*built.network, options);
-      executor.set_batch(batch.nhwc.data(), batch.labels.data());
-      executor.refresh();
-      for (std::int64_t pass = 1; pass <= 2; ++pass) {  // they add up
-        executor.forward();
-        EXPECT_EQ(executor.counts(node)[0], pass * expected.open);
-        EXPECT_EQ(executor.counts(node)[1], pass * expected.total);
-      }
-    }
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(CgConv, LayerCases, ::testing::ValuesIn(cg_cases()), case_name);

@@ -18,6 +18,7 @@ struct GatedNetwork {
 /// References of gated layers; see ReferenceCall::scores, which are N x slices x H x W here: the mean of q over each
 /// decision's channels, open where it is above 0.
 ReferenceTable gated_references();
+void add_pg_reference(ReferenceTable& table);
 
 /// For LayerCase::prepare: moves thresholds (and brings running means closer) so that no decision of a case's gated
 /// layers, in training or in evaluation, is so near to its edge that rounding to bf16 could change it, while some are

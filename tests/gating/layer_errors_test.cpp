@@ -39,6 +39,18 @@ std::vector<BadLayer> bad_layers() {
        "[layer.bad]: expected an image N x C x H x W, got 1x4 (cg_conv of 1x4)"},
       {"sources", "cg_conv", "channels = 4\nkernel = 1\nfrom = image, image",
        "[layer.bad] from: expected 1 source, got 2 (cg_conv of 1x6x4x5, 1x6x4x5)"},
+      {"prediction_bits_all", "pg_conv", "channels = 4\nkernel = 3\nactivation_bits = 2\nprediction_bits = 2",
+       "[layer.bad] prediction_bits: prediction_bits = 2 must be below activation_bits = 2, or no bits are left to "
+       "decide about"},
+      {"prediction_bits_zero", "pg_conv", "channels = 4\nkernel = 3\nprediction_bits = 0",
+       "[layer.bad] prediction_bits: expected an integer from 1 to 15, got '0'"},
+      {"floating_point_source", "pg_conv", "channels = 4\nkernel = 3\nactivation_bits = 0",
+       "[layer.bad] prediction_bits: prediction_bits = 2 must be below activation_bits = 0, or no bits are left to "
+       "decide about"},
+      {"weight_bits", "pg_conv", "channels = 4\nkernel = 3\nweight_bits = 17",
+       "[layer.bad] weight_bits: expected an integer from 0 to 16, got '17'"},
+      {"pg_of_row", "pg_conv", "channels = 4\nkernel = 1\nfrom = row",
+       "[layer.bad]: expected an image N x C x H x W, got 1x4 (pg_conv of 1x4)"},
   };
   for (BadLayer& bad : all) {
     bad.input = "6x4x5";

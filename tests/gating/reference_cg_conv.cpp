@@ -343,7 +343,10 @@ SliceRange slice_range(std::int64_t slice, std::int64_t slices, std::int64_t cha
 }
 
 ReferenceTable gated_references() {
-  return {{"cg_conv", [](const ReferenceKeys& keys) { return std::make_unique<CgConvReference>(keys); }}};
+  ReferenceTable table = {
+      {"cg_conv", [](const ReferenceKeys& keys) { return std::make_unique<CgConvReference>(keys); }}};
+  add_pg_reference(table);
+  return table;
 }
 
 }  // namespace sluice

@@ -47,6 +47,7 @@ std::string Attributes::ini_value(const std::string& name) const {
 std::string Attributes::keys_of(const Registry& registry, const std::string& type) {
   std::string lines;
   for (const KeyDoc& key : registry.keys(type)) {
+    if (key.name == "scales") lines += "scales = dynamic\n";  // evaluation as published
     if (!has(key.name)) continue;
     lines += key.name + " = " + ini_value(key.name) + "\n";
     used_.insert(key.name);

@@ -13,7 +13,9 @@ std::pair<std::string, std::string> split_last(const std::string& name) {
 
 GoldenNames::GoldenNames(const Network& network) {
   for (const Parameter& p : network.parameters()) places_.push_back({p.path(), p.shape, p.offset, false});
-  for (const StateBuffer& b : network.buffers()) places_.push_back({b.path(), b.shape, b.offset, true});
+  for (const StateBuffer& b : network.buffers()) {
+    if (!is_ours(b.name)) places_.push_back({b.path(), b.shape, b.offset, true});
+  }
 }
 
 const NamedPlace* GoldenNames::at(const std::string& path) const {
@@ -32,6 +34,10 @@ const NamedPlace* GoldenNames::find(const std::string& state_dict_name) const {
     if (const NamedPlace* inner = at(outer + "/" + prefix + name)) return inner;
   }
   return nullptr;
+}
+
+bool is_ours(const std::string& buffer) {
+  return buffer == "src_scale";
 }
 
 bool is_counter(const std::string& state_dict_name) {

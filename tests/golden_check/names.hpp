@@ -31,6 +31,8 @@ class GoldenNames {
   std::vector<NamedPlace> places_;
 };
 
+/// A buffer that the published layers do not have: running scales of quantisers, which nothing here uses.
+bool is_ours(const std::string& buffer);
 /// PyTorch's own counter of batches.
 bool is_counter(const std::string& state_dict_name);
 /// Without dimensions of size 1.

@@ -49,6 +49,8 @@ struct LayerCase {
   double winograd_tolerance = 2e-5;
   double bf16_tolerance = 1.0 / 128;  ///< two roundings: of the result, and of what it was made from
   std::uint64_t seed = 1;
+  /// Values ("x/value", "conv/weight") whose gradient is by definition not the derivative: no differences are taken.
+  std::vector<std::string> surrogates = {};
   bool inference_only = false;  ///< its gradients say nothing, because they are zero but for rounding
   /// Many layers of types that have cases of their own: fp32 alone, without the check of the references, and gradients
   /// on the scale of the network's largest (some are zero but for rounding).

@@ -1,5 +1,6 @@
 #include "tests/layers/harness/layer_test.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -235,7 +236,9 @@ TEST_P(LayerCases, ReferenceGradients) {
   g.held = true;
   const std::vector<Array> gradients = g.diff_params;
   constexpr double kStep = 1e-5;
+  const std::vector<std::string>& surrogates = GetParam().surrogates;
   for (std::size_t p = 0; p < g.params.size(); ++p) {
+    if (std::count(surrogates.begin(), surrogates.end(), s.network().parameters()[p].path()) > 0) continue;
     const std::int64_t count = g.params[p].count(), stride = std::max<std::int64_t>(1, count / 60);
     double largest = 0;
     for (double value : gradients[p].values) largest = std::max(largest, std::abs(value));

@@ -1,7 +1,7 @@
 // The suites that every layer type passes through.
 //
 // LayerCases, for each LayerCase:
-//   ReferenceGradients  the reference's own backward against central differences in double
+//   ReferenceGradients  the reference's own backward against central differences in double, but for surrogates
 //   Training            result, loss, gradients of every source and parameter, and buffers after the step, against the
 //                       reference; in every layout, with and without fusion and Winograd, with 1 and 2 threads; after
 //                       passes over other values, and twice to the same bits

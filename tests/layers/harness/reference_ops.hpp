@@ -11,6 +11,7 @@ void add_linear_references(ReferenceTable& table);  ///< conv, linear, global_po
 void add_loss_references(ReferenceTable& table);
 void add_pooling_references(ReferenceTable& table);
 void add_channel_references(ReferenceTable& table);  ///< concat, flatten, dropout, pact_relu
+void add_quantized_references(ReferenceTable& table);
 
 /// For tables: a factory of one class of references.
 template <class Op>

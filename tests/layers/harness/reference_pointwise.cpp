@@ -71,6 +71,7 @@ ReferenceTable standard_references() {
   add_loss_references(table);
   add_pooling_references(table);
   add_channel_references(table);
+  add_quantized_references(table);
   return table;
 }
 

@@ -1,0 +1,168 @@
+#include "layers/quantizer.hpp"
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "core/base/buffer.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/graph/onednn.hpp"
+#include "layers/kernels/quantize_kernels.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t kQuantizeGrain = 1 << 14;  ///< values worth a thread's while
+constexpr std::int64_t kMostExact = std::int64_t{1} << 24;
+constexpr float kRunning = 0.1F;  ///< weight of the newest batch in a running estimate
+
+template <class T>
+float largest_magnitude(std::int64_t n, const T* src) {
+  std::atomic<std::int32_t> most{0};  // bits of magnitudes are ordered as they are
+  parallel_for(n, kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
+    const float value = magnitude_kernels<T>().largest(end - begin, src + begin);
+    std::int32_t bits = 0;
+    std::memcpy(&bits, &value, sizeof bits);
+    for (std::int32_t before = most; before < bits && !most.compare_exchange_weak(before, bits);) continue;
+  });
+  const std::int32_t bits = most;
+  float value = 0;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/// Calls body(T{}, L{}) for the element types of numbers and their levels.
+template <class Body>
+void with_types(DataType numbers, DataType levels, Body&& body) {
+  if (numbers == DataType::kF32 && levels == DataType::kF32) return body(float{}, float{});
+  if (numbers == DataType::kF32 && levels == DataType::kBF16) return body(float{}, BFloat16{});
+  if (numbers == DataType::kBF16 && levels == DataType::kBF16) return body(BFloat16{}, BFloat16{});
+  throw Error(ExitCode::kInternal,
+              concat("no kernel for levels as ", to_string(levels), " of ", to_string(numbers), " numbers"));
+}
+
+LevelRange range_of(const Quantizer& quantizer, float scale) {
+  return {scale, static_cast<float>(quantizer.levels())};
+}
+
+}  // namespace
+
+std::int64_t Quantizer::levels() const {
+  if (bits <= 1) return 1;
+  return (std::int64_t{1} << (set == LevelSet::kFull ? bits : bits - 1)) - 1;
+}
+
+float dynamic_scale(const Tensor& src) {
+  const std::int64_t n = src.desc.count();
+  const float largest = src.desc.type == DataType::kBF16 ? largest_magnitude(n, src.as<const BFloat16>())
+                                                         : largest_magnitude(n, src.as<const float>());
+  return largest + 1e-7F;
+}
+
+void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const Tensor& levels) {
+  with_types(src.desc.type, levels.desc.type, [&](auto number, auto level) {
+    using T = decltype(number);
+    using L = decltype(level);
+    parallel_for(src.desc.count(), kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
+      const T* const from = src.as<const T>() + begin;
+      L* const to = levels.as<L>() + begin;
+      if (quantizer.is_binary()) return quantize_kernels<T, L>().binarize(end - begin, from, to);
+      quantize_kernels<T, L>().quantize(end - begin, from, range_of(quantizer, scale), to);
+    });
+  });
+}
+
+void quantize_split(const Quantizer& quantizer, std::int64_t kept, float scale, const Tensor& src, const Tensor& base,
+                    const Tensor& rest) {
+  const auto step = static_cast<float>(std::int64_t{1} << (quantizer.bits - kept));
+  with_types(src.desc.type, base.desc.type, [&](auto number, auto level) {
+    using T = decltype(number);
+    using L = decltype(level);
+    parallel_for(src.desc.count(), kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
+      quantize_kernels<T, L>().split(end - begin, src.as<const T>() + begin, range_of(quantizer, scale), step,
+                                     base.as<L>() + begin, rest.as<L>() + begin);
+    });
+  });
+}
+
+void mask_gradient(const Tensor& levels, const Tensor& diff) {
+  with_types(diff.desc.type, levels.desc.type, [&](auto number, auto level) {
+    using T = decltype(number);
+    using L = decltype(level);
+    parallel_for(diff.desc.count(), kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
+      quantize_kernels<T, L>().mask(end - begin, levels.as<const L>() + begin, diff.as<T>() + begin);
+    });
+  });
+}
+
+void widen_levels(const Tensor& levels, float* dst) {
+  parallel_for(levels.desc.count(), kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
+    if (levels.desc.type == DataType::kBF16)
+      return magnitude_kernels<BFloat16>().widen(end - begin, levels.as<const BFloat16>() + begin, dst + begin);
+    magnitude_kernels<float>().widen(end - begin, levels.as<const float>() + begin, dst + begin);
+  });
+}
+
+void QuantizationOptions::describe(Keys& keys) {
+  keys.optional("weight_bits", weight_bits, between(0, 16), "of the weights; 0: floating point, 1: -1 and 1");
+  keys.optional("activation_bits", activation_bits, between(0, 16), "of the source; 0: floating point, 1: -1 and 1");
+  keys.choice("weight_levels", weight_levels, {{"full", LevelSet::kFull}, {"signed", LevelSet::kSigned}},
+              "levels of b-bit weights on each side of 0: 2^b - 1 as published, or 2^(b-1) - 1, which fit a signed "
+              "integer");
+  keys.choice("scales", frozen, {{"frozen", true}, {"dynamic", false}},
+              "evaluation scales the source by the running estimate of training (an image's result does not depend on "
+              "its batch), or by each batch's maximum, as published");
+}
+
+DataType QuantizationOptions::operand_type(DataType activation, std::int64_t terms) const {
+  if (activation == DataType::kBF16) return activation;
+  const Quantizer w = weights(), x = activations();
+  const bool whole = !w.is_identity() && !x.is_identity() && w.levels() <= 256 && x.levels() <= 256;
+  const bool exact = whole && w.levels() * x.levels() * terms < kMostExact;
+  return exact && onednn::has_bf16() ? DataType::kBF16 : DataType::kF32;
+}
+
+float QuantizationOptions::weight_rescale(std::int64_t terms) const {
+  return weights().is_binary() ? static_cast<float>(std::sqrt(1.0 / static_cast<double>(terms))) : 1.0F;
+}
+
+float source_scale(const QuantizationOptions& options, bool training, const Tensor& src, float* stored) {
+  if (!options.activations().has_scale()) return 1.0F;
+  if (!training && options.frozen && *stored > 0) return *stored;
+  const float scale = dynamic_scale(src);
+  if (training) *stored = *stored > 0 ? (1.0F - kRunning) * *stored + kRunning * scale : scale;
+  return scale;
+}
+
+QuantizedWeights::QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms)
+    : quantizer_(options.weights()), count_(count), rescale_(options.weight_rescale(terms)) {}
+
+std::int64_t QuantizedWeights::bytes() const {
+  return align_up(count_ * 4);
+}
+
+float QuantizedWeights::quantize(const float* weights, float* levels) const {
+  const TensorDesc flat{{count_}, DataType::kF32, 0};
+  const Tensor src{flat, const_cast<float*>(weights)}, dst{flat, levels};
+  if (quantizer_.is_identity()) {
+    widen_levels(src, levels);
+    return 1.0F;
+  }
+  const float scale = quantizer_.has_scale() ? dynamic_scale(src) : 1.0F;
+  sluice::quantize(quantizer_, scale, src, dst);
+  return quantizer_.unit(scale) * rescale_;
+}
+
+void QuantizedWeights::restore(float unit, float* levels) const {
+  for (std::int64_t i = 0; i < count_; ++i) levels[i] *= unit;
+}
+
+void QuantizedWeights::add_gradient(const float* weights, const float* diff, float unit, float* diff_weights) const {
+  const float factor = unit * rescale_;
+  for (std::int64_t i = 0; i < count_; ++i) {
+    if (!quantizer_.has_scale() || weights[i] != 0) diff_weights[i] += factor * diff[i];
+  }
+}
+
+}  // namespace sluice

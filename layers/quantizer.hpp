@@ -1,0 +1,100 @@
+// Quantisers: numbers become whole levels times one scale for the whole tensor. Levels are what convolutions work on:
+// whole numbers up to 256 are exact in bfloat16, and sums of their products are exact in fp32 below 2^24.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bfloat16.hpp"
+#include "core/config/keys.hpp"
+#include "core/graph/tensor.hpp"
+
+namespace sluice {
+
+/// How many levels a quantiser of b > 1 bits has on each side of 0.
+enum class LevelSet {
+  kFull,   ///< 2^b - 1: a sign and b bits, as published
+  kSigned  ///< 2^(b-1) - 1: fits a signed integer of b bits
+};
+
+/// Q(x; b), for whole tensors:
+///   b = 0: x itself
+///   b = 1: 2 round((x + 1) / 2) - 1 with x clamped to [-1, 1]: -1 or 1
+///   b > 1: sign(x) scale round(min(|x| / scale, 1) n) / n with n levels; scale = max |x| + 1e-7, or a frozen one
+/// Rounding takes ties to even. Backward is straight through: the gradient passes unchanged, for b > 1 everywhere but
+/// at x = 0, where it is 0 (of sign(x) |x|).
+struct Quantizer {
+  std::int64_t bits = 0;
+  LevelSet set = LevelSet::kFull;
+
+  bool is_identity() const { return bits == 0; }
+  bool is_binary() const { return bits == 1; }
+  bool has_scale() const { return bits > 1; }
+  /// n; 1 for a binary quantiser.
+  std::int64_t levels() const;
+  /// What one level stands for; 1 where there is no scale.
+  float unit(float scale) const { return has_scale() ? scale / static_cast<float>(levels()) : 1.0F; }
+};
+
+/// max |x| + 1e-7 of a whole tensor (any of the floating-point types), the same for any number of threads; NaN where
+/// there is one.
+float dynamic_scale(const Tensor& src);
+
+/// Writes the levels of `src` (b > 0), in its layout. Types: levels as bf16 only for sources of that type or fp32.
+void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const Tensor& levels);
+
+/// Truncation T(x; B, kept) for b > 1: `base` are the levels with all but the `kept` highest bits of their magnitude
+/// cut off, `rest` what was cut off.
+void quantize_split(const Quantizer& quantizer, std::int64_t kept, float scale, const Tensor& src, const Tensor& base,
+                    const Tensor& rest);
+
+/// The backward rule for b > 1: diff = 0 where levels (or base) say that the source was 0.
+void mask_gradient(const Tensor& levels, const Tensor& diff);
+
+/// Levels as fp32 numbers.
+void widen_levels(const Tensor& levels, float* dst);
+
+/// Keys that every quantised layer has.
+struct QuantizationOptions {
+  std::int64_t weight_bits = 8;
+  std::int64_t activation_bits = 8;
+  LevelSet weight_levels = LevelSet::kFull;
+  bool frozen = true;
+
+  void describe(Keys& keys);
+  Quantizer weights() const { return {weight_bits, weight_levels}; }
+  Quantizer activations() const { return {activation_bits, LevelSet::kFull}; }
+  /// What a multiply-add counts with: 32 bits where it is in floating point.
+  int weight_cost_bits() const { return weight_bits == 0 ? 32 : static_cast<int>(weight_bits); }
+  int activation_cost_bits() const { return activation_bits == 0 ? 32 : static_cast<int>(activation_bits); }
+  /// What levels of activations are stored as, for sums of `terms` products: bf16 in bf16 networks and where that is
+  /// exact and the processor computes in it, else fp32.
+  DataType operand_type(DataType activation, std::int64_t terms) const;
+  /// What 1-bit weights are multiplied by: sqrt(1 / terms); 1 for others.
+  float weight_rescale(std::int64_t terms) const;
+};
+
+/// The scale of a layer's source. Training takes it from the batch and keeps a running estimate in `stored` (0: nothing
+/// yet); evaluation takes the stored one if it is frozen and there is one, else the batch's.
+float source_scale(const QuantizationOptions& options, bool training, const Tensor& src, float* stored);
+
+/// The weights of a layer in one executor: fp32, row-major, `terms` for each output.
+class QuantizedWeights {
+ public:
+  QuantizedWeights() = default;
+  QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms);
+
+  std::int64_t bytes() const;
+  /// Writes levels (the weights themselves for 0 bits); returns what one level stands for.
+  float quantize(const float* weights, float* levels) const;
+  /// levels *= unit.
+  void restore(float unit, float* levels) const;
+  /// diff_weights += diff times `unit` (of the source's levels) and the rescaling, where the weight is not 0.
+  void add_gradient(const float* weights, const float* diff, float unit, float* diff_weights) const;
+
+ private:
+  Quantizer quantizer_;
+  std::int64_t count_ = 0;
+  float rescale_ = 1;
+};
+
+}  // namespace sluice

@@ -1,0 +1,148 @@
+// References of quantised layers: the plain layer's reference over quantised values.
+#include <cmath>
+
+#include "tests/layers/harness/quantize_reference.hpp"
+#include "tests/layers/harness/reference_ops.hpp"
+
+namespace sluice {
+namespace {
+
+/// Half to even.
+double rounded(double x) {
+  const double below = std::floor(x), rest = x - below;
+  if (rest != 0.5) return rest > 0.5 ? below + 1 : below;
+  return std::fmod(below, 2.0) == 0 ? below : below + 1;
+}
+
+/// Which way a number rounds is decided in fp32, as published: near halves of levels that is part of the definition.
+double level_of(double x, double levels, double scale) {
+  const float share = static_cast<float>(std::abs(x)) / static_cast<float>(scale);
+  return rounded(static_cast<double>(std::min(share, 1.0F) * static_cast<float>(levels)));
+}
+
+double sign(double x) {
+  return x > 0 ? 1 : (x < 0 ? -1 : 0);
+}
+
+std::int64_t levels_of(std::int64_t bits) {
+  return (std::int64_t{1} << bits) - 1;
+}
+
+/// The plain layer, with quantised weights and source; gradients go straight through the quantisers.
+class QuantizedReference : public ReferenceOp {
+ public:
+  QuantizedReference(const std::string& plain_type, const ReferenceKeys& keys) : keys_(keys) {
+    ReferenceTable table;
+    add_linear_references(table);
+    plain_ = table.at(plain_type)(keys);
+  }
+
+  void forward(ReferenceCall& call) override {
+    // Buffers are as before the step in forward, and as after it in backward, which needs the batch's own scale.
+    const Array x = quantized_source(call, reference_scale(keys_, call));
+    ReferenceCall inner = call;
+    const Array w = quantized_weights(keys_, *call.param.at("weight"));
+    inner.src = {&x};
+    inner.param["weight"] = &w;
+    plain_->forward(inner);
+    call.dst = std::move(inner.dst);
+  }
+
+  void backward(ReferenceCall& call) override {
+    const Array &src = *call.src[0], &weight = *call.param.at("weight");
+    const Array x = quantized_source(call, largest_magnitude(src)), w = quantized_weights(keys_, weight);
+    ReferenceCall inner = call;
+    Array diff_weight(weight.shape);
+    inner.src = {&x};
+    inner.param["weight"] = &w;
+    inner.diff_param["weight"] = &diff_weight;
+    plain_->backward(inner);
+    call.diff_src[0] = straight_through(src, keys_.activation_bits, std::move(inner.diff_src[0]));
+    const double rescale = weight_rescale(keys_, weight);
+    const Array passed = straight_through(weight, keys_.weight_bits, std::move(diff_weight));
+    for (std::int64_t i = 0; i < passed.count(); ++i) (*call.diff_param.at("weight"))[i] += rescale * passed[i];
+  }
+
+ private:
+  Array quantized_source(const ReferenceCall& call, double scale) const {
+    return quantized(*call.src[0], keys_.activation_bits, keys_.activation_levels(), scale);
+  }
+
+  QuantizeKeys keys_;
+  std::unique_ptr<ReferenceOp> plain_;
+};
+
+}  // namespace
+
+QuantizeKeys::QuantizeKeys(const ReferenceKeys& keys)
+    : weight_bits(keys.integer("weight_bits", 8)),
+      activation_bits(keys.integer("activation_bits", 8)),
+      signed_weights(keys.text("weight_levels", "full") == "signed"),
+      frozen(keys.text("scales", "frozen") == "frozen") {}
+
+double QuantizeKeys::weight_levels() const {
+  return static_cast<double>(levels_of(signed_weights ? weight_bits - 1 : weight_bits));
+}
+
+double QuantizeKeys::activation_levels() const {
+  return static_cast<double>(levels_of(activation_bits));
+}
+
+double largest_magnitude(const Array& x) {
+  double largest = 0;
+  for (double value : x.values) largest = std::max(largest, std::abs(value));
+  return static_cast<double>(static_cast<float>(largest) + 1e-7F);
+}
+
+double reference_scale(const QuantizeKeys& keys, const ReferenceCall& call) {
+  const double scale = largest_magnitude(*call.src[0]);
+  if (keys.activation_bits < 2) return 1;
+  double& stored = (*call.buffer.at("src_scale"))[0];
+  if (!call.training) return keys.frozen && stored > 0 ? stored : scale;
+  stored = stored > 0 ? 0.9 * stored + 0.1 * scale : scale;
+  return scale;
+}
+
+Array quantized(const Array& x, std::int64_t bits, double levels, double scale) {
+  Array result = x;
+  for (double& value : result.values) {
+    if (bits == 1) value = 2 * rounded((std::min(std::max(value, -1.0), 1.0) + 1) / 2) - 1;
+    if (bits > 1) value = sign(value) * level_of(value, levels, scale) * scale / levels;
+  }
+  return result;
+}
+
+Array truncated(const Array& x, double levels, double scale, double step) {
+  Array result = x;
+  for (double& value : result.values)
+    value = sign(value) * std::floor(level_of(value, levels, scale) / step) * step * scale / levels;
+  return result;
+}
+
+double weight_rescale(const QuantizeKeys& keys, const Array& weight) {
+  const double terms = static_cast<double>(weight.count() / weight.shape[0]);
+  return keys.weight_bits == 1 ? std::sqrt(1 / terms) : 1;
+}
+
+Array quantized_weights(const QuantizeKeys& keys, const Array& weight) {
+  Array result = quantized(weight, keys.weight_bits, keys.weight_levels(), largest_magnitude(weight));
+  for (double& value : result.values) value *= weight_rescale(keys, weight);
+  return result;
+}
+
+Array straight_through(const Array& x, std::int64_t bits, Array diff) {
+  for (std::int64_t i = 0; bits > 1 && i < x.count(); ++i) {
+    if (x[i] == 0) diff[i] = 0;
+  }
+  return diff;
+}
+
+void add_quantized_references(ReferenceTable& table) {
+  for (const std::string plain : {"conv", "linear"}) {
+    table["quantized_" + plain] = [plain](const ReferenceKeys& keys) {
+      return std::make_unique<QuantizedReference>(plain, keys);
+    };
+  }
+}
+
+}  // namespace sluice

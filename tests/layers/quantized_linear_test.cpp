@@ -1,0 +1,75 @@
+// quantized_linear against its reference, and its meaning where rounding ties.
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "tests/layers/harness/layer_test.hpp"
+
+namespace sluice {
+namespace {
+
+std::string linear(std::int64_t weight_bits, std::int64_t activation_bits, const std::string& keys) {
+  return concat("[layer.fc]\ntype = quantized_linear\nweight_bits = ", weight_bits,
+                "\nactivation_bits = ", activation_bits, "\n", keys, "\n");
+}
+
+LayerCase make_case(const std::string& name, const CaseSource& src, std::int64_t weight_bits,
+                    std::int64_t activation_bits, const std::string& keys) {
+  LayerCase c{"quantized_linear", name, {src}, linear(weight_bits, activation_bits, keys)};
+  if (weight_bits > 0) c.surrogates.push_back("fc/weight");
+  if (activation_bits > 0) c.surrogates.push_back("x/value");
+  return c;
+}
+
+void set_zeros(Network& network, const CaseBatch&) {
+  for (const Parameter& p : network.parameters()) {
+    for (std::int64_t i = p.name == "bias" ? p.shape.count() : 0; i < p.shape.count(); i += 4)
+      network.parameter_data()[p.offset + i] = 0.0F;
+  }
+}
+
+std::vector<LayerCase> quantized_linear_cases() {
+  std::vector<LayerCase> cases;
+  for (const std::int64_t weight_bits : {0, 1, 8}) {
+    for (const std::int64_t activation_bits : {0, 1, 3})
+      cases.push_back(make_case(concat("w", weight_bits, "a", activation_bits), {"x", {3, 11}, true}, weight_bits,
+                                activation_bits, "channels = 7"));
+  }
+  cases.push_back(make_case("image", {"x", {2, 3, 5, 4}}, 8, 8, "channels = 6"));
+  cases.push_back(make_case("blocks", {"x", {2, 32, 3, 2}}, 2, 4, "channels = 6\nbias = no"));
+  cases.push_back(make_case("plain_image", {"x", {2, 32, 3, 2}}, 0, 0, "channels = 6"));
+  cases.push_back(make_case("signed", {"x", {3, 11}, true}, 8, 8, "channels = 5\nweight_levels = signed"));
+  cases.push_back(make_case("dynamic", {"x", {3, 11}, true}, 3, 3, "channels = 5\nscales = dynamic"));
+  for (LayerCase& c : cases) c.prepare = set_zeros;
+  LayerCase first = make_case("first_layer", {"data", {2, 3, 2, 3}}, 4, 4, "channels = 5");
+  first.surrogates = {"fc/weight"};
+  cases.push_back(first);
+  return cases;
+}
+
+std::vector<SemanticCase> quantized_linear_semantics() {
+  SemanticCase ties{"quantized_linear", "ties", {{"x", {2, 3}, true, {0.5, 1.5, 2.5, 7, -0.5, -1.5}}}, {}};
+  ties.layers = linear(0, 2, "channels = 2");
+  ties.state = {{"fc/weight", {1, 0, 0, 1, 10, 100}}, {"fc/bias", {0.5, 0}}, {"fc/src_scale", {3}}};
+  ties.shape = {2, 2};
+  ties.result = {0.5, 220, 3.5, 3 - 0 - 200};  // levels 0, 2, 2 and 3, 0, -2
+
+  SemanticCase training{"quantized_linear", "training", {{"x", {1, 3}, true, {0, 4, -1}}}, {}};
+  training.layers = linear(1, 4, "channels = 1");  // 4 values of 15 levels: -1 is level -3.75, that is -4
+  training.mode = Mode::kTraining;
+  training.state = {{"fc/weight", {0.2, -0.7, 0}}, {"fc/bias", {0}}};
+  const double rescale = std::sqrt(1.0 / 3), unit = 4.0 / 15;
+  training.shape = {1, 1};
+  training.result = {rescale * (-4 + 4 * unit)};  // weights 1, -1, -1
+  training.upstream = {2};
+  training.gradients = {{"x/value", {0, -2 * rescale, -2 * rescale}},
+                        {"fc/weight", {0, 2 * rescale * 4, -2 * rescale * 4 * unit}},
+                        {"fc/bias", {2}}};
+  training.buffers_after = {{"fc/src_scale", {4}}};
+  return {ties, training};
+}
+
+INSTANTIATE_TEST_SUITE_P(QuantizedLinear, LayerCases, ::testing::ValuesIn(quantized_linear_cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(QuantizedLinear, SemanticCases, ::testing::ValuesIn(quantized_linear_semantics()), case_name);
+
+}  // namespace
+}  // namespace sluice
