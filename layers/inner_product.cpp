@@ -68,6 +68,7 @@ void InnerProduct::set_up_backward(Setup& setup, const dnnl::inner_product_forwa
   request_scratch(setup, align_up(diff_weights_bytes_) + align_up(geometry_.channels * 4) +
                              std::max(backward_weights_.scratch_bytes(), unpack_.scratch_bytes()));
   if (!setup.needs_diff_src[0]) return;
+  diff_src_.desc = src_;
   const auto bd =
       onednn::make_backward<dnnl::inner_product_backward_data>(onednn::attributes(), forward, src, weights, dst);
   backward_data_ = onednn::Operation(
@@ -112,14 +113,14 @@ void InnerProduct::backward_weights(Context& c, const float* source, float* diff
     c.diff_param[1][o] += reinterpret_cast<const float*>(diff_bias)[o];
 }
 
-Tensor InnerProduct::backward_data(Context& c) {
-  const Tensor diff_src{src_, convert_ ? c.scratch : c.diff_src[0].data};
-  backward_data_.run({c.diff_dst[0].data, c.kept[packed_data_], diff_src.data}, rest(c));
-  return diff_src;
+const Tensor& InnerProduct::backward_data(Context& c) {
+  diff_src_.data = convert_ ? c.scratch : c.diff_src[0].data;
+  backward_data_.run({c.diff_dst[0].data, c.kept[packed_data_], diff_src_.data}, rest(c));
+  return diff_src_;
 }
 
 void InnerProduct::convert_diff_src(Context& c) const {
-  if (convert_) copy_activation({src_, c.scratch}, c.diff_src[0]);
+  if (convert_) copy_activation(diff_src_, c.diff_src[0]);
 }
 
 }  // namespace sluice

@@ -50,7 +50,7 @@ class InnerProduct {
   void backward_weights(Context& c, const float* source, float* diff_weights);
   /// The gradient of the source in fp32: in its own memory or, where that is of another type, in the scratch memory;
   /// convert_diff_src then takes it over. To be called only if needs_diff_src().
-  Tensor backward_data(Context& c);
+  const Tensor& backward_data(Context& c);
   void convert_diff_src(Context& c) const;
 
  private:
@@ -63,6 +63,7 @@ class InnerProduct {
   LinearGeometry geometry_;
   bool convert_ = false;
   TensorDesc src_;
+  Tensor diff_src_;
   std::int64_t source_bytes_ = 0, scratch_bytes_ = 0, diff_weights_bytes_ = 0;
   std::size_t packed_ = 0, zeros_ = 0, packed_data_ = 0;
   onednn::Operation forward_, pack_, backward_weights_, unpack_, backward_data_, pack_data_;

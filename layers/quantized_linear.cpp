@@ -72,7 +72,7 @@ class QuantizedLinear : public Layer {
     product_.backward_weights(c, source, diff);
     weights_.add_gradient(c.param[0], diff, *static_cast<const float*>(c.saved[unit_]), c.diff_param[0]);
     if (!product_.needs_diff_src()) return;
-    const Tensor diff_src = product_.backward_data(c);
+    const Tensor& diff_src = product_.backward_data(c);
     if (options_.activations().has_scale()) mask_gradient({product_.source(), c.saved[0]}, diff_src);
     product_.convert_diff_src(c);
   }
