@@ -1,5 +1,6 @@
 #include "core/graph/executor.hpp"
 
+#include <cassert>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -152,6 +153,7 @@ struct Executor::State {
     c.scratch = scratch.data();
     c.seed = options.seed;
     c.layer_index = static_cast<std::uint32_t>(op.nodes[0]);
+    c.alternative = op.setup.alternative;
     run.copy_addend = op.setup.dst_starts_as_addend && c.addend.data != nullptr && c.addend.data != c.dst.data;
     bind_affine(op, run);
   }
@@ -343,6 +345,8 @@ std::vector<OperationInfo> Executor::operations() const {
     row.name = node.name;
     row.type = node.type;
     row.kernel = op.setup.kernel;
+    row.alternatives = op.setup.alternatives;
+    row.alternative = run.context.alternative;
     for (const Tensor& src : run.context.src) row.src.push_back(src.shape());
     row.dst = run.context.dst.shape();
     row.bytes = run.context.dst.desc.bytes();
@@ -357,6 +361,12 @@ std::vector<OperationInfo> Executor::operations() const {
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+void Executor::choose(std::size_t operation, int alternative) {
+  assert(alternative >= 0 &&
+         static_cast<std::size_t>(alternative) < state_->plan.operations[operation].setup.alternatives.size());
+  state_->runtime[operation].context.alternative = alternative;
 }
 
 void Executor::set_profiling(bool on) {

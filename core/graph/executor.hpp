@@ -20,6 +20,7 @@ struct ExecutorOptions {
   bool winograd = true;    ///< allow Winograd convolutions where they are faster
   std::uint64_t seed = 0;  ///< of dropout
   bool fuse = true;        ///< let layers do their neighbours' work as post-ops
+  bool skip = true;        ///< inference: let layers leave out work that their results do not need
 };
 
 /// A row of the layer table: what one executed step is. Fused layers appear in the row of the layer that does their
@@ -32,6 +33,8 @@ struct OperationInfo {
   std::vector<Shape> src;
   Shape dst;
   std::int64_t bytes = 0;  ///< of the result, saved tensors and weights in kernel layouts, for the executor's batch
+  std::vector<std::string> alternatives;  ///< ways in which it can run (Setup::alternatives), and the one chosen
+  int alternative = 0;
   double refresh_ms = 0, forward_ms = 0, backward_ms = 0;  ///< measured when profiling is on; sums over steps
 };
 
@@ -84,6 +87,8 @@ class Executor {
   void reset_statistics();
 
   std::vector<OperationInfo> operations() const;
+  /// Chooses one of OperationInfo::alternatives of an operation; results stay the same up to rounding.
+  void choose(std::size_t operation, int alternative);
   void set_profiling(bool on);
   /// Runs forward again, looking at every result: the first layer whose result holds a NaN or an infinity, or "" if
   /// none does. Touches buffers as forward does.

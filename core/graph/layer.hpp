@@ -108,6 +108,9 @@ class Setup {
   std::vector<PostOp> post_ops;      ///< accepted earlier, in order of application; at most one kAdd
   std::int64_t batch = 0;
   bool allow_winograd = true;
+  /// Inference: the layer may leave out work whose outcome its result does not need, instead of doing it all and
+  /// selecting.
+  bool may_skip = true;
 
   /// backward reads the sources, or the result (after post-ops); else their memory may be reused after the last forward
   /// that reads it.
@@ -128,6 +131,10 @@ class Setup {
   bool dst_may_overwrite_src = false;
   /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
   std::string kernel = "sluice";
+  /// Ways to the same result, which differ in speed alone and which a plan may choose from (Context::alternative);
+  /// empty: there is one way. `alternative` is the layer's own choice.
+  std::vector<std::string> alternatives;
+  int alternative = 0;
 
   std::vector<std::int64_t> saved_bytes;
   std::vector<std::int64_t> kept_bytes;
@@ -167,6 +174,7 @@ struct Context {
   std::uint64_t seed = 0;               ///< with step and layer_index, addresses the random numbers of this call
   std::uint64_t step = 0;
   std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
+  int alternative = 0;            ///< index into Setup::alternatives
   /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.
   const float* affine_scale = nullptr;
   const float* affine_shift = nullptr;

@@ -50,6 +50,9 @@ void RunOptions::describe(Keys& keys) {
   keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
               "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it");
   keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions where it is faster");
+  keys.choice("backend", skip, {{"skip", true}, {"dense", false}},
+              "of inference; skip: layers leave out the work that their results do not need; dense: they do all of it, "
+              "as in training");
 }
 
 void TrainOptions::describe(Keys& keys) {
@@ -131,6 +134,7 @@ ExecutorOptions Experiment::executor_options(Mode mode, std::int64_t batch) cons
   options.type = run.precision;
   options.layout = run.layout;
   options.winograd = run.winograd;
+  options.skip = run.skip;
   options.seed = static_cast<std::uint64_t>(run.seed);
   return options;
 }

@@ -25,6 +25,7 @@ struct RunOptions {
   DataType precision = DataType::kF32;
   ExecutorOptions::LayoutChoice layout = ExecutorOptions::LayoutChoice::kAuto;
   bool winograd = true;
+  bool skip = true;
   void describe(Keys& keys);
 };
 

@@ -1,0 +1,32 @@
+// Which of its alternatives each layer runs: measured on the caller's images, not modelled.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/graph/executor.hpp"
+
+namespace sluice {
+
+/// What was measured of one layer that has a choice.
+struct PlannedKernel {
+  std::string layer;
+  std::vector<std::string> alternatives;
+  std::vector<double> ms;  ///< of each, for one call of forward: medians over the rounds
+  int chosen = 0;          ///< the fastest
+};
+
+/// Times every alternative of every layer and leaves the fastest ones chosen. `run` calls forward on images like those
+/// to come, `forwards` times; the alternatives take turns for `rounds` rounds.
+std::vector<PlannedKernel> plan_kernels(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
+
+/// A layer and the name of its alternative, as checkpoints keep them.
+using KernelChoice = std::pair<std::string, std::string>;
+/// What runs now, for every layer that has a choice.
+std::vector<KernelChoice> chosen_kernels(const Executor& executor);
+/// Choices whose layer or alternative the executor does not have are passed over: they were made for another processor
+/// or another network.
+void choose_kernels(Executor& executor, const std::vector<KernelChoice>& choices);
+
+}  // namespace sluice

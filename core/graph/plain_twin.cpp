@@ -1,0 +1,54 @@
+#include "core/graph/plain_twin.hpp"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+bool is_layer(const Section& section) {
+  return section.name().rfind("layer.", 0) == 0;
+}
+
+/// The plain type of a layer's section, or "".
+std::string plain_type(const Section& section, const Registry& registry) {
+  const Entry* const type = is_layer(section) ? section.find("type") : nullptr;
+  return type == nullptr ? "" : registry.plain_type(type->value);
+}
+
+Section with_type(const Section& section, const std::string& type, const Registry& registry) {
+  std::vector<std::string> known = {"type", "from", "share"};
+  for (const KeyDoc& key : registry.keys(type)) known.push_back(key.name);
+  Section plain(section.name(), section.source());
+  for (Entry entry : section.entries()) {
+    if (std::find(known.begin(), known.end(), entry.key) == known.end()) continue;
+    if (entry.key == "type") entry.value = type;
+    plain.set(std::move(entry));
+  }
+  return plain;
+}
+
+}  // namespace
+
+Config plain_twin(const Config& config, const Registry& registry) {
+  Config twin = Config::parse(config.resolved(), "plain twin");
+  const std::vector<std::string> losses = registry.auxiliary_losses();
+  std::deque<Section>& sections = twin.sections();
+  sections.erase(std::remove_if(sections.begin(), sections.end(),
+                                [&](const Section& section) {
+                                  return std::find(losses.begin(), losses.end(), section.name()) != losses.end();
+                                }),
+                 sections.end());
+  for (Section& section : sections) {
+    const std::string type = plain_type(section, registry);
+    if (!type.empty()) section = with_type(section, type, registry);
+  }
+  return twin;
+}
+
+bool has_plain_twin(const Config& config, const Registry& registry) {
+  const std::deque<Section>& sections = config.sections();
+  return std::any_of(sections.begin(), sections.end(),
+                     [&](const Section& section) { return !plain_type(section, registry).empty(); });
+}
+
+}  // namespace sluice

@@ -1,0 +1,17 @@
+// The network that a conditional one is compared with: the same layers, each computing all of its result.
+#pragma once
+
+#include "core/config/config.hpp"
+#include "core/graph/registry.hpp"
+
+namespace sluice {
+
+/// The configuration of a network that was built, with every layer whose type has a plain one
+/// (Registry::add_plain_type) replaced by that, and without auxiliary losses. Keys that the plain type lacks are left
+/// out; names and sources stay.
+Config plain_twin(const Config& config, const Registry& registry);
+
+/// Whether any layer of the network that `config` declares has a plain type.
+bool has_plain_twin(const Config& config, const Registry& registry);
+
+}  // namespace sluice
