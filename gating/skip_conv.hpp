@@ -1,0 +1,74 @@
+// The convolution of a channel-gated layer in inference: the base product everywhere, the conditional one only where a
+// gate is open.
+//
+// For image n, output channel o and pixel (h, w), with the base product Yp and the conditional one Yr
+// (gating/path_mask.hpp):
+//   d = 1 where the mean of (Yp - limit[o]) slope[o] over the decision's channels is above 0, else 0
+//   y = d ? open_scale[o] (Yp + Yr) + open_shift[o] : closed_scale[o] Yp + closed_shift[o]
+//   dst = clip(y + addend, low, high)
+// All arithmetic is fp32, whatever the activations are.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/base/cpu.hpp"
+#include "gating/gate.hpp"
+#include "gating/path_mask.hpp"
+#include "layers/convolution.hpp"
+
+namespace sluice {
+
+struct SkipProblem {
+  /// SkipProblem::lanes_from for scalar products alone: no vector has so many open lanes.
+  static constexpr int kNever = 1 << 20;
+
+  ConvGeometry geometry;  ///< no groups
+  TensorDesc src, dst;    ///< fp32 or bf16, each by itself
+  PathMask paths;
+  Granularity granularity = Granularity::kElement;
+  bool adds = false;  ///< run gets an addend, like dst
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  /// How open outputs are computed. Outputs of a pixel lie in vectors of SkipConv::lanes channels; a vector with at
+  /// least so many open gates is computed as a whole, what is open in others one by one. kNever: all one by one; 1:
+  /// whole vectors, unless all are closed; 0: everything, and closed outputs are dropped (for high densities).
+  int lanes_from = kNever;
+};
+
+/// Numbers by output channel, at least as many as there are channels. Null scales are 1, null shifts 0; slopes matter
+/// to shared decisions only.
+struct SkipConstants {
+  GateConstants gate;
+  const float* open_scale = nullptr;
+  const float* open_shift = nullptr;
+  const float* closed_scale = nullptr;
+  const float* closed_shift = nullptr;
+};
+
+class SkipConv {
+ public:
+  SkipConv() = default;
+  /// Plans for the threads there are now.
+  explicit SkipConv(const SkipProblem& problem, Isa isa = cpu_isa());
+
+  /// Channels in a vector of an instruction set: 4, 8 or 16.
+  static int lanes(Isa isa = cpu_isa());
+  /// For the table of layers.
+  std::string kernel() const;
+
+  std::int64_t packed_bytes() const;
+  std::int64_t scratch_bytes() const;
+  /// `weights`: plain fp32, O x I x KH x KW, of both paths.
+  void pack(const float* weights, void* packed) const;
+  /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. Allocates nothing.
+  std::int64_t run(const void* src, const void* packed, const SkipConstants& constants, const void* addend, void* dst,
+                   void* scratch) const;
+
+ private:
+  SkipProblem problem_;
+};
+
+}  // namespace sluice
