@@ -3,9 +3,12 @@
 #include <iostream>
 
 #include "apps/load.hpp"
+#include "apps/plan.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/data/pipeline.hpp"
 #include "core/train/benchmark.hpp"
+#include "core/train/evaluator.hpp"
 
 namespace {
 
@@ -18,10 +21,16 @@ Program describe() {
   program.summary =
       "Times training steps (train.batch images) and inference (eval.batch images) on random data, layer by layer and "
       "as a\n"
-      "whole, and compares them with the machine's measured peak.";
-  program.flags = {{"steps", "N", "Timed steps (default 10); medians are printed."},
-                   {"only", "PHASE", "train or infer."},
-                   {"json", "", "Print JSON."}};
+      "whole, and compares them with the machine's measured peak, and inference of a network with gates with that of "
+      "its dense twin.";
+  program.flags = {
+      {"steps", "N", "Timed steps (default 10); medians are printed."},
+      {"only", "PHASE", "train or infer."},
+      {"images", "SPLIT", "Infer on images of test, validation or train instead of random ones."},
+      {"plan", "",
+       "Print how each gated layer can run, what was chosen, and from which density on it is slower than a "
+       "dense one."},
+      {"json", "", "Print JSON."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);
@@ -51,22 +60,43 @@ BenchmarkOptions read_options(const CommandLine& line) {
   return options;
 }
 
+/// The images that --images names, as many as a few batches or one large one hold.
+BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split) {
+  const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
+  check_data_fits(*experiment.network, *dataset);
+  const std::int64_t batch = experiment.eval.batch, wanted = std::max<std::int64_t>(128 / batch * batch, batch);
+  if (dataset->size() < batch) {
+    throw Error(ExitCode::kData, concat(dataset->name(), ": has ", dataset->size(),
+                                        " images, fewer than eval.batch = ", batch, "; lower eval.batch"));
+  }
+  Pipeline pipeline(*dataset, evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset),
+                                                  std::min(wanted, dataset->size() / batch * batch)));
+  pipeline.start(0);
+  const Batch* const read = pipeline.next();
+  return {read->images, read->labels};
+}
+
 int bench(const CommandLine& line) {
   if (line.positional().empty()) {
     throw Error(ExitCode::kUsage, "command line: expected a configuration file or a checkpoint");
   }
-  const BenchmarkOptions options = read_options(line);
+  BenchmarkOptions options = read_options(line);
+  const std::optional<Split> split = split_of(line, "images");
   Registry registry;
   const std::string& first = line.positional().front();
-  Experiment experiment = is_checkpoint_name(first) ? load_trained(load(first), line.overrides(), registry)
+  const Checkpoint checkpoint = is_checkpoint_name(first) ? load(first) : Checkpoint{};
+  Experiment experiment = is_checkpoint_name(first) ? load_trained(checkpoint, line.overrides(), registry)
                                                     : load_experiment(line.positional(), line.overrides(), registry);
   if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   experiment.configure_threads();
-  const BenchmarkResult result = run_benchmark(experiment, options);
+  if (split) options.images = read_images(experiment, checkpoint, *split);
+  BenchmarkResult result = run_benchmark(experiment, options);
+  if (line.has("plan")) sweep_plan(experiment, options.images, result.plan);
   if (line.has("json")) {
     print_json_benchmark(std::cout, experiment, result);
   } else {
     print_benchmark(std::cout, experiment, result);
+    if (line.has("plan")) print_plan(std::cout, result.plan);
   }
   return 0;
 }

@@ -36,22 +36,6 @@ Program describe() {
   return program;
 }
 
-Split split_of(const CommandLine& line) {
-  const std::string name = line.value("split").value_or("test");
-  if (name == "test") return Split::kTest;
-  if (name == "validation") return Split::kValidation;
-  if (name == "train") return Split::kTrain;
-  throw Error(ExitCode::kUsage, concat("command line: --split: expected test, validation or train, got '", name, "'"));
-}
-
-/// The normalisation the network was trained with: the checkpoint's, unless an override gives another. Only a
-/// checkpoint without one needs the training set.
-Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated) {
-  if (const auto given = given_normalization(experiment.data, evaluated.shape().channels)) return *given;
-  if (!checkpoint.mean.empty()) return {checkpoint.mean, checkpoint.std};
-  return make_normalization(experiment.data, *open_training(experiment.data).train);
-}
-
 /// Collects a line for each image and writes them all at once.
 class Predictions {
  public:
@@ -100,7 +84,7 @@ int evaluate(const CommandLine& line) {
     throw Error(ExitCode::kUsage,
                 concat("command line: expected one checkpoint, got ", line.positional().size(), " files"));
   }
-  const Split split = split_of(line);
+  const Split split = split_of(line, "split").value_or(Split::kTest);
   Predictions predictions(line.value("predictions").value_or(""));
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;

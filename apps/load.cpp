@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include "core/base/error.hpp"
 #include "core/plugin/load.hpp"
 #include "core/train/training_checkpoint.hpp"
 #include "gating/gating.hpp"
@@ -42,6 +43,22 @@ Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::str
   Experiment experiment = experiment_of(checkpoint, overrides, registry);
   restore_weights(checkpoint, *experiment.network);
   return experiment;
+}
+
+std::optional<Split> split_of(const CommandLine& line, const std::string& flag) {
+  const std::optional<std::string> name = line.value(flag);
+  if (!name) return std::nullopt;
+  if (*name == "test") return Split::kTest;
+  if (*name == "validation") return Split::kValidation;
+  if (*name == "train") return Split::kTrain;
+  throw Error(ExitCode::kUsage,
+              concat("command line: --", flag, ": expected test, validation or train, got '", *name, "'"));
+}
+
+Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated) {
+  if (const auto given = given_normalization(experiment.data, evaluated.shape().channels)) return *given;
+  if (!checkpoint.mean.empty()) return {checkpoint.mean, checkpoint.std};
+  return make_normalization(experiment.data, *open_training(experiment.data).train);
 }
 
 bool is_checkpoint_name(const std::string& path) {

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/config/command_line.hpp"
+#include "core/data/dataset.hpp"
+#include "core/data/normalization.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
@@ -26,6 +30,13 @@ Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::st
 
 /// What experiment_of does with the weights put into the network.
 Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry);
+
+/// The split that a flag names, if it is there. Throws Error(kUsage) for another word.
+std::optional<Split> split_of(const CommandLine& line, const std::string& flag);
+
+/// The normalisation the network was trained with: the checkpoint's, unless an override gives another. Only a
+/// checkpoint without one needs the training set.
+Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated);
 
 /// The file is an HDF5 checkpoint rather than a configuration, by its name.
 bool is_checkpoint_name(const std::string& path);

@@ -6,7 +6,9 @@
 #include "core/base/error.hpp"
 #include "gating/gate.hpp"
 #include "gating/gating.hpp"
+#include "gating/inference_ending.hpp"
 #include "gating/path_mask.hpp"
+#include "gating/skip_path.hpp"
 #include "gating/two_norms.hpp"
 #include "layers/convolution.hpp"
 #include "layers/layers.hpp"
@@ -56,8 +58,20 @@ class CgConv : public Layer {
     declare.wants_activation = true;
   }
 
+  bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {
+    return mode == Mode::kInference && conv_accepts(accepted, next);
+  }
+
   void setup(Setup& setup) override {
     training_ = setup.mode == Mode::kTraining;
+    padded_ = ChannelGroups(setup.dst).padded();
+    constants_ = setup.request_kept(kArrays * padded_ * 4);
+    if (two_norms_) norms_.setup(setup, ChannelGroups(setup.dst), eps_, momentum_);
+    if (setup.may_skip) {
+      skip_ = SkipPath(setup, geometry_, mask_, gate_options_.granularity);
+      return;
+    }
+    ending_ = InferenceEnding(setup);
     products_ = Gate::products_desc(setup.src[0], setup.dst);
     gate_ = Gate(gate_options_, products_, setup.dst);
     ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
@@ -66,8 +80,6 @@ class CgConv : public Layer {
     forward_ = ConvForward(problem);
     setup.kernel = forward_.kernel();
     forward_packed_ = pack_with(setup, forward_.weights());
-    constants_ = setup.request_kept(kArrays * gate_.base().padded() * 4);
-    if (two_norms_) norms_.setup(setup, gate_.base(), eps_, momentum_);
     const std::int64_t products = align_up(products_.bytes());
     if (!training_) {
       setup.request_scratch(products + align_up(gate_.saved_bytes()) + forward_.scratch_bytes());
@@ -84,17 +96,27 @@ class CgConv : public Layer {
   }
 
   void refresh(Context& c) override {
+    if (!training_) {
+      set_constants(c, c.buffer[0], c.buffer[1]);
+      if (two_norms_) norms_.use_running(c, c.buffer[0], c.buffer[1]);
+    }
+    if (!skip_.empty()) {
+      const NormPair norms = two_norms_ ? norms_.constants(c) : NormPair{};
+      return skip_.refresh(c, c.param[0], constants(c), two_norms_ ? &norms : nullptr);
+    }
     float* const both = static_cast<float*>(c.scratch);
     mask_.split(c.param[0], both);
     char* const rest = static_cast<char*>(c.scratch) + weight_bytes_;
     forward_.weights().pack(both, c.kept[static_cast<std::size_t>(forward_packed_)], rest);
     if (needs_diff_src_) backward_data_.weights().pack(both, c.kept[static_cast<std::size_t>(backward_packed_)], rest);
-    if (training_) return;
-    set_constants(c, c.buffer[0], c.buffer[1]);
-    if (two_norms_) norms_.use_running(c, c.buffer[0], c.buffer[1]);
   }
 
   void forward(Context& c) override {
+    if (!skip_.empty()) {
+      c.counts[0] += skip_.forward(c);
+      c.counts[1] += c.dst.desc.count();
+      return;
+    }
     if (products_.type == DataType::kBF16) return forward_as<BFloat16>(c);
     forward_as<float>(c);
   }
@@ -136,7 +158,7 @@ class CgConv : public Layer {
   }
 
   float* array(const Context& c, Array which) const {
-    return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * gate_.base().padded();
+    return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * padded_;
   }
   GateConstants constants(const Context& c) const { return {array(c, kLimit), array(c, kSlope)}; }
 
@@ -170,6 +192,7 @@ class CgConv : public Layer {
     const GateNorms norms = two_norms_ ? GateNorms{norms_.constants(c)} : GateNorms{};
     c.counts[0] += gate_.forward(both, constants(c), c.dst.as<T>(), score, two_norms_ ? &norms : nullptr);
     c.counts[1] += c.dst.desc.count();
+    if (!training_) ending_.run(c);
   }
 
   template <class T>
@@ -216,9 +239,11 @@ class CgConv : public Layer {
   PathMask mask_;
   Gate gate_;
   TwoNorms norms_;
+  SkipPath skip_;           ///< instead of all below, unless empty
+  InferenceEnding ending_;  ///< of inference that computes everything
   TensorDesc products_;
   bool training_ = false, needs_diff_src_ = false;
-  std::int64_t weight_bytes_ = 0;
+  std::int64_t padded_ = 0, weight_bytes_ = 0;
   int forward_packed_ = 0, backward_packed_ = 0, constants_ = 0, products_saved_ = 0, score_saved_ = 0;
   ConvForward forward_;
   ConvBackwardData backward_data_;

@@ -4,53 +4,36 @@
 
 #include <algorithm>
 #include <functional>
-#include <iomanip>
-#include <nlohmann/json.hpp>
-#include <ostream>
 
-#include "core/base/cpu.hpp"
-#include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/onednn.hpp"
+#include "core/graph/plain_twin.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::int64_t kProfiledSteps = 5;
+constexpr int kPlanRounds = 7;
 
-/// Normal images and uniform labels.
-struct RandomBatch {
-  RandomBatch(const Network& network, std::int64_t count) {
-    Random random(1, Purpose::kTest);
-    images.resize(static_cast<std::size_t>(network.input_shape(count).count()));
-    for (float& value : images) value = static_cast<float>(random.normal());
-    const Shape& answer = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst;
-    for (std::int64_t i = 0; i < count; ++i) {
-      labels.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(answer.count()))));
+using Step = std::function<void()>;
+
+/// Times of each step, sorted. The steps take turns, so that a drift of the processor's clock meets all alike.
+std::vector<std::vector<double>> time_in_turn(std::int64_t warmup, std::int64_t count, const std::vector<Step>& steps) {
+  std::vector<std::vector<double>> times(steps.size());
+  for (std::int64_t i = -warmup; i < count; ++i) {
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+      const double start = TimeBudget::steady_seconds();
+      steps[k]();
+      if (i >= 0) times[k].push_back((TimeBudget::steady_seconds() - start) * 1e3);
     }
   }
-  std::vector<float> images;
-  std::vector<std::int32_t> labels;
-};
-
-std::vector<double> time_ms(std::int64_t warmup, std::int64_t steps, const std::function<void()>& step) {
-  for (std::int64_t i = 0; i < warmup; ++i) step();
-  std::vector<double> times;
-  for (std::int64_t i = 0; i < steps; ++i) {
-    const double start = TimeBudget::steady_seconds();
-    step();
-    times.push_back((TimeBudget::steady_seconds() - start) * 1e3);
-  }
-  std::sort(times.begin(), times.end());
+  for (std::vector<double>& of_step : times) std::sort(of_step.begin(), of_step.end());
   return times;
 }
 
-PhaseResult measure(Executor& executor, double flops, const BenchmarkOptions& options,
-                    const std::function<void()>& step) {
+PhaseResult summarise(Executor& executor, double flops, const std::vector<double>& times, const Step& step) {
   PhaseResult result;
-  const std::vector<double> times = time_ms(options.warmup, options.steps, step);
   result.batch = executor.options().batch;
   result.median_ms = times[times.size() / 2];
   result.fastest_ms = times.front();
@@ -76,29 +59,91 @@ PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& opt
   const std::int64_t batch = experiment.train.batch;
   Executor executor(network, experiment.executor_options(Mode::kTraining, batch));
   Optimizer optimizer(experiment.optimizer, parameter_ranges(network), network.parameter_count());
-  const RandomBatch data(network, batch);
+  const BenchmarkImages data = random_images(network, batch);
   std::uint64_t number = 0;
-  const auto step = [&] {
+  const Step step = [&] {
     executor.set_batch(data.images.data(), data.labels.data());
     executor.refresh();
     executor.forward(number++);
     executor.backward();
     optimizer.step(network.parameter_data(), executor.gradients(), 0.0, optimizer.gradient_norm(executor.gradients()));
   };
-  return measure(executor, 6.0 * static_cast<double>(network.macs() * batch), options, step);
+  const double flops = 6.0 * static_cast<double>(network.macs() * batch);
+  return summarise(executor, flops, time_in_turn(options.warmup, options.steps, {step})[0], step);
 }
 
-PhaseResult measure_inference(Experiment& experiment, const BenchmarkOptions& options) {
-  Network& network = *experiment.network;
+/// One of the networks whose inference is timed.
+class Contender {
+ public:
+  Contender(const Experiment& experiment, bool winograd, const BenchmarkImages& data)
+      : network_(*experiment.network), executor_(network_, executor_options(experiment, winograd)), data_(data) {
+    executor_.refresh();
+  }
+
+  Executor& executor() { return executor_; }
+  double flops() const { return 2.0 * static_cast<double>(network_.macs() * executor_.options().batch); }
+
+  void step() {
+    const std::int64_t batch = executor_.options().batch, image = network_.input_shape(1).count();
+    if (first_ + batch > data_.count()) first_ = 0;
+    executor_.set_batch(data_.images.data() + first_ * image, data_.labels.data() + first_);
+    executor_.forward();
+    first_ += batch;
+  }
+
+ private:
+  static ExecutorOptions executor_options(const Experiment& experiment, bool winograd) {
+    ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
+    options.winograd = options.winograd && winograd;
+    return options;
+  }
+
+  Network& network_;
+  Executor executor_;
+  const BenchmarkImages& data_;
+  std::int64_t first_ = 0;
+};
+
+double layer_ms(const PhaseResult& phase, const std::string& layer) {
+  for (const OperationInfo& operation : phase.operations) {
+    if (operation.name == layer) return operation.forward_ms;
+  }
+  return 0;
+}
+
+void measure_inference(Experiment& experiment, const BenchmarkOptions& options, BenchmarkResult& result) {
   const std::int64_t batch = experiment.eval.batch;
-  Executor executor(network, experiment.executor_options(Mode::kInference, batch));
-  const RandomBatch data(network, batch);
-  executor.refresh();
-  const auto step = [&] {
-    executor.set_batch(data.images.data(), data.labels.data());
-    executor.forward();
+  const bool given = options.images.count() >= batch;
+  const BenchmarkImages random = given ? BenchmarkImages{} : random_images(*experiment.network, batch);
+  const BenchmarkImages& data = given ? options.images : random;
+  std::vector<std::unique_ptr<Contender>> contenders;
+  contenders.push_back(std::make_unique<Contender>(experiment, true, data));
+  const auto forwards = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(16, data.count() / batch)));
+  for (PlannedKernel& kernel : plan_kernels(contenders[0]->executor(), kPlanRounds, forwards, [&] {
+         for (int i = 0; i < forwards; ++i) contenders[0]->step();
+       }))
+    result.plan.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
+  const Registry& registry = experiment.network->registry();
+  std::unique_ptr<Experiment> twin;
+  if (options.compare && has_plain_twin(experiment.config, registry)) {
+    twin = std::make_unique<Experiment>(plain_twin(experiment.config, registry), registry);
+    twin->network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+    contenders.push_back(std::make_unique<Contender>(*twin, true, data));
+    contenders.push_back(std::make_unique<Contender>(*twin, false, data));
+  }
+  std::vector<Step> steps;
+  for (const auto& contender : contenders) steps.emplace_back([&c = *contender] { c.step(); });
+  const auto times = time_in_turn(options.warmup, options.steps, steps);
+  const auto phase = [&](std::size_t i) {
+    return summarise(contenders[i]->executor(), contenders[i]->flops(), times[i], steps[i]);
   };
-  return measure(executor, 2.0 * static_cast<double>(network.macs() * batch), options, step);
+  result.inference = phase(0);
+  if (!twin) return;
+  result.twins = {{"dense", phase(1)}, {"dense_direct", phase(2)}};
+  for (PlanRow& row : result.plan) {
+    row.dense_ms = layer_ms(result.twins[0].phase, row.kernel.layer);
+    row.dense_direct_ms = layer_ms(result.twins[1].phase, row.kernel.layer);
+  }
 }
 
 /// The rate of a matrix product large enough to be limited by arithmetic alone.
@@ -114,9 +159,8 @@ double measure_peak_gflops(DataType type) {
       {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, product.weights_desc()}, {DNNL_ARG_DST, product.dst_desc()}});
   const Buffer left(matrix.bytes()), right(onednn::bytes(product.weights_desc())), result(kSize * kSize * 4),
       scratch(operation.scratch_bytes());
-  const std::vector<double> times = time_ms(3, 9, [&] {
-    operation.run({left.data(), right.data(), result.data()}, scratch.data());
-  });
+  const Step step = [&] { operation.run({left.data(), right.data(), result.data()}, scratch.data()); };
+  const std::vector<double> times = time_in_turn(3, 9, {step})[0];
   return 2.0 * kSize * kSize * kSize / times[times.size() / 2] / 1e6;
 }
 
@@ -126,81 +170,27 @@ std::int64_t peak_memory() {
   return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
-void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, double peak) {
-  if (phase.batch == 0) return;
-  out << "\n" << name << ", batch " << phase.batch << "\n";
-  for (const OperationInfo& o : phase.operations) {
-    std::string layers = o.name;
-    for (const std::string& fused : o.fused) layers += " + " + fused.substr(fused.rfind('.') + 1);
-    out << "  " << std::left << std::setw(44) << layers << std::right << std::setw(9) << o.forward_ms;
-    if (o.backward_ms > 0) out << std::setw(9) << o.backward_ms;
-    out << "  " << o.kernel << "\n";
-  }
-  out << "  step " << phase.median_ms << " ms (" << phase.fastest_ms << " to " << phase.slowest_ms << "), "
-      << std::setprecision(0) << phase.images_per_second << " images per second, " << phase.gflops
-      << " GFLOP/s = " << 100 * phase.gflops / peak << " % of the measured peak of " << peak << "\n"
-      << std::setprecision(2);
-}
-
-nlohmann::ordered_json layers_json(const PhaseResult& phase) {
-  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
-  for (const OperationInfo& o : phase.operations) {
-    layers.push_back({{"name", o.name},
-                      {"type", o.type},
-                      {"fused", o.fused},
-                      {"kernel", o.kernel},
-                      {"result", to_string(o.dst)},
-                      {"refresh_ms", o.refresh_ms},
-                      {"forward_ms", o.forward_ms},
-                      {"backward_ms", o.backward_ms}});
-  }
-  return layers;
-}
-
 }  // namespace
+
+BenchmarkImages random_images(const Network& network, std::int64_t count) {
+  BenchmarkImages data;
+  Random random(1, Purpose::kTest);
+  data.images.resize(static_cast<std::size_t>(network.input_shape(count).count()));
+  for (float& value : data.images) value = static_cast<float>(random.normal());
+  const Shape& answer = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst;
+  for (std::int64_t i = 0; i < count; ++i) {
+    data.labels.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(answer.count()))));
+  }
+  return data;
+}
 
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options) {
   BenchmarkResult result;
   result.peak_gflops = measure_peak_gflops(experiment.run.precision);
   if (options.training) result.training = measure_training(experiment, options);
-  if (options.inference) result.inference = measure_inference(experiment, options);
+  if (options.inference) measure_inference(experiment, options, result);
   result.peak_memory_bytes = peak_memory();
   return result;
-}
-
-void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result) {
-  out << cpu_description() << "; oneDNN " << onednn::version() << "; " << num_threads() << " threads; "
-      << to_string(experiment.run.precision) << "\n"
-      << std::fixed << std::setprecision(2);
-  print_phase(out, "training: milliseconds forward and backward", result.training, result.peak_gflops);
-  print_phase(out, "inference: milliseconds", result.inference, result.peak_gflops);
-  out << "\npeak memory of the process " << result.peak_memory_bytes / (1 << 20) << " MiB\n" << std::defaultfloat;
-}
-
-void print_json_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result) {
-  nlohmann::ordered_json json = {{"cpu", cpu_description()},
-                                 {"onednn", onednn::version()},
-                                 {"threads", num_threads()},
-                                 {"precision", experiment.run.precision == DataType::kF32 ? "fp32" : "bf16"},
-                                 {"parameters", experiment.network->learned_count()},
-                                 {"macs", experiment.network->macs()},
-                                 {"peak_gflops", result.peak_gflops},
-                                 {"peak_memory_bytes", result.peak_memory_bytes}};
-  const auto add = [&](const std::string& prefix, const PhaseResult& phase) {
-    if (phase.batch == 0) return;
-    json[prefix + "_batch"] = phase.batch;
-    json[prefix + "_images_per_second"] = phase.images_per_second;
-    json[prefix + "_ms"] = phase.median_ms;
-    json[prefix + "_ms_fastest"] = phase.fastest_ms;
-    json[prefix + "_ms_slowest"] = phase.slowest_ms;
-    json[prefix + "_gflops"] = phase.gflops;
-    json[prefix + "_activation_bytes"] = phase.activation_bytes;
-  };
-  add("train", result.training);
-  add("infer", result.inference);
-  if (result.training.batch != 0) json["train_layers"] = layers_json(result.training);
-  if (result.inference.batch != 0) json["infer_layers"] = layers_json(result.inference);
-  out << json.dump(2) << "\n";
 }
 
 }  // namespace sluice

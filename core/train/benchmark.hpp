@@ -3,18 +3,31 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/graph/kernel_plan.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
+
+/// Images to compute on, normalised N x H x W x C floats, with their classes; steps take them in turn.
+struct BenchmarkImages {
+  std::vector<float> images;
+  std::vector<std::int32_t> labels;
+  std::int64_t count() const { return static_cast<std::int64_t>(labels.size()); }
+};
+/// Normal noise and uniform classes.
+BenchmarkImages random_images(const Network& network, std::int64_t count);
 
 struct BenchmarkOptions {
   std::int64_t steps = 10;  ///< timed steps; medians are reported
   std::int64_t warmup = 3;  ///< steps before them
   bool training = true;
   bool inference = true;
+  bool compare = true;     ///< inference: time the network's plain twin beside it, where it has one
+  BenchmarkImages images;  ///< empty: random ones
 };
 
 /// One of training and inference.
@@ -27,19 +40,39 @@ struct PhaseResult {
   std::vector<OperationInfo> operations;  ///< times are means over a few more steps
 };
 
+/// A network that was timed in turn with the one in question.
+struct BenchmarkTwin {
+  std::string name;  ///< "dense", "dense_direct" (without Winograd's algorithm)
+  PhaseResult phase;
+};
+
+/// What a layer can run and what it costs.
+struct PlanRow {
+  PlannedKernel kernel;
+  double dense_ms = 0, dense_direct_ms = 0;  ///< of the same layer in the twins
+  // For layers with gates, where the caller has measured them (gating/density_sweep.hpp):
+  std::optional<double> density;                        ///< of the gates on the images of the benchmark
+  std::optional<double> break_even, break_even_direct;  ///< density from which on it is slower than the twins
+  bool swept = false;                                   ///< then no value above means: at no density
+};
+
 struct BenchmarkResult {
   PhaseResult training, inference;
+  std::vector<BenchmarkTwin> twins;    ///< of inference
+  std::vector<PlanRow> plan;           ///< of inference, for every layer that can run in several ways
   double peak_gflops = 0;              ///< of a large matrix product by oneDNN in the same precision, measured beside
   std::int64_t peak_memory_bytes = 0;  ///< largest resident size of the process
 };
 
-/// Runs on random images and labels. A training step is everything but the data: weights into kernel layouts, forward,
-/// backward, update.
+/// Where layers can run in several ways the fastest ones on these images are chosen first. A training step is
+/// everything but the data: weights into kernel layouts, forward, backward, update.
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options);
 
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
+void print_plan(std::ostream& out, const std::vector<PlanRow>& rows);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, ..., train_layers and infer_layers [{name,
-/// type, kernel, fused, forward_ms, backward_ms, refresh_ms}].
+/// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a plain twin infer_dense_ms, infer_dense_direct_ms
+/// and so on, and speedup_over_dense, speedup_over_dense_direct.
 void print_json_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
 
 }  // namespace sluice

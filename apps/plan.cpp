@@ -1,0 +1,37 @@
+#include "apps/plan.hpp"
+
+#include <algorithm>
+
+#include "gating/density_sweep.hpp"
+
+namespace sluice {
+
+void sweep_plan(Experiment& experiment, const BenchmarkImages& images, std::vector<PlanRow>& plan) {
+  if (plan.empty()) return;
+  Network& network = *experiment.network;
+  const std::int64_t batch = experiment.eval.batch, image = network.input_shape(1).count();
+  const bool given = images.count() >= batch;
+  const BenchmarkImages random = given ? BenchmarkImages{} : random_images(network, batch);
+  const BenchmarkImages& data = given ? images : random;
+  const std::int64_t forwards = std::min<std::int64_t>(data.count() / batch, 16);
+  Executor executor(network, experiment.executor_options(Mode::kInference, batch));
+  const auto run = [&] {
+    for (std::int64_t i = 0; i < forwards; ++i) {
+      executor.set_batch(data.images.data() + i * batch * image, data.labels.data() + i * batch);
+      executor.forward();
+    }
+  };
+  executor.refresh();
+  run();
+  for (PlanRow& row : plan) row.density = gate_density(network, executor, row.kernel.layer);
+  for (const DensitySweep& sweep : sweep_densities(network, executor, static_cast<int>(forwards), run)) {
+    for (PlanRow& row : plan) {
+      if (row.kernel.layer != sweep.layer) continue;
+      row.swept = true;
+      row.break_even = sweep.break_even(row.dense_ms);
+      row.break_even_direct = sweep.break_even(row.dense_direct_ms);
+    }
+  }
+}
+
+}  // namespace sluice

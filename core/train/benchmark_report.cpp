@@ -1,0 +1,158 @@
+// How figures of a benchmark are printed.
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
+
+#include "core/base/cpu.hpp"
+#include "core/base/parallel.hpp"
+#include "core/graph/onednn.hpp"
+#include "core/train/benchmark.hpp"
+
+namespace sluice {
+namespace {
+
+std::string kernel_text(const OperationInfo& operation) {
+  if (operation.alternatives.empty()) return operation.kernel;
+  return operation.kernel + " " + operation.alternatives[static_cast<std::size_t>(operation.alternative)];
+}
+
+void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, double peak) {
+  if (phase.batch == 0) return;
+  out << "\n" << name << ", batch " << phase.batch << "\n";
+  for (const OperationInfo& o : phase.operations) {
+    std::string layers = o.name;
+    for (const std::string& fused : o.fused) layers += " + " + fused.substr(fused.rfind('.') + 1);
+    out << "  " << std::left << std::setw(44) << layers << std::right << std::setw(9) << o.forward_ms;
+    if (o.backward_ms > 0) out << std::setw(9) << o.backward_ms;
+    out << "  " << kernel_text(o) << "\n";
+  }
+  out << "  step " << phase.median_ms << " ms (" << phase.fastest_ms << " to " << phase.slowest_ms << "), "
+      << std::setprecision(0) << phase.images_per_second << " images per second, " << phase.gflops
+      << " GFLOP/s = " << 100 * phase.gflops / peak << " % of the measured peak of " << peak << "\n"
+      << std::setprecision(2);
+}
+
+void print_twins(std::ostream& out, const BenchmarkResult& result) {
+  for (const BenchmarkTwin& twin : result.twins) {
+    out << "  " << (twin.name == "dense" ? "dense twin" : "dense twin with direct convolutions") << ": "
+        << twin.phase.median_ms << " ms (" << twin.phase.fastest_ms << " to " << twin.phase.slowest_ms
+        << "); this network is " << twin.phase.median_ms / result.inference.median_ms << " times as fast\n";
+  }
+}
+
+nlohmann::ordered_json layers_json(const PhaseResult& phase) {
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+  for (const OperationInfo& o : phase.operations) {
+    layers.push_back({{"name", o.name},
+                      {"type", o.type},
+                      {"fused", o.fused},
+                      {"kernel", kernel_text(o)},
+                      {"result", to_string(o.dst)},
+                      {"refresh_ms", o.refresh_ms},
+                      {"forward_ms", o.forward_ms},
+                      {"backward_ms", o.backward_ms}});
+  }
+  return layers;
+}
+
+void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const PhaseResult& phase) {
+  if (phase.batch == 0) return;
+  json[prefix + "_batch"] = phase.batch;
+  json[prefix + "_images_per_second"] = phase.images_per_second;
+  json[prefix + "_ms"] = phase.median_ms;
+  json[prefix + "_ms_fastest"] = phase.fastest_ms;
+  json[prefix + "_ms_slowest"] = phase.slowest_ms;
+  json[prefix + "_gflops"] = phase.gflops;
+  json[prefix + "_activation_bytes"] = phase.activation_bytes;
+}
+
+std::string percent(const std::optional<double>& share, const char* otherwise) {
+  if (!share) return otherwise;
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << 100 * *share << " %";
+  return text.str();
+}
+
+nlohmann::ordered_json optional_json(const std::optional<double>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+nlohmann::ordered_json plan_json(const std::vector<PlanRow>& rows) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const PlanRow& row : rows) {
+    nlohmann::ordered_json ways = nlohmann::ordered_json::object();
+    for (std::size_t k = 0; k < row.kernel.ms.size(); ++k) ways[row.kernel.alternatives[k]] = row.kernel.ms[k];
+    json.push_back({{"name", row.kernel.layer},
+                    {"ms", ways},
+                    {"chosen", row.kernel.alternatives[static_cast<std::size_t>(row.kernel.chosen)]},
+                    {"dense_ms", row.dense_ms},
+                    {"dense_direct_ms", row.dense_direct_ms}});
+    if (!row.swept) continue;
+    json.back()["density"] = optional_json(row.density);
+    json.back()["break_even"] = optional_json(row.break_even);
+    json.back()["break_even_direct"] = optional_json(row.break_even_direct);
+  }
+  return json;
+}
+
+void print_row(std::ostream& out, const PlanRow& row) {
+  out << "  " << std::left << std::setw(24) << row.kernel.layer << std::right;
+  for (std::size_t k = 0; k < row.kernel.ms.size(); ++k) {
+    const bool chosen = static_cast<int>(k) == row.kernel.chosen;
+    out << "  " << (chosen ? "[" : "") << row.kernel.alternatives[k] << " " << row.kernel.ms[k] << (chosen ? "]" : "");
+  }
+  out << "  dense " << row.dense_ms << ", direct " << row.dense_direct_ms;
+  if (row.swept) {
+    out << "  density " << percent(row.density, "none") << ", slower than dense from "
+        << percent(row.break_even, "none") << ", than direct from " << percent(row.break_even_direct, "none");
+  }
+  out << "\n";
+}
+
+}  // namespace
+
+void print_plan(std::ostream& out, const std::vector<PlanRow>& rows) {
+  if (rows.empty()) {
+    out << "\nplan: no layer of this network can run in several ways\n";
+    return;
+  }
+  out << "\nplan: milliseconds of each way to run a layer, the fastest one chosen, and of its dense twin\n"
+      << std::fixed << std::setprecision(3);
+  for (const PlanRow& row : rows) print_row(out, row);
+  out << std::defaultfloat;
+}
+
+void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result) {
+  out << cpu_description() << "; oneDNN " << onednn::version() << "; " << num_threads() << " threads; "
+      << to_string(experiment.run.precision) << "\n"
+      << std::fixed << std::setprecision(2);
+  print_phase(out, "training: milliseconds forward and backward", result.training, result.peak_gflops);
+  print_phase(out, "inference: milliseconds", result.inference, result.peak_gflops);
+  print_twins(out, result);
+  out << "\npeak memory of the process " << result.peak_memory_bytes / (1 << 20) << " MiB\n" << std::defaultfloat;
+}
+
+void print_json_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result) {
+  nlohmann::ordered_json json = {{"cpu", cpu_description()},
+                                 {"onednn", onednn::version()},
+                                 {"threads", num_threads()},
+                                 {"precision", experiment.run.precision == DataType::kF32 ? "fp32" : "bf16"},
+                                 {"parameters", experiment.network->learned_count()},
+                                 {"macs", experiment.network->macs()},
+                                 {"peak_gflops", result.peak_gflops},
+                                 {"peak_memory_bytes", result.peak_memory_bytes}};
+  add_phase(json, "train", result.training);
+  add_phase(json, "infer", result.inference);
+  for (const BenchmarkTwin& twin : result.twins) {
+    add_phase(json, "infer_" + twin.name, twin.phase);
+    json["speedup_over_" + twin.name] = twin.phase.median_ms / result.inference.median_ms;
+  }
+  if (result.training.batch != 0) json["train_layers"] = layers_json(result.training);
+  if (result.inference.batch != 0) json["infer_layers"] = layers_json(result.inference);
+  for (const BenchmarkTwin& twin : result.twins) json["infer_" + twin.name + "_layers"] = layers_json(twin.phase);
+  if (!result.plan.empty()) json["plan"] = plan_json(result.plan);
+  out << json.dump(2) << "\n";
+}
+
+}  // namespace sluice

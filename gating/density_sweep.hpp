@@ -1,0 +1,36 @@
+// How the time of gated layers depends on how many of their gates are open.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/graph/executor.hpp"
+#include "core/graph/network.hpp"
+
+namespace sluice {
+
+struct DensityPoint {
+  double density = 0;
+  double ms = 0;  ///< of the fastest alternative
+};
+
+struct DensitySweep {
+  std::string layer;
+  std::vector<DensityPoint> points;  ///< by density
+
+  /// The lowest density at which the layer takes longer than `dense_ms`, between points on a line; nothing where it
+  /// never does.
+  std::optional<double> break_even(double dense_ms) const;
+};
+
+/// Open gates of all since the executor's statistics were reset; nothing for a layer without gates.
+std::optional<double> gate_density(const Network& network, const Executor& executor, const std::string& layer);
+
+/// Moves all thresholds up and down in steps, so that densities go from nearly 0 to nearly 1, and times every layer
+/// with gates. `run` calls forward `forwards` times. Thresholds are put back; alternatives are left as they were.
+std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, int forwards,
+                                          const std::function<void()>& run);
+
+}  // namespace sluice

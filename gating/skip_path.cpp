@@ -1,0 +1,82 @@
+#include "gating/skip_path.hpp"
+
+#include <algorithm>
+
+#include "core/base/buffer.hpp"
+
+namespace sluice {
+namespace {
+
+struct Way {
+  const char* name;
+  int lanes_from;
+};
+
+/// Shared decisions are open or closed for whole vectors: then there is nothing between skipping them and not.
+std::vector<Way> ways_of(Granularity granularity) {
+  const std::vector<Way> shared = {{"lanes", 1}, {"all", 0}};
+  if (granularity != Granularity::kElement) return shared;
+  return {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}, {"lanes", 1}, {"all", 0}};
+}
+
+SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const PathMask& paths,
+                       Granularity granularity) {
+  SkipProblem problem;
+  problem.geometry = geometry;
+  problem.src = setup.src[0];
+  problem.dst = setup.dst;
+  problem.paths = paths;
+  problem.granularity = granularity;
+  for (const PostOp& op : setup.post_ops) {
+    problem.adds = problem.adds || op.kind == PostOp::Kind::kAdd;
+    if (op.kind != PostOp::Kind::kClip) continue;
+    problem.low = op.low;
+    problem.high = op.high;
+  }
+  return problem;
+}
+
+}  // namespace
+
+SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity)
+    : channels_(geometry.channels), padded_((geometry.channels + 15) / 16 * 16) {
+  SkipProblem problem = problem_of(setup, geometry, paths, granularity);
+  for (const Way& way : ways_of(granularity)) {
+    problem.lanes_from = way.lanes_from;
+    ways_.emplace_back(problem);
+    packed_.push_back(setup.request_kept(ways_.back().packed_bytes()));
+    setup.request_scratch(ways_.back().scratch_bytes());
+    setup.alternatives.emplace_back(way.name);
+  }
+  constants_ = setup.request_kept(kArrays * padded_ * 4);
+  setup.kernel = ways_.front().kernel();
+}
+
+/// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
+void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) const {
+  for (std::size_t i = 0; i < ways_.size(); ++i) ways_[i].pack(weights, c.kept[static_cast<std::size_t>(packed_[i])]);
+  std::fill_n(array(c, kLimit), kArrays * padded_, 0.0F);
+  std::copy_n(gate.limit, channels_, array(c, kLimit));
+  std::copy_n(gate.slope, channels_, array(c, kSlope));
+  for (std::int64_t o = 0; o < channels_; ++o) {
+    const float a = c.affine_scale == nullptr ? 1.0F : c.affine_scale[o];
+    const float b = c.affine_shift == nullptr ? 0.0F : c.affine_shift[o];
+    array(c, kOpenScale)[o] = norms == nullptr ? a : a * norms->full_scale[o];
+    array(c, kOpenShift)[o] = norms == nullptr ? b : a * norms->full_shift[o] + b;
+    array(c, kClosedScale)[o] = norms == nullptr ? a : a * norms->base_scale[o];
+    array(c, kClosedShift)[o] = norms == nullptr ? b : a * norms->base_shift[o] + b;
+  }
+}
+
+std::int64_t SkipPath::forward(Context& c) const {
+  const SkipConstants constants = {{array(c, kLimit), array(c, kSlope)},
+                                   array(c, kOpenScale),
+                                   array(c, kOpenShift),
+                                   array(c, kClosedScale),
+                                   array(c, kClosedShift)};
+  const auto way = static_cast<std::size_t>(c.alternative);
+  return ways_[way].run(c.src[0].data, c.kept[static_cast<std::size_t>(packed_[way])], constants, c.addend.data,
+                        c.dst.data, c.scratch);
+}
+
+}  // namespace sluice

@@ -1,0 +1,36 @@
+// How a channel-gated layer runs where it may skip (Setup::may_skip): SkipConv with the layers fused behind it, in the
+// ways that a plan can choose from.
+#pragma once
+
+#include <vector>
+
+#include "core/graph/layer.hpp"
+#include "gating/skip_conv.hpp"
+
+namespace sluice {
+
+class SkipPath {
+ public:
+  SkipPath() = default;
+  /// Takes the post-ops that conv_accepts lets through.
+  SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity);
+  bool empty() const { return ways_.empty(); }
+
+  /// `weights`: O x I x KH x KW. `norms`: of open and closed outputs; null where there are none.
+  void refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) const;
+  /// Returns how many outputs are open.
+  std::int64_t forward(Context& c) const;
+
+ private:
+  enum Array { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kArrays };
+  float* array(const Context& c, Array which) const {
+    return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * padded_;
+  }
+
+  std::vector<SkipConv> ways_;  ///< by alternative
+  std::vector<int> packed_;     ///< kept, by alternative
+  std::int64_t channels_ = 0, padded_ = 0;
+  int constants_ = 0;
+};
+
+}  // namespace sluice
