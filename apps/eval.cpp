@@ -11,6 +11,7 @@
 #include "apps/program.hpp"
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/train/backend_comparison.hpp"
 #include "core/train/report.hpp"
 
 namespace {
@@ -28,6 +29,8 @@ Program describe() {
   program.flags = {{"split", "NAME", "test (default), validation or train."},
                    {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image."},
                    {"confusion", "", "Print the confusion matrix."},
+                   {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
+                   {"compare", "", "Run both backends and count where they differ."},
                    {"json", "", "Print JSON."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
@@ -79,6 +82,12 @@ std::vector<std::string> class_names(const Dataset& dataset, const Network& netw
   return names;
 }
 
+std::vector<std::string> overrides_of(const CommandLine& line) {
+  std::vector<std::string> overrides = line.overrides();
+  if (const auto backend = line.value("backend")) overrides.push_back("--run.backend=" + *backend);
+  return overrides;
+}
+
 int evaluate(const CommandLine& line) {
   if (line.positional().size() != 1) {
     throw Error(ExitCode::kUsage,
@@ -88,12 +97,18 @@ int evaluate(const CommandLine& line) {
   Predictions predictions(line.value("predictions").value_or(""));
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
-  Experiment experiment = load_trained(checkpoint, line.overrides(), registry);
+  Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   experiment.configure_threads();
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
-  Evaluator evaluator(
-      *experiment.network, experiment.executor_options(Mode::kInference, experiment.eval.batch), *dataset,
-      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset), experiment.eval.batch));
+  const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
+  const PipelineOptions pipeline =
+      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset), experiment.eval.batch);
+  if (line.has("compare")) {
+    const BackendComparison comparison = compare_backends(*experiment.network, options, *dataset, pipeline);
+    (line.has("json") ? print_json_comparison : print_comparison)(std::cout, comparison);
+    return 0;
+  }
+  Evaluator evaluator(*experiment.network, options, *dataset, pipeline);
   Evaluator::BatchResult on_batch;
   if (line.has("predictions")) {
     on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {

@@ -72,6 +72,7 @@ class CgConv : public Layer {
       return;
     }
     ending_ = InferenceEnding(setup);
+    if (setup.record_decisions) setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
     products_ = Gate::products_desc(setup.src[0], setup.dst);
     gate_ = Gate(gate_options_, products_, setup.dst);
     ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
@@ -192,6 +193,8 @@ class CgConv : public Layer {
     const GateNorms norms = two_norms_ ? GateNorms{norms_.constants(c)} : GateNorms{};
     c.counts[0] += gate_.forward(both, constants(c), c.dst.as<T>(), score, two_norms_ ? &norms : nullptr);
     c.counts[1] += c.dst.desc.count();
+    if (decisions_)
+      gate_.decisions(both, constants(c), score, static_cast<float*>(c.kept[static_cast<std::size_t>(*decisions_)]));
     if (!training_) ending_.run(c);
   }
 
@@ -241,6 +244,7 @@ class CgConv : public Layer {
   TwoNorms norms_;
   SkipPath skip_;           ///< instead of all below, unless empty
   InferenceEnding ending_;  ///< of inference that computes everything
+  std::optional<int> decisions_;
   TensorDesc products_;
   bool training_ = false, needs_diff_src_ = false;
   std::int64_t padded_ = 0, weight_bytes_ = 0;

@@ -162,6 +162,21 @@ void Gate::backward(const T* products, const T* diff_dst, const GateConstants& c
 }
 
 template <class T>
+void Gate::decisions(const T* products, const GateConstants& constants, const void* score, float* dst) const {
+  const bool shared = options_.granularity != Granularity::kElement;
+  for_each_item(base_.images, base_.channels, [&](std::int64_t n, std::int64_t channel) {
+    const std::int64_t group = channel / 16, lane = channel % 16, slice = slices() == 1 ? 0 : group;
+    const std::int64_t own = base_.offset(n, group) + lane, result = dst_.offset(n, group) + lane;
+    const float* const q = static_cast<const float*>(score) + (n * slices() + slice) * base_.rows;
+    for (std::int64_t row = 0; row < base_.rows; ++row) {
+      const float distance = widen(products[own + row * base_.at(group).stride]) - constants.limit[channel];
+      const float decided = shared ? q[row] : distance * constants.slope[channel];
+      dst[result + row * dst_stride_] = decided > 0.0F ? 1.0F : 0.0F;
+    }
+  });
+}
+
+template <class T>
 void Gate::full_statistics(const T* products, float* mean, float* variance, void* scratch) const {
   batch_statistics_of(
       base_,
@@ -202,6 +217,7 @@ void Gate::correct(const T* products, const GateCorrection& correction, T* diff_
   template std::int64_t Gate::forward(const T*, const GateConstants&, T*, void*, const GateNorms*) const;      \
   template void Gate::backward(const T*, const T*, const GateConstants&, const float*, const void*, void*, T*, \
                                ChannelSums&, const GateNorms*) const;                                          \
+  template void Gate::decisions(const T*, const GateConstants&, const void*, float*) const;                    \
   template void Gate::full_statistics(const T*, float*, float*, void*) const;                                  \
   template void Gate::correct(const T*, const GateCorrection&, T*) const;
 SLUICE_INSTANTIATE_GATE(float)

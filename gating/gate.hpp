@@ -67,6 +67,9 @@ class Gate {
   void backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
                 const void* score, void* gradient, T* diff_products, ChannelSums& sums,
                 const GateNorms* norms = nullptr) const;
+  /// What forward decided, as 1 and 0 in the layout of the result.
+  template <class T>
+  void decisions(const T* products, const GateConstants& constants, const void* score, float* dst) const;
   /// Mean and variance of P + R by channel; `scratch` holds ChannelSums::bytes(base()).
   template <class T>
   void full_statistics(const T* products, float* mean, float* variance, void* scratch) const;

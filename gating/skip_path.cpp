@@ -49,6 +49,15 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
     setup.alternatives.emplace_back(way.name);
   }
   constants_ = setup.request_kept(kArrays * padded_ * 4);
+  if (setup.record_decisions) {
+    problem.dst.type = DataType::kF32;
+    problem.adds = false;
+    problem.low = 0;
+    problem.high = 1;
+    recorder_ = SkipConv(problem);
+    setup.request_scratch(recorder_.scratch_bytes());
+    setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
+  }
   setup.kernel = ways_.front().kernel();
 }
 
@@ -65,6 +74,7 @@ void SkipPath::refresh(Context& c, const float* weights, const GateConstants& ga
     array(c, kOpenShift)[o] = norms == nullptr ? b : a * norms->full_shift[o] + b;
     array(c, kClosedScale)[o] = norms == nullptr ? a : a * norms->base_scale[o];
     array(c, kClosedShift)[o] = norms == nullptr ? b : a * norms->base_shift[o] + b;
+    array(c, kOne)[o] = 1.0F;
   }
 }
 
@@ -74,9 +84,18 @@ std::int64_t SkipPath::forward(Context& c) const {
                                    array(c, kOpenShift),
                                    array(c, kClosedScale),
                                    array(c, kClosedShift)};
+  if (decisions_) record(c);
   const auto way = static_cast<std::size_t>(c.alternative);
   return ways_[way].run(c.src[0].data, c.kept[static_cast<std::size_t>(packed_[way])], constants, c.addend.data,
                         c.dst.data, c.scratch);
+}
+
+/// With scales of 0 and shifts of 1 and 0 the result is the decision. (The last way's weights serve all.)
+void SkipPath::record(Context& c) const {
+  const float* const zero = array(c, kZero);
+  const SkipConstants constants = {{array(c, kLimit), array(c, kSlope)}, zero, array(c, kOne), zero, zero};
+  recorder_.run(c.src[0].data, c.kept[static_cast<std::size_t>(packed_.back())], constants, nullptr,
+                c.kept[static_cast<std::size_t>(*decisions_)], c.scratch);
 }
 
 }  // namespace sluice

@@ -22,13 +22,17 @@ class SkipPath {
   std::int64_t forward(Context& c) const;
 
  private:
-  enum Array { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kArrays };
+  enum Array { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kZero, kOne, kArrays };
   float* array(const Context& c, Array which) const {
     return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * padded_;
   }
 
+  void record(Context& c) const;
+
   std::vector<SkipConv> ways_;  ///< by alternative
-  std::vector<int> packed_;     ///< kept, by alternative
+  SkipConv recorder_;           ///< has the decisions for its result
+  std::optional<int> decisions_;
+  std::vector<int> packed_;  ///< kept, by alternative
   std::int64_t channels_ = 0, padded_ = 0;
   int constants_ = 0;
 };

@@ -190,6 +190,7 @@ class Planner {
       setup.mode = options_.mode;
       setup.batch = options_.batch;
       setup.allow_winograd = options_.winograd;
+      setup.record_decisions = options_.record_decisions && !training();
       setup.may_skip = options_.skip && !training();
       for (int s : op.src) setup.src.push_back(plan_.tensors[static_cast<std::size_t>(s)].desc);
       setup.dst = plan_.tensors[static_cast<std::size_t>(op.dst)].desc;

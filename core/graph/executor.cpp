@@ -318,6 +318,15 @@ Tensor Executor::result(int node) const {
   return state_->tensor(node < 0 ? state_->plan.data : state_->plan.tensor_of_node[static_cast<std::size_t>(node)]);
 }
 
+const float* Executor::decisions(int node) const {
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    const PlannedOperation& op = state_->plan.operations[i];
+    if (op.nodes[0] != node || !op.setup.decisions) continue;
+    return static_cast<const float*>(state_->runtime[i].context.kept[static_cast<std::size_t>(*op.setup.decisions)]);
+  }
+  return nullptr;
+}
+
 float* Executor::gradients() const {
   return state_->gradients.as<float>();
 }

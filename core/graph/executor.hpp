@@ -17,10 +17,11 @@ struct ExecutorOptions {
   DataType type = DataType::kF32;  ///< of activations; kBF16 needs cpu_has_bf16()
   enum class LayoutChoice { kAuto, kNhwc, kBlocked };
   LayoutChoice layout = LayoutChoice::kAuto;
-  bool winograd = true;    ///< allow Winograd convolutions where they are faster
-  std::uint64_t seed = 0;  ///< of dropout
-  bool fuse = true;        ///< let layers do their neighbours' work as post-ops
-  bool skip = true;        ///< inference: let layers leave out work that their results do not need
+  bool winograd = true;           ///< allow Winograd convolutions where they are faster
+  std::uint64_t seed = 0;         ///< of dropout
+  bool fuse = true;               ///< let layers do their neighbours' work as post-ops
+  bool record_decisions = false;  ///< inference: for decisions()
+  bool skip = true;               ///< inference: let layers leave out work that their results do not need
 };
 
 /// A row of the layer table: what one executed step is. Fused layers appear in the row of the layer that does their
@@ -78,6 +79,9 @@ class Executor {
   Tensor logits() const;
   /// The result of any node that is not fused away; data is null otherwise. For tests and inspection.
   Tensor result(int node) const;
+  /// With record_decisions: what a node that decides about its outputs decided in the last forward, 1 or 0 for each
+  /// element of its result in the result's layout; null for other nodes.
+  const float* decisions(int node) const;
   /// The arena of gradients, laid out like the parameters. Training only.
   float* gradients() const;
 

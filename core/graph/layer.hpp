@@ -111,6 +111,10 @@ class Setup {
   /// Inference: the layer may leave out work whose outcome its result does not need, instead of doing it all and
   /// selecting.
   bool may_skip = true;
+  /// Inference: a layer that decides which of its outputs it computes in full keeps its decisions: floats like the
+  /// result, 1 for such an output and 0 for the others, in kept memory whose index goes to `decisions`.
+  bool record_decisions = false;
+  std::optional<int> decisions;
 
   /// backward reads the sources, or the result (after post-ops); else their memory may be reused after the last forward
   /// that reads it.
