@@ -1,0 +1,207 @@
+// Inference that skips gives what inference that computes everything gives, with all that is fused behind the layers.
+#include <gtest/gtest.h>
+
+#include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
+#include "core/base/random.hpp"
+#include "core/graph/kernel_plan.hpp"
+#include "core/graph/plain_twin.hpp"
+#include "core/train/backend_comparison.hpp"
+#include "gating/density_sweep.hpp"
+#include "tests/gating/gated_types.hpp"
+
+namespace sluice {
+namespace {
+
+using Layout = ExecutorOptions::LayoutChoice;
+
+constexpr std::int64_t kImages = 5;
+
+/// One block of a residual network whose convolutions have the given keys; then a strided one and a 1x1 one.
+std::string network_text(const std::string& gate) {
+  const std::string conv = "\ntype = cg_conv\nkernel = 3\npad = 1\n" + gate + "channels = ";
+  return "[network]\ninput = 3x9x8\n"
+         "[layer.stem]\ntype = conv\nkernel = 3\npad = 1\nchannels = 16\n"
+         "[layer.bn0]\ntype = batchnorm\n[layer.relu0]\ntype = relu\n"
+         "[layer.conv1]" +
+         conv +
+         "16\n[layer.bn1]\ntype = batchnorm\n[layer.relu1]\ntype = relu\n"
+         "[layer.conv2]" +
+         conv +
+         "16\n[layer.bn2]\ntype = batchnorm\n"
+         "[layer.add]\ntype = add\nfrom = bn2, relu0\n[layer.relu2]\ntype = relu\n"
+         "[layer.conv3]" +
+         conv +
+         "32\nstride = 2\n[layer.bn3]\ntype = batchnorm\n[layer.relu3]\ntype = clip\nlow = 0\nhigh = 2\n"
+         "[layer.point]\ntype = cg_conv\nkernel = 1\nchannels = 48\npartitions = 2\n"
+         "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nchannels = 10\n"
+         "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
+}
+
+/// A network whose running statistics are those of its own activations.
+struct Trained {
+  explicit Trained(const std::string& gate) : built(network_text(gate)) {
+    Network& network = *built.network;
+    network.initialise(5);
+    Random random(9, Purpose::kTest);
+    for (std::int64_t i = 0; i < network.input_shape(kImages).count(); ++i)
+      images.push_back(static_cast<float>(random.normal()));
+    labels.assign(kImages, 3);
+    ExecutorOptions options;
+    options.mode = Mode::kTraining;
+    options.batch = kImages;
+    Executor executor(network, options);
+    executor.refresh();
+    executor.set_batch(images.data(), labels.data());
+    for (int pass = 0; pass < 20; ++pass) executor.forward();
+  }
+
+  void run(Executor& executor) const {
+    executor.refresh();
+    executor.set_batch(images.data(), labels.data());
+    executor.forward();
+  }
+
+  GatedNetwork built;
+  std::vector<float> images;
+  std::vector<std::int32_t> labels;
+};
+
+ExecutorOptions inference(bool skip, Layout layout, DataType type = DataType::kF32) {
+  ExecutorOptions options;
+  options.batch = kImages;
+  options.skip = skip;
+  options.layout = layout;
+  options.type = type;
+  options.record_decisions = true;
+  return options;
+}
+
+std::vector<float> logits_of(const Executor& executor) {
+  const Tensor logits = executor.logits();
+  return {logits.as<const float>(), logits.as<const float>() + logits.desc.count()};
+}
+
+std::int64_t different_decisions(const Network& network, const Executor& a, const Executor& b, std::int64_t& open) {
+  std::int64_t different = 0;
+  for (int node = 0; node < static_cast<int>(network.nodes().size()); ++node) {
+    const float *of_a = a.decisions(node), *of_b = b.decisions(node);
+    EXPECT_EQ(of_a == nullptr, of_b == nullptr);
+    EXPECT_EQ(of_a == nullptr, network.nodes()[static_cast<std::size_t>(node)].type != "cg_conv");
+    if (of_a == nullptr) continue;
+    for (std::int64_t i = 0; i < network.nodes()[static_cast<std::size_t>(node)].declared.dst.count() * kImages; ++i) {
+      different += of_a[i] != of_b[i] ? 1 : 0;
+      open += of_b[i] == 1.0F ? 1 : 0;
+    }
+  }
+  return different;
+}
+
+class Backends : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Backends, GiveTheSameDecisionsAndAnswers) {
+  const Trained trained(GetParam());
+  Network& network = *trained.built.network;
+  for (const Layout layout : {Layout::kNhwc, Layout::kBlocked}) {
+    Executor dense(network, inference(false, layout)), skip(network, inference(true, layout));
+    trained.run(dense);
+    const std::vector<OperationInfo> operations = skip.operations();
+    for (int k = 0; k < 4; ++k) {  // every alternative
+      for (std::size_t i = 0; i < operations.size(); ++i) {
+        const int count = static_cast<int>(operations[i].alternatives.size());
+        if (count > 0) skip.choose(i, std::min(k, count - 1));
+      }
+      skip.reset_statistics();
+      trained.run(skip);
+      std::int64_t open = 0;
+      EXPECT_EQ(different_decisions(network, skip, dense, open), 0);
+      EXPECT_GT(open, 0);
+      std::int64_t counted = 0;
+      for (const char* layer : {"conv1", "conv2", "conv3", "point"}) counted += skip.counts(network.find(layer))[0];
+      EXPECT_EQ(counted, open);
+      EXPECT_TRUE(is_close(to_array({kImages, 10}, logits_of(skip).data()),
+                           to_array({kImages, 10}, logits_of(dense).data()), 1e-5));
+    }
+  }
+}
+
+TEST_P(Backends, AgreeInBf16UpToItsRounding) {
+  if (!cpu_has_bf16()) GTEST_SKIP() << "this processor does not compute bf16";
+  const Trained trained(GetParam());
+  Executor dense(*trained.built.network, inference(false, Layout::kAuto, DataType::kBF16));
+  Executor skip(*trained.built.network, inference(true, Layout::kAuto, DataType::kBF16));
+  trained.run(dense);
+  trained.run(skip);
+  EXPECT_TRUE(
+      is_close(to_array({kImages, 10}, logits_of(skip).data()), to_array({kImages, 10}, logits_of(dense).data()), 0.1));
+}
+
+INSTANTIATE_TEST_SUITE_P(Gates, Backends,
+                         ::testing::Values("group = yes\n", "partitions = 2\n", "group = yes\nshuffle = yes\n",
+                                           "granularity = slice\n", "granularity = pixel\ngroup = yes\n",
+                                           "two_norms = yes\n", "two_norms = yes\ngranularity = slice\n"));
+
+TEST(Backends, SkippingFusesWhatFollows) {
+  const Trained trained("group = yes\n");
+  Executor skip(*trained.built.network, inference(true, Layout::kAuto));
+  std::vector<std::string> rows;
+  for (const OperationInfo& operation : skip.operations()) {
+    rows.push_back(operation.name);
+    for (const std::string& fused : operation.fused) rows.back() += "+" + fused;
+  }
+  EXPECT_EQ(rows, (std::vector<std::string>{"stem+bn0+relu0", "conv1+bn1+relu1", "conv2+bn2+add+relu2",
+                                            "conv3+bn3+relu3", "point", "pool", "fc", "loss"}));
+}
+
+TEST(Backends, APlanChoosesAndIsKept) {
+  const Trained trained("group = yes\n");
+  Network& network = *trained.built.network;
+  Executor executor(network, inference(true, Layout::kAuto));
+  const std::vector<PlannedKernel> plan = plan_kernels(executor, 3, 1, [&] { trained.run(executor); });
+  ASSERT_EQ(plan.size(), 4U);
+  for (const PlannedKernel& kernel : plan) {
+    ASSERT_EQ(kernel.alternatives.size(), kernel.ms.size());
+    for (const double ms : kernel.ms) {
+      EXPECT_GT(ms, 0);
+      EXPECT_GE(ms, kernel.ms[static_cast<std::size_t>(kernel.chosen)]);
+    }
+  }
+  const std::vector<KernelChoice> choices = chosen_kernels(executor);
+  ASSERT_EQ(choices.size(), 4U);
+  EXPECT_EQ(choices[0], KernelChoice("conv1", plan[0].alternatives[static_cast<std::size_t>(plan[0].chosen)]));
+  Executor other(network, inference(true, Layout::kAuto));
+  choose_kernels(other, {{"conv1", "all"}, {"conv2", "no such way"}, {"nobody", "all"}});
+  EXPECT_EQ(chosen_kernels(other)[0], KernelChoice("conv1", "all"));
+  choose_kernels(other, choices);
+  EXPECT_EQ(chosen_kernels(other), choices);
+}
+
+TEST(Backends, ASweepMovesDensitiesAndPutsThresholdsBack) {
+  const Trained trained("group = yes\n");
+  Network& network = *trained.built.network;
+  const std::vector<float> before(network.parameter_data(), network.parameter_data() + network.parameter_count());
+  Executor executor(network, inference(true, Layout::kAuto));
+  const std::vector<KernelChoice> choices = chosen_kernels(executor);
+  const std::vector<DensitySweep> sweeps = sweep_densities(network, executor, 1, [&] {
+    executor.set_batch(trained.images.data(), trained.labels.data());
+    executor.forward();
+  });
+  ASSERT_EQ(sweeps.size(), 4U);
+  for (const DensitySweep& sweep : sweeps) {
+    EXPECT_LT(sweep.points.front().density, 0.1) << sweep.layer;
+    EXPECT_GT(sweep.points.back().density, 0.9) << sweep.layer;
+  }
+  EXPECT_EQ(std::vector<float>(network.parameter_data(), network.parameter_data() + network.parameter_count()), before);
+  EXPECT_EQ(chosen_kernels(executor), choices);
+}
+
+TEST(DensitySweep, BreaksEvenWhereTheLineCrosses) {
+  const DensitySweep sweep{"layer", {{0.0, 1.0}, {0.5, 2.0}, {1.0, 4.0}}};
+  EXPECT_FALSE(sweep.break_even(4.0).has_value());
+  EXPECT_DOUBLE_EQ(sweep.break_even(3.0).value_or(-1), 0.75);
+  EXPECT_DOUBLE_EQ(sweep.break_even(1.5).value_or(-1), 0.25);
+  EXPECT_DOUBLE_EQ(sweep.break_even(0.5).value_or(-1), 0.0);
+}
+
+}  // namespace
+}  // namespace sluice
