@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs a build into a fresh prefix and builds against it, out of the tree: the plug-in of tests/plugin, and the gate and the
-# training loop that docs/bring-your-own.md shows.
+# Installs a build into a fresh prefix and builds against it, out of the tree: the plug-in of tests/plugin, the gate and the
+# training loop that docs/bring-your-own.md shows, and the service of docs/serving.md.
 # usage: run.sh SOURCE_DIR BUILD_DIR WORK_DIR CXX_COMPILER
 set -euo pipefail
 source=$1 build=$2 work=$3 compiler=$4
@@ -40,7 +40,7 @@ grep -q "add --plugins.load=$work/build/libswish.so" "$work/eval.log" || fail "$
 echo "the plug-in works against the installed package"
 
 # A gate of one's own: gradients, and everything that training and evaluation make of its declarations.
-cp -r "$source/tests/own_gate" "$source/tests/own_loop" "$work"
+cp -r "$source/tests/own_gate" "$source/tests/own_loop" "$source/tests/own_service" "$work"
 configure "$work/own_gate" "$work/gate" -DCMAKE_BUILD_TYPE=Release
 cmake --build "$work/gate"
 ctest --test-dir "$work/gate" --output-on-failure --no-tests=error
@@ -77,3 +77,15 @@ awk '{ gating[NR] = $7 } END { exit !(NR == 4 && gating[1] > 0.08 && gating[4] <
   fail "the loop has forgotten the gating loss"
 "$bin/sluice-eval" "$work/own.h5"
 echo "the training loop works against the installed package"
+
+# A program that serves what the loop has trained. Its images are grey all over, but they are images.
+configure "$work/own_service" "$work/service" -DCMAKE_BUILD_TYPE=Release
+cmake --build "$work/service"
+for grey in 1 2 3; do
+  { printf 'P6\n32 24\n255\n'; head -c 2304 /dev/zero | tr '\0' "\\${grey}00"; } >"$work/$grey.ppm"
+done
+"$work/service/classify" "$work/own.h5" "$work"/[123].ppm | tee "$work/service.log"
+[ "$(grep -cE '^.*/[123]\.ppm: .' "$work/service.log")" = 3 ] || fail "no class for each image"
+if "$work/service/classify" "$work/own.h5" "$work/own.h5" 2>"$work/service.log"; then fail "a checkpoint passed for an image"; fi
+grep -q '^classify: .*own.h5: expected a binary PPM' "$work/service.log" || fail "$(cat "$work/service.log")"
+echo "the service works against the installed package"
