@@ -109,6 +109,7 @@ int evaluate(const CommandLine& line) {
     return 0;
   }
   Evaluator evaluator(*experiment.network, options, *dataset, pipeline);
+  evaluator.choose({checkpoint.plan.begin(), checkpoint.plan.end()});
   Evaluator::BatchResult on_batch;
   if (line.has("predictions")) {
     on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {

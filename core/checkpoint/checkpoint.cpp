@@ -109,6 +109,7 @@ std::string content_digest(const Checkpoint& checkpoint, int minor) {
     fields.add(checkpoint.evaluation);
     fields.add(checkpoint.costs);
   }
+  if (minor >= 2) fields.add(checkpoint.plan);
   return fields.hex();
 }
 

@@ -179,6 +179,9 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
   if (file.kind("evaluation") == Hdf5Group::Kind::kGroup)
     read_statistics(file.group("evaluation"), checkpoint.evaluation);
   if (file.kind("costs") == Hdf5Group::Kind::kGroup) read_costs(file.group("costs"), checkpoint);
+  if (file.kind("plan") != Hdf5Group::Kind::kGroup) return checkpoint;  // since format 1.2
+  const Hdf5Group plan = file.group("plan");
+  for (const std::string& layer : plan.members()) checkpoint.plan[layer] = read_one_text(plan, layer);
   return checkpoint;
 }
 

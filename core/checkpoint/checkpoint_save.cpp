@@ -84,6 +84,10 @@ void check_tables(const Checkpoint& checkpoint) {
       for (const auto& [name, value] : values) check_name("statistic of " + layer, name);
     }
   }
+  for (const auto& [layer, kernel] : checkpoint.plan) {
+    check_name("layer with a plan", layer);
+    check_text("the plan of " + layer, kernel);
+  }
   for (const auto& [layer, terms] : checkpoint.costs) {
     check_name("layer with costs", layer);
     for (const CheckpointCost& term : terms) {
@@ -200,6 +204,10 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path)
   write_statistics("statistics", checkpoint.statistics, file);
   write_statistics("evaluation", checkpoint.evaluation, file);
   write_costs(checkpoint, file);
+  {
+    Hdf5Group plan = file.create_group("plan");
+    for (const auto& [layer, kernel] : checkpoint.plan) plan.write_text(layer, kernel);
+  }
   {
     // Last, so that it moves nothing else when its texts have other lengths.
     Hdf5Group run = file.create_group("run");

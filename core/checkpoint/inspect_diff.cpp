@@ -133,6 +133,7 @@ Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   compare_statistics("statistics ", a.statistics, b.statistics, out);
   compare_statistics("evaluation ", a.evaluation, b.evaluation, out);
   compare_maps("cost ", a.costs, b.costs, out);
+  compare_maps("plan ", a.plan, b.plan, out);
   return out;
 }
 

@@ -136,6 +136,7 @@ void print_header(std::ostream& out, const Json& header) {
   if (!header["class_names"].empty())
     table.add({"classes", concat(header["class_names"].size(), ": ", list_text(header["class_names"], ", "))});
   table.add({"layers", show(header["layers"])});
+  print_pairs(table, "plan", header["plan"]);
   print_pairs(table, "run", header["run"]);
   table.print(out, 2);
 }

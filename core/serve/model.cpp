@@ -8,6 +8,7 @@ Model::Model(Experiment experiment, const Checkpoint& checkpoint)
     : experiment_(std::move(experiment)),
       class_names_(checkpoint.class_names),
       normalization_{checkpoint.mean, checkpoint.std} {
+  kernels_.assign(checkpoint.plan.begin(), checkpoint.plan.end());
   const Network& network = *experiment_.network;
   const Shape image = network.input_shape(1);
   image_ = {image[kC], image[kH], image[kW]};

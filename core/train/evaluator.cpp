@@ -68,6 +68,11 @@ Evaluator::Evaluator(Network& network, const ExecutorOptions& options, const Dat
   last_ = std::make_unique<Executor>(network, inference);
 }
 
+void Evaluator::choose(const std::vector<KernelChoice>& kernels) {
+  choose_kernels(*whole_, kernels);
+  if (last_ != nullptr) choose_kernels(*last_, kernels);
+}
+
 Executor& Evaluator::executor_for(std::int64_t count) {
   return count == whole_->options().batch ? *whole_ : *last_;
 }

@@ -10,6 +10,7 @@
 #include "core/data/pipeline.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/executor.hpp"
+#include "core/graph/kernel_plan.hpp"
 
 namespace sluice {
 
@@ -41,6 +42,8 @@ class Evaluator {
   /// Takes over the network's current weights and runs through the set. Gives nothing when `stop`, asked before each
   /// batch, says so.
   std::optional<Evaluation> run(const BatchResult& on_batch = {}, const std::function<bool()>& stop = {});
+  /// Chooses kernels for all runs from now on; see choose_kernels.
+  void choose(const std::vector<KernelChoice>& kernels);
   std::int64_t batches() const { return pipeline_.batches(); }
 
  private:

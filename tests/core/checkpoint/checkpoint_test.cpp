@@ -47,6 +47,7 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.statistics, b.statistics);
   EXPECT_EQ(a.evaluation, b.evaluation);
   EXPECT_EQ(a.costs, b.costs);
+  EXPECT_EQ(a.plan, b.plan);
   EXPECT_EQ(a.run, b.run);
 }
 
@@ -116,6 +117,7 @@ TEST_F(CheckpointFile, DigestDependsOnEveryPart) {
       [](Checkpoint& c) { std::swap(c.evaluation, c.statistics); },
       [](Checkpoint& c) { ++c.costs["conv1"][0].macs; },
       [](Checkpoint& c) { c.costs["layer1.0.gate"][1].refines = false; },
+      [](Checkpoint& c) { c.plan["layer1.0.gate"] = "lanes"; },
       [](Checkpoint& c) { std::swap(c.costs["layer1.0.gate"][2].open, c.costs["layer1.0.gate"][2].total); }};
   int index = 0;
   for (const auto& change : changes) {
@@ -228,6 +230,7 @@ TEST_F(SealedFile, ContentsThatDifferFromTheirDigest) {
                   std::string(32, '0'));
   }
   EXPECT_NE(content_digest(Checkpoint{}, 0), content_digest(Checkpoint{}, 1));
+  EXPECT_NE(content_digest(Checkpoint{}, 1), content_digest(Checkpoint{}, 2));
   // A later minor version may have contents that this reader skips.
   Hdf5File later = Hdf5File::create_image("x", ExitCode::kInternal);
   fill(later, "1.9");
