@@ -8,14 +8,20 @@
 namespace sluice {
 namespace {
 
+WinogradChannels channels_of(const TensorDesc& tensor) {
+  const std::int64_t channels = tensor.shape[kC];
+  return {channels / 16, tensor.block == channels};
+}
+
 WinogradShape shape_of(const ConvProblem& problem) {
-  const Shape &src = problem.src.shape, &dst = problem.dst.shape;
-  return {src[kN], src[kH], src[kW], src[kC] / 16, dst[kC] / 16};
+  const Shape& src = problem.src.shape;
+  return {src[kN], src[kH], src[kW], channels_of(problem.src), channels_of(problem.dst)};
 }
 
 bool in_blocks(const TensorDesc& tensor) {
   const std::int64_t channels = tensor.shape[kC];
-  return tensor.block == 16 && channels % 16 == 0 && channels / 16 <= WinogradShape::kMostBlocks;
+  return (tensor.block == 16 || tensor.block == channels) && channels % 16 == 0 &&
+         channels / 16 <= WinogradShape::kMostBlocks;
 }
 
 template <class T>
@@ -44,7 +50,7 @@ void weight_gradient(const WinogradShape& shape, std::int64_t parts, const void*
 bool winograd_fits(const ConvProblem& problem) {
   const ConvGeometry& g = problem.geometry;
   const TensorDesc &src = problem.src, &dst = problem.dst;
-  if (cpu_isa() != Isa::kAvx512 || !problem.allow_winograd || problem.bias || !problem.post_ops.empty()) return false;
+  if (cpu_isa() == Isa::kPortable || !problem.allow_winograd || problem.bias || !problem.post_ops.empty()) return false;
   if (g.kernel != 3 || g.stride != 1 || g.pad != 1 || g.dilation != 1 || g.groups != 1) return false;
   if (src.type != dst.type || !in_blocks(src) || !in_blocks(dst)) return false;
   const WinogradShape shape = shape_of(problem);  // at most half of the direct multiplications, borders included
@@ -57,7 +63,7 @@ std::string winograd_kernel() {
 
 WinogradConvolution::WinogradConvolution(const ConvProblem& problem, bool gradient)
     : shape_(shape_of(problem)), type_(problem.src.type), gradient_(gradient) {
-  if (gradient) std::swap(shape_.src_blocks, shape_.dst_blocks);
+  if (gradient) std::swap(shape_.src, shape_.dst);
 }
 
 void WinogradConvolution::run(const void* src, const void* packed, void* dst) const {
@@ -79,9 +85,9 @@ void WinogradBackwardWeights::run(const void* src, const void* diff_dst, float* 
   }
   const WinogradShape shape = shape_;
   const std::int64_t parts = parts_;
-  parallel_for(shape.src_blocks * shape.dst_blocks, 1, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(shape.src.blocks * shape.dst.blocks, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      winograd_weight_kernels().unpack(shape, i % shape.src_blocks, i / shape.src_blocks, sums, parts, diff_weights);
+      winograd_weight_kernels().unpack(shape, i % shape.src.blocks, i / shape.src.blocks, sums, parts, diff_weights);
     }
   });
 }

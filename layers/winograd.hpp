@@ -11,7 +11,8 @@ namespace sluice {
 struct ConvProblem;
 
 /// Whether the kernels are for a problem: 3x3 at stride 1 with a zero around the image, 16 to 64 channels in blocks of
-/// 16, fp32 or bf16 on both sides, no bias, nothing fused; processors with AVX-512; images that fill their tiles.
+/// 16 or as NHWC, fp32 or bf16 on both sides, no bias, nothing fused; processors with AVX2; images that fill their
+/// tiles.
 bool winograd_fits(const ConvProblem& problem);
 /// The name of the kernels in the layer table.
 std::string winograd_kernel();
@@ -23,7 +24,7 @@ class WinogradConvolution {
   WinogradConvolution(const ConvProblem& problem, bool gradient);
   bool empty() const { return shape_.images == 0; }
   /// What the plain weights become.
-  WinogradWeights weights() const { return {shape_.src_blocks, shape_.dst_blocks, gradient_}; }
+  WinogradWeights weights() const { return {shape_.src.blocks, shape_.dst.blocks, gradient_}; }
   /// Same bits with any number of threads.
   void run(const void* src, const void* packed, void* dst) const;
 

@@ -137,13 +137,21 @@ SLUICE_INLINE void store_native(Element* p, V x) {
   *reinterpret_cast<Unaligned*>(p) = x;
 }
 
+// One native vector of floats.
+SLUICE_INLINE NativeF32 load_part(const float* p) {
+  return load_native<NativeF32>(p);
+}
+SLUICE_INLINE void store_part(float* p, NativeF32 x) {
+  store_native(p, x);
+}
+
 SLUICE_INLINE F32 load(const float* p) {
   F32 r;
-  for (int k = 0; k < kParts; ++k) r.part[k] = load_native<NativeF32>(p + k * kNativeLanes);
+  for (int k = 0; k < kParts; ++k) r.part[k] = load_part(p + k * kNativeLanes);
   return r;
 }
 SLUICE_INLINE void store(float* p, F32 x) {
-  for (int k = 0; k < kParts; ++k) store_native(p + k * kNativeLanes, x.part[k]);
+  for (int k = 0; k < kParts; ++k) store_part(p + k * kNativeLanes, x.part[k]);
 }
 
 // A native vector's worth of smaller unsigned numbers, widened, and back. (GCC converts by halves and quarters, and
@@ -179,20 +187,24 @@ SLUICE_INLINE void store_narrowed(Small* p, NativeU32 x) {
 #endif
 }
 
-SLUICE_INLINE F32 load(const BFloat16* p) {
-  F32 r;
-  for (int k = 0; k < kParts; ++k)
-    r.part[k] = reinterpret_cast<NativeF32>(load_widened(&p[k * kNativeLanes].bits) << 16);
-  return r;
+SLUICE_INLINE NativeF32 load_part(const BFloat16* p) {
+  return reinterpret_cast<NativeF32>(load_widened(&p->bits) << 16);
 }
 // Round to nearest, ties to even; a NaN stays a NaN.
+SLUICE_INLINE void store_part(BFloat16* p, NativeF32 x) {
+  const NativeU32 bits = reinterpret_cast<NativeU32>(x);
+  const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  const NativeU32 nan = (bits >> 16) | 0x40U;
+  store_narrowed(&p->bits, x == x ? rounded : nan);
+}
+
+SLUICE_INLINE F32 load(const BFloat16* p) {
+  F32 r;
+  for (int k = 0; k < kParts; ++k) r.part[k] = load_part(p + k * kNativeLanes);
+  return r;
+}
 SLUICE_INLINE void store(BFloat16* p, F32 x) {
-  for (int k = 0; k < kParts; ++k) {
-    const NativeU32 bits = reinterpret_cast<NativeU32>(x.part[k]);
-    const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-    const NativeU32 nan = (bits >> 16) | 0x40U;
-    store_narrowed(&p[k * kNativeLanes].bits, x.part[k] == x.part[k] ? rounded : nan);
-  }
+  for (int k = 0; k < kParts; ++k) store_part(p + k * kNativeLanes, x.part[k]);
 }
 
 // Partial vectors: the first n lanes, zeros behind them.

@@ -1,32 +1,43 @@
 // Winograd's F(4x4, 3x3) for one instruction set.
 #include "layers/kernels/winograd_kernels.hpp"
 
-#include "core/base/simd.hpp"
 #include "layers/kernels/tables.hpp"
+#include "layers/kernels/winograd_transforms.hpp"
 
 namespace sluice::SLUICE_ISA {
 namespace {
 
 using namespace simd;
+using namespace winograd;
 
-constexpr int kTile = WinogradShape::kTile, kGroup = WinogradShape::kGroup, kPoints = WinogradShape::kPoints;
-constexpr int kEdge = 6;  // pixels that a tile sees in one direction
+constexpr int kGroup = WinogradShape::kGroup, kPoints = WinogradShape::kPoints;
 constexpr int kMatrix = kLanes * kLanes;
 constexpr std::int64_t kStep = kGroup * kLanes;  // floats of one block of channels at one point
+/// Native vectors of sums that a product keeps in registers: half of those that there are.
+constexpr int kSums = kNativeBytes == 64 ? 16 : 8;
+/// Tiles whose sums those are, and channels in a gradient.
+constexpr int kTiles = kSums / kParts < kGroup ? kSums / kParts : kGroup, kChannels = kSums / kParts;
+
+/// From one point to the next: a line more than there is, because a cache has few places for powers of two.
+constexpr std::int64_t kProductStep = kStep + kLanes;
+constexpr std::int64_t kMostSteps = kPoints * (WinogradShape::kMostBlocks * kStep + kLanes);
+SLUICE_INLINE std::int64_t src_step_of(const WinogradShape& s) {
+  return s.src.blocks * kStep + kLanes;
+}
 
 /// How results are stored: bf16 is rounded in one instruction where the processor has it.
 enum class Rounding { kGeneric, kNative };
 
 template <Rounding kRounding, class T>
-SLUICE_INLINE void put(T* to, F32 x) {
-  store(to, x);
+SLUICE_INLINE void put(T* to, NativeF32 x) {
+  store_part(to, x);
 }
 #ifdef __AVX512F__
 // In assembler: the instruction set of the whole file has no bf16, and what is inlined cannot have more.
 template <>
-SLUICE_INLINE void put<Rounding::kNative>(BFloat16* to, F32 x) {
+SLUICE_INLINE void put<Rounding::kNative>(BFloat16* to, NativeF32 x) {
   __m256i rounded;
-  asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(x.part[0]));
+  asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(x));
   store_native(to, rounded);
 }
 #endif
@@ -49,83 +60,56 @@ SLUICE_INLINE void advance(const WinogradShape& s, Place& p) {
   ++p.image;
 }
 
-// The points of interpolation are 0, +-a, +-b and infinity. With 5/8 and 3/2, whose powers are exact, rounding errors
-// are less than half of those with the usual 1 and 2 (measured: 5e-7 of the result's deviation, direct sums have 2e-7).
-constexpr float kA = 0.625F, kB = 1.5F;
-constexpr float kA2 = kA * kA, kB2 = kB * kB, kA3 = kA2 * kA, kB3 = kB2 * kB;
-
-// B^T d
-SLUICE_INLINE void transform_src(F32 (&d)[kEdge]) {
-  const F32 a = set(kA), b = set(kB), a2 = set(kA2), b2 = set(kB2);
-  const F32 p = d[4] - b2 * d[2], q = d[3] - b2 * d[1], r = d[4] - a2 * d[2], s = d[3] - a2 * d[1];
-  d[0] = r - b2 * (d[2] - a2 * d[0]);
-  d[5] = (d[5] - a2 * d[3]) - b2 * s;
-  d[1] = p + a * q;
-  d[2] = p - a * q;
-  d[3] = r + b * s;
-  d[4] = r - b * s;
+/// The first element of a block of channels of one image.
+template <class T>
+SLUICE_INLINE T* plane_of(const WinogradShape& s, const WinogradChannels& side, T* first, std::int64_t image,
+                          std::int64_t block) {
+  const std::int64_t pixels = s.height * s.width;
+  return first + image * side.image(pixels) + block * side.block(pixels);
 }
 
-// A^T m
-SLUICE_INLINE void transform_dst(const F32 (&m)[kEdge], F32 (&y)[kTile]) {
-  const F32 p = m[1] + m[2], q = m[1] - m[2], r = m[3] + m[4], s = m[3] - m[4];
-  y[0] = (m[0] + p) + r;
-  y[1] = set(kA) * q + set(kB) * s;
-  y[2] = set(kA2) * p + set(kB2) * r;
-  y[3] = (m[5] + set(kA3) * q) + set(kB3) * s;
-}
-
-// A y
-SLUICE_INLINE void transform_diff(const F32 (&y)[kTile], F32 (&m)[kEdge]) {
-  const F32 a = set(kA), b = set(kB), a2 = set(kA2), b2 = set(kB2);
-  const F32 p = y[0] + a2 * y[2], q = y[1] + a2 * y[3], r = y[0] + b2 * y[2], s = y[1] + b2 * y[3];
-  m[0] = y[0];
-  m[1] = p + a * q;
-  m[2] = p - a * q;
-  m[3] = r + b * s;
-  m[4] = r - b * s;
-  m[5] = y[3];
-}
-
-/// The part of an image's plane that a row of tiles sees.
+/// The part of an image's plane that a row of tiles sees; of its channels, as many as a native vector holds.
 template <class T>
 struct Strip {
   const T* first;           ///< pixel (top, 0), which may lie outside of the plane
   std::int64_t begin, end;  ///< rows, counted from the top, inside of the plane
-  std::int64_t width;
+  std::int64_t width, pixel;
+
+  SLUICE_INLINE Strip part(int k) const { return {first + k * kNativeLanes, begin, end, width, pixel}; }
 };
 
 template <class T>
-SLUICE_INLINE Strip<T> strip_of(const WinogradShape& s, const T* plane, std::int64_t top, std::int64_t rows) {
-  const std::int64_t below = s.height - top;
-  return {plane + top * s.width * kLanes, top < 0 ? -top : 0, below < rows ? below : rows, s.width};
+SLUICE_INLINE Strip<T> strip_of(const WinogradShape& s, const WinogradChannels& side, const T* plane, std::int64_t top,
+                                std::int64_t rows) {
+  const std::int64_t below = s.height - top, pixel = side.pixel();
+  return {plane + top * s.width * pixel, top < 0 ? -top : 0, below < rows ? below : rows, s.width, pixel};
 }
 
 // One column of a strip, transformed: six vectors.
 template <class T>
 SLUICE_INLINE void transform_column(const Strip<T>& strip, std::int64_t column, float* to) {
-  F32 d[kEdge] = {};
+  NativeF32 d[kEdge] = {};
   if (column >= 0 && column < strip.width) {
-    const T* const top = strip.first + column * kLanes;
-    const std::int64_t pitch = strip.width * kLanes;
+    const T* const top = strip.first + column * strip.pixel;
+    const std::int64_t pitch = strip.width * strip.pixel;
     if (strip.begin == 0 && strip.end == kEdge) {
 #pragma GCC unroll 6
-      for (int i = 0; i < kEdge; ++i) d[i] = load(top + i * pitch);
+      for (int i = 0; i < kEdge; ++i) d[i] = load_part(top + i * pitch);
     } else {
 #pragma GCC unroll 6
       for (int i = 0; i < kEdge; ++i) {
-        if (i >= strip.begin && i < strip.end) d[i] = load(top + i * pitch);
+        if (i >= strip.begin && i < strip.end) d[i] = load_part(top + i * pitch);
       }
     }
     transform_src(d);
   }
 #pragma GCC unroll 6
-  for (int i = 0; i < kEdge; ++i) store(to + i * kLanes, d[i]);
+  for (int i = 0; i < kEdge; ++i) store_part(to + i * kNativeLanes, d[i]);
 }
 
 /// Columns of a strip that have been transformed: neighbouring tiles share two.
 struct Columns {
-  static constexpr int kColumn = kEdge * kLanes;
+  static constexpr int kColumn = kEdge * kNativeLanes;
   alignas(64) float pairs[2][2 * kColumn];
   alignas(64) float middle[2 * kColumn];
 };
@@ -146,28 +130,29 @@ SLUICE_INLINE void expand_src(const Strip<T>& strip, std::int64_t tile, bool fre
   transform_pair(strip, kTile * tile + 1, columns.middle);
   transform_pair(strip, kTile * tile + 3, right);
   for (int i = 0; i < kEdge; ++i) {
-    const int at = i * kLanes, next = at + Columns::kColumn;
-    F32 d[kEdge] = {load(left + at),  load(left + next), load(columns.middle + at), load(columns.middle + next),
-                    load(right + at), load(right + next)};
+    const int at = i * kNativeLanes, next = at + Columns::kColumn;
+    NativeF32 d[kEdge] = {load_part(left + at),           load_part(left + next),
+                          load_part(columns.middle + at), load_part(columns.middle + next),
+                          load_part(right + at),          load_part(right + next)};
     transform_src(d);
 #pragma GCC unroll 6
-    for (int j = 0; j < kEdge; ++j) store(to + (i * kEdge + j) * step, d[j]);
+    for (int j = 0; j < kEdge; ++j) store_part(to + (i * kEdge + j) * step, d[j]);
   }
 }
 
 // A y A^T of one tile.
 template <class T>
 SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* to, std::int64_t step) {
-  F32 t[kEdge][kTile];
+  NativeF32 t[kEdge][kTile];
   const std::int64_t first = tile * kTile;
   const bool whole = strip.end == kTile && first + kTile <= strip.width;
 #pragma GCC unroll 4
   for (int i = 0; i < kTile; ++i) {
-    F32 y[kTile] = {}, m[kEdge];
-    const T* const from = strip.first + (i * strip.width + first) * kLanes;
+    NativeF32 y[kTile] = {}, m[kEdge];
+    const T* const from = strip.first + (i * strip.width + first) * strip.pixel;
 #pragma GCC unroll 4
     for (int j = 0; j < kTile; ++j) {
-      if (whole || (i < strip.end && first + j < strip.width)) y[j] = load(from + j * kLanes);
+      if (whole || (i < strip.end && first + j < strip.width)) y[j] = load_part(from + j * strip.pixel);
     }
     transform_diff(y, m);
 #pragma GCC unroll 6
@@ -175,10 +160,10 @@ SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* 
   }
 #pragma GCC unroll 6
   for (int j = 0; j < kEdge; ++j) {
-    F32 m[kEdge];
+    NativeF32 m[kEdge];
     transform_diff(t[j], m);
 #pragma GCC unroll 6
-    for (int i = 0; i < kEdge; ++i) store(to + (i * kEdge + j) * step, m[i]);
+    for (int i = 0; i < kEdge; ++i) store_part(to + (i * kEdge + j) * step, m[i]);
   }
 }
 
@@ -186,42 +171,44 @@ SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* 
 template <Rounding kRounding, class T>
 SLUICE_INLINE void reduce_dst(const WinogradShape& s, const Place& place, const float* from, std::int64_t step,
                               T* plane) {
-  F32 t[kTile][kEdge];
+  NativeF32 t[kTile][kEdge];
 #pragma GCC unroll 6
   for (int j = 0; j < kEdge; ++j) {
-    F32 m[kEdge], y[kTile];
+    NativeF32 m[kEdge], y[kTile];
 #pragma GCC unroll 6
-    for (int i = 0; i < kEdge; ++i) m[i] = load(from + (i * kEdge + j) * step);
+    for (int i = 0; i < kEdge; ++i) m[i] = load_part(from + (i * kEdge + j) * step);
     transform_dst(m, y);
 #pragma GCC unroll 4
     for (int i = 0; i < kTile; ++i) t[i][j] = y[i];
   }
-  const std::int64_t row = place.row * kTile, column = place.column * kTile;
+  const std::int64_t row = place.row * kTile, column = place.column * kTile, pixel = s.dst.pixel();
   const bool whole = row + kTile <= s.height && column + kTile <= s.width;
 #pragma GCC unroll 4
   for (int i = 0; i < kTile; ++i) {
-    F32 y[kTile];
+    NativeF32 y[kTile];
     transform_dst(t[i], y);
-    T* const to = plane + ((row + i) * s.width + column) * kLanes;
+    T* const to = plane + ((row + i) * s.width + column) * pixel;
 #pragma GCC unroll 4
     for (int j = 0; j < kTile; ++j) {
-      if (whole || (row + i < s.height && column + j < s.width)) put<kRounding>(to + j * kLanes, y[j]);
+      if (whole || (row + i < s.height && column + j < s.width)) put<kRounding>(to + j * pixel, y[j]);
     }
   }
 }
 
-// Sources of a group's tiles: [point][block][tile][16].
+// Sources of a group's tiles: [point][block][tile][16], points `step` floats apart.
 template <class T>
 SLUICE_INLINE void expand_sources(const WinogradShape& s, std::int64_t tile, std::int64_t count, const T* src,
-                                  float* to) {
-  Columns columns;
-  for (std::int64_t block = 0; block < s.src_blocks; ++block) {
+                                  float* to, std::int64_t step) {
+  Columns columns[kParts];
+  for (std::int64_t block = 0; block < s.src.blocks; ++block) {
     Place place = place_of(s, tile);
     for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-      const T* const plane = src + (place.image * s.src_blocks + block) * s.height * s.width * kLanes;
-      const Strip<T> strip = strip_of(s, plane, place.row * kTile - 1, kEdge);
-      expand_src(strip, place.column, t == 0 || place.column == 0, columns, to + block * kStep + t * kLanes,
-                 s.src_blocks * kStep);
+      const T* const plane = plane_of(s, s.src, src, place.image, block);
+      const Strip<T> strip = strip_of(s, s.src, plane, place.row * kTile - 1, kEdge);
+      float* const own = to + block * kStep + t * kLanes;
+      for (int k = 0; k < kParts; ++k) {
+        expand_src(strip.part(k), place.column, t == 0 || place.column == 0, columns[k], own + k * kNativeLanes, step);
+      }
     }
   }
 }
@@ -231,20 +218,22 @@ SLUICE_INLINE void expand_sources(const WinogradShape& s, std::int64_t tile, std
 class Ahead {
  public:
   template <class T>
-  SLUICE_INLINE Ahead(const WinogradShape& s, const T* planes, std::int64_t blocks, std::int64_t group,
+  SLUICE_INLINE Ahead(const WinogradShape& s, const WinogradChannels& side, const T* first, std::int64_t group,
                       std::int64_t first_row)
-      : blocks_(group < s.groups() ? blocks : 0) {
+      : blocks_(group < s.groups() ? side.blocks : 0) {
     const Place place = place_of(s, group * kGroup);
-    const std::int64_t pixels = s.height * s.width, pixel = (place.row * kTile + first_row) * s.width;
-    at_ = reinterpret_cast<const char*>(planes + (place.image * blocks * pixels + pixel) * kLanes);
-    plane_ = pixels * kLanes * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t pixel = (place.row * kTile + first_row) * s.width;
+    at_ = reinterpret_cast<const char*>(plane_of(s, side, first, place.image, 0) + pixel * side.pixel());
     step_ = (kLines<T> + kPoints - 1) / kPoints * kLine;
+    // As NHWC the blocks are one piece too, here cut into as many.
+    block_ = side.nhwc ? step_ : side.block(s.height * s.width) * static_cast<std::int64_t>(sizeof(T));
+    advance_ = side.nhwc ? step_ * side.blocks : step_;
   }
   SLUICE_INLINE void fetch() {
     for (std::int64_t block = 0; block < blocks_; ++block) {
-      for (std::int64_t i = 0; i < step_; i += kLine) __builtin_prefetch(at_ + block * plane_ + i);
+      for (std::int64_t i = 0; i < step_; i += kLine) __builtin_prefetch(at_ + block * block_ + i);
     }
-    at_ += step_;
+    at_ += advance_;
   }
 
  private:
@@ -252,68 +241,92 @@ class Ahead {
   template <class T>
   static constexpr std::int64_t kLines = kTile* kTile* kStep* static_cast<std::int64_t>(sizeof(T)) / kLine;
   const char* at_ = nullptr;
-  std::int64_t plane_ = 0, blocks_ = 0, step_ = 0;
+  std::int64_t block_ = 0, blocks_ = 0, step_ = 0, advance_ = 0;
 };
 
 // dst[tile][16] = sum over channels of src[block][tile][channel] weights[channel][16], at one point.
 SLUICE_INLINE void multiply(std::int64_t blocks, const float* src, const float* weights, float* dst) {
-  F32 sums[kGroup] = {};
+  NativeF32 sums[kTiles][kParts] = {};
   for (std::int64_t block = 0; block < blocks; ++block, src += kStep, weights += kMatrix) {
 #pragma GCC unroll 16
     for (int c = 0; c < kLanes; ++c) {
       const F32 w = load(weights + c * kLanes);
-#pragma GCC unroll 8
-      for (int t = 0; t < kGroup; ++t) sums[t] += w * set(src[t * kLanes + c]);
+#pragma GCC unroll 16
+      for (int t = 0; t < kTiles; ++t) {
+#pragma GCC unroll 4
+        for (int k = 0; k < kParts; ++k) sums[t][k] += w.part[k] * src[t * kLanes + c];
+      }
     }
   }
-#pragma GCC unroll 8
-  for (int t = 0; t < kGroup; ++t) store(dst + t * kLanes, sums[t]);
+#pragma GCC unroll 16
+  for (int t = 0; t < kTiles; ++t) {
+#pragma GCC unroll 4
+    for (int k = 0; k < kParts; ++k) store_part(dst + t * kLanes + k * kNativeLanes, sums[t][k]);
+  }
 }
 
 template <Rounding kRounding, class T>
 void convolve(const WinogradShape& s, std::int64_t begin, std::int64_t end, const T* src, const float* weights,
               T* dst) {
-  alignas(64) float expanded[kPoints * kStep * WinogradShape::kMostBlocks], products[kPoints * kStep];
-  const std::int64_t src_step = s.src_blocks * kStep, matrix = s.src_blocks * kMatrix;
+  alignas(64) float expanded[kMostSteps], products[kPoints * kProductStep];
+  const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix;
   for (std::int64_t group = begin; group < end; ++group) {
     const std::int64_t tile = group * kGroup, rest = s.tiles() - tile, count = rest < kGroup ? rest : kGroup;
-    expand_sources(s, tile, count, src, expanded);
+    expand_sources(s, tile, count, src, expanded, src_step);
     // The first rows that the next tiles see were seen by those above them.
-    Ahead next(s, src, s.src_blocks, group + 1, 1), own(s, dst, s.dst_blocks, group, 0);
-    for (std::int64_t block = 0; block < s.dst_blocks; ++block) {
+    Ahead next(s, s.src, src, group + 1, 1), own(s, s.dst, dst, group, 0);
+    for (std::int64_t block = 0; block < s.dst.blocks; ++block) {
       // The last products overwrite what they were made from: all of it stays in the first cache.
-      const bool last = block + 1 == s.dst_blocks;
+      const bool last = block + 1 == s.dst.blocks;
       float* const to = last ? expanded : products;
-      const std::int64_t step = last ? src_step : kStep;
+      const std::int64_t step = last ? src_step : kProductStep;
       const float* const matrices = weights + block * kPoints * matrix;
       for (int p = 0; p < kPoints; ++p) {
-        multiply(s.src_blocks, expanded + p * src_step, matrices + p * matrix, to + p * step);
+        for (std::int64_t t = 0; t < count; t += kTiles) {
+          multiply(s.src.blocks, expanded + p * src_step + t * kLanes, matrices + p * matrix,
+                   to + p * step + t * kLanes);
+        }
         if (block > 0) continue;
         next.fetch();
         own.fetch();
       }
       Place place = place_of(s, tile);
       for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-        T* const plane = dst + (place.image * s.dst_blocks + block) * s.height * s.width * kLanes;
-        reduce_dst<kRounding>(s, place, to + t * kLanes, step, plane);
+        T* const plane = plane_of(s, s.dst, dst, place.image, block);
+        for (int k = 0; k < kParts; ++k) {
+          reduce_dst<kRounding>(s, place, to + t * kLanes + k * kNativeLanes, step, plane + k * kNativeLanes);
+        }
       }
     }
   }
 }
 
-// sums[channel][16] += sum over tiles of src[tile][channel] diff[tile][16], at one point.
+// sums[channel][16] += sum over tiles of src[tile][channel] diff[tile][16], at one point. (Loops that GCC unrolls
+// further spill their sums.)
 SLUICE_INLINE void multiply_transposed(const float* src, const float* diff, float* sums) {
-  F32 own[kLanes];
+#pragma GCC unroll 1
+  for (int first = 0; first < kLanes; first += kChannels) {
+    NativeF32 own[kChannels][kParts];
 #pragma GCC unroll 16
-  for (int c = 0; c < kLanes; ++c) own[c] = load(sums + c * kLanes);
-#pragma GCC unroll 8
-  for (int t = 0; t < kGroup; ++t) {
-    const F32 d = load(diff + t * kLanes);
+    for (int c = 0; c < kChannels; ++c) {
+#pragma GCC unroll 4
+      for (int k = 0; k < kParts; ++k) own[c][k] = load_part(sums + (first + c) * kLanes + k * kNativeLanes);
+    }
+#pragma GCC unroll 1
+    for (int t = 0; t < kGroup; ++t) {
+      const F32 d = load(diff + t * kLanes);
 #pragma GCC unroll 16
-    for (int c = 0; c < kLanes; ++c) own[c] += d * set(src[t * kLanes + c]);
+      for (int c = 0; c < kChannels; ++c) {
+#pragma GCC unroll 4
+        for (int k = 0; k < kParts; ++k) own[c][k] += d.part[k] * src[t * kLanes + first + c];
+      }
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < kChannels; ++c) {
+#pragma GCC unroll 4
+      for (int k = 0; k < kParts; ++k) store_part(sums + (first + c) * kLanes + k * kNativeLanes, own[c][k]);
+    }
   }
-#pragma GCC unroll 16
-  for (int c = 0; c < kLanes; ++c) store(sums + c * kLanes, own[c]);
 }
 
 template <class T>
@@ -321,8 +334,11 @@ SLUICE_INLINE void expand_diffs(const WinogradShape& s, std::int64_t tile, std::
                                 const T* diff_dst, float* to) {
   Place place = place_of(s, tile);
   for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-    const T* const plane = diff_dst + (place.image * s.dst_blocks + block) * s.height * s.width * kLanes;
-    expand_diff(strip_of(s, plane, place.row * kTile, kTile), place.column, to + t * kLanes, kStep);
+    const T* const plane = plane_of(s, s.dst, diff_dst, place.image, block);
+    const Strip<T> strip = strip_of(s, s.dst, plane, place.row * kTile, kTile);
+    for (int k = 0; k < kParts; ++k) {
+      expand_diff(strip.part(k), place.column, to + t * kLanes + k * kNativeLanes, kProductStep);
+    }
   }
 }
 
@@ -333,23 +349,23 @@ SLUICE_INLINE void clear(float* to, std::int64_t n) {
 template <class T>
 void weight_gradient(const WinogradShape& s, std::int64_t begin, std::int64_t end, const T* src, const T* diff_dst,
                      float* sums) {
-  alignas(64) float expanded[kPoints * kStep * WinogradShape::kMostBlocks], diffs[kPoints * kStep];
-  const std::int64_t src_step = s.src_blocks * kStep, matrix = s.src_blocks * kMatrix;
+  alignas(64) float expanded[kMostSteps], diffs[kPoints * kProductStep];
+  const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix;
   clear(sums, s.weights());
   for (std::int64_t group = begin; group < end; ++group) {
     const std::int64_t tile = group * kGroup, rest = s.tiles() - tile, count = rest < kGroup ? rest : kGroup;
     if (count < kGroup) clear(expanded, kPoints * src_step);  // tiles that are not there add nothing
-    if (count < kGroup) clear(diffs, kPoints * kStep);
-    expand_sources(s, tile, count, src, expanded);
-    Ahead next(s, src, s.src_blocks, group + 1, 1), next_diffs(s, diff_dst, s.dst_blocks, group + 1, 0);
-    for (std::int64_t dst_block = 0; dst_block < s.dst_blocks; ++dst_block) {
+    if (count < kGroup) clear(diffs, kPoints * kProductStep);
+    expand_sources(s, tile, count, src, expanded, src_step);
+    Ahead next(s, s.src, src, group + 1, 1), next_diffs(s, s.dst, diff_dst, group + 1, 0);
+    for (std::int64_t dst_block = 0; dst_block < s.dst.blocks; ++dst_block) {
       expand_diffs(s, tile, count, dst_block, diff_dst, diffs);
       float* const own = sums + dst_block * kPoints * matrix;
       for (int p = 0; p < kPoints; ++p) {
         if (dst_block == 0) next.fetch();
         if (dst_block == 0) next_diffs.fetch();
-        for (std::int64_t block = 0; block < s.src_blocks; ++block) {
-          multiply_transposed(expanded + p * src_step + block * kStep, diffs + p * kStep,
+        for (std::int64_t block = 0; block < s.src.blocks; ++block) {
+          multiply_transposed(expanded + p * src_step + block * kStep, diffs + p * kProductStep,
                               own + p * matrix + block * kMatrix);
         }
       }
@@ -357,42 +373,19 @@ void weight_gradient(const WinogradShape& s, std::int64_t begin, std::int64_t en
   }
 }
 
-// Each point's weights are divided by the product of its distances to the others.
-constexpr float kShare0 = 1 / (kA2 * kB2), kShareA = 0.5F / (kA2 * (kA2 - kB2)), kShareB = 0.5F / (kB2 * (kB2 - kA2));
-
-// G w
-SLUICE_INLINE void transform_weights(F32 w0, F32 w1, F32 w2, F32 (&u)[kEdge]) {
-  const F32 p = w0 + set(kA2) * w2, q = set(kA) * w1, r = w0 + set(kB2) * w2, s = set(kB) * w1;
-  u[0] = set(kShare0) * w0;
-  u[1] = set(kShareA) * (p + q);
-  u[2] = set(kShareA) * (p - q);
-  u[3] = set(kShareB) * (r + s);
-  u[4] = set(kShareB) * (r - s);
-  u[5] = w2;
-}
-
-// G^T u
-SLUICE_INLINE void transform_gradient(const F32 (&u)[kEdge], F32& w0, F32& w1, F32& w2) {
-  const F32 p = set(kShareA) * (u[1] + u[2]), q = set(kShareA) * (u[1] - u[2]);
-  const F32 r = set(kShareB) * (u[3] + u[4]), s = set(kShareB) * (u[3] - u[4]);
-  w0 = set(kShare0) * u[0] + (p + r);
-  w1 = set(kA) * q + set(kB) * s;
-  w2 = u[5] + (set(kA2) * p + set(kB2) * r);
-}
-
-// One source channel's filters to 16 results, tap by tap: lane l is taps[l * pitch + tap].
+// One source channel's filters to results, tap by tap: lane l is taps[l * pitch + tap].
 SLUICE_INLINE void expand_weights(const float* taps, std::int64_t pitch, bool turned, float* to, std::int64_t step) {
-  F32 w[9], t[3][kEdge];
-  alignas(64) float lanes[kLanes];
+  NativeF32 w[9], t[3][kEdge];
+  alignas(64) float lanes[kNativeLanes];
   for (int tap = 0; tap < 9; ++tap) {
-    for (int l = 0; l < kLanes; ++l) lanes[l] = taps[l * pitch + (turned ? 8 - tap : tap)];
-    w[tap] = load(lanes);
+    for (int l = 0; l < kNativeLanes; ++l) lanes[l] = taps[l * pitch + (turned ? 8 - tap : tap)];
+    w[tap] = load_part(lanes);
   }
   for (int j = 0; j < 3; ++j) transform_weights(w[j], w[3 + j], w[6 + j], t[j]);
   for (int i = 0; i < kEdge; ++i) {
-    F32 u[kEdge];
+    NativeF32 u[kEdge];
     transform_weights(t[0][i], t[1][i], t[2][i], u);
-    for (int j = 0; j < kEdge; ++j) store(to + (i * kEdge + j) * step, u[j]);
+    for (int j = 0; j < kEdge; ++j) store_part(to + (i * kEdge + j) * step, u[j]);
   }
 }
 
@@ -402,34 +395,36 @@ void pack(const WinogradWeights& s, const float* plain, float* packed) {
   const std::int64_t of_dst = s.turned ? 9 : outer, of_src = s.turned ? outer : 9;
   for (std::int64_t block = 0; block < s.dst_blocks; ++block) {
     for (std::int64_t c = 0; c < channels; ++c) {
-      expand_weights(plain + block * kLanes * of_dst + c * of_src, of_dst, s.turned,
-                     packed + block * kPoints * matrix + c * kLanes, matrix);
+      const float* const taps = plain + block * kLanes * of_dst + c * of_src;
+      float* const to = packed + block * kPoints * matrix + c * kLanes;
+      for (int l = 0; l < kLanes; l += kNativeLanes)
+        expand_weights(taps + l * of_dst, of_dst, s.turned, to + l, matrix);
     }
   }
 }
 
-// The gradient of one source channel's filters to 16 results.
+// The gradient of one source channel's filters to results.
 SLUICE_INLINE void reduce_gradient(const float* sums, float* taps, std::int64_t pitch) {
-  F32 t[3][kEdge];
+  NativeF32 t[3][kEdge];
   for (int i = 0; i < kEdge; ++i) {
-    F32 u[kEdge];
-    for (int j = 0; j < kEdge; ++j) u[j] = load(sums + (i * kEdge + j) * kMatrix);
+    NativeF32 u[kEdge];
+    for (int j = 0; j < kEdge; ++j) u[j] = load_part(sums + (i * kEdge + j) * kMatrix);
     transform_gradient(u, t[0][i], t[1][i], t[2][i]);
   }
   for (int j = 0; j < 3; ++j) {
-    F32 w[3];
+    NativeF32 w[3];
     transform_gradient(t[j], w[0], w[1], w[2]);
     for (int i = 0; i < 3; ++i) {
-      alignas(64) float lanes[kLanes];
-      store(lanes, w[i]);
-      for (int l = 0; l < kLanes; ++l) taps[l * pitch + i * 3 + j] += lanes[l];
+      alignas(64) float lanes[kNativeLanes];
+      store_part(lanes, w[i]);
+      for (int l = 0; l < kNativeLanes; ++l) taps[l * pitch + i * 3 + j] += lanes[l];
     }
   }
 }
 
 void unpack(const WinogradShape& s, std::int64_t src_block, std::int64_t dst_block, const float* sums,
             std::int64_t parts, float* diff_plain) {
-  const std::int64_t pitch = 9 * s.src_blocks * kLanes, point = s.src_blocks * kMatrix;
+  const std::int64_t pitch = 9 * s.src.blocks * kLanes, point = s.src.blocks * kMatrix;
   // Other processors have written the parts: they are read in order, so that they are fetched ahead.
   alignas(64) float total[kPoints * kMatrix] = {};
   for (std::int64_t part = 0; part < parts; ++part, sums += s.part()) {
@@ -440,7 +435,8 @@ void unpack(const WinogradShape& s, std::int64_t src_block, std::int64_t dst_blo
     }
   }
   for (int c = 0; c < kLanes; ++c) {
-    reduce_gradient(total + c * kLanes, diff_plain + dst_block * kLanes * pitch + 9 * (src_block * kLanes + c), pitch);
+    float* const taps = diff_plain + dst_block * kLanes * pitch + 9 * (src_block * kLanes + c);
+    for (int l = 0; l < kLanes; l += kNativeLanes) reduce_gradient(total + c * kLanes + l, taps + l * pitch, pitch);
   }
 }
 

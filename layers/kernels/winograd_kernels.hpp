@@ -4,7 +4,7 @@
 // An image's result is cut into tiles of 4 x 4 pixels, each of which sees 6 x 6 pixels of the source. Transformed, both
 // have 36 points, at each of which the convolution is a product of matrices:
 //   dst = A^T ((G w G^T) (.) (B^T src B)) A           diff_w = G^T ((A diff_dst A^T) (.) (B^T src B)) G
-// All arithmetic is fp32. Channels come in blocks of 16, activations as [N][C / 16][H][W][16].
+// All arithmetic is fp32. Channels come in blocks of 16, activations as [N][C / 16][H][W][16] or as NHWC.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,16 @@
 
 namespace sluice {
 
+/// The channels on one side of a convolution, and where they lie. Distances are in elements.
+struct WinogradChannels {
+  std::int64_t blocks = 0;
+  bool nhwc = false;
+
+  std::int64_t pixel() const { return nhwc ? 16 * blocks : 16; }
+  std::int64_t block(std::int64_t pixels) const { return nhwc ? 16 : 16 * pixels; }
+  std::int64_t image(std::int64_t pixels) const { return 16 * blocks * pixels; }
+};
+
 /// Stride 1, one zero around the image: source and result have the same height and width.
 struct WinogradShape {
   static constexpr std::int64_t kTile = 4;
@@ -22,14 +32,14 @@ struct WinogradShape {
   static constexpr std::int64_t kMostBlocks = 4;  ///< of channels, on either side
 
   std::int64_t images = 0, height = 0, width = 0;
-  std::int64_t src_blocks = 0, dst_blocks = 0;
+  WinogradChannels src, dst;
 
   std::int64_t rows() const { return (height + kTile - 1) / kTile; }
   std::int64_t columns() const { return (width + kTile - 1) / kTile; }
   std::int64_t tiles() const { return images * rows() * columns(); }
   std::int64_t groups() const { return (tiles() + kGroup - 1) / kGroup; }
   /// Floats of packed weights, and of their gradient.
-  std::int64_t weights() const { return kPoints * 256 * src_blocks * dst_blocks; }
+  std::int64_t weights() const { return kPoints * 256 * src.blocks * dst.blocks; }
   /// From one part of a gradient to the next: a processor's prefetcher runs ahead over the end of its own, and would
   /// take its neighbour's lines away.
   std::int64_t part() const { return weights() + 4096; }

@@ -11,8 +11,11 @@
 namespace sluice {
 namespace {
 
-constexpr WinogradShape kShape{3, 5, 10, 2, 1};
-constexpr std::int64_t kSrc = 32, kDst = 16, kPixels = 50;
+constexpr std::int64_t kSrc = 32, kDst = 16, kImages = 3, kHeight = 5, kWidth = 10, kPixels = 50;
+
+WinogradShape shape_of(bool nhwc) {
+  return {kImages, kHeight, kWidth, {kSrc / 16, nhwc}, {kDst / 16, nhwc}};
+}
 
 template <class T>
 std::vector<T> random_values(std::int64_t count, unsigned seed) {
@@ -30,12 +33,13 @@ double at(const std::vector<T>& values, std::int64_t i) {
 
 /// One problem in plain loops: calls visit(source element, weight, result element) for each product.
 template <class Visit>
-void for_each_product(Visit&& visit) {
-  const std::int64_t h = kShape.height, w = kShape.width;
+void for_each_product(bool nhwc, Visit&& visit) {
+  const std::int64_t h = kHeight, w = kWidth;
   const auto element = [&](std::int64_t n, std::int64_t channels, std::int64_t c, std::int64_t y, std::int64_t x) {
+    if (nhwc) return (n * kPixels + y * w + x) * channels + c;
     return ((n * channels / 16 + c / 16) * kPixels + y * w + x) * 16 + c % 16;
   };
-  for (std::int64_t i = 0; i < kShape.images * kDst * kPixels * kSrc * 9; ++i) {
+  for (std::int64_t i = 0; i < kImages * kDst * kPixels * kSrc * 9; ++i) {
     const std::int64_t tap = i % 9, c = i / 9 % kSrc, rest = i / 9 / kSrc;
     const std::int64_t pixel = rest % kPixels, o = rest / kPixels % kDst, n = rest / kPixels / kDst;
     const std::int64_t y = pixel / w, x = pixel % w, sy = y + tap / 3 - 1, sx = x + tap % 3 - 1;
@@ -56,8 +60,8 @@ void expect_close(const std::vector<T>& got, const std::vector<double>& want, do
 
 template <class T>
 struct Problem {
-  std::vector<T> src = random_values<T>(kShape.images * kSrc * kPixels, 1);
-  std::vector<T> dst = random_values<T>(kShape.images * kDst * kPixels, 2);
+  std::vector<T> src = random_values<T>(kImages * kSrc * kPixels, 1);
+  std::vector<T> dst = random_values<T>(kImages * kDst * kPixels, 2);
   std::vector<float> weights = random_values<float>(kDst * kSrc * 9, 3);
 };
 
@@ -69,19 +73,19 @@ std::vector<float> packed(const WinogradWeights& wanted, const std::vector<float
 
 /// `tolerance`: of rounded results.
 template <class T>
-void expect_convolution(Isa isa, double tolerance) {
+void expect_convolution(Isa isa, bool nhwc, double tolerance) {
+  const WinogradShape shape = shape_of(nhwc), back{kImages, kHeight, kWidth, shape.dst, shape.src};
   const Problem<T> p;
   std::vector<double> want(p.dst.size()), want_src(p.src.size());
-  for_each_product([&](std::int64_t s, std::int64_t w, std::int64_t d) {
+  for_each_product(nhwc, [&](std::int64_t s, std::int64_t w, std::int64_t d) {
     want[static_cast<std::size_t>(d)] += at(p.src, s) * at(p.weights, w);
     want_src[static_cast<std::size_t>(s)] += at(p.dst, d) * at(p.weights, w);
   });
   std::vector<T> got(want.size()), got_src(want_src.size());
   const std::vector<float> weights = packed({2, 1, false}, p.weights, isa),
                            turned = packed({1, 2, true}, p.weights, isa);
-  const WinogradShape back{kShape.images, kShape.height, kShape.width, 1, 2};
-  for (std::int64_t group = 0; group < kShape.groups(); ++group) {
-    winograd_kernels<T>(isa).convolve(kShape, group, group + 1, p.src.data(), weights.data(), got.data());
+  for (std::int64_t group = 0; group < shape.groups(); ++group) {
+    winograd_kernels<T>(isa).convolve(shape, group, group + 1, p.src.data(), weights.data(), got.data());
   }
   winograd_kernels<T>(isa).convolve(back, 0, back.groups(), p.dst.data(), turned.data(), got_src.data());
   expect_close(got, want, tolerance);
@@ -89,17 +93,18 @@ void expect_convolution(Isa isa, double tolerance) {
 }
 
 template <class T>
-void expect_weight_gradient(Isa isa) {
+void expect_weight_gradient(Isa isa, bool nhwc) {
+  const WinogradShape shape = shape_of(nhwc);
   const Problem<T> p;
   std::vector<double> want(p.weights.begin(), p.weights.end());  // the gradient is added to what is there
-  for_each_product([&](std::int64_t s, std::int64_t w, std::int64_t d) {
+  for_each_product(nhwc, [&](std::int64_t s, std::int64_t w, std::int64_t d) {
     want[static_cast<std::size_t>(w)] += at(p.src, s) * at(p.dst, d);
   });
-  std::vector<float> got = p.weights, sums(static_cast<std::size_t>(2 * kShape.part()), 7.0F);
+  std::vector<float> got = p.weights, sums(static_cast<std::size_t>(2 * shape.part()), 7.0F);
   const auto& kernels = winograd_kernels<T>(isa);
-  kernels.weight_gradient(kShape, 0, 1, p.src.data(), p.dst.data(), sums.data());
-  kernels.weight_gradient(kShape, 1, kShape.groups(), p.src.data(), p.dst.data(), sums.data() + kShape.part());
-  for (std::int64_t block : {0, 1}) winograd_weight_kernels(isa).unpack(kShape, block, 0, sums.data(), 2, got.data());
+  kernels.weight_gradient(shape, 0, 1, p.src.data(), p.dst.data(), sums.data());
+  kernels.weight_gradient(shape, 1, shape.groups(), p.src.data(), p.dst.data(), sums.data() + shape.part());
+  for (std::int64_t block : {0, 1}) winograd_weight_kernels(isa).unpack(shape, block, 0, sums.data(), 2, got.data());
   expect_close(got, want, 3e-6);
 }
 
@@ -111,13 +116,17 @@ class WinogradBuilds : public ::testing::TestWithParam<Isa> {
 };
 
 TEST_P(WinogradBuilds, Convolution) {
-  expect_convolution<float>(GetParam(), 3e-6);
-  expect_convolution<BFloat16>(GetParam(), 1.0 / 256);
+  for (const bool nhwc : {false, true}) {
+    expect_convolution<float>(GetParam(), nhwc, 3e-6);
+    expect_convolution<BFloat16>(GetParam(), nhwc, 1.0 / 256);
+  }
 }
 
 TEST_P(WinogradBuilds, WeightGradient) {
-  expect_weight_gradient<float>(GetParam());
-  expect_weight_gradient<BFloat16>(GetParam());
+  for (const bool nhwc : {false, true}) {
+    expect_weight_gradient<float>(GetParam(), nhwc);
+    expect_weight_gradient<BFloat16>(GetParam(), nhwc);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, WinogradBuilds, ::testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
