@@ -2,100 +2,247 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 
+#include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
+#include "gating/skip_plan.hpp"
 
 namespace sluice {
 namespace {
 
-float read(const TensorDesc& desc, const void* data, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
-  const std::int64_t at = desc.offset(n, c, h, w);
-  return desc.type == DataType::kBF16 ? widen(static_cast<const BFloat16*>(data)[at])
-                                      : static_cast<const float*>(data)[at];
+/// Weights of whole vectors of outputs, [tap][channel of the ranges][lane].
+void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vectors, bool is_base, const float* weights,
+                  float* packed) {
+  const SkipShape& s = plan.shape;
+  const std::int64_t taps = s.kernel * s.kernel, lanes = plan.kernels.lanes, inputs = s.src_channels;
+  parallel_for(plan.vectors, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t vector = begin; vector < end; ++vector) {
+      const SkipVectorPlan& v = vectors[static_cast<std::size_t>(vector)];
+      float* to = packed + v.weights;
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        for (std::int64_t r = 0; r < v.range_count; ++r) {
+          const SkipRange range = plan.ranges[static_cast<std::size_t>(v.first_range + r)];
+          for (std::int64_t i = range.begin; i < range.begin + range.count; ++i) {
+            for (std::int64_t lane = 0; lane < lanes; ++lane) {
+              const std::int64_t o = vector * lanes + lane;
+              const std::int64_t own = v.spread ? (i + lane / s.dst_chunk * s.src_chunk) % inputs : i;
+              const bool used = o < s.dst_channels && plan.problem.paths.is_base(o, own) == is_base;
+              *to++ = used ? weights[(o * inputs + own) * taps + tap] : 0.0F;
+            }
+          }
+        }
+      }
+    }
+  });
 }
 
-void write(const TensorDesc& desc, void* data, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w,
-           float value) {
-  const std::int64_t at = desc.offset(n, c, h, w);
-  if (desc.type == DataType::kBF16) return narrow(value, static_cast<BFloat16*>(data)[at]);
-  static_cast<float*>(data)[at] = value;
+/// Weights of outputs one by one, [channel][vector of the patch][lane].
+void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const float* weights, float* packed) {
+  const SkipShape& s = plan.shape;
+  const std::int64_t taps = s.kernel * s.kernel, lanes = plan.kernels.lanes, inputs = s.src_channels;
+  parallel_for(dot.end - dot.first, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = dot.first + begin; o < dot.first + end; ++o) {
+      float* to = packed + dot.weights + (o - dot.first) * dot.vector_count * lanes;
+      for (std::int64_t v = 0; v < dot.vector_count; ++v) {
+        const std::int64_t offset = plan.offsets[static_cast<std::size_t>(dot.first_offset + v)];
+        const std::int64_t pixel = offset / s.pitch;
+        const std::int64_t tap = pixel / s.columns / s.dilation * s.kernel + pixel % s.columns / s.dilation;
+        for (std::int64_t i = offset % s.pitch; i < offset % s.pitch + lanes; ++i) {
+          const bool used = i < inputs && !plan.problem.paths.is_base(o, i);
+          *to++ = used ? weights[(o * inputs + i) * taps + tap] : 0.0F;
+        }
+      }
+    }
+  });
 }
 
-float number(const float* values, std::int64_t i, float otherwise) {
-  return values == nullptr ? otherwise : values[i];
+/// One tile after the other, in one piece's memory.
+class Worker {
+ public:
+  Worker(const SkipPlan& plan, const float* weights, const SkipNumbers& numbers, char* memory)
+      : plan_(plan), kernels_(plan.kernels), shape_(plan.shape), weights_(weights), numbers_(numbers) {
+    tile_.taps = plan.taps.data();
+    tile_.patch = reinterpret_cast<float*>(memory + plan.patch_at);
+    tile_.sums = reinterpret_cast<float*>(memory + plan.sums_at);
+    tile_.open = memory + plan.open_at;
+    tile_.single = memory + (plan.problem.lanes_from > 0 && plan.uses_lanes() ? plan.single_at : plan.open_at);
+    lists_ = reinterpret_cast<SkipPixel*>(memory + plan.lists_at);
+    ends_ = reinterpret_cast<std::int32_t*>(memory + plan.ends_at);
+  }
+
+  std::int64_t run(std::int64_t tile, const void* src, const void* addend, void* dst) {
+    place(tile);
+    if (plan_.problem.src.type == DataType::kBF16) {
+      skip_edge_kernels<BFloat16>(plan_.isa).load(shape_, tile_, static_cast<const BFloat16*>(src));
+    } else {
+      skip_edge_kernels<float>(plan_.isa).load(shape_, tile_, static_cast<const float*>(src));
+    }
+    const SkipPixels all = all_pixels();
+    for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
+      kernels_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
+    }
+    const std::int64_t open = kernels_.decide(shape_, tile_, numbers_, shared());
+    if (plan_.uses_lanes()) add_vectors();
+    if (plan_.uses_dots()) add_dots();
+    if (plan_.problem.dst.type == DataType::kBF16) {
+      store(skip_edge_kernels<BFloat16>(plan_.isa), static_cast<const BFloat16*>(addend), static_cast<BFloat16*>(dst));
+    } else {
+      store(skip_edge_kernels<float>(plan_.isa), static_cast<const float*>(addend), static_cast<float*>(dst));
+    }
+    return open;
+  }
+
+ private:
+  void place(std::int64_t tile) {
+    const std::int64_t part = tile % plan_.parts, row = tile / plan_.parts % plan_.row_tiles,
+                       image = tile / plan_.parts / plan_.row_tiles;
+    tile_.image = image * plan_.images;
+    tile_.images = std::min(plan_.images, plan_.problem.dst.shape[kN] - tile_.image);
+    tile_.row = row * plan_.rows;
+    tile_.rows = std::min(plan_.rows, shape_.dst_height - tile_.row);
+    tile_.vector = part * plan_.part;
+    tile_.end_vector = std::min(tile_.vector + plan_.part, plan_.vectors);
+    tile_.pixels = tile_.images * tile_.rows * shape_.dst_width;
+  }
+
+  SkipVector vector(const std::vector<SkipVectorPlan>& vectors, std::int64_t index) const {
+    const SkipVectorPlan& v = vectors[static_cast<std::size_t>(index)];
+    return {plan_.ranges.data() + v.first_range, v.range_count, v.channels, v.spread, weights_ + v.weights};
+  }
+
+  std::int64_t shared() const {
+    switch (plan_.problem.granularity) {
+      case Granularity::kElement:
+        return 0;
+      case Granularity::kSlice:
+        return 16 / kernels_.lanes;
+      case Granularity::kPixel:
+        return plan_.vectors;
+    }
+    return 0;
+  }
+
+  SkipPixels all_pixels() const {
+    const auto& list = plan_.rest;
+    // A list of whole rows: what a smaller tile has of it stands in front.
+    const auto count = plan_.pixels() == 0 ? 0 : static_cast<std::int64_t>(list.size()) * tile_.pixels / plan_.pixels();
+    return {plan_.run_columns, list.data(), count};
+  }
+
+  void add_vectors() {
+    for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
+      SkipPixels pixels = all_pixels();
+      if (plan_.problem.lanes_from > 0) {
+        pixels = {0, lists_, kernels_.split(tile_, v, plan_.problem.lanes_from, lists_)};
+      }
+      kernels_.multiply(shape_, tile_, v, vector(plan_.conditional, v), pixels, true);
+    }
+  }
+
+  void add_dots() {
+    const std::int64_t lanes = kernels_.lanes;
+    std::int64_t count = 0;
+    for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
+      std::int32_t* const ends = ends_ + v * lanes;
+      kernels_.list(tile_, v, tile_.single, lists_ + count, ends);
+      for (std::int64_t lane = 0; lane < lanes; ++lane) ends[lane] += static_cast<std::int32_t>(count);
+      count = ends[lanes - 1];
+    }
+    const std::int64_t first = tile_.vector * lanes, end = tile_.end_vector * lanes;
+    for (const SkipDotPlan& dot : plan_.dots) {
+      const float* const weights = weights_ + dot.weights;
+      const std::int64_t size = dot.vector_count * lanes;
+      for (std::int64_t o = std::max(first, dot.first); o < std::min(end, dot.end); ++o) {
+        const std::int64_t begin = o == first ? 0 : ends_[o - 1];
+        kernels_.dot(shape_, tile_, o,
+                     {plan_.offsets.data() + dot.first_offset, dot.vector_count, weights + (o - dot.first) * size},
+                     lists_ + begin, ends_[o] - begin);
+      }
+    }
+  }
+
+  template <class T>
+  void store(const SkipEdgeKernels<T>& edge, const T* addend, T* dst) const {
+    edge.store(shape_, tile_, numbers_, plan_.problem.adds ? addend : nullptr, plan_.problem.low, plan_.problem.high,
+               dst);
+  }
+
+  const SkipPlan& plan_;
+  const SkipKernels& kernels_;
+  const SkipShape& shape_;
+  const float* const weights_;
+  const SkipNumbers& numbers_;
+  SkipTile tile_;
+  SkipPixel* lists_ = nullptr;
+  std::int32_t* ends_ = nullptr;
+};
+
+/// Copies numbers by channel up to whole vectors; null is `otherwise`, and so is what lies behind the channels.
+const float* padded(const float* values, float otherwise, std::int64_t channels, std::int64_t count, float* to) {
+  std::fill_n(to, count, otherwise);
+  if (values != nullptr) std::copy_n(values, channels, to);
+  return to;
 }
 
 }  // namespace
 
-SkipConv::SkipConv(const SkipProblem& problem, Isa) : problem_(problem) {}
+SkipConv::SkipConv(const SkipProblem& problem, Isa isa) : plan_(std::make_shared<SkipPlan>(problem, isa)) {}
 
 int SkipConv::lanes(Isa isa) {
-  return isa == Isa::kAvx512 ? 16 : isa == Isa::kAvx2 ? 8 : 4;
+  return static_cast<int>(skip_kernels(isa).lanes);
 }
 
 std::string SkipConv::kernel() const {
-  return "skip";
+  const int from = plan_->problem.lanes_from;
+  if (from == 0) return "skip:none";
+  return from == 1 ? "skip:vectors" : plan_->uses_lanes() ? "skip:vectors" + std::to_string(from) : "skip:outputs";
 }
 
 std::int64_t SkipConv::packed_bytes() const {
-  return problem_.geometry.weights_shape(problem_.src.shape).count() * 4;
+  return plan_->weights * 4;
 }
 
 std::int64_t SkipConv::scratch_bytes() const {
-  const Shape& dst = problem_.dst.shape;
-  return dst[kN] * dst[kH] * dst[kW] * dst[kC] * 8;
+  return plan_->numbers_bytes + plan_->pieces * plan_->piece_bytes;
 }
 
 void SkipConv::pack(const float* weights, void* packed) const {
-  std::memcpy(packed, weights, static_cast<std::size_t>(packed_bytes()));
+  float* const to = static_cast<float*>(packed);
+  pack_vectors(*plan_, plan_->base, true, weights, to);
+  if (plan_->uses_lanes()) pack_vectors(*plan_, plan_->conditional, false, weights, to);
+  for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, weights, to);
 }
 
 std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConstants& constants, const void* addend,
                            void* dst, void* scratch) const {
-  const ConvGeometry& g = problem_.geometry;
-  const TensorDesc &from = problem_.src, &to = problem_.dst;
-  const std::int64_t inputs = from.shape[kC], outputs = to.shape[kC];
-  const std::int64_t slice = problem_.granularity == Granularity::kElement ? 1
-                             : problem_.granularity == Granularity::kSlice ? 16
-                                                                           : outputs;
-  const float* const weights = static_cast<const float*>(packed);
+  const SkipPlan& plan = *plan_;
+  const std::int64_t channels = plan.shape.dst_channels, count = plan.vectors * plan.kernels.lanes;
+  char* const memory = static_cast<char*>(scratch);
+  int arrays = 0;
+  const auto copy = [&](const float* values, float otherwise) {
+    char* const to = memory + plan.numbers_bytes / 6 * arrays++;
+    return padded(values, otherwise, channels, count, reinterpret_cast<float*>(to));
+  };
+  SkipNumbers numbers;
+  numbers.limit = copy(constants.gate.limit, 0);
+  numbers.slope = copy(constants.gate.slope, 0);
+  numbers.open_scale = copy(constants.open_scale, 1);
+  numbers.open_shift = copy(constants.open_shift, 0);
+  if (constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift) {
+    numbers.closed_scale = copy(constants.closed_scale, 1);
+    numbers.closed_shift = copy(constants.closed_shift, 0);
+  }
   std::atomic<std::int64_t> open{0};
-  const std::int64_t pixels = to.shape[kN] * to.shape[kH] * to.shape[kW];
-  parallel_for(pixels, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t pixel = begin; pixel < end; ++pixel) {
-      const std::int64_t x = pixel % to.shape[kW], y = pixel / to.shape[kW] % to.shape[kH];
-      const std::int64_t n = pixel / to.shape[kW] / to.shape[kH];
-      float* const base = static_cast<float*>(scratch) + pixel * outputs * 2;
-      float* const rest = base + outputs;
-      for (std::int64_t o = 0; o < outputs; ++o) {
-        base[o] = rest[o] = 0;
-        for (std::int64_t tap = 0; tap < g.kernel * g.kernel; ++tap) {
-          const std::int64_t h = y * g.stride - g.pad + tap / g.kernel * g.dilation;
-          const std::int64_t w = x * g.stride - g.pad + tap % g.kernel * g.dilation;
-          if (h < 0 || w < 0 || h >= from.shape[kH] || w >= from.shape[kW]) continue;
-          for (std::int64_t i = 0; i < inputs; ++i) {
-            float& sum = problem_.paths.is_base(o, i) ? base[o] : rest[o];
-            sum += weights[(o * inputs + i) * g.kernel * g.kernel + tap] *
-                   read(from, src, n, problem_.paths.source_channel(i), h, w);
-          }
-        }
+  parallel_for(plan.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t piece = begin; piece < end; ++piece) {
+      Worker worker(plan, static_cast<const float*>(packed), numbers,
+                    memory + plan.numbers_bytes + piece * plan.piece_bytes);
+      std::int64_t own = 0;
+      const std::int64_t tiles = plan.tiles();
+      for (std::int64_t tile = tiles * piece / plan.pieces; tile < tiles * (piece + 1) / plan.pieces; ++tile) {
+        own += worker.run(tile, src, addend, dst);
       }
-      for (std::int64_t first = 0; first < outputs; first += slice) {
-        const std::int64_t last = std::min(first + slice, outputs);
-        float score = 0;
-        for (std::int64_t o = first; o < last; ++o) {
-          score += (base[o] - constants.gate.limit[o]) * (slice == 1 ? 1.0F : constants.gate.slope[o]);
-        }
-        if (score > 0) open += last - first;
-        for (std::int64_t o = first; o < last; ++o) {
-          float value =
-              score > 0 ? number(constants.open_scale, o, 1) * (base[o] + rest[o]) + number(constants.open_shift, o, 0)
-                        : number(constants.closed_scale, o, 1) * base[o] + number(constants.closed_shift, o, 0);
-          if (problem_.adds) value += read(to, addend, n, o, y, x);
-          write(to, dst, n, o, y, x, std::min(std::max(value, problem_.low), problem_.high));
-        }
-      }
+      open += own;
     }
   });
   return open;

@@ -11,8 +11,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
-#include <vector>
 
 #include "core/base/cpu.hpp"
 #include "gating/gate.hpp"
@@ -48,6 +48,8 @@ struct SkipConstants {
   const float* closed_shift = nullptr;
 };
 
+struct SkipPlan;
+
 class SkipConv {
  public:
   SkipConv() = default;
@@ -68,7 +70,7 @@ class SkipConv {
                    void* scratch) const;
 
  private:
-  SkipProblem problem_;
+  std::shared_ptr<const SkipPlan> plan_;
 };
 
 }  // namespace sluice

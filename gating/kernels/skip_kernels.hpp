@@ -1,0 +1,123 @@
+// The parts of a convolution that skips closed outputs (gating/skip_conv.hpp), built once for each instruction set and
+// chosen at run time.
+//
+// The work is cut into tiles: the same rows of some images. A tile's source is copied to a patch: fp32, pixel by pixel
+// with all channels, zeros around the image, so that everything behind it is sums without borders. Results are
+// collected pixel by pixel too. Output channels are taken in vectors of the processor's own size; for each vector and
+// pixel there is a word with a bit for each lane whose gate is open.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/bfloat16.hpp"
+#include "core/base/cpu.hpp"
+
+namespace sluice {
+
+/// The number of a pixel of the result in its tile.
+using SkipPixel = std::uint16_t;
+
+/// Sizes that all tiles of a convolution share. Pitches are in floats.
+struct SkipShape {
+  std::int64_t src_channels = 0, src_height = 0, src_width = 0, src_block = 0;
+  std::int64_t dst_channels = 0, dst_height = 0, dst_width = 0, dst_block = 0;
+  std::int64_t kernel = 0, stride = 0, dilation = 0, pad = 0;
+  // The patch.
+  std::int64_t columns = 0;             ///< pixels in a row
+  std::int64_t pitch = 0;               ///< from one pixel to the next, a multiple of a vector
+  std::int64_t repeated = 0;            ///< the first channels stand once more behind the last one; then come zeros
+  const std::int32_t* order = nullptr;  ///< the source channel of each channel; null: the same
+  // Where lanes of a vector read channels of their own (SkipRange).
+  std::int64_t src_chunk = 0, dst_chunk = 0;
+  // The results.
+  std::int64_t dst_pitch = 0;
+
+  std::int64_t row_pitch() const { return columns * pitch; }
+  /// Rows of the source that some rows of the result see.
+  std::int64_t src_rows(std::int64_t rows) const { return (rows - 1) * stride + dilation * (kernel - 1) + 1; }
+};
+
+/// Which part of a batch a tile is, and its memory.
+struct SkipTile {
+  std::int64_t image = 0, images = 0;       ///< first and number
+  std::int64_t row = 0, rows = 0;           ///< of the result
+  std::int64_t vector = 0, end_vector = 0;  ///< of output channels
+  std::int64_t pixels = 0;                  ///< of the result, in all images
+  const std::int32_t* taps = nullptr;       ///< by pixel: where its first tap is in the patch
+  float* patch = nullptr;
+  float* sums = nullptr;   ///< [pixel][dst_pitch]: base products, to which open conditional ones are added
+  void* open = nullptr;    ///< [vector][pixel], words
+  void* single = nullptr;  ///< the same, of what is added one by one
+};
+
+/// Consecutive channels of the patch, read by all lanes of a vector. In a spread vector, lane l reads the channel that
+/// is l / dst_chunk * src_chunk behind.
+struct SkipRange {
+  std::int32_t begin = 0, count = 0;
+};
+
+/// One vector of outputs over some ranges: weights [tap][channel of a range][lane].
+struct SkipVector {
+  const SkipRange* ranges = nullptr;
+  std::int64_t range_count = 0, channels = 0;  ///< channels: of all ranges
+  bool spread = false;
+  const float* weights = nullptr;
+};
+
+/// Pixels side by side go faster: `columns` of each row, from the first on, a multiple of 8, and then a list.
+struct SkipPixels {
+  std::int64_t columns = 0;
+  const SkipPixel* list = nullptr;
+  std::int64_t count = 0;
+};
+
+/// One output over vectors of the patch, which are `offsets` behind a pixel's first tap: weights [vector][lane].
+struct SkipDot {
+  const std::uint32_t* offsets = nullptr;
+  std::int64_t vectors = 0;
+  const float* weights = nullptr;
+};
+
+/// By output channel, up to whole vectors.
+struct SkipNumbers {
+  const float* limit = nullptr;
+  const float* slope = nullptr;
+  const float* open_scale = nullptr;
+  const float* open_shift = nullptr;
+  const float* closed_scale = nullptr;  ///< null: both are like those of open gates
+  const float* closed_shift = nullptr;
+};
+
+template <class T>
+struct SkipEdgeKernels {
+  /// Makes the patch.
+  void (*load)(const SkipShape&, const SkipTile&, const T* src);
+  /// Scales, adds, clips and stores the results.
+  void (*store)(const SkipShape&, const SkipTile&, const SkipNumbers&, const T* addend, float low, float high, T* dst);
+};
+
+struct SkipKernels {
+  /// Lanes of a vector, and bytes of a word.
+  std::int64_t lanes, word;
+  /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open.
+  void (*multiply)(const SkipShape&, const SkipTile&, std::int64_t vector, const SkipVector&, const SkipPixels&,
+                   bool conditional);
+  /// Opens gates from base products; returns how many. `shared`: how many vectors decide together, 0: each output by
+  /// itself.
+  std::int64_t (*decide)(const SkipShape&, const SkipTile&, const SkipNumbers&, std::int64_t shared);
+  /// Lists the pixels where at least `lanes_from` gates of a vector are open; the words of others are `single`. Returns
+  /// how many there are.
+  std::int64_t (*split)(const SkipTile&, std::int64_t vector, int lanes_from, SkipPixel* list);
+  /// By lane of a vector, the pixels whose bit is set in `words`: one list behind the other, with `ends`. Writes up to
+  /// 16 numbers behind them.
+  void (*list)(const SkipTile&, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends);
+  /// Adds the products of one output for listed pixels. The same bits whatever the list.
+  void (*dot)(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
+              std::int64_t count);
+};
+
+template <class T>
+const SkipEdgeKernels<T>& skip_edge_kernels(Isa isa = cpu_isa());
+const SkipKernels& skip_kernels(Isa isa = cpu_isa());
+
+}  // namespace sluice

@@ -1,0 +1,68 @@
+// Native vectors and words of gates, for the files of kernels that skip.
+#pragma once
+
+#include <type_traits>
+
+#include "core/base/simd.hpp"
+#include "gating/kernels/skip_kernels.hpp"
+
+namespace sluice::SLUICE_ISA {
+
+// SkipKernels' members.
+std::int64_t skip_decide(const SkipShape&, const SkipTile&, const SkipNumbers&, std::int64_t shared);
+std::int64_t skip_split(const SkipTile&, std::int64_t vector, int lanes_from, SkipPixel* list);
+void skip_list(const SkipTile&, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends);
+void skip_dot(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
+              std::int64_t count);
+
+}  // namespace sluice::SLUICE_ISA
+
+namespace sluice::SLUICE_ISA::simd {
+
+/// A bit for each lane.
+using Word = std::conditional_t<kNativeLanes == 16, std::uint16_t, std::uint8_t>;
+
+SLUICE_INLINE NativeF32 broadcast(float x) {
+  return x - NativeF32{};
+}
+SLUICE_INLINE NativeF32 load_f32(const float* p) {
+  return load_native<NativeF32>(p);
+}
+SLUICE_INLINE NativeF32 load_f32(const BFloat16* p) {
+  return reinterpret_cast<NativeF32>(load_widened(&p->bits) << 16);
+}
+
+SLUICE_INLINE NativeI32 lane_numbers() {
+  NativeI32 r;
+  for (int l = 0; l < kNativeLanes; ++l) r[l] = l;
+  return r;
+}
+
+/// Where a > b; nowhere if either is a NaN.
+SLUICE_INLINE unsigned greater(NativeF32 a, NativeF32 b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), _CMP_GT_OQ);
+#elif defined(__AVX2__)
+  return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(a > b)));
+#elif defined(__SSE2__)
+  return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(a > b)));
+#else
+  unsigned bits = 0;
+  for (int l = 0; l < kNativeLanes; ++l) bits |= a[l] > b[l] ? 1U << l : 0U;
+  return bits;
+#endif
+}
+
+/// yes in lanes whose bit is set, else no.
+SLUICE_INLINE NativeF32 select(unsigned bits, NativeF32 yes, NativeF32 no) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<NativeF32>(
+      _mm512_mask_blend_ps(static_cast<__mmask16>(bits), reinterpret_cast<__m512>(no), reinterpret_cast<__m512>(yes)));
+#else
+  NativeI32 own;
+  for (int l = 0; l < kNativeLanes; ++l) own[l] = 1 << l;
+  return ((static_cast<std::int32_t>(bits) - NativeI32{}) & own) == own ? yes : no;
+#endif
+}
+
+}  // namespace sluice::SLUICE_ISA::simd

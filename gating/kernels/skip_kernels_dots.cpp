@@ -1,0 +1,272 @@
+// Decisions of gates, lists of what is open, and its products one by one, for one instruction set.
+#include "gating/kernels/skip_kernels_detail.hpp"
+
+namespace sluice::SLUICE_ISA {
+namespace {
+
+using namespace simd;
+
+// Pixels at a time, and sums for each: together they hide the latency of an addition and fit the registers. Two sums
+// for every number of pixels: an output's bits do not depend on which others are open.
+constexpr int kPixels = kNativeLanes == 16 ? 8 : 7;
+
+/// Lanes of a vector that are outputs.
+SLUICE_INLINE unsigned valid_lanes(const SkipShape& s, std::int64_t vector) {
+  const std::int64_t rest = s.dst_channels - vector * kNativeLanes;
+  return (1U << (rest < kNativeLanes ? rest : kNativeLanes)) - 1;
+}
+
+SLUICE_INLINE float sum_of(NativeF32 x) {
+  float total = 0;
+  for (int l = 0; l < kNativeLanes; ++l) total += x[l];
+  return total;
+}
+
+std::int64_t decide_each(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers) {
+  std::int64_t open = 0;
+  for (std::int64_t vector = t.vector; vector < t.end_vector; ++vector) {
+    const std::int64_t channel = vector * kNativeLanes;
+    Word* const words = static_cast<Word*>(t.open) + vector * t.pixels;
+    const NativeF32 limit = load_f32(numbers.limit + channel);
+    const unsigned valid = valid_lanes(s, vector);
+    for (std::int64_t i = 0; i < t.pixels; ++i) {
+      const unsigned bits = greater(load_f32(t.sums + i * s.dst_pitch + channel), limit) & valid;
+      words[i] = static_cast<Word>(bits);
+      open += __builtin_popcount(bits);
+    }
+  }
+  return open;
+}
+
+std::int64_t decide_together(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers, std::int64_t first,
+                             std::int64_t end) {
+  Word* const words = static_cast<Word*>(t.open);
+  std::int64_t open = 0;
+  for (std::int64_t i = 0; i < t.pixels; ++i) {
+    NativeF32 score{};
+    for (std::int64_t c = first * kNativeLanes; c < end * kNativeLanes; c += kNativeLanes) {
+      const NativeF32 base = load_f32(t.sums + i * s.dst_pitch + c);
+      score += (base - load_f32(numbers.limit + c)) * load_f32(numbers.slope + c);
+    }
+    const unsigned all = sum_of(score) > 0 ? ~0U : 0U;
+    for (std::int64_t vector = first; vector < end; ++vector) {
+      const unsigned bits = valid_lanes(s, vector) & all;
+      words[vector * t.pixels + i] = static_cast<Word>(bits);
+      open += __builtin_popcount(bits);
+    }
+  }
+  return open;
+}
+
+#ifdef __AVX2__
+#ifndef __AVX512F__
+/// By byte: the numbers of its bits that are set, one behind the other.
+struct Positions {
+  std::uint8_t of[256][8] = {};
+  constexpr Positions() {
+    for (int byte = 0; byte < 256; ++byte) {
+      for (int bit = 0, count = 0; bit < 8; ++bit) {
+        if (byte >> bit & 1) of[byte][count++] = static_cast<std::uint8_t>(bit);
+      }
+    }
+  }
+};
+constexpr Positions kPositions;
+#endif
+#endif
+
+/// The pixels, up to 32 from `first` on, where a lane is open, and their number; writes too many.
+SLUICE_INLINE std::int64_t list_lane(const Word* words, std::int64_t first, unsigned valid, int lane, SkipPixel* to) {
+#if defined(__AVX512F__)
+  const __m512i wanted = _mm512_set1_epi16(static_cast<short>(1 << lane));
+  const unsigned bits = _mm512_test_epi16_mask(load_native<__m512i>(words + first), wanted) & valid;
+  __m512i pixels = reinterpret_cast<__m512i>(lane_numbers() + static_cast<std::int32_t>(first));
+  std::int64_t count = 0;
+  for (unsigned half : {bits & 0xffffU, bits >> 16}) {
+    const __m512i own = _mm512_maskz_compress_epi32(static_cast<__mmask16>(half), pixels);
+    store_native(to + count, _mm512_maskz_cvtepi32_epi16(kAll, own));
+    count += __builtin_popcount(half);
+    pixels = _mm512_add_epi32(pixels, _mm512_set1_epi32(16));
+  }
+  return count;
+#elif defined(__AVX2__)
+  const __m256i shifted = _mm256_slli_epi16(load_native<__m256i>(words + first), 7 - lane);
+  unsigned bits = static_cast<unsigned>(_mm256_movemask_epi8(shifted)) & valid;
+  __m128i pixel = _mm_set1_epi16(static_cast<short>(first));
+  std::int64_t count = 0;
+#pragma GCC unroll 4
+  for (int part = 0; part < 4; ++part, bits >>= 8) {
+    const __m128i own = _mm_cvtepu8_epi16(_mm_loadu_si64(kPositions.of[bits & 255U]));
+    store_native(to + count, _mm_add_epi16(own, pixel));
+    count += __builtin_popcount(bits & 255U);
+    pixel = _mm_add_epi16(pixel, _mm_set1_epi16(8));
+  }
+  return count;
+#else
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < 32 && (valid >> i & 1U) != 0; ++i) {
+    to[count] = static_cast<SkipPixel>(first + i);
+    count += words[first + i] >> lane & 1;
+  }
+  return count;
+#endif
+}
+
+/// Lanes whose index in the pair (a, b) is pattern(place in its 128 bits), counted there.
+template <class Pattern>
+SLUICE_INLINE NativeF32 shuffle_quarters(NativeF32 a, NativeF32 b, Pattern pattern) {
+  NativeI32 index;
+  for (int l = 0; l < kNativeLanes; ++l) {
+    const int from = pattern(l % 4);
+    index[l] = l / 4 * 4 + from % 4 + from / 4 * kNativeLanes;
+  }
+  return __builtin_shuffle(a, b, index);
+}
+
+/// a0 + a2, b0 + b2, a1 + a3, b1 + b3 of each four.
+SLUICE_INLINE NativeF32 fold_halves(NativeF32 a, NativeF32 b) {
+  return shuffle_quarters(a, b, [](int l) { return l / 2 + l % 2 * 4; }) +
+         shuffle_quarters(a, b, [](int l) { return l / 2 + l % 2 * 4 + 2; });
+}
+/// a0 + a2, a1 + a3, b0 + b2, b1 + b3 of each four.
+SLUICE_INLINE NativeF32 fold_pairs(NativeF32 a, NativeF32 b) {
+  return shuffle_quarters(a, b, [](int l) { return l % 2 + l / 2 * 4; }) +
+         shuffle_quarters(a, b, [](int l) { return l % 2 + l / 2 * 4 + 2; });
+}
+SLUICE_INLINE NativeF32 fold(NativeF32 a, NativeF32 b, NativeF32 c, NativeF32 d) {
+  return fold_pairs(fold_halves(a, b), fold_halves(c, d));
+}
+
+/// Sums of the lanes of up to eight vectors: those of the first four stand in lanes 0 to 3 of the result, those of the
+/// others from kSecond on.
+constexpr int kSecond = kNativeLanes == 16 ? 8 : 4;
+SLUICE_INLINE NativeF32 across(NativeF32 first, NativeF32 second) {
+  NativeI32 low, high;
+  constexpr int half = kNativeLanes / 2;
+  for (int l = 0; l < kNativeLanes; ++l) {
+    low[l] = l < half ? l : kNativeLanes + l - half;
+    high[l] = low[l] + half;
+  }
+  NativeF32 x = __builtin_shuffle(first, second, low) + __builtin_shuffle(first, second, high);
+  if (kNativeLanes == 16) x += __builtin_shuffle(x, lane_numbers() ^ 4);
+  return x;
+}
+
+template <int kCount>
+SLUICE_INLINE void add_sums(const NativeF32 (&sums)[8], float* const (&to)[kCount]) {
+  const NativeF32 first = fold(sums[0], sums[1], sums[2], sums[3]);
+  NativeF32 second{};
+  if (kCount > 4) second = fold(sums[4], sums[5], sums[6], sums[7]);
+  if (kNativeLanes == 4) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) *to[i] += i < 4 ? first[i % 4] : second[i % 4];
+    return;
+  }
+  const NativeF32 all = across(first, second);
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) *to[i] += all[i < 4 ? i : i - 4 + kSecond];
+}
+
+template <int kCount>
+SLUICE_INLINE void dot_pixels(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot,
+                              const SkipPixel* list) {
+  const float* src[kCount];
+  NativeF32 even[8], odd[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) even[i] = NativeF32{};
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    src[i] = t.patch + t.taps[list[i]];
+    odd[i] = NativeF32{};
+  }
+  const float* weights = dot.weights;
+  const std::uint32_t* offset = dot.offsets;
+  for (const std::uint32_t* const end = offset + dot.vectors / 2 * 2; offset < end; offset += 2) {
+    // One load for two offsets: loads are what limits this loop.
+    const std::uint64_t both = load_native<std::uint64_t>(offset);
+    const std::uint64_t a = both & 0xffffffffU, b = both >> 32;
+    const NativeF32 x = load_f32(weights);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) even[i] += x * load_f32(src[i] + a);
+    const NativeF32 y = load_f32(weights + kNativeLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) odd[i] += y * load_f32(src[i] + b);
+    weights += 2 * kNativeLanes;
+  }
+  if (dot.vectors % 2 != 0) {
+    const NativeF32 x = load_f32(weights);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) even[i] += x * load_f32(src[i] + *offset);
+  }
+  float* to[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    even[i] += odd[i];
+    to[i] = t.sums + list[i] * s.dst_pitch + channel;
+  }
+  add_sums<kCount>(even, to);
+}
+
+template <int kCount>
+void dot_last(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
+              std::int64_t count) {
+  if constexpr (kCount > 0) {
+    if (count == kCount) return dot_pixels<kCount>(s, t, channel, dot, list);
+    dot_last<kCount - 1>(s, t, channel, dot, list, count);
+  }
+}
+
+}  // namespace
+
+std::int64_t skip_decide(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers, std::int64_t shared) {
+  if (shared == 0) return decide_each(s, t, numbers);
+  std::int64_t open = 0;
+  for (std::int64_t first = t.vector; first < t.end_vector; first += shared) {
+    const std::int64_t end = first + shared < t.end_vector ? first + shared : t.end_vector;
+    open += decide_together(s, t, numbers, first, end);
+  }
+  return open;
+}
+
+std::int64_t skip_split(const SkipTile& t, std::int64_t vector, int lanes_from, SkipPixel* list) {
+  const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
+  Word* const single = static_cast<Word*>(t.single) + vector * t.pixels;
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < t.pixels; ++i) {
+    const bool whole = __builtin_popcount(open[i]) >= lanes_from;
+    single[i] = whole ? Word{0} : open[i];
+    list[count] = static_cast<SkipPixel>(i);
+    count += whole ? 1 : 0;
+  }
+  return count;
+}
+
+void skip_list(const SkipTile& t, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends) {
+  const Word* const own = static_cast<const Word*>(words) + vector * t.pixels;
+  std::int64_t count = 0;
+  for (int lane = 0; lane < kNativeLanes; ++lane) {
+    for (std::int64_t first = 0; first < t.pixels; first += 32) {
+      const std::int64_t rest = t.pixels - first;
+      count += list_lane(own, first, rest < 32 ? (1U << rest) - 1 : ~0U, lane, lists + count);
+    }
+    ends[lane] = static_cast<std::int32_t>(count);
+  }
+}
+
+void skip_dot(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
+              std::int64_t count) {
+  while (count >= 2 * kPixels || count == kPixels) {
+    dot_pixels<kPixels>(s, t, channel, dot, list);
+    list += kPixels;
+    count -= kPixels;
+  }
+  if (count > kPixels) {  // two halves: a few pixels take as long as one
+    const std::int64_t half = (count + 1) / 2;
+    dot_last<kPixels>(s, t, channel, dot, list, half);
+    list += half;
+    count -= half;
+  }
+  dot_last<kPixels>(s, t, channel, dot, list, count);
+}
+
+}  // namespace sluice::SLUICE_ISA

@@ -1,0 +1,170 @@
+// How tiles of a convolution that skips get their source and give their results, for one instruction set.
+#include "gating/kernels/skip_kernels_detail.hpp"
+#include "gating/kernels/tables.hpp"
+
+namespace sluice::SLUICE_ISA {
+namespace {
+
+using namespace simd;
+
+SLUICE_INLINE void clear(float* to, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += kNativeLanes) store_native(to + i, NativeF32{});
+}
+
+/// One image's source: channels from a multiple of a vector on lie side by side.
+template <class T>
+struct Source {
+  const T* image;
+  std::int64_t block, plane;
+
+  SLUICE_INLINE const T* at(std::int64_t channel, std::int64_t pixel) const {
+    return image + channel / block * plane + pixel * block + channel % block;
+  }
+};
+
+/// Whole vectors of `count` pixels, then a last part of one.
+template <class T>
+SLUICE_INLINE void copy_pixels(const SkipShape& s, const Source<T>& src, std::int64_t pixel, std::int64_t count,
+                               float* to) {
+  const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
+  if (src.block == channels) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const T* const from = src.at(0, pixel + i);
+      for (std::int64_t c = 0; c < whole; c += kNativeLanes) store_native(to + i * s.pitch + c, load_f32(from + c));
+      for (std::int64_t c = whole; c < channels; ++c) to[i * s.pitch + c] = widen(from[c]);
+    }
+    return;
+  }
+  for (std::int64_t c = 0; c < whole; c += kNativeLanes) {
+    const T* const from = src.at(c, pixel);
+    for (std::int64_t i = 0; i < count; ++i) store_native(to + i * s.pitch + c, load_f32(from + i * src.block));
+  }
+}
+
+template <class T>
+SLUICE_INLINE void copy_ordered(const SkipShape& s, const Source<T>& src, std::int64_t pixel, std::int64_t count,
+                                float* to) {
+  for (std::int64_t c = 0; c < s.src_channels; ++c) {
+    const T* const from = src.at(s.order[c], pixel);
+    for (std::int64_t i = 0; i < count; ++i) to[i * s.pitch + c] = widen(from[i * src.block]);
+  }
+}
+
+/// What stands behind the channels of a pixel.
+SLUICE_INLINE void end_pixels(const SkipShape& s, std::int64_t count, float* to) {
+  const std::int64_t channels = s.src_channels;
+  for (std::int64_t i = 0; i < count; ++i, to += s.pitch) {
+    for (std::int64_t c = 0; c < s.repeated; ++c) to[channels + c] = to[c];
+    for (std::int64_t c = channels + s.repeated; c < s.pitch; ++c) to[c] = 0;
+  }
+}
+
+template <class T>
+void load(const SkipShape& s, const SkipTile& t, const T* src) {
+  const std::int64_t rows = s.src_rows(t.rows), first = t.row * s.stride - s.pad;
+  const std::int64_t plane = s.src_height * s.src_width * s.src_block;
+  const std::int64_t left = s.pad < s.columns ? s.pad : s.columns;
+  const std::int64_t count = s.columns - left < s.src_width ? s.columns - left : s.src_width;
+  const std::int64_t right = s.columns - left - count;
+  float* to = t.patch;
+  for (std::int64_t n = 0; n < t.images; ++n) {
+    const T* const image = src + (t.image + n) * s.src_channels * s.src_height * s.src_width;
+    const Source<T> source{image, s.src_block, plane};
+    for (std::int64_t row = 0; row < rows; ++row, to += s.row_pitch()) {
+      const std::int64_t y = first + row;
+      if (y < 0 || y >= s.src_height) {
+        clear(to, s.row_pitch());
+        continue;
+      }
+      float* const pixels = to + left * s.pitch;
+      clear(to, left * s.pitch);
+      if (s.order == nullptr) {
+        copy_pixels(s, source, y * s.src_width, count, pixels);
+      } else {
+        copy_ordered(s, source, y * s.src_width, count, pixels);
+      }
+      if (s.src_channels < s.pitch) end_pixels(s, count, pixels);
+      clear(pixels + count * s.pitch, right * s.pitch);
+    }
+  }
+  clear(to, kNativeLanes);  // spread vectors read so much too far
+}
+
+template <class T>
+SLUICE_INLINE NativeF32 load_first(const T* p, std::int64_t lanes) {
+  if (lanes >= kNativeLanes) return load_f32(p);
+  T padded[kNativeLanes] = {};
+  for (std::int64_t l = 0; l < lanes; ++l) padded[l] = p[l];
+  return load_f32(padded);
+}
+
+SLUICE_INLINE void store_f32(float* p, NativeF32 x) {
+  store_native(p, x);
+}
+SLUICE_INLINE void store_f32(BFloat16* p, NativeF32 x) {
+  const NativeU32 bits = reinterpret_cast<NativeU32>(x);
+  const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  store_narrowed(&p->bits, x == x ? rounded : (bits >> 16) | 0x40U);
+}
+template <class T>
+SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {
+  if (lanes >= kNativeLanes) return store_f32(p, x);
+  T padded[kNativeLanes];
+  store_f32(padded, x);
+  for (std::int64_t l = 0; l < lanes; ++l) p[l] = padded[l];
+}
+
+/// The numbers of one vector of outputs.
+struct Ending {
+  NativeF32 open_scale, open_shift, closed_scale, closed_shift;
+  bool differ;
+
+  SLUICE_INLINE Ending(const SkipNumbers& n, std::int64_t channel)
+      : open_scale(load_f32(n.open_scale + channel)),
+        open_shift(load_f32(n.open_shift + channel)),
+        closed_scale(open_scale),
+        closed_shift(open_shift),
+        differ(n.closed_scale != nullptr) {
+    if (!differ) return;
+    closed_scale = load_f32(n.closed_scale + channel);
+    closed_shift = load_f32(n.closed_shift + channel);
+  }
+  SLUICE_INLINE NativeF32 apply(NativeF32 x, Word open) const {
+    if (!differ) return open_scale * x + open_shift;
+    return select(open, open_scale, closed_scale) * x + select(open, open_shift, closed_shift);
+  }
+};
+
+SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+template <class T>
+void store(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers, const T* addend, float low, float high,
+           T* dst) {
+  const std::int64_t plane = s.dst_height * s.dst_width, each = t.rows * s.dst_width;
+  const Word* const open = static_cast<const Word*>(t.open);
+  const NativeF32 lowest = broadcast(low), highest = broadcast(high);
+  for (std::int64_t n = 0; n < t.images; ++n) {
+    for (std::int64_t vector = t.vector; vector < t.end_vector; ++vector) {
+      const std::int64_t channel = vector * kNativeLanes, lanes = s.dst_channels - channel;
+      const std::int64_t image = (t.image + n) * s.dst_channels + channel / s.dst_block * s.dst_block;
+      const std::int64_t offset = image * plane + t.row * s.dst_width * s.dst_block + channel % s.dst_block;
+      const Ending ending(numbers, channel);
+      for (std::int64_t i = 0; i < each; ++i) {
+        const std::int64_t pixel = n * each + i, at = offset + i * s.dst_block;
+        NativeF32 x = ending.apply(load_f32(t.sums + pixel * s.dst_pitch + channel), open[vector * t.pixels + pixel]);
+        if (addend != nullptr) x += load_first(addend + at, lanes);
+        store_first(dst + at, clip(x, lowest, highest), lanes);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+extern const SkipEdgeKernels<float> skip_edges_f32{load<float>, store<float>};
+extern const SkipEdgeKernels<BFloat16> skip_edges_bf16{load<BFloat16>, store<BFloat16>};
+
+}  // namespace sluice::SLUICE_ISA

@@ -1,0 +1,189 @@
+#include "gating/skip_plan.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/base/buffer.hpp"
+#include "core/base/parallel.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t kRun = 8;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+SkipPlan::SkipPlan(const SkipProblem& p, Isa wanted) : problem(p), isa(wanted), kernels(skip_kernels(wanted)) {
+  plan_shape();
+  plan_tiles();
+  plan_pixels();
+  plan_vectors();
+  plan_dots();
+  plan_memory();
+}
+
+void SkipPlan::plan_shape() {
+  const ConvGeometry& g = problem.geometry;
+  const Shape &src = problem.src.shape, &dst = problem.dst.shape;
+  shape.src_channels = src[kC];
+  shape.src_height = src[kH];
+  shape.src_width = src[kW];
+  shape.src_block = problem.src.block;
+  shape.dst_channels = dst[kC];
+  shape.dst_height = dst[kH];
+  shape.dst_width = dst[kW];
+  shape.dst_block = problem.dst.block;
+  shape.kernel = g.kernel;
+  shape.stride = g.stride;
+  shape.dilation = g.dilation;
+  shape.pad = g.pad;
+  shape.columns = (dst[kW] - 1) * g.stride + g.dilation * (g.kernel - 1) + 1;
+  vectors = ceil_div(dst[kC], kernels.lanes);
+  shape.src_chunk = problem.paths.base_inputs();
+  grouped = !problem.paths.is_base(dst[kC] - 1, 0);
+  shape.dst_chunk = grouped ? dst[kC] / (src[kC] / shape.src_chunk) : dst[kC];
+  const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
+  if (grouped && together > 1) shape.repeated = std::min((together - 1) * shape.src_chunk, src[kC]);
+  shape.pitch = ceil_div(src[kC] + shape.repeated, kernels.lanes) * kernels.lanes;
+  // Parts of pixels that lie a power of two apart would share few places of a cache.
+  if (shape.pitch >= 64) shape.pitch = shape.pitch / 32 * 32 + 16;
+  if (shape.pitch < src[kC] + shape.repeated) shape.pitch += 32;
+  shape.dst_pitch = vectors * kernels.lanes;
+  if (shape.dst_pitch >= 64) shape.dst_pitch = ceil_div(shape.dst_pitch, 16) * 16 + 16;
+  for (std::int64_t i = 0; i < src[kC]; ++i)
+    order.push_back(static_cast<std::int32_t>(problem.paths.source_channel(i)));
+  if (!std::is_sorted(order.begin(), order.end())) shape.order = order.data();
+}
+
+void SkipPlan::plan_tiles() {
+  const Shape& dst = problem.dst.shape;
+  const std::int64_t threads = num_threads(), plane = dst[kH] * dst[kW];
+  std::int64_t target = 256;
+  if (const char* e = std::getenv("SKIP_Q")) target = std::atoi(e);
+  images = std::clamp<std::int64_t>(target / plane, 1, dst[kN]);
+  rows = std::clamp<std::int64_t>(target / dst[kW], 1, dst[kH]);
+  rows = ceil_div(dst[kH], ceil_div(dst[kH], rows));
+  part = vectors;
+  pieces = 1;
+  (void)threads;
+  image_tiles = ceil_div(dst[kN], images);
+  row_tiles = ceil_div(dst[kH], rows);
+  parts = ceil_div(vectors, part);
+  pieces = std::min(threads, tiles());
+}
+
+void SkipPlan::plan_pixels() {
+  const bool runs = shape.kernel == 3 && shape.stride == 1 && shape.dilation == 1;
+  run_columns = runs ? shape.dst_width / kRun * kRun : 0;
+  const std::int64_t image_pitch = shape.src_rows(rows) * shape.row_pitch();
+  for (std::int64_t n = 0; n < images; ++n) {
+    for (std::int64_t y = 0; y < rows; ++y) {
+      for (std::int64_t x = 0; x < shape.dst_width; ++x) {
+        const auto pixel = static_cast<SkipPixel>(taps.size());
+        taps.push_back(
+            static_cast<std::int32_t>(n * image_pitch + shape.stride * (y * shape.row_pitch() + x * shape.pitch)));
+        all.push_back(pixel);
+        if (x >= run_columns) rest.push_back(pixel);
+      }
+    }
+  }
+}
+
+SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
+  const std::int64_t first = vector * kernels.lanes, end = std::min(first + kernels.lanes, shape.dst_channels);
+  const std::int64_t chunk = chunk_of(first), last = chunk_of(end - 1);
+  const std::int64_t size = shape.src_chunk, inputs = shape.src_channels, together = kernels.lanes / shape.dst_chunk;
+  SkipVectorPlan v;
+  v.first_range = static_cast<std::int64_t>(ranges.size());
+  const auto add = [&](std::int64_t begin, std::int64_t count) {
+    if (count > 0) ranges.push_back({static_cast<std::int32_t>(begin), static_cast<std::int32_t>(count)});
+    v.channels += std::max<std::int64_t>(count, 0);
+  };
+  // Lanes of several chunks read channels of their own where the kernels can do that; else all read all of them.
+  v.spread = last > chunk && together * shape.dst_chunk == kernels.lanes && together * size <= kernels.lanes &&
+             (kernels.lanes == 16 || size == shape.dst_chunk);
+  if (is_base) {
+    add(chunk * size, v.spread ? size : (last + 1 - chunk) * size);
+  } else if (v.spread) {
+    const std::int64_t chunks = inputs / size;
+    for (std::int64_t step = 1; step < chunks; ++step) add((chunk + step) % chunks * size, size);
+  } else if (last > chunk) {
+    add(0, inputs);
+  } else {
+    add(0, chunk * size);
+    add((chunk + 1) * size, inputs - (chunk + 1) * size);
+  }
+  v.range_count = static_cast<std::int64_t>(ranges.size()) - v.first_range;
+  v.weights = weights;
+  weights += shape.kernel * shape.kernel * v.channels * kernels.lanes;
+  return v;
+}
+
+void SkipPlan::plan_vectors() {
+  for (std::int64_t v = 0; v < vectors; ++v) base.push_back(vector_plan(v, true));
+  if (!uses_lanes()) return;
+  for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
+}
+
+std::int64_t SkipPlan::pass_vectors() const {
+  const std::int64_t all_vectors = ceil_div(shape.src_channels, kernels.lanes);
+  if (const char* e = std::getenv("SKIP_PASS")) return std::min<std::int64_t>(all_vectors, std::atoi(e));
+  const std::int64_t l1 = isa == Isa::kAvx512 ? 48 * 1024 : 32 * 1024;
+  const std::int64_t pixels_in = images * shape.src_rows(rows) * shape.columns;
+  const std::int64_t fit = std::max<std::int64_t>(1, l1 * 7 / 8 / (pixels_in * kernels.lanes * 4));
+  return ceil_div(all_vectors, ceil_div(all_vectors, fit));
+}
+
+void SkipPlan::plan_dots() {
+  if (!uses_dots()) return;
+  const std::int64_t lanes = kernels.lanes, each = pass_vectors(), inputs = shape.src_channels;
+  const std::int64_t chunks = grouped ? inputs / shape.src_chunk : 1;
+  for (std::int64_t begin = 0; begin * lanes < inputs; begin += each) {
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      SkipDotPlan d;
+      d.first = chunk * shape.dst_chunk;
+      d.end = std::min(d.first + shape.dst_chunk, shape.dst_channels);
+      d.first_offset = static_cast<std::int64_t>(offsets.size());
+      for (std::int64_t tap = 0; tap < shape.kernel * shape.kernel; ++tap) {
+        const std::int64_t at =
+            shape.dilation * (tap / shape.kernel * shape.row_pitch() + tap % shape.kernel * shape.pitch);
+        for (std::int64_t v = begin; v < begin + each && v * lanes < inputs; ++v) {
+          const std::int64_t low = chunk * shape.src_chunk, high = low + shape.src_chunk;
+          if (v * lanes >= low && std::min((v + 1) * lanes, inputs) <= high) continue;  // the base path has all of it
+          offsets.push_back(static_cast<std::uint32_t>(at + v * lanes));
+        }
+      }
+      d.vector_count = static_cast<std::int64_t>(offsets.size()) - d.first_offset;
+      if (d.vector_count == 0) continue;
+      d.weights = weights;
+      weights += (d.end - d.first) * d.vector_count * lanes;
+      dots.push_back(d);
+    }
+  }
+  offsets.push_back(0);  // they are read in pairs
+}
+
+void SkipPlan::plan_memory() {
+  const std::int64_t lanes = kernels.lanes, count = pixels();
+  std::int64_t at = 0;
+  const auto take = [&](std::int64_t bytes) {
+    const std::int64_t place = at;
+    at += align_up(bytes);
+    return place;
+  };
+  patch_at = take((images * shape.src_rows(rows) * shape.row_pitch() + lanes) * 4);
+  sums_at = take(count * shape.dst_pitch * 4);
+  open_at = take(vectors * count * kernels.word + 64);
+  single_at = take(problem.lanes_from > 0 && uses_lanes() ? vectors * count * kernels.word + 64 : 0);
+  lists_at = take((uses_dots() ? vectors * lanes * count : count) * 2 + 64);
+  ends_at = take(vectors * lanes * 4);
+  piece_bytes = at + 64;
+  numbers_bytes = 6 * align_up(vectors * lanes * 4);
+}
+
+}  // namespace sluice

@@ -1,0 +1,76 @@
+// How a convolution that skips is cut into tiles, and where its weights and its memory lie.
+#pragma once
+
+#include <vector>
+
+#include "gating/kernels/skip_kernels.hpp"
+#include "gating/skip_conv.hpp"
+
+namespace sluice {
+
+/// Weights of whole vectors over some ranges of channels; one plan for each vector of outputs.
+struct SkipVectorPlan {
+  std::int64_t first_range = 0, range_count = 0, channels = 0;
+  bool spread = false;
+  std::int64_t weights = 0;  ///< their place among the packed ones
+};
+
+/// Outputs one by one: those of consecutive channels whose weights lie in the same vectors of the patch, in one pass.
+struct SkipDotPlan {
+  std::int64_t first = 0, end = 0;  ///< output channels
+  std::int64_t first_offset = 0, vector_count = 0;
+  std::int64_t weights = 0;
+};
+
+struct SkipPlan {
+  SkipPlan(const SkipProblem& problem, Isa isa);
+
+  SkipProblem problem;
+  Isa isa;
+  const SkipKernels& kernels;
+  SkipShape shape;
+  std::vector<std::int32_t> order;  ///< SkipShape::order
+
+  // Channels: which outputs share their base inputs.
+  bool grouped = false;
+  std::int64_t vectors = 0;  ///< of outputs
+
+  // Tiles: all but the last ones have these sizes.
+  std::int64_t images = 0, rows = 0, part = 0;  ///< part: vectors of outputs
+  std::int64_t image_tiles = 0, row_tiles = 0, parts = 0;
+  std::int64_t tiles() const { return image_tiles * row_tiles * parts; }
+  std::int64_t pixels() const { return images * rows * shape.dst_width; }
+  std::int64_t pieces = 0;  ///< of work that may run side by side
+
+  // Pixels of a tile of full size: places in the patch, all of them, those that are in no run.
+  std::vector<std::int32_t> taps;
+  std::vector<SkipPixel> all, rest;
+  std::int64_t run_columns = 0;
+
+  // Weights.
+  std::vector<SkipRange> ranges;
+  std::vector<SkipVectorPlan> base, conditional;
+  std::vector<std::uint32_t> offsets;
+  std::vector<SkipDotPlan> dots;  ///< pass by pass
+  std::int64_t weights = 0;       ///< floats of all
+
+  // Memory of one piece, in bytes from its start.
+  std::int64_t patch_at = 0, sums_at = 0, open_at = 0, single_at = 0, lists_at = 0, ends_at = 0, piece_bytes = 0;
+  std::int64_t numbers_bytes = 0;  ///< before all pieces
+
+  bool uses_lanes() const { return problem.lanes_from <= kernels.lanes; }
+  bool uses_dots() const { return problem.lanes_from > 1; }
+
+ private:
+  void plan_shape();
+  void plan_tiles();
+  void plan_pixels();
+  void plan_vectors();
+  void plan_dots();
+  void plan_memory();
+  std::int64_t chunk_of(std::int64_t output) const { return grouped ? output / shape.dst_chunk : 0; }
+  SkipVectorPlan vector_plan(std::int64_t vector, bool is_base);
+  std::int64_t pass_vectors() const;
+};
+
+}  // namespace sluice

@@ -1,0 +1,223 @@
+// The convolution that skips in every build that this processor runs, against plain sums in double.
+#include "gating/skip_conv.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/base/parallel.hpp"
+#include "tests/gating/skip_problem.hpp"
+#include "tests/layers/kernel_values.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr int kNever = SkipProblem::kNever;
+constexpr int kWays[] = {kNever, 4, 1, 0};
+
+class SkipConvTest : public KernelTest {
+ protected:
+  void expect(const SkipCase& c) {
+    const SkipData data(c);
+    EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
+  }
+  void expect_all_ways(const SkipCase& c) {
+    SkipData data(c);
+    for (int from : kWays) {
+      data.set_lanes_from(from);
+      EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
+    }
+  }
+};
+
+SkipCase sizes(std::int64_t inputs, std::int64_t outputs, std::int64_t height, std::int64_t width) {
+  SkipCase c;
+  c.inputs = inputs;
+  c.outputs = outputs;
+  c.height = height;
+  c.width = width;
+  return c;
+}
+
+TEST_P(SkipConvTest, ChannelsOfEveryWidth) {
+  for (std::int64_t channels : {16, 32, 64, 8, 48, 80}) expect_all_ways(sizes(channels, channels, 5, 9));
+  for (std::int64_t channels : {16, 32, 64}) {
+    SkipCase c = sizes(channels, channels, 4, 4);
+    c.partitions = 8;
+    expect_all_ways(c);
+    c.partitions = 16;
+    expect_all_ways(c);
+    c.partitions = 2;
+    expect_all_ways(c);
+  }
+}
+
+TEST_P(SkipConvTest, UnequalAndOddWidths) {
+  expect_all_ways(sizes(16, 32, 5, 8));
+  expect_all_ways(sizes(32, 16, 5, 8));
+  expect_all_ways(sizes(12, 20, 3, 10));
+  expect_all_ways(sizes(4, 36, 3, 10));
+  SkipCase c = sizes(13, 7, 6, 11);
+  c.group = false;
+  expect_all_ways(c);
+  c = sizes(30, 31, 3, 3);
+  c.group = false;
+  c.partitions = 3;
+  expect_all_ways(c);
+  c = sizes(6, 1, 1, 1);
+  c.group = false;
+  c.partitions = 1;
+  expect_all_ways(c);
+}
+
+TEST_P(SkipConvTest, WithoutGroups) {
+  for (std::int64_t channels : {16, 32, 64}) {
+    SkipCase c = sizes(channels, channels, 4, 17);
+    c.group = false;
+    expect_all_ways(c);
+  }
+}
+
+TEST_P(SkipConvTest, Shuffles) {
+  for (std::int64_t channels : {16, 32, 24}) {
+    SkipCase c = sizes(channels, channels, 4, 9);
+    c.shuffle = true;
+    expect_all_ways(c);
+    c.group = false;
+    expect(c);
+  }
+}
+
+TEST_P(SkipConvTest, Filters) {
+  SkipCase c = sizes(16, 16, 9, 11);
+  c.stride = 2;
+  expect_all_ways(c);
+  c = sizes(16, 32, 8, 8);
+  c.kernel = 1;
+  c.pad = 0;
+  expect_all_ways(c);
+  c.stride = 2;
+  expect_all_ways(c);
+  c = sizes(16, 24, 7, 9);
+  c.kernel = 5;
+  c.pad = 2;
+  expect_all_ways(c);
+  c.pad = 0;
+  expect_all_ways(c);
+  c = sizes(32, 16, 7, 12);
+  c.dilation = 2;
+  c.pad = 2;
+  expect_all_ways(c);
+  c = sizes(8, 8, 6, 10);
+  c.pad = 3;
+  expect_all_ways(c);
+  c.kernel = 2;
+  c.stride = 3;
+  c.pad = 1;
+  expect_all_ways(c);
+}
+
+TEST_P(SkipConvTest, EveryDensity) {
+  for (double density : {0.0, 0.02, 0.1, 0.5, 0.8, 1.0}) {
+    SkipCase c = sizes(32, 32, 9, 8);
+    c.density = density;
+    expect_all_ways(c);
+  }
+}
+
+TEST_P(SkipConvTest, SharedDecisions) {
+  for (Granularity granularity : {Granularity::kSlice, Granularity::kPixel}) {
+    for (std::int64_t channels : {16, 40, 64}) {
+      SkipCase c = sizes(channels, channels, 5, 8);
+      c.granularity = granularity;
+      expect_all_ways(c);
+      c.density = 0;
+      expect(c);
+      c.density = 1;
+      expect(c);
+    }
+    SkipCase c = sizes(9, 21, 4, 5);
+    c.group = false;
+    c.granularity = granularity;
+    expect_all_ways(c);
+  }
+}
+
+TEST_P(SkipConvTest, Endings) {
+  for (bool norms : {false, true}) {
+    for (bool in_place : {false, true}) {
+      SkipCase c = sizes(16, 24, 4, 9);
+      c.norms = norms;
+      c.adds = true;
+      c.in_place = in_place;
+      expect_all_ways(c);
+      c.clips = true;
+      expect(c);
+      c.adds = c.in_place = false;
+      expect(c);
+    }
+  }
+}
+
+TEST_P(SkipConvTest, LayoutsAndTypes) {
+  for (bool narrow_src : {false, true}) {
+    for (bool narrow_dst : {false, true}) {
+      SkipCase c = sizes(32, 48, 5, 9);
+      c.src_type = narrow_src ? DataType::kBF16 : DataType::kF32;
+      c.dst_type = narrow_dst ? DataType::kBF16 : DataType::kF32;
+      c.adds = c.norms = true;
+      expect(c);
+      c.src_block = 16;
+      expect(c);
+      c.dst_block = 16;
+      expect_all_ways(c);
+      c.shuffle = true;
+      expect(c);
+      c = sizes(12, 20, 4, 5);
+      c.src_type = narrow_src ? DataType::kBF16 : DataType::kF32;
+      c.dst_type = narrow_dst ? DataType::kBF16 : DataType::kF32;
+      expect(c);
+    }
+  }
+}
+
+TEST_P(SkipConvTest, Ties) {
+  SkipCase c = sizes(16, 16, 8, 8);
+  c.integers = true;
+  SkipData data(c);
+  // Every channel has an output that is exactly its limit.
+  for (std::int64_t o = 0; o < c.outputs; ++o)
+    data.set_limit(o, static_cast<float>(data.base(static_cast<std::size_t>(o * 64 + 3 * o))));
+  EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
+}
+
+class Threads {
+ public:
+  explicit Threads(int count) : before_(num_threads()) { set_threads(count); }
+  ~Threads() { set_threads(before_); }
+
+ private:
+  int before_;
+};
+
+TEST_P(SkipConvTest, Threads) {
+  for (int count : {1, 2, 3, 5}) {
+    const Threads threads(count);
+    SkipCase c = sizes(16, 16, 32, 32);
+    c.images = 1;
+    expect_all_ways(c);
+    c = sizes(64, 64, 4, 4);
+    c.images = 1;
+    expect_all_ways(c);
+    c.granularity = Granularity::kSlice;
+    expect(c);
+    c.granularity = Granularity::kPixel;
+    expect(c);
+    c = sizes(32, 32, 4, 4);
+    c.images = 37;
+    expect_all_ways(c);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, SkipConvTest, all_isas(), isa_name);
+
+}  // namespace
+}  // namespace sluice
