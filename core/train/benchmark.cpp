@@ -161,10 +161,11 @@ nlohmann::ordered_json layers_json(const PhaseResult& phase) {
 
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options) {
   BenchmarkResult result;
-  result.peak_gflops = measure_peak_gflops(experiment.run.precision);
   if (options.training) result.training = measure_training(experiment, options);
   if (options.inference) result.inference = measure_inference(experiment, options);
   result.peak_memory_bytes = peak_memory();
+  // Last: an executor says in plain words what this processor cannot do.
+  result.peak_gflops = measure_peak_gflops(experiment.run.precision);
   return result;
 }
 
