@@ -31,12 +31,9 @@ Section with_type(const Section& section, const std::string& type, const Registr
 
 Config plain_twin(const Config& config, const Registry& registry) {
   Config twin = Config::parse(config.resolved(), "plain twin");
-  const std::vector<std::string> losses = registry.auxiliary_losses();
   std::deque<Section>& sections = twin.sections();
   sections.erase(std::remove_if(sections.begin(), sections.end(),
-                                [&](const Section& section) {
-                                  return std::find(losses.begin(), losses.end(), section.name()) != losses.end();
-                                }),
+                                [](const Section& s) { return s.name() != "network" && !is_layer(s); }),
                  sections.end());
   for (Section& section : sections) {
     const std::string type = plain_type(section, registry);

@@ -6,9 +6,8 @@
 
 namespace sluice {
 
-/// The configuration of a network that was built, with every layer whose type has a plain one
-/// (Registry::add_plain_type) replaced by that, and without auxiliary losses. Keys that the plain type lacks are left
-/// out; names and sources stay.
+/// The layers of a network that was built, and its [network] section, with every layer whose type has a plain one
+/// (Registry::add_plain_type) replaced by that. Keys that the plain type lacks are left out; names and sources stay.
 Config plain_twin(const Config& config, const Registry& registry);
 
 /// Whether any layer of the network that `config` declares has a plain type.

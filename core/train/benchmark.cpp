@@ -75,8 +75,8 @@ PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& opt
 /// One of the networks whose inference is timed.
 class Contender {
  public:
-  Contender(const Experiment& experiment, bool winograd, const BenchmarkImages& data)
-      : network_(*experiment.network), executor_(network_, executor_options(experiment, winograd)), data_(data) {
+  Contender(Network& network, const ExecutorOptions& options, const BenchmarkImages& data)
+      : network_(network), executor_(network, options), data_(data) {
     executor_.refresh();
   }
 
@@ -92,12 +92,6 @@ class Contender {
   }
 
  private:
-  static ExecutorOptions executor_options(const Experiment& experiment, bool winograd) {
-    ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
-    options.winograd = options.winograd && winograd;
-    return options;
-  }
-
   Network& network_;
   Executor executor_;
   const BenchmarkImages& data_;
@@ -117,19 +111,22 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   const BenchmarkImages random = given ? BenchmarkImages{} : random_images(*experiment.network, batch);
   const BenchmarkImages& data = given ? options.images : random;
   std::vector<std::unique_ptr<Contender>> contenders;
-  contenders.push_back(std::make_unique<Contender>(experiment, true, data));
+  ExecutorOptions executor = experiment.executor_options(Mode::kInference, batch);
+  contenders.push_back(std::make_unique<Contender>(*experiment.network, executor, data));
   const auto forwards = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(16, data.count() / batch)));
   for (PlannedKernel& kernel : plan_kernels(contenders[0]->executor(), kPlanRounds, forwards, [&] {
          for (int i = 0; i < forwards; ++i) contenders[0]->step();
        }))
     result.plan.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
   const Registry& registry = experiment.network->registry();
-  std::unique_ptr<Experiment> twin;
+  std::unique_ptr<Network> twin;
   if (options.compare && has_plain_twin(experiment.config, registry)) {
-    twin = std::make_unique<Experiment>(plain_twin(experiment.config, registry), registry);
-    twin->network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
-    contenders.push_back(std::make_unique<Contender>(*twin, true, data));
-    contenders.push_back(std::make_unique<Contender>(*twin, false, data));
+    Config config = plain_twin(experiment.config, registry);
+    twin = std::make_unique<Network>(config, registry);
+    twin->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+    contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
+    executor.winograd = false;
+    contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
   }
   std::vector<Step> steps;
   for (const auto& contender : contenders) steps.emplace_back([&c = *contender] { c.step(); });
