@@ -1,0 +1,109 @@
+"""Inference that skips, as users see it: both backends agree, the plan is told, deployed files remember it."""
+import json
+import sys
+
+from harness import NET, Sandbox
+
+# A gated network, with an activation behind each gate.
+GATED = NET.replace("[layer.pool]", """\
+[layer.gated]
+type = cg_conv
+channels = 16
+kernel = 3
+pad = 1
+group = yes
+partitions = 2
+[layer.bn2]
+type = batchnorm
+[layer.relu2]
+type = relu
+[layer.pool]""") + "[gating_loss]\ntarget = 0.5\n"
+
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def evaluation(box):
+    reports = {}
+    for backend in ["skip", "dense"]:
+        reports[backend] = json.loads(box.ok("sluice-eval", "run/weights.h5", "--backend=" + backend, "--json").out)
+        key = json.loads(box.ok("sluice-eval", "run/weights.h5", "--run.backend=" + backend, "--json").out)
+        expect(key["correct"] == reports[backend]["correct"], f"--backend={backend} is not --run.backend={backend}")
+    skip, dense = reports["skip"], reports["dense"]
+    for key in ["images", "correct", "gate_density", "macs_executed"]:
+        expect(skip[key] == dense[key], f"{key}: {skip[key]} skipping, {dense[key]} dense")
+    expect(abs(skip["loss"] - dense["loss"]) < 1e-5, f"loss: {skip['loss']} skipping, {dense['loss']} dense")
+    expect(0 < skip["gate_density"] < 1, f"gates are all alike: {skip['gate_density']}")
+
+    compared = json.loads(box.ok("sluice-eval", "run/weights.h5", "--compare", "--json").out)
+    decisions = 20 * 16 * 30
+    expect(compared["images"] == compared["equal"] == 20 and compared["equal_share"] == 1, f"compare: {compared}")
+    expect(compared["decisions"] == decisions and compared["different"] == 0, f"compare: {compared}")
+    expect(compared["layers"] == [{"name": "gated", "decisions": decisions, "different": 0}], f"compare: {compared}")
+    expect(compared["accuracy_skip"] == compared["accuracy_dense"] == skip["accuracy"], f"compare: {compared}")
+    text = box.ok("sluice-eval", "run/weights.h5", "--compare").out
+    expect(f"gates        0 of {decisions} decided otherwise" in text, f"compare: {text}")
+
+
+def benchmark(box):
+    report = json.loads(box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=2", "--eval.batch=4",
+                               "--images=test", "--plan", "--json").out)
+    for key in ["infer_ms", "infer_dense_ms", "infer_dense_direct_ms", "speedup_over_dense", "speedup_over_dense_direct"]:
+        expect(report.get(key, 0) > 0, f"bench: {key} is {report.get(key)}")
+    expect([layer["type"] for layer in report["infer_dense_layers"]][:2] == ["conv", "conv"], f"bench: {report}")
+    row = report["plan"][0]
+    expect(row["name"] == "gated" and set(row["ms"]) == {"dots", "hybrid", "lanes", "all"}, f"bench: {row}")
+    expect(row["ms"][row["chosen"]] == min(row["ms"].values()), f"the plan does not choose the fastest: {row}")
+    expect(0 < row["density"] < 1 and "break_even" in row and row["dense_ms"] > 0, f"bench: {row}")
+    text = box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=2", "--plan").out
+    expect("\nplan: " in text and "dense twin: " in text, f"bench: {text}")
+    refused = box.run("sluice-bench", "run/weights.h5", "--images=all")
+    expect(refused.code == 2 and refused.err == "sluice-bench: command line: --images: expected test, validation or train, "
+           "got 'all'\n", f"bench: {refused}")
+    refused = box.run("sluice-bench", "run/weights.h5", "--images=test", "--eval.batch=21")
+    expect(refused.code == 3 and "has 20 images, fewer than eval.batch = 21; lower eval.batch" in refused.err,
+           f"bench: {refused}")
+
+
+def deployment(box):
+    report = json.loads(box.ok("sluice-deploy", "run/weights.h5", "-o", "net.h5", "--eval.batch=5", "--json").out)
+    expect(report["images"] == 20 and report["accuracy_before"] == report["accuracy_after"], f"deploy: {report}")
+    expect(list(report["plan"]) == ["gated"], f"deploy: {report}")
+    header = json.loads(box.ok("sluice-inspect", "net.h5", "--json").out)
+    expect(header["kind"] == "deployable" and header["plan"] == report["plan"] and "instruction_set" in header["state"],
+           f"deploy: {header}")
+    box.ok("sluice-inspect", "net.h5", "--verify")
+    deployed = json.loads(box.ok("sluice-eval", "net.h5", "--json").out)
+    expect(deployed["accuracy"] == report["accuracy_after"], f"deploy: {deployed['accuracy']}, {report}")
+    again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5").out
+    expect("accuracy before" in again and "wrote full.h5" in again, f"deploy: {again}")
+    names = [tensor["path"] for tensor in json.loads(box.ok("sluice-inspect", "full.h5", "--json").out)["tensors"]]
+    expect(names and not [name for name in names if "optimizer" in name], f"deploy keeps the optimiser: {names}")
+
+    for arguments, code, text in [
+            (["run/weights.h5"], 2, "command line: expected -o DEPLOYABLE.h5, the file to write"),
+            (["run/weights.h5", "-o", "net.h5"], 2, "net.h5: is there already; name another file or remove it"),
+            (["-o", "new.h5"], 2, "command line: expected one checkpoint, got 0 files"),
+            (["run/weights.h5", "-o", "new.h5", "--precision=int3"], 2,
+             "command line: [run] precision: expected one of fp32, bf16, got 'int3'"),
+            (["net.ini", "-o", "new.h5"], 5, "net.ini: "),
+            (["run/weights.h5", "-o", "no/such/new.h5"], 6, "no/such/new.h5: ")]:
+        files = box.tree()
+        refused = box.run("sluice-deploy", *arguments)
+        expect(refused.code == code and refused.err.startswith("sluice-deploy: " + text) and refused.err.count("\n") == 1,
+               f"deploy {arguments}: {refused}")
+        expect(box.tree() == files, f"deploy {arguments} leaves something behind")
+
+
+if __name__ == "__main__":
+    with Sandbox() as sandbox:
+        sandbox.write("net.ini", GATED)
+        sandbox.ok("sluice-train", "net.ini")
+        for part in [evaluation, benchmark, deployment]:
+            part(sandbox)
+    sys.exit(1 if failures else 0)
