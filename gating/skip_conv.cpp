@@ -59,8 +59,8 @@ void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const float* weight
 /// One tile after the other, in one piece's memory.
 class Worker {
  public:
-  Worker(const SkipPlan& plan, const float* weights, const SkipNumbers& numbers, char* memory)
-      : plan_(plan), kernels_(plan.kernels), shape_(plan.shape), weights_(weights), numbers_(numbers) {
+  Worker(const SkipPlan& plan, const float* weights, const SkipEnding& ending, char* memory)
+      : plan_(plan), kernels_(plan.kernels), shape_(plan.shape), weights_(weights), ending_(ending) {
     tile_.taps = plan.taps.data();
     tile_.patch = reinterpret_cast<float*>(memory + plan.patch_at);
     tile_.sums = reinterpret_cast<float*>(memory + plan.sums_at);
@@ -71,17 +71,12 @@ class Worker {
   }
 
   std::int64_t run(std::int64_t tile, const void* src, const void* addend, void* dst) {
-    place(tile);
-    if (plan_.problem.src.type == DataType::kBF16) {
-      skip_edge_kernels<BFloat16>(plan_.isa).load(shape_, tile_, static_cast<const BFloat16*>(src));
-    } else {
-      skip_edge_kernels<float>(plan_.isa).load(shape_, tile_, static_cast<const float*>(src));
-    }
+    if (place(tile)) load(src);
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
       kernels_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
     }
-    const std::int64_t open = kernels_.decide(shape_, tile_, numbers_, shared());
+    const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
     if (plan_.uses_lanes()) add_vectors();
     if (plan_.uses_dots()) add_dots();
     if (plan_.problem.dst.type == DataType::kBF16) {
@@ -93,7 +88,8 @@ class Worker {
   }
 
  private:
-  void place(std::int64_t tile) {
+  /// Returns whether the tile has other pixels than the last one, those that the patch holds.
+  bool place(std::int64_t tile) {
     const std::int64_t part = tile % plan_.parts, row = tile / plan_.parts % plan_.row_tiles,
                        image = tile / plan_.parts / plan_.row_tiles;
     tile_.image = image * plan_.images;
@@ -103,6 +99,17 @@ class Worker {
     tile_.vector = part * plan_.part;
     tile_.end_vector = std::min(tile_.vector + plan_.part, plan_.vectors);
     tile_.pixels = tile_.images * tile_.rows * shape_.dst_width;
+    const std::int64_t before = pixels_;
+    pixels_ = tile / plan_.parts;
+    return pixels_ != before;
+  }
+
+  void load(const void* src) const {
+    if (plan_.problem.src.type == DataType::kBF16) {
+      skip_edge_kernels<BFloat16>(plan_.isa).load(shape_, tile_, static_cast<const BFloat16*>(src));
+    } else {
+      skip_edge_kernels<float>(plan_.isa).load(shape_, tile_, static_cast<const float*>(src));
+    }
   }
 
   SkipVector vector(const std::vector<SkipVectorPlan>& vectors, std::int64_t index) const {
@@ -163,18 +170,18 @@ class Worker {
 
   template <class T>
   void store(const SkipEdgeKernels<T>& edge, const T* addend, T* dst) const {
-    edge.store(shape_, tile_, numbers_, plan_.problem.adds ? addend : nullptr, plan_.problem.low, plan_.problem.high,
-               dst);
+    edge.store(shape_, tile_, ending_, plan_.problem.adds ? addend : nullptr, dst);
   }
 
   const SkipPlan& plan_;
   const SkipKernels& kernels_;
   const SkipShape& shape_;
   const float* const weights_;
-  const SkipNumbers& numbers_;
+  const SkipEnding& ending_;
   SkipTile tile_;
   SkipPixel* lists_ = nullptr;
   std::int32_t* ends_ = nullptr;
+  std::int64_t pixels_ = -1;  ///< which the patch holds
 };
 
 /// Copies numbers by channel up to whole vectors; null is `otherwise`, and so is what lies behind the channels.
@@ -223,19 +230,20 @@ std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConsta
     char* const to = memory + plan.numbers_bytes / 6 * arrays++;
     return padded(values, otherwise, channels, count, reinterpret_cast<float*>(to));
   };
-  SkipNumbers numbers;
-  numbers.limit = copy(constants.gate.limit, 0);
-  numbers.slope = copy(constants.gate.slope, 0);
-  numbers.open_scale = copy(constants.open_scale, 1);
-  numbers.open_shift = copy(constants.open_shift, 0);
-  if (constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift) {
-    numbers.closed_scale = copy(constants.closed_scale, 1);
-    numbers.closed_shift = copy(constants.closed_shift, 0);
-  }
+  SkipEnding ending;
+  ending.limit = copy(constants.gate.limit, 0);
+  ending.slope = copy(constants.gate.slope, 0);
+  ending.open_scale = copy(constants.open_scale, 1);
+  ending.open_shift = copy(constants.open_shift, 0);
+  ending.closed_scale = copy(constants.closed_scale, 1);
+  ending.closed_shift = copy(constants.closed_shift, 0);
+  ending.differ = constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift;
+  ending.low = plan.problem.low;
+  ending.high = plan.problem.high;
   std::atomic<std::int64_t> open{0};
   parallel_for(plan.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
-      Worker worker(plan, static_cast<const float*>(packed), numbers,
+      Worker worker(plan, static_cast<const float*>(packed), ending,
                     memory + plan.numbers_bytes + piece * plan.piece_bytes);
       std::int64_t own = 0;
       const std::int64_t tiles = plan.tiles();

@@ -48,7 +48,7 @@ void SkipPlan::plan_shape() {
   grouped = !problem.paths.is_base(dst[kC] - 1, 0);
   shape.dst_chunk = grouped ? dst[kC] / (src[kC] / shape.src_chunk) : dst[kC];
   const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
-  if (grouped && together > 1) shape.repeated = std::min((together - 1) * shape.src_chunk, src[kC]);
+  if (grouped && together > 1 && uses_lanes()) shape.repeated = std::min((together - 1) * shape.src_chunk, src[kC]);
   shape.pitch = ceil_div(src[kC] + shape.repeated, kernels.lanes) * kernels.lanes;
   // Parts of pixels that lie a power of two apart would share few places of a cache.
   if (shape.pitch >= 64) shape.pitch = shape.pitch / 32 * 32 + 16;
@@ -60,21 +60,47 @@ void SkipPlan::plan_shape() {
   if (!std::is_sorted(order.begin(), order.end())) shape.order = order.data();
 }
 
-void SkipPlan::plan_tiles() {
+// Cycles of one tile, about: what an expected tenth of open gates costs, copies, and weights that come from far.
+double SkipPlan::tile_cost() const {
+  const double lanes = static_cast<double>(kernels.lanes), filter = static_cast<double>(shape.kernel * shape.kernel);
+  const double count = static_cast<double>(pixels()), outputs = static_cast<double>(part * kernels.lanes);
+  const double inputs = static_cast<double>(shape.src_channels), own = static_cast<double>(shape.src_chunk);
+  const double seen = static_cast<double>(images * shape.src_rows(rows) * shape.columns);
+  const double products = count * outputs * filter * (own + 0.1 * (inputs - own)) / lanes * 0.7;
+  const double edges = 1.5 * seen * inputs / lanes + 4 * count * outputs / lanes;
+  const double weights_read = outputs * filter * inputs * 0.2;
+  return products + edges + weights_read + 25 * outputs + 500;
+}
+
+void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
   const Shape& dst = problem.dst.shape;
-  const std::int64_t threads = num_threads(), plane = dst[kH] * dst[kW];
-  std::int64_t target = 256;
-  if (const char* e = std::getenv("SKIP_Q")) target = std::atoi(e);
-  images = std::clamp<std::int64_t>(target / plane, 1, dst[kN]);
-  rows = std::clamp<std::int64_t>(target / dst[kW], 1, dst[kH]);
+  images = std::clamp<std::int64_t>(most_pixels / (dst[kH] * dst[kW]), 1, dst[kN]);
+  rows = std::clamp<std::int64_t>(most_pixels / dst[kW], 1, dst[kH]);
   rows = ceil_div(dst[kH], ceil_div(dst[kH], rows));
-  part = vectors;
-  pieces = 1;
-  (void)threads;
+  const std::int64_t slice = std::max<std::int64_t>(1, 16 / kernels.lanes);  // vectors that may decide together
+  part = ceil_div(ceil_div(vectors, slice), wanted_parts) * slice;
   image_tiles = ceil_div(dst[kN], images);
   row_tiles = ceil_div(dst[kH], rows);
   parts = ceil_div(vectors, part);
-  pieces = std::min(threads, tiles());
+  pieces = std::min<std::int64_t>(num_threads(), tiles());
+}
+
+void SkipPlan::plan_tiles() {
+  const std::int64_t most = shape.src_channels <= 32 ? 256 : 128;  // more do not fit the first cache
+  const std::int64_t most_parts = problem.granularity == Granularity::kPixel ? 1 : num_threads();
+  std::int64_t best_pixels = most, best_parts = 1;
+  double least = 0;
+  for (std::int64_t wanted = most; wanted >= 8; wanted /= 2) {
+    for (std::int64_t n = 1; n <= most_parts; ++n) {
+      set_tile(wanted, n);
+      const double cost = static_cast<double>(ceil_div(tiles(), pieces)) * tile_cost();
+      if (least > 0 && cost >= least) continue;
+      least = cost;
+      best_pixels = wanted;
+      best_parts = n;
+    }
+  }
+  set_tile(best_pixels, best_parts);
 }
 
 void SkipPlan::plan_pixels() {
@@ -130,13 +156,14 @@ void SkipPlan::plan_vectors() {
   for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
 }
 
+// Outputs one by one read the same pixels again and again: all vectors of them, if they nearly fit the first cache, or
+// as many as do.
 std::int64_t SkipPlan::pass_vectors() const {
   const std::int64_t all_vectors = ceil_div(shape.src_channels, kernels.lanes);
-  if (const char* e = std::getenv("SKIP_PASS")) return std::min<std::int64_t>(all_vectors, std::atoi(e));
-  const std::int64_t l1 = isa == Isa::kAvx512 ? 48 * 1024 : 32 * 1024;
-  const std::int64_t pixels_in = images * shape.src_rows(rows) * shape.columns;
-  const std::int64_t fit = std::max<std::int64_t>(1, l1 * 7 / 8 / (pixels_in * kernels.lanes * 4));
-  return ceil_div(all_vectors, ceil_div(all_vectors, fit));
+  const std::int64_t cache = isa == Isa::kAvx512 ? 48 << 10 : 32 << 10;
+  const std::int64_t bytes = images * shape.src_rows(rows) * shape.columns * kernels.lanes * 4;  // of one vector
+  if (all_vectors * bytes <= 2 * cache) return all_vectors;
+  return ceil_div(all_vectors, ceil_div(all_vectors, std::max<std::int64_t>(1, cache * 7 / 8 / bytes)));
 }
 
 void SkipPlan::plan_dots() {

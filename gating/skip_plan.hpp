@@ -64,6 +64,8 @@ struct SkipPlan {
  private:
   void plan_shape();
   void plan_tiles();
+  void set_tile(std::int64_t most_pixels, std::int64_t wanted_parts);
+  double tile_cost() const;
   void plan_pixels();
   void plan_vectors();
   void plan_dots();

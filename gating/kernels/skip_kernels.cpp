@@ -41,8 +41,10 @@ SLUICE_INLINE void for_channels(const SkipShape& s, const float* at, std::int64_
     }
   } else {
     const auto one = [&](auto channel) __attribute__((always_inline)) {
-      step([ at, channel ](std::int64_t offset)
-               __attribute__((always_inline)) { return pick<kSpread, channel.value>(load_f32(at + offset)); });
+      const float* own = at;
+      asm volatile("" : "+r"(own));  // loaded again: there are no registers to keep it
+      step([ own, channel ](std::int64_t offset)
+               __attribute__((always_inline)) { return pick<kSpread, channel.value>(load_f32(own + offset)); });
     };
     one(std::integral_constant<int, 0>{});
     if constexpr (kSpread > 1) one(std::integral_constant<int, 1>{});

@@ -78,14 +78,16 @@ struct SkipDot {
   const float* weights = nullptr;
 };
 
-/// By output channel, up to whole vectors.
-struct SkipNumbers {
+/// What decides and what a result becomes, by output channel up to whole vectors (gating/skip_conv.hpp).
+struct SkipEnding {
   const float* limit = nullptr;
   const float* slope = nullptr;
   const float* open_scale = nullptr;
   const float* open_shift = nullptr;
-  const float* closed_scale = nullptr;  ///< null: both are like those of open gates
+  const float* closed_scale = nullptr;
   const float* closed_shift = nullptr;
+  bool differ = false;  ///< what is closed from what is open
+  float low = 0, high = 0;
 };
 
 template <class T>
@@ -93,7 +95,7 @@ struct SkipEdgeKernels {
   /// Makes the patch.
   void (*load)(const SkipShape&, const SkipTile&, const T* src);
   /// Scales, adds, clips and stores the results.
-  void (*store)(const SkipShape&, const SkipTile&, const SkipNumbers&, const T* addend, float low, float high, T* dst);
+  void (*store)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* addend, T* dst);
 };
 
 struct SkipKernels {
@@ -104,7 +106,7 @@ struct SkipKernels {
                    bool conditional);
   /// Opens gates from base products; returns how many. `shared`: how many vectors decide together, 0: each output by
   /// itself.
-  std::int64_t (*decide)(const SkipShape&, const SkipTile&, const SkipNumbers&, std::int64_t shared);
+  std::int64_t (*decide)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t shared);
   /// Lists the pixels where at least `lanes_from` gates of a vector are open; the words of others are `single`. Returns
   /// how many there are.
   std::int64_t (*split)(const SkipTile&, std::int64_t vector, int lanes_from, SkipPixel* list);

@@ -22,12 +22,12 @@ SLUICE_INLINE float sum_of(NativeF32 x) {
   return total;
 }
 
-std::int64_t decide_each(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers) {
+std::int64_t decide_each(const SkipShape& s, const SkipTile& t, const SkipEnding& e) {
   std::int64_t open = 0;
   for (std::int64_t vector = t.vector; vector < t.end_vector; ++vector) {
     const std::int64_t channel = vector * kNativeLanes;
     Word* const words = static_cast<Word*>(t.open) + vector * t.pixels;
-    const NativeF32 limit = load_f32(numbers.limit + channel);
+    const NativeF32 limit = load_f32(e.limit + channel);
     const unsigned valid = valid_lanes(s, vector);
     for (std::int64_t i = 0; i < t.pixels; ++i) {
       const unsigned bits = greater(load_f32(t.sums + i * s.dst_pitch + channel), limit) & valid;
@@ -38,7 +38,7 @@ std::int64_t decide_each(const SkipShape& s, const SkipTile& t, const SkipNumber
   return open;
 }
 
-std::int64_t decide_together(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers, std::int64_t first,
+std::int64_t decide_together(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t first,
                              std::int64_t end) {
   Word* const words = static_cast<Word*>(t.open);
   std::int64_t open = 0;
@@ -46,7 +46,7 @@ std::int64_t decide_together(const SkipShape& s, const SkipTile& t, const SkipNu
     NativeF32 score{};
     for (std::int64_t c = first * kNativeLanes; c < end * kNativeLanes; c += kNativeLanes) {
       const NativeF32 base = load_f32(t.sums + i * s.dst_pitch + c);
-      score += (base - load_f32(numbers.limit + c)) * load_f32(numbers.slope + c);
+      score += (base - load_f32(e.limit + c)) * load_f32(e.slope + c);
     }
     const unsigned all = sum_of(score) > 0 ? ~0U : 0U;
     for (std::int64_t vector = first; vector < end; ++vector) {
@@ -218,12 +218,12 @@ void dot_last(const SkipShape& s, const SkipTile& t, std::int64_t channel, const
 
 }  // namespace
 
-std::int64_t skip_decide(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers, std::int64_t shared) {
-  if (shared == 0) return decide_each(s, t, numbers);
+std::int64_t skip_decide(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t shared) {
+  if (shared == 0) return decide_each(s, t, e);
   std::int64_t open = 0;
   for (std::int64_t first = t.vector; first < t.end_vector; first += shared) {
     const std::int64_t end = first + shared < t.end_vector ? first + shared : t.end_vector;
-    open += decide_together(s, t, numbers, first, end);
+    open += decide_together(s, t, e, first, end);
   }
   return open;
 }

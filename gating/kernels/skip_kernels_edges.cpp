@@ -29,7 +29,7 @@ SLUICE_INLINE void copy_pixels(const SkipShape& s, const Source<T>& src, std::in
   const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
   if (src.block == channels) {
     for (std::int64_t i = 0; i < count; ++i) {
-      const T* const from = src.at(0, pixel + i);
+      const T* const from = src.image + (pixel + i) * channels;
       for (std::int64_t c = 0; c < whole; c += kNativeLanes) store_native(to + i * s.pitch + c, load_f32(from + c));
       for (std::int64_t c = whole; c < channels; ++c) to[i * s.pitch + c] = widen(from[c]);
     }
@@ -50,12 +50,19 @@ SLUICE_INLINE void copy_ordered(const SkipShape& s, const Source<T>& src, std::i
   }
 }
 
-/// What stands behind the channels of a pixel.
+/// What stands behind the channels of pixels.
 SLUICE_INLINE void end_pixels(const SkipShape& s, std::int64_t count, float* to) {
-  const std::int64_t channels = s.src_channels;
+  const std::int64_t channels = s.src_channels, repeated = s.repeated;
+  if (channels % kNativeLanes == 0 && s.pitch == channels + kNativeLanes) {
+    const unsigned bits = (1U << repeated) - 1;
+    for (std::int64_t i = 0; i < count; ++i, to += s.pitch) {
+      store_native(to + channels, select(bits, load_f32(to), NativeF32{}));
+    }
+    return;
+  }
   for (std::int64_t i = 0; i < count; ++i, to += s.pitch) {
-    for (std::int64_t c = 0; c < s.repeated; ++c) to[channels + c] = to[c];
-    for (std::int64_t c = channels + s.repeated; c < s.pitch; ++c) to[c] = 0;
+    for (std::int64_t c = 0; c < repeated; ++c) to[channels + c] = to[c];
+    for (std::int64_t c = channels + repeated; c < s.pitch; ++c) to[c] = 0;
   }
 }
 
@@ -114,49 +121,57 @@ SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {
   for (std::int64_t l = 0; l < lanes; ++l) p[l] = padded[l];
 }
 
-/// The numbers of one vector of outputs.
-struct Ending {
-  NativeF32 open_scale, open_shift, closed_scale, closed_shift;
-  bool differ;
-
-  SLUICE_INLINE Ending(const SkipNumbers& n, std::int64_t channel)
-      : open_scale(load_f32(n.open_scale + channel)),
-        open_shift(load_f32(n.open_shift + channel)),
-        closed_scale(open_scale),
-        closed_shift(open_shift),
-        differ(n.closed_scale != nullptr) {
-    if (!differ) return;
-    closed_scale = load_f32(n.closed_scale + channel);
-    closed_shift = load_f32(n.closed_shift + channel);
-  }
-  SLUICE_INLINE NativeF32 apply(NativeF32 x, Word open) const {
-    if (!differ) return open_scale * x + open_shift;
-    return select(open, open_scale, closed_scale) * x + select(open, open_shift, closed_shift);
-  }
-};
-
 SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
   x = x < low ? low : x;
   return x > high ? high : x;
 }
 
+/// Results of one vector of outputs: `count` pixels from `pixel` on.
+template <bool kWhole, bool kDiffer, class T>
+SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t channel,
+                                std::int64_t pixel, std::int64_t count, const T* addend, T* dst) {
+  const std::int64_t lanes = kWhole ? kNativeLanes : s.dst_channels - channel;
+  const Word* const open = static_cast<const Word*>(t.open) + channel / kNativeLanes * t.pixels + pixel;
+  const float* const sums = t.sums + pixel * s.dst_pitch + channel;
+  const NativeF32 low = broadcast(e.low), high = broadcast(e.high);
+  const NativeF32 open_scale = load_f32(e.open_scale + channel), open_shift = load_f32(e.open_shift + channel);
+  NativeF32 closed_scale{}, closed_shift{};
+  if (kDiffer) {
+    closed_scale = load_f32(e.closed_scale + channel);
+    closed_shift = load_f32(e.closed_shift + channel);
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    NativeF32 scale = open_scale, shift = open_shift;
+    if (kDiffer) {
+      scale = select(open[i], open_scale, closed_scale);
+      shift = select(open[i], open_shift, closed_shift);
+    }
+    NativeF32 x = load_f32(sums + i * s.dst_pitch) * scale + shift;
+    if (addend != nullptr) x += load_first(addend + i * s.dst_block, lanes);
+    store_first(dst + i * s.dst_block, clip(x, low, high), lanes);
+  }
+}
+
 template <class T>
-void store(const SkipShape& s, const SkipTile& t, const SkipNumbers& numbers, const T* addend, float low, float high,
-           T* dst) {
-  const std::int64_t plane = s.dst_height * s.dst_width, each = t.rows * s.dst_width;
-  const Word* const open = static_cast<const Word*>(t.open);
-  const NativeF32 lowest = broadcast(low), highest = broadcast(high);
+void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* addend, T* dst) {
+  const std::int64_t plane = s.dst_height * s.dst_width, count = t.rows * s.dst_width;
   for (std::int64_t n = 0; n < t.images; ++n) {
-    for (std::int64_t vector = t.vector; vector < t.end_vector; ++vector) {
-      const std::int64_t channel = vector * kNativeLanes, lanes = s.dst_channels - channel;
-      const std::int64_t image = (t.image + n) * s.dst_channels + channel / s.dst_block * s.dst_block;
-      const std::int64_t offset = image * plane + t.row * s.dst_width * s.dst_block + channel % s.dst_block;
-      const Ending ending(numbers, channel);
-      for (std::int64_t i = 0; i < each; ++i) {
-        const std::int64_t pixel = n * each + i, at = offset + i * s.dst_block;
-        NativeF32 x = ending.apply(load_f32(t.sums + pixel * s.dst_pitch + channel), open[vector * t.pixels + pixel]);
-        if (addend != nullptr) x += load_first(addend + at, lanes);
-        store_first(dst + at, clip(x, lowest, highest), lanes);
+    for (std::int64_t channel = t.vector * kNativeLanes; channel < t.end_vector * kNativeLanes;
+         channel += kNativeLanes) {
+      const std::int64_t inside = channel % s.dst_block, block = channel - inside;
+      const std::int64_t image = (t.image + n) * s.dst_channels + block;
+      const std::int64_t at = image * plane + t.row * s.dst_width * s.dst_block + inside;
+      const auto go = [&](auto whole, auto differ) __attribute__((always_inline)) {
+        store_vector<whole.value, differ.value>(s, t, e, channel, n * count, count,
+                                                addend == nullptr ? nullptr : addend + at, dst + at);
+      };
+      const bool whole = channel + kNativeLanes <= s.dst_channels;
+      if (!whole) {
+        go(std::false_type{}, std::true_type{});
+      } else if (e.differ) {
+        go(std::true_type{}, std::true_type{});
+      } else {
+        go(std::true_type{}, std::false_type{});
       }
     }
   }

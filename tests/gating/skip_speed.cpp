@@ -1,0 +1,267 @@
+// Times the convolution that skips against dense ones of the same shape, alternating in one process: skip_speed
+// [--threads N] [--p N] [--quick] [SHAPE...], a shape being 16x32x32n128. Prints a table: the dense direct
+// convolution's time, Winograd's, the base path alone, and by density how many times faster than the direct one each
+// way is.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/buffer.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/random.hpp"
+#include "gating/skip_conv.hpp"
+#include "layers/convolution.hpp"
+
+namespace sluice {
+namespace {
+
+struct Options {
+  int threads = 1, repeats = 15;
+  std::int64_t partitions = 4;
+  bool group = true;
+  std::vector<std::string> shapes;
+  std::vector<double> densities{.05, .1, .2, .3, .5, .8, 1.0};
+  std::vector<int> ways;
+};
+
+struct Size {
+  std::int64_t channels = 0, height = 0, width = 0, images = 0;
+};
+
+Size parse(const std::string& text) {
+  Size s;
+  if (std::sscanf(text.c_str(), "%ldx%ldx%ldn%ld", &s.channels, &s.height, &s.width, &s.images) != 4)
+    throw Error(ExitCode::kUsage, concat("expected CHANNELSxHEIGHTxWIDTHnIMAGES, got '", text, "'"));
+  return s;
+}
+
+double seconds(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+/// One layer: a dense convolution with bias and clip, and ours.
+class Layer {
+ public:
+  Layer(const Size& size, const Options& options) : size_(size), options_(options) {
+    const std::int64_t block = size.channels % 16 == 0 && cpu_isa() == Isa::kAvx512 ? 16 : size.channels;
+    problem_.geometry.channels = size.channels;
+    problem_.geometry.kernel = 3;
+    problem_.geometry.pad = 1;
+    problem_.src = {{size.images, size.channels, size.height, size.width}, DataType::kF32, block};
+    problem_.dst = problem_.src;
+    problem_.paths =
+        PathMask({options.partitions, options.group, false}, problem_.geometry.weights_shape(problem_.src.shape));
+    problem_.low = 0;
+    src_ = Buffer(problem_.src.bytes());
+    dst_ = Buffer(problem_.dst.bytes());
+    Random random(1, Purpose::kTest);
+    for (std::int64_t i = 0; i < problem_.src.count(); ++i) src_.as<float>()[i] = static_cast<float>(random.normal());
+    const std::int64_t count = problem_.geometry.weights_shape(problem_.src.shape).count();
+    const double scale = std::sqrt(2.0 * static_cast<double>(size.channels) / static_cast<double>(count));
+    for (std::int64_t i = 0; i < count; ++i) weights_.push_back(static_cast<float>(random.normal() * scale));
+    shift_.assign(static_cast<std::size_t>(size.channels), 0.1F);
+    find_quantiles();
+  }
+
+  /// Runs of a dense convolution.
+  std::function<void()> dense(bool winograd) {
+    ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, true, winograd, {}};
+    PostOp clip;
+    clip.high = std::numeric_limits<float>::infinity();
+    dense.post_ops = {clip};
+    if (winograd) dense.src.block = dense.dst.block = size_.channels % 16 == 0 ? 16 : size_.channels;
+    auto conv = std::make_shared<ConvForward>(dense);
+    auto packed = std::make_shared<Buffer>(conv->weights().bytes());
+    auto scratch = std::make_shared<Buffer>(conv->scratch_bytes() + conv->weights().scratch_bytes());
+    conv->weights().pack(weights_.data(), packed->data(), scratch->data());
+    kernel_ = conv->kernel();
+    return [=] { conv->run(src_.data(), packed->data(), shift_.data(), dst_.data(), scratch->data()); };
+  }
+  const std::string& kernel() const { return kernel_; }
+
+  /// Runs of ours with a share of open gates.
+  std::function<void()> skipping(int lanes_from, double density) {
+    SkipProblem problem = problem_;
+    problem.lanes_from = lanes_from;
+    auto conv = std::make_shared<SkipConv>(problem);
+    auto packed = std::make_shared<Buffer>(conv->packed_bytes());
+    auto scratch = std::make_shared<Buffer>(conv->scratch_bytes());
+    auto limits = std::make_shared<std::vector<float>>();
+    for (const auto& sorted : base_) {
+      const auto count = static_cast<double>(sorted.size());
+      const auto at = static_cast<std::int64_t>((1 - density) * count);
+      const float above = std::numeric_limits<float>::infinity();
+      limits->push_back(density <= 0 ? above : at == 0 ? -above : sorted[static_cast<std::size_t>(at - 1)]);
+    }
+    conv->pack(weights_.data(), packed->data());
+    return [=] {
+      SkipConstants constants;
+      constants.gate.limit = limits->data();
+      constants.open_shift = constants.closed_shift = shift_.data();
+      open_ = conv->run(src_.data(), packed->data(), constants, nullptr, dst_.data(), scratch->data());
+    };
+  }
+  double share_open() const { return static_cast<double>(open_) / static_cast<double>(problem_.dst.count()); }
+
+ private:
+  /// Base products of each channel, sorted.
+  void find_quantiles() {
+    base_.resize(static_cast<std::size_t>(size_.channels));
+    SkipProblem problem = problem_;
+    problem.low = -std::numeric_limits<float>::infinity();
+    const SkipConv conv(problem);
+    Buffer packed(conv.packed_bytes()), scratch(conv.scratch_bytes());
+    conv.pack(weights_.data(), packed.data());
+    const std::vector<float> never(base_.size(), std::numeric_limits<float>::infinity());
+    SkipConstants constants;
+    constants.gate.limit = never.data();
+    conv.run(src_.data(), packed.data(), constants, nullptr, dst_.data(), scratch.data());
+    for (std::int64_t n = 0; n < size_.images; ++n) {
+      for (std::int64_t c = 0; c < size_.channels; ++c) {
+        for (std::int64_t i = 0; i < size_.height * size_.width; ++i) {
+          const std::int64_t at = problem_.dst.offset(n, c, i / size_.width, i % size_.width);
+          base_[static_cast<std::size_t>(c)].push_back(dst_.as<float>()[at]);
+        }
+      }
+    }
+    for (auto& values : base_) std::sort(values.begin(), values.end());
+  }
+
+  Size size_;
+  Options options_;
+  SkipProblem problem_;
+  Buffer src_, dst_;
+  std::vector<float> weights_, shift_;
+  std::vector<std::vector<float>> base_;
+  std::string kernel_;
+  std::int64_t open_ = 0;
+};
+
+/// Median times of two works that take turns, each run behind an untimed one of its own; small ones several times.
+std::pair<double, double> compare(const std::function<void()>& a, const std::function<void()>& b, int repeats) {
+  a();
+  b();
+  const double once = std::max(1e-7, std::min(seconds(a), seconds(b)));
+  const int inner = static_cast<int>(std::clamp(300e-6 / once, 1.0, 100.0));
+  const auto several = [inner](const std::function<void()>& work) {
+    work();
+    return seconds([&] {
+             for (int i = 0; i < inner; ++i) work();
+           }) /
+           inner;
+  };
+  std::vector<double> times_a, times_b;
+  for (int i = 0; i < repeats; ++i) {
+    times_a.push_back(several(a));
+    times_b.push_back(several(b));
+  }
+  return {median(times_a), median(times_b)};
+}
+
+std::string way_name(int lanes_from) {
+  return lanes_from == SkipProblem::kNever ? "dots" : concat("from ", lanes_from);
+}
+
+void measure(const std::string& text, const Options& options) {
+  Layer layer(parse(text), options);
+  const auto direct = layer.dense(false);
+  const std::string kernel = layer.kernel();
+  const auto winograd = layer.dense(true);
+  const bool slow = is_reference_kernel(layer.kernel());  // oneDNN has no fast one for this processor
+  const auto [time, other] = compare(direct, slow ? direct : winograd, options.repeats);
+  const auto [again, base] = compare(direct, layer.skipping(SkipProblem::kNever, 0), options.repeats);
+  std::printf("%-14s dense %8.1f us (%s), ", text.c_str(), time * 1e6, kernel.c_str());
+  if (!slow) std::printf("winograd / dense %.2f (%s), ", other / time, layer.kernel().c_str());
+  std::printf("base / dense %.3f\n", base / again);
+  std::map<int, std::vector<double>> ratios;
+  std::vector<double> best(options.densities.size(), 0);
+  for (std::size_t d = 0; d < options.densities.size(); ++d) {
+    for (int way : options.ways) {
+      const auto [dense, ours] = compare(direct, layer.skipping(way, options.densities[d]), options.repeats);
+      ratios[way].push_back(dense / ours);
+      best[d] = std::max(best[d], dense / ours);
+    }
+  }
+  for (int way : options.ways) {
+    std::printf("    %-8s", way_name(way).c_str());
+    for (double ratio : ratios[way]) std::printf(" %6.2f", ratio);
+    std::printf("\n");
+  }
+  double even = options.densities.back();
+  for (std::size_t d = best.size(); d-- > 1;) {
+    if (best[d] < 1 && best[d - 1] >= 1) {
+      const double share = (best[d - 1] - 1) / (best[d - 1] - best[d]);
+      even = options.densities[d - 1] + share * (options.densities[d] - options.densities[d - 1]);
+    }
+  }
+  std::printf("    break-even %s%.2f\n", best.back() >= 1 ? "> " : "", even);
+  std::fflush(stdout);
+}
+
+Options parse_options(int argc, char** argv) {
+  Options options;
+  options.ways = {SkipProblem::kNever, SkipConv::lanes() / 2, 1, 0};
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto number = [&] { return i + 1 < argc ? std::atoi(argv[++i]) : 0; };
+    if (word == "--threads") {
+      options.threads = number();
+    } else if (word == "--p") {
+      options.partitions = number();
+    } else if (word == "--repeats") {
+      options.repeats = number();
+    } else if (word == "--no-group") {
+      options.group = false;
+    } else if (word == "--quick") {
+      options.densities = {.05, .1, .3, .5, 1};
+      options.repeats = 5;
+    } else {
+      options.shapes.push_back(word);
+    }
+  }
+  if (!options.shapes.empty()) return options;
+  for (const char* shape : {"16x32x32", "32x16x16", "64x8x8", "128x16x16", "256x8x8", "512x4x4"}) {
+    const std::string text = shape;
+    options.shapes.push_back(text + (text.size() > 8 || text[0] == '2' || text[0] == '5' ? "n32" : "n128"));
+    options.shapes.push_back(text + "n1");
+  }
+  return options;
+}
+
+int run(int argc, char** argv) {
+  const Options options = parse_options(argc, argv);
+  set_threads(options.threads);
+  std::printf("p %d%s, %d threads, %s; times faster than dense at density", static_cast<int>(options.partitions),
+              options.group ? " group" : "", options.threads, to_string(cpu_isa()).c_str());
+  for (double density : options.densities) std::printf(" %.2f", density);
+  std::printf("\n");
+  for (const std::string& shape : options.shapes) measure(shape, options);
+  return 0;
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  try {
+    return sluice::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "skip_speed: %s\n", e.what());
+    return 1;
+  }
+}
