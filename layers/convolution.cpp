@@ -246,7 +246,7 @@ ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(p
 }
 
 void ConvForward::run(const void* src, const void* packed, const float* bias, void* dst, void* scratch) {
-  if (!winograd_.empty()) return winograd_.run(src, packed, dst);
+  if (!winograd_.empty()) return winograd_.run(src, packed, bias, dst);
   src = source_.prepare(src, scratch);
   if (bias_) {
     operation_.run({src, packed, dst, bias}, scratch);
@@ -293,7 +293,7 @@ ConvBackwardData::ConvBackwardData(const ConvProblem& conv) {
 }
 
 void ConvBackwardData::run(const void* diff_dst, const void* packed, void* diff_src, void* scratch) {
-  if (!winograd_.empty()) return winograd_.run(diff_dst, packed, diff_src);
+  if (!winograd_.empty()) return winograd_.run(diff_dst, packed, nullptr, diff_src);
   operation_.run({diff_dst, packed, diff_src}, scratch);
 }
 
@@ -308,7 +308,7 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
     kernel_ = depthwise_.kernel();
     return;
   }
-  if (ours_is_faster(problem, kernel_)) {
+  if (!problem.bias && ours_is_faster(problem, kernel_)) {
     winograd_ = WinogradBackwardWeights(problem);
     kernel_ = winograd_kernel();
     operation_scratch_ = winograd_.scratch_bytes();

@@ -24,11 +24,25 @@ bool in_blocks(const TensorDesc& tensor) {
          channels / 16 <= WinogradShape::kMostBlocks;
 }
 
+/// Blocks of a result's groups [begin, end), counted group by group: a piece of whole groups, or part of one.
+WinogradRange range_of(std::int64_t blocks, std::int64_t begin, std::int64_t end) {
+  const std::int64_t group = begin / blocks, first = begin % blocks;
+  if (first == 0 && end - begin >= blocks) return {group, end / blocks, 0, blocks};
+  return {group, group + 1, first, std::min(blocks, first + end - begin)};
+}
+
+/// Few tiles are shared out by their channels too, whose sources each thread then transforms again.
 template <class T>
-void convolve(const WinogradShape& shape, const void* src, const void* packed, void* dst) {
-  parallel_for(shape.groups(), 1, [=](std::int64_t begin, std::int64_t end) {
-    winograd_kernels<T>().convolve(shape, begin, end, static_cast<const T*>(src), static_cast<const float*>(packed),
-                                   static_cast<T*>(dst));
+void convolve(const WinogradShape& shape, const void* src, const void* packed, const WinogradEpilogue& epilogue,
+              void* dst) {
+  const std::int64_t blocks = shape.dst.blocks;
+  parallel_for(shape.groups() * blocks, 1, [=](std::int64_t begin, std::int64_t end) {
+    while (begin < end) {
+      const WinogradRange range = range_of(blocks, begin, end);
+      winograd_kernels<T>().convolve(shape, range, static_cast<const T*>(src), static_cast<const float*>(packed),
+                                     epilogue, static_cast<T*>(dst));
+      begin += (range.end - range.begin) * (range.last_block - range.first_block);
+    }
   });
 }
 
@@ -50,7 +64,7 @@ void weight_gradient(const WinogradShape& shape, std::int64_t parts, const void*
 bool winograd_fits(const ConvProblem& problem) {
   const ConvGeometry& g = problem.geometry;
   const TensorDesc &src = problem.src, &dst = problem.dst;
-  if (cpu_isa() == Isa::kPortable || !problem.allow_winograd || problem.bias || !problem.post_ops.empty()) return false;
+  if (cpu_isa() == Isa::kPortable || !problem.allow_winograd || problem.scaled) return false;
   if (g.kernel != 3 || g.stride != 1 || g.pad != 1 || g.dilation != 1 || g.groups != 1) return false;
   if (src.type != dst.type || !in_blocks(src) || !in_blocks(dst)) return false;
   const WinogradShape shape = shape_of(problem);  // at most half of the direct multiplications, borders included
@@ -63,12 +77,23 @@ std::string winograd_kernel() {
 
 WinogradConvolution::WinogradConvolution(const ConvProblem& problem, bool gradient)
     : shape_(shape_of(problem)), type_(problem.src.type), gradient_(gradient) {
-  if (gradient) std::swap(shape_.src, shape_.dst);
+  if (gradient) {
+    std::swap(shape_.src, shape_.dst);
+    return;
+  }
+  for (const PostOp& op : problem.post_ops) {
+    if (op.kind == PostOp::Kind::kAdd) epilogue_.adds = true;
+    if (op.kind != PostOp::Kind::kClip) continue;
+    epilogue_.low = op.low;
+    epilogue_.high = op.high;
+  }
 }
 
-void WinogradConvolution::run(const void* src, const void* packed, void* dst) const {
-  if (type_ == DataType::kBF16) return convolve<BFloat16>(shape_, src, packed, dst);
-  convolve<float>(shape_, src, packed, dst);
+void WinogradConvolution::run(const void* src, const void* packed, const float* bias, void* dst) const {
+  WinogradEpilogue epilogue = epilogue_;
+  epilogue.bias = bias;
+  if (type_ == DataType::kBF16) return convolve<BFloat16>(shape_, src, packed, epilogue, dst);
+  convolve<float>(shape_, src, packed, epilogue, dst);
 }
 
 WinogradBackwardWeights::WinogradBackwardWeights(const ConvProblem& problem)

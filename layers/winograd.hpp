@@ -11,8 +11,7 @@ namespace sluice {
 struct ConvProblem;
 
 /// Whether the kernels are for a problem: 3x3 at stride 1 with a zero around the image, 16 to 64 channels in blocks of
-/// 16 or as NHWC, fp32 or bf16 on both sides, no bias, nothing fused; processors with AVX2; images that fill their
-/// tiles.
+/// 16 or as NHWC, fp32 or bf16 on both sides, not scaled; processors with AVX2; images that fill their tiles.
 bool winograd_fits(const ConvProblem& problem);
 /// The name of the kernels in the layer table.
 std::string winograd_kernel();
@@ -25,15 +24,17 @@ class WinogradConvolution {
   bool empty() const { return shape_.images == 0; }
   /// What the plain weights become.
   WinogradWeights weights() const { return {shape_.src.blocks, shape_.dst.blocks, gradient_}; }
-  /// Same bits with any number of threads.
-  void run(const void* src, const void* packed, void* dst) const;
+  /// `bias`: by output channel, or null. A kAdd operand stands in `dst`. Same bits with any number of threads.
+  void run(const void* src, const void* packed, const float* bias, void* dst) const;
 
  private:
   WinogradShape shape_;
+  WinogradEpilogue epilogue_;  ///< but for the bias
   DataType type_ = DataType::kF32;
   bool gradient_ = false;
 };
 
+/// Without a bias.
 class WinogradBackwardWeights {
  public:
   WinogradBackwardWeights() = default;

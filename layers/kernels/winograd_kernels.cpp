@@ -167,10 +167,38 @@ SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* 
   }
 }
 
+/// A WinogradEpilogue at the channels of one native vector: nothing, as in training, or all that one can ask for.
+struct NoEnding {
+  SLUICE_INLINE NoEnding(const WinogradEpilogue& /*epilogue*/, std::int64_t /*channel*/) {}
+  template <class T>
+  SLUICE_INLINE NativeF32 operator()(NativeF32 y, const T* /*at*/) const {
+    return y;
+  }
+};
+class FullEnding {
+ public:
+  SLUICE_INLINE FullEnding(const WinogradEpilogue& epilogue, std::int64_t channel)
+      : bias_{}, low_(epilogue.low - NativeF32{}), high_(epilogue.high - NativeF32{}), adds_(epilogue.adds) {
+    if (epilogue.bias != nullptr) bias_ = load_part(epilogue.bias + channel);
+  }
+  /// `at`: where the result will stand. A NaN goes through.
+  template <class T>
+  SLUICE_INLINE NativeF32 operator()(NativeF32 y, const T* at) const {
+    y += bias_;
+    if (adds_) y += load_part(at);
+    y = low_ > y ? low_ : y;
+    return high_ < y ? high_ : y;
+  }
+
+ private:
+  NativeF32 bias_, low_, high_;
+  bool adds_;
+};
+
 // A^T m A of one tile, into the plane.
-template <Rounding kRounding, class T>
+template <Rounding kRounding, class Ending, class T>
 SLUICE_INLINE void reduce_dst(const WinogradShape& s, const Place& place, const float* from, std::int64_t step,
-                              T* plane) {
+                              const Ending& ending, T* plane) {
   NativeF32 t[kTile][kEdge];
 #pragma GCC unroll 6
   for (int j = 0; j < kEdge; ++j) {
@@ -190,7 +218,8 @@ SLUICE_INLINE void reduce_dst(const WinogradShape& s, const Place& place, const 
     T* const to = plane + ((row + i) * s.width + column) * pixel;
 #pragma GCC unroll 4
     for (int j = 0; j < kTile; ++j) {
-      if (whole || (row + i < s.height && column + j < s.width)) put<kRounding>(to + j * pixel, y[j]);
+      if (whole || (row + i < s.height && column + j < s.width))
+        put<kRounding>(to + j * pixel, ending(y[j], to + j * pixel));
     }
   }
 }
@@ -265,40 +294,63 @@ SLUICE_INLINE void multiply(std::int64_t blocks, const float* src, const float* 
   }
 }
 
-template <Rounding kRounding, class T>
-void convolve(const WinogradShape& s, std::int64_t begin, std::int64_t end, const T* src, const float* weights,
-              T* dst) {
-  alignas(64) float expanded[kMostSteps], products[kPoints * kProductStep];
+// The same at all points, for the tiles of a group. `between` is called after each point.
+template <class Between>
+SLUICE_INLINE void multiply_points(const WinogradShape& s, std::int64_t tiles, const float* src, const float* weights,
+                                   float* dst, std::int64_t step, Between&& between) {
   const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix;
-  for (std::int64_t group = begin; group < end; ++group) {
+  for (int p = 0; p < kPoints; ++p) {
+    for (std::int64_t t = 0; t < tiles; t += kTiles) {
+      multiply(s.src.blocks, src + p * src_step + t * kLanes, weights + p * matrix, dst + p * step + t * kLanes);
+    }
+    between();
+  }
+}
+
+// One block of a group's results.
+template <Rounding kRounding, class Ending, class T>
+SLUICE_INLINE void reduce_dsts(const WinogradShape& s, std::int64_t tile, std::int64_t count, std::int64_t block,
+                               const float* from, std::int64_t step, const WinogradEpilogue& epilogue, T* dst) {
+  for (int k = 0; k < kParts; ++k) {
+    const Ending ending(epilogue, block * kLanes + k * kNativeLanes);
+    Place place = place_of(s, tile);
+    for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
+      T* const plane = plane_of(s, s.dst, dst, place.image, block) + k * kNativeLanes;
+      reduce_dst<kRounding>(s, place, from + t * kLanes + k * kNativeLanes, step, ending, plane);
+    }
+  }
+}
+
+template <Rounding kRounding, class Ending, class T>
+SLUICE_INLINE void convolve_range(const WinogradShape& s, const WinogradRange& range, const T* src,
+                                  const float* weights, const WinogradEpilogue& epilogue, T* dst) {
+  alignas(64) float expanded[kMostSteps], products[kPoints * kProductStep];
+  const std::int64_t src_step = src_step_of(s);
+  for (std::int64_t group = range.begin; group < range.end; ++group) {
     const std::int64_t tile = group * kGroup, rest = s.tiles() - tile, count = rest < kGroup ? rest : kGroup;
     expand_sources(s, tile, count, src, expanded, src_step);
     // The first rows that the next tiles see were seen by those above them.
     Ahead next(s, s.src, src, group + 1, 1), own(s, s.dst, dst, group, 0);
-    for (std::int64_t block = 0; block < s.dst.blocks; ++block) {
+    for (std::int64_t block = range.first_block; block < range.last_block; ++block) {
       // The last products overwrite what they were made from: all of it stays in the first cache.
-      const bool last = block + 1 == s.dst.blocks;
+      const bool last = block + 1 == range.last_block;
       float* const to = last ? expanded : products;
       const std::int64_t step = last ? src_step : kProductStep;
-      const float* const matrices = weights + block * kPoints * matrix;
-      for (int p = 0; p < kPoints; ++p) {
-        for (std::int64_t t = 0; t < count; t += kTiles) {
-          multiply(s.src.blocks, expanded + p * src_step + t * kLanes, matrices + p * matrix,
-                   to + p * step + t * kLanes);
-        }
-        if (block > 0) continue;
+      multiply_points(s, count, expanded, weights + block * kPoints * s.src.blocks * kMatrix, to, step, [&] {
+        if (block > range.first_block) return;
         next.fetch();
         own.fetch();
-      }
-      Place place = place_of(s, tile);
-      for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-        T* const plane = plane_of(s, s.dst, dst, place.image, block);
-        for (int k = 0; k < kParts; ++k) {
-          reduce_dst<kRounding>(s, place, to + t * kLanes + k * kNativeLanes, step, plane + k * kNativeLanes);
-        }
-      }
+      });
+      reduce_dsts<kRounding, Ending>(s, tile, count, block, to, step, epilogue, dst);
     }
   }
+}
+
+template <Rounding kRounding, class T>
+void convolve(const WinogradShape& s, const WinogradRange& range, const T* src, const float* weights,
+              const WinogradEpilogue& epilogue, T* dst) {
+  if (epilogue.empty()) return convolve_range<kRounding, NoEnding>(s, range, src, weights, epilogue, dst);
+  convolve_range<kRounding, FullEnding>(s, range, src, weights, epilogue, dst);
 }
 
 // sums[channel][16] += sum over tiles of src[tile][channel] diff[tile][16], at one point. (Loops that GCC unrolls

@@ -7,7 +7,9 @@
 // All arithmetic is fp32. Channels come in blocks of 16, activations as [N][C / 16][H][W][16] or as NHWC.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/cpu.hpp"
@@ -54,6 +56,20 @@ struct WinogradWeights {
   std::int64_t count() const { return WinogradShape::kPoints * 256 * src_blocks * dst_blocks; }  ///< packed floats
 };
 
+/// What becomes of a result before it is stored: a bias is added, then what stands there, then it is clipped.
+struct WinogradEpilogue {
+  const float* bias = nullptr;  ///< by channel of the result, or null
+  bool adds = false;
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+
+  bool empty() const { return bias == nullptr && !adds && std::isinf(low) && std::isinf(high); }
+};
+
+/// Part of a result: groups [begin, end) of tiles, blocks [first_block, last_block) of channels.
+struct WinogradRange {
+  std::int64_t begin, end, first_block, last_block;
+};
+
 struct WinogradWeightKernels {
   /// `packed` becomes [dst block][point][src channel][16 dst channels].
   void (*pack)(const WinogradWeights&, const float* plain, float* packed);
@@ -65,9 +81,9 @@ struct WinogradWeightKernels {
 
 template <class T>
 struct WinogradKernels {
-  /// The result's tiles of groups [begin, end).
-  void (*convolve)(const WinogradShape&, std::int64_t begin, std::int64_t end, const T* src, const float* weights,
-                   T* dst);
+  /// Each element of the result is the same in whatever range it is computed.
+  void (*convolve)(const WinogradShape&, const WinogradRange&, const T* src, const float* weights,
+                   const WinogradEpilogue&, T* dst);
   /// `sums` becomes the share of groups [begin, end) in the gradient of packed weights.
   void (*weight_gradient)(const WinogradShape&, std::int64_t begin, std::int64_t end, const T* src, const T* diff_dst,
                           float* sums);

@@ -98,7 +98,8 @@ std::vector<LayerCase> block_cases() {
 
 std::vector<LayerCase> fusion_cases() {
   std::vector<LayerCase> cases = folded_chains({2, 3, 5, 7}, "3", "_odd");
-  for (const auto& more : {folded_chains({2, 16, 3, 5}, "16", "_blocks"), graph_cases(), block_cases()}) {
+  for (const auto& more : {folded_chains({2, 16, 3, 5}, "16", "_blocks"),
+                           folded_chains({2, 32, 4, 5}, "32", "_winograd"), graph_cases(), block_cases()}) {
     cases.insert(cases.end(), more.begin(), more.end());
   }
   return cases;

@@ -85,11 +85,34 @@ void expect_convolution(Isa isa, bool nhwc, double tolerance) {
   const std::vector<float> weights = packed({2, 1, false}, p.weights, isa),
                            turned = packed({1, 2, true}, p.weights, isa);
   for (std::int64_t group = 0; group < shape.groups(); ++group) {
-    winograd_kernels<T>(isa).convolve(shape, group, group + 1, p.src.data(), weights.data(), got.data());
+    winograd_kernels<T>(isa).convolve(shape, {group, group + 1, 0, 1}, p.src.data(), weights.data(), {}, got.data());
   }
-  winograd_kernels<T>(isa).convolve(back, 0, back.groups(), p.dst.data(), turned.data(), got_src.data());
+  winograd_kernels<T>(isa).convolve(back, {0, back.groups(), 0, 2}, p.dst.data(), turned.data(), {}, got_src.data());
   expect_close(got, want, tolerance);
   expect_close(got_src, want_src, tolerance);
+}
+
+/// A bias, an addend and a clip, block by block.
+template <class T>
+void expect_epilogue(Isa isa, bool nhwc, double tolerance) {
+  const WinogradShape shape = shape_of(nhwc), back{kImages, kHeight, kWidth, shape.dst, shape.src};
+  const Problem<T> p;
+  const std::vector<float> bias = random_values<float>(kSrc, 4), turned = packed({1, 2, true}, p.weights, isa);
+  std::vector<double> want;
+  for (std::int64_t i = 0; i < kImages * kPixels * kSrc; ++i) {
+    const std::int64_t channel = nhwc ? i % kSrc : i / 16 / kPixels * 16 % kSrc + i % 16;
+    want.push_back(at(p.src, i) + at(bias, channel));
+  }
+  for_each_product(nhwc, [&](std::int64_t s, std::int64_t w, std::int64_t d) {
+    want[static_cast<std::size_t>(s)] += at(p.dst, d) * at(p.weights, w);
+  });
+  for (double& value : want) value = std::clamp(value, -1.5, 2.5);
+  std::vector<T> got = p.src;
+  for (const std::int64_t block : {1, 0}) {
+    winograd_kernels<T>(isa).convolve(back, {0, back.groups(), block, block + 1}, p.dst.data(), turned.data(),
+                                      {bias.data(), true, -1.5F, 2.5F}, got.data());
+  }
+  expect_close(got, want, tolerance);
 }
 
 template <class T>
@@ -119,6 +142,13 @@ TEST_P(WinogradBuilds, Convolution) {
   for (const bool nhwc : {false, true}) {
     expect_convolution<float>(GetParam(), nhwc, 3e-6);
     expect_convolution<BFloat16>(GetParam(), nhwc, 1.0 / 256);
+  }
+}
+
+TEST_P(WinogradBuilds, Epilogue) {
+  for (const bool nhwc : {false, true}) {
+    expect_epilogue<float>(GetParam(), nhwc, 1e-5);
+    expect_epilogue<BFloat16>(GetParam(), nhwc, 1.0 / 256);
   }
 }
 
