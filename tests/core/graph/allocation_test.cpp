@@ -92,6 +92,11 @@ void* allocate(std::size_t bytes, std::size_t alignment, const void* caller) {
   return p;
 }
 
+/// Not inlined: a compiler that saw both sides of the operators would take them for mismatched.
+[[gnu::noinline]] void give_back(void* p) {
+  std::free(p);
+}
+
 }  // namespace
 
 void* operator new(std::size_t bytes) {
@@ -107,28 +112,28 @@ void* operator new[](std::size_t bytes, std::align_val_t alignment) {
   return allocate(bytes, static_cast<std::size_t>(alignment), __builtin_return_address(0));
 }
 void operator delete(void* p) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete[](void* p) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete(void* p, std::size_t) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete[](void* p, std::size_t) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete(void* p, std::align_val_t) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete[](void* p, std::align_val_t) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-  std::free(p);
+  give_back(p);
 }
 void operator delete[](void* p, std::size_t, std::align_val_t) noexcept {
-  std::free(p);
+  give_back(p);
 }
 
 namespace sluice {
