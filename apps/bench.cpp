@@ -2,13 +2,12 @@
 #include <charconv>
 #include <iostream>
 
+#include "apps/images.hpp"
 #include "apps/load.hpp"
 #include "apps/plan.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
-#include "core/data/pipeline.hpp"
 #include "core/train/benchmark.hpp"
-#include "core/train/evaluator.hpp"
 
 namespace {
 
@@ -57,29 +56,19 @@ BenchmarkOptions read_options(const CommandLine& line) {
     options.training = *only == "train";
     options.inference = *only == "infer";
   }
-  return options;
-}
-
-/// The images that --images names, as many as a few batches or one large one hold.
-BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split) {
-  const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
-  check_data_fits(*experiment.network, *dataset);
-  const std::int64_t batch = experiment.eval.batch, wanted = std::max<std::int64_t>(128 / batch * batch, batch);
-  if (dataset->size() < batch) {
-    throw Error(ExitCode::kData, concat(dataset->name(), ": has ", dataset->size(),
-                                        " images, fewer than eval.batch = ", batch, "; lower eval.batch"));
+  for (const char* flag : {"plan", "images"}) {
+    if (line.has(flag) && !options.inference)
+      throw Error(ExitCode::kUsage, concat("command line: --", flag, " is about inference; leave out --only=train"));
   }
-  Pipeline pipeline(*dataset, evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset),
-                                                  std::min(wanted, dataset->size() / batch * batch)));
-  pipeline.start(0);
-  const Batch* const read = pipeline.next();
-  return {read->images, read->labels};
+  return options;
 }
 
 int bench(const CommandLine& line) {
   if (line.positional().empty()) {
     throw Error(ExitCode::kUsage, "command line: expected a configuration file or a checkpoint");
   }
+  if (is_checkpoint_name(line.positional().front()) && line.positional().size() > 1)
+    throw Error(ExitCode::kUsage, "command line: a checkpoint stands alone; use overrides to change its configuration");
   BenchmarkOptions options = read_options(line);
   const std::optional<Split> split = split_of(line, "images");
   Registry registry;

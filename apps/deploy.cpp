@@ -4,12 +4,13 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/images.hpp"
 #include "apps/load.hpp"
 #include "apps/program.hpp"
+#include "core/base/atomic_file.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/graph/kernel_plan.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/training_checkpoint.hpp"
 
@@ -41,56 +42,65 @@ Program describe() {
 std::vector<std::string> overrides_of(const CommandLine& line) {
   std::vector<std::string> overrides = line.overrides();
   if (const auto precision = line.value("precision")) overrides.push_back("--run.precision=" + *precision);
+  overrides.emplace_back("--run.backend=skip");
   return overrides;
 }
 
 std::string output_of(const CommandLine& line) {
   const std::optional<std::string> output = line.value("output");
-  if (!output) throw Error(ExitCode::kUsage, "command line: expected -o DEPLOYABLE.h5, the file to write");
-  if (std::filesystem::exists(*output))
+  if (!output || output->empty())
+    throw Error(ExitCode::kUsage, "command line: expected -o DEPLOYABLE.h5, the file to write");
+  std::error_code ignored;
+  if (std::filesystem::exists(*output, ignored))
     throw Error(ExitCode::kUsage, concat(*output, ": is there already; name another file or remove it"));
+  check_can_write(*output);
   return *output;
 }
 
-/// The plan of the whole network on the first images of a split.
-std::vector<PlannedKernel> plan(Experiment& experiment, const Checkpoint& checkpoint, Split split) {
-  const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
-  check_data_fits(*experiment.network, *dataset);
-  const std::int64_t batch = std::min(experiment.eval.batch, dataset->size());
-  Pipeline pipeline(*dataset,
-                    evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset), batch));
-  pipeline.start(0);
-  const Batch& images = *pipeline.next();
+/// The plan of the whole network on these images.
+std::vector<PlannedKernel> plan(Experiment& experiment, const BenchmarkImages& images) {
+  const std::int64_t batch = experiment.eval.batch;
   Executor executor(*experiment.network, experiment.executor_options(Mode::kInference, batch));
   executor.refresh();
-  executor.set_batch(images.images.data(), images.labels.data());
-  return plan_kernels(executor, kRounds, 1, [&] { executor.forward(); });
+  const int forwards = plan_forwards(images, batch);
+  return plan_kernels(executor, kRounds, forwards, [&] { run_images(executor, images, forwards); });
 }
 
-Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const Dataset& test, bool skip,
-                    const std::vector<KernelChoice>& kernels) {
+std::vector<KernelChoice> choices_of(const std::vector<PlannedKernel>& plan) {
+  std::vector<KernelChoice> choices;
+  for (const PlannedKernel& kernel : plan)
+    choices.emplace_back(kernel.layer, kernel.alternatives[static_cast<std::size_t>(kernel.chosen)]);
+  return choices;
+}
+
+/// On the whole test set; without kernels: by the checkpoint's own precision, everything computed.
+Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const Dataset& test,
+                    const std::vector<KernelChoice>* kernels) {
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
-  options.skip = skip;
+  if (kernels == nullptr) {
+    options.skip = false;
+    options.type = Config::parse(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
+  }
   Evaluator evaluator(
       *experiment.network, options, test,
       evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, test), experiment.eval.batch));
-  evaluator.choose(kernels);
+  if (kernels != nullptr) evaluator.choose(*kernels);
   return *evaluator.run();
 }
 
 /// What is written: the weights, with the plan, what it was made on, and what the deployed network did on the test set.
-Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, const std::vector<PlannedKernel>& plan,
-                      const Evaluation& after) {
-  Checkpoint made = source.kind == Checkpoint::Kind::kFull ? weights_of(source) : source;
+Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, const Normalization& normalization,
+                      const std::vector<KernelChoice>& kernels, const Evaluation& after) {
+  Checkpoint made = untrained_checkpoint(experiment, normalization);
   made.kind = Checkpoint::Kind::kDeployable;
-  made.config = experiment.config.resolved();
-  made.evaluation = statistic_table(*experiment.network, after.counts, after.sums);
+  made.class_names = source.class_names;
+  made.history = source.history;
+  for (const char* counter : {"epoch", "step"}) made.state[counter] = source.state.at(counter);
   made.state["instruction_set"] = to_string(cpu_isa());
   made.state["threads"] = std::int64_t{num_threads()};
+  made.evaluation = statistic_table(*experiment.network, after.counts, after.sums);
+  made.plan = {kernels.begin(), kernels.end()};
   made.run["deployed_from"] = source.file;
-  made.plan.clear();
-  for (const PlannedKernel& kernel : plan)
-    made.plan[kernel.layer] = kernel.alternatives[static_cast<std::size_t>(kernel.chosen)];
   return made;
 }
 
@@ -98,19 +108,12 @@ void print(std::ostream& out, const std::string& output, const std::vector<Plann
            const Evaluation& before, const Evaluation& after) {
   out << std::fixed << std::setprecision(3);
   for (const PlannedKernel& kernel : plan) {
-    out << "  " << std::left << std::setw(24) << kernel.layer << std::right;
-    for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
-      const bool chosen = static_cast<int>(k) == kernel.chosen;
-      out << "  " << (chosen ? "[" : "") << kernel.alternatives[k] << " " << kernel.ms[k] << " ms"
-          << (chosen ? "]" : "");
-    }
+    print_kernel(out, kernel);
     out << "\n";
   }
   out << std::setprecision(2) << "accuracy before  " << 100 * before.accuracy() << " % (" << before.correct << " of "
-      << before.images << "), " << std::setprecision(0) << before.images_per_second() << " images per second\n"
-      << std::setprecision(2) << "accuracy after   " << 100 * after.accuracy() << " % (" << after.correct << " of "
-      << after.images << "), " << std::setprecision(0) << after.images_per_second() << " images per second\n"
-      << "wrote " << output << "\n"
+      << before.images << ")\naccuracy after   " << 100 * after.accuracy() << " % (" << after.correct << " of "
+      << after.images << ")\nwrote " << output << "\n"
       << std::defaultfloat;
 }
 
@@ -120,11 +123,8 @@ void print_json(std::ostream& out, const std::string& output, const std::vector<
                                  {"images", after.images},
                                  {"accuracy_before", before.accuracy()},
                                  {"accuracy_after", after.accuracy()},
-                                 {"images_per_second_before", before.images_per_second()},
-                                 {"images_per_second_after", after.images_per_second()},
                                  {"plan", nlohmann::ordered_json::object()}};
-  for (const PlannedKernel& kernel : plan)
-    json["plan"][kernel.layer] = kernel.alternatives[static_cast<std::size_t>(kernel.chosen)];
+  for (const auto& [layer, kernel] : choices_of(plan)) json["plan"][layer] = kernel;
   out << json.dump(2) << "\n";
 }
 
@@ -140,13 +140,11 @@ int deploy(const CommandLine& line) {
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   experiment.configure_threads();
   const std::unique_ptr<Dataset> test = open_dataset(experiment.data, Split::kTest);
-  const std::vector<PlannedKernel> measured = plan(experiment, checkpoint, split);
-  std::vector<KernelChoice> kernels;
-  for (const PlannedKernel& kernel : measured)
-    kernels.emplace_back(kernel.layer, kernel.alternatives[static_cast<std::size_t>(kernel.chosen)]);
-  const Evaluation before = evaluate(experiment, checkpoint, *test, false, {});
-  const Evaluation after = evaluate(experiment, checkpoint, *test, true, kernels);
-  save(deployable(checkpoint, experiment, measured, after), output);
+  const std::vector<PlannedKernel> measured = plan(experiment, read_images(experiment, checkpoint, split));
+  const std::vector<KernelChoice> kernels = choices_of(measured);
+  const Evaluation before = evaluate(experiment, checkpoint, *test, nullptr);
+  const Evaluation after = evaluate(experiment, checkpoint, *test, &kernels);
+  save(deployable(checkpoint, experiment, normalization_of(experiment, checkpoint, *test), kernels, after), output);
   (line.has("json") ? print_json : print)(std::cout, output, measured, before, after);
   return 0;
 }

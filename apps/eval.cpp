@@ -44,11 +44,7 @@ class Predictions {
  public:
   /// Refuses a place that cannot be written to, before the evaluation. No path: nothing will be written.
   explicit Predictions(std::string path) : path_(std::move(path)) {
-    if (path_.empty()) return;
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path_, ignored))
-      throw Error(ExitCode::kEnvironment, concat(path_, ": is a directory, expected the name of a CSV file"));
-    if (::access((directory_of(path_) + "/.").c_str(), W_OK) != 0) throw_system_error(path_, "write", errno);
+    if (!path_.empty()) check_can_write(path_);
   }
 
   void add(const Batch& batch, const float* logits, std::int64_t classes) {
@@ -88,11 +84,19 @@ std::vector<std::string> overrides_of(const CommandLine& line) {
   return overrides;
 }
 
+void check_flags(const CommandLine& line) {
+  for (const char* flag : {"predictions", "confusion", "backend"}) {
+    if (line.has("compare") && line.has(flag))
+      throw Error(ExitCode::kUsage, concat("command line: --", flag, " does not go with --compare"));
+  }
+}
+
 int evaluate(const CommandLine& line) {
   if (line.positional().size() != 1) {
     throw Error(ExitCode::kUsage,
                 concat("command line: expected one checkpoint, got ", line.positional().size(), " files"));
   }
+  check_flags(line);
   const Split split = split_of(line, "split").value_or(Split::kTest);
   Predictions predictions(line.value("predictions").value_or(""));
   const Checkpoint checkpoint = load(line.positional().front());
@@ -104,7 +108,8 @@ int evaluate(const CommandLine& line) {
   const PipelineOptions pipeline =
       evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset), experiment.eval.batch);
   if (line.has("compare")) {
-    const BackendComparison comparison = compare_backends(*experiment.network, options, *dataset, pipeline);
+    const BackendComparison comparison = compare_backends(*experiment.network, options, *dataset, pipeline,
+                                                          {checkpoint.plan.begin(), checkpoint.plan.end()});
     (line.has("json") ? print_json_comparison : print_comparison)(std::cout, comparison);
     return 0;
   }

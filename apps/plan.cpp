@@ -1,7 +1,5 @@
 #include "apps/plan.hpp"
 
-#include <algorithm>
-
 #include "gating/density_sweep.hpp"
 
 namespace sluice {
@@ -9,22 +7,17 @@ namespace sluice {
 void sweep_plan(Experiment& experiment, const BenchmarkImages& images, std::vector<PlanRow>& plan) {
   if (plan.empty()) return;
   Network& network = *experiment.network;
-  const std::int64_t batch = experiment.eval.batch, image = network.input_shape(1).count();
+  const std::int64_t batch = experiment.eval.batch;
   const bool given = images.count() >= batch;
   const BenchmarkImages random = given ? BenchmarkImages{} : random_images(network, batch);
   const BenchmarkImages& data = given ? images : random;
-  const std::int64_t forwards = std::min<std::int64_t>(data.count() / batch, 16);
+  const int forwards = plan_forwards(data, batch);
   Executor executor(network, experiment.executor_options(Mode::kInference, batch));
-  const auto run = [&] {
-    for (std::int64_t i = 0; i < forwards; ++i) {
-      executor.set_batch(data.images.data() + i * batch * image, data.labels.data() + i * batch);
-      executor.forward();
-    }
-  };
+  const auto run = [&] { run_images(executor, data, forwards); };
   executor.refresh();
   run();
   for (PlanRow& row : plan) row.density = gate_density(network, executor, row.kernel.layer);
-  for (const DensitySweep& sweep : sweep_densities(network, executor, static_cast<int>(forwards), run)) {
+  for (const DensitySweep& sweep : sweep_densities(network, executor, forwards, run)) {
     for (PlanRow& row : plan) {
       if (row.kernel.layer != sweep.layer) continue;
       row.swept = true;

@@ -21,7 +21,7 @@ class InferenceEnding {
   bool empty_ = true;
   Ending ending_ = Ending::kNone;
   Clip clip_;
-  int numbers_ = 0;  ///< kept: ones and zeros in whole groups, where nothing is affine
+  int numbers_ = 0;  ///< kept: ones and zeros where nothing is affine
 };
 
 }  // namespace sluice

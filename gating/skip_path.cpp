@@ -58,7 +58,7 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
     setup.request_scratch(recorder_.scratch_bytes());
     setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
   }
-  setup.kernel = ways_.front().kernel();
+  setup.kernel = "skip:" + to_string(cpu_isa());
 }
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).

@@ -121,6 +121,13 @@ std::string directory_of(const std::string& path) {
   return directory.empty() ? "." : directory;
 }
 
+void check_can_write(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    throw Error(ExitCode::kEnvironment, concat(path, ": is a directory, expected the name of a file"));
+  if (::access((directory_of(path) + "/.").c_str(), W_OK) != 0) throw_system_error(path, "write", errno);
+}
+
 std::string temporary_name(const std::string& path) {
   const std::filesystem::path whole(path);
   return (whole.parent_path() / concat('.', whole.filename().string(), '.', ::getpid(), ".tmp")).string();

@@ -14,6 +14,10 @@ namespace sluice {
 /// or the process dies on the way, the old file is untouched. Throws Error(kEnvironment).
 void write_file_atomic(const std::string& path, std::string_view bytes);
 
+/// Refuses, before any work is done, a place that write_file_atomic could not write to: a directory, or a file in one
+/// that is missing or closed to us. Throws Error(kEnvironment).
+void check_can_write(const std::string& path);
+
 /// The whole file; nothing when there is none. Throws Error(kEnvironment) when it cannot be read.
 std::optional<std::string> read_file(const std::string& path);
 

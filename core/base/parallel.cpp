@@ -6,6 +6,7 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <string>
@@ -87,16 +88,34 @@ void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*
       tbb::static_partitioner());
 }
 
+void detail::adopt_threads() {}
+
 #else
 
+namespace {
+// OpenMP keeps the number of threads, and the processor its floating-point settings, for each thread that asks.
+std::atomic<int> wanted_threads{0};  // 0: nobody has set it
+thread_local int adopted_threads = 0;
+}  // namespace
+
+void detail::adopt_threads() {
+  const int wanted = wanted_threads.load(std::memory_order_relaxed);
+  if (wanted == adopted_threads) return;
+  adopted_threads = wanted;
+  omp_set_num_threads(wanted);
+#pragma omp parallel
+  flush_denormals();
+}
+
 int num_threads() {
+  detail::adopt_threads();
   return omp_get_max_threads();
 }
 
 void set_threads(int count) {
-  omp_set_num_threads(count);
-#pragma omp parallel
-  flush_denormals();
+  wanted_threads = count;
+  adopted_threads = 0;
+  detail::adopt_threads();
 }
 
 void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t),

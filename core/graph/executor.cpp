@@ -214,6 +214,7 @@ struct Executor::State {
 };
 
 Executor::Executor(Network& network, const ExecutorOptions& options) {
+  detail::adopt_threads();
   if (options.type == DataType::kBF16 && !cpu_has_bf16()) {
     throw Error(ExitCode::kEnvironment, concat("run.precision = bf16 needs a processor with AVX512_BF16, this one is ",
                                                cpu_description(), "; use run.precision = fp32"));
@@ -257,6 +258,7 @@ double Executor::soft_divergence() const {
 }
 
 void Executor::refresh() {
+  detail::adopt_threads();
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     State::Runtime& run = state_->runtime[i];
     const Stopwatch watch(state_->profiling ? &run.refresh_ms : nullptr);
@@ -266,6 +268,7 @@ void Executor::refresh() {
 }
 
 void Executor::forward(std::uint64_t step) {
+  detail::adopt_threads();
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
   for (std::size_t i = 0; i < state_->auxiliary.size(); ++i)
     state_->auxiliary[i] = state_->network.auxiliary_losses()[i].second->forward(state_->network);

@@ -67,6 +67,20 @@ std::vector<PlannedKernel> plan_kernels(Executor& executor, int rounds, int forw
   return plan;
 }
 
+std::vector<double> time_operations(Executor& executor, int rounds, int forwards, const std::function<void()>& run) {
+  std::vector<std::vector<double>> times(executor.operations().size());
+  for (int round = -1; round < rounds; ++round) {  // the first one warms up
+    executor.set_profiling(true);
+    run();
+    const std::vector<OperationInfo> timed = executor.operations();
+    for (std::size_t i = 0; i < timed.size() && round >= 0; ++i) times[i].push_back(timed[i].forward_ms / forwards);
+  }
+  executor.set_profiling(false);
+  std::vector<double> medians;
+  for (std::vector<double>& of_operation : times) medians.push_back(median(std::move(of_operation)));
+  return medians;
+}
+
 std::vector<KernelChoice> chosen_kernels(const Executor& executor) {
   std::vector<KernelChoice> choices;
   for (const OperationInfo& operation : executor.operations()) {

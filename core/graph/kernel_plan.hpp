@@ -21,12 +21,15 @@ struct PlannedKernel {
 /// to come, `forwards` times; the alternatives take turns for `rounds` rounds.
 std::vector<PlannedKernel> plan_kernels(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
 
+/// Milliseconds of every operation, as it is chosen, for one call of forward: medians over the rounds.
+std::vector<double> time_operations(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
+
 /// A layer and the name of its alternative, as checkpoints keep them.
 using KernelChoice = std::pair<std::string, std::string>;
 /// What runs now, for every layer that has a choice.
 std::vector<KernelChoice> chosen_kernels(const Executor& executor);
-/// Choices whose layer or alternative the executor does not have are passed over: they were made for another processor
-/// or another network.
+/// Choices whose layer or alternative the executor does not have are passed over: they speak of another network. Those
+/// that were measured elsewhere give the same results, and may not be the fastest here.
 void choose_kernels(Executor& executor, const std::vector<KernelChoice>& choices);
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 #include "core/serve/model.hpp"
 
+#include "core/base/error.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
@@ -13,16 +14,20 @@ Model::Model(Experiment experiment, const Checkpoint& checkpoint)
   const Shape image = network.input_shape(1);
   image_ = {image[kC], image[kH], image[kW]};
   classes_ = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
-  if (normalization_.mean.empty()) {  // a checkpoint of weights that came from elsewhere
-    normalization_.mean.assign(static_cast<std::size_t>(image_.channels), 0.0);
-    normalization_.std.assign(static_cast<std::size_t>(image_.channels), 1.0);
-  }
+  for (auto c = static_cast<std::int64_t>(class_names_.size()); c < classes_; ++c)
+    class_names_.push_back(std::to_string(c));
+  if (const auto given = given_normalization(experiment_.data, image_.channels)) normalization_ = *given;
+  if (!normalization_.mean.empty()) return;
+  throw Error(ExitCode::kCheckpoint,
+              concat(checkpoint.file,
+                     ": has no normalisation of images, and its configuration "
+                     "measures one; set data.mean and data.std, or deploy it with sluice-deploy"));
 }
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const Registry& registry,
                                          const std::vector<std::string>& overrides) {
   const Checkpoint checkpoint = sluice::load(path);
-  Experiment experiment(Config::parse(checkpoint.config, checkpoint.file, overrides), registry);
+  Experiment experiment = trained_experiment(checkpoint, registry, overrides);
   restore_weights(checkpoint, *experiment.network);
   return std::shared_ptr<const Model>(new Model(std::move(experiment), checkpoint));
 }

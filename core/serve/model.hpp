@@ -17,14 +17,14 @@ class Model {
  public:
   /// Reads a checkpoint of any kind. The registry knows its layer types (register_layers, and register_plugin for
   /// gating_plugin() and others) and must outlive the model. `overrides` are those of a command line:
-  /// "--run.precision=bf16". Throws Error(kCheckpoint) where the file is damaged or its tensors do not fit,
-  /// Error(kUsage) where a layer type is unknown or an override is wrong.
+  /// "--run.precision=bf16". Throws Error(kCheckpoint) where the file is damaged, its tensors do not fit or
+  /// nothing says how images are normalised, Error(kUsage) where a layer type is unknown or an override is wrong.
   static std::shared_ptr<const Model> load(const std::string& path, const Registry& registry,
                                            const std::vector<std::string>& overrides = {});
 
   const ImageShape& image() const { return image_; }
   std::int64_t classes() const { return classes_; }
-  /// One for each class, or none where the checkpoint has none.
+  /// One for each class: its name, or its number where the checkpoint has none.
   const std::vector<std::string>& class_names() const { return class_names_; }
   const Normalization& normalization() const { return normalization_; }
   const Experiment& experiment() const { return experiment_; }

@@ -2,11 +2,21 @@
 
 #include <algorithm>
 
+#include "core/base/error.hpp"
+
 namespace sluice {
+namespace {
+
+std::int64_t checked(std::int64_t batch) {
+  if (batch < 1) throw Error(ExitCode::kUsage, concat("session: expected a batch of at least 1, got ", batch));
+  return batch;
+}
+
+}  // namespace
 
 Session::Session(std::shared_ptr<const Model> model, std::int64_t batch)
     : model_(std::move(model)),
-      executor_(*model_->experiment().network, model_->experiment().executor_options(Mode::kInference, batch)),
+      executor_(*model_->experiment().network, model_->experiment().executor_options(Mode::kInference, checked(batch))),
       pixels_(model_->image(), model_->normalization(), {}),
       image_values_(model_->image().channels * model_->image().height * model_->image().width),
       images_(static_cast<std::size_t>(batch * image_values_)) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/data/pipeline.hpp"
-#include "core/graph/executor.hpp"
+#include "core/graph/kernel_plan.hpp"
 
 namespace sluice {
 
@@ -28,9 +28,10 @@ struct BackendComparison {
   double equal_share() const { return images == 0 ? 1.0 : static_cast<double>(equal) / static_cast<double>(images); }
 };
 
-/// Runs both backends over the whole data set, batch by batch. Throws Error(kData) where the set does not fit.
+/// Runs both backends over the whole data set, batch by batch; the one that skips with these kernels. Throws
+/// Error(kData) where the set does not fit.
 BackendComparison compare_backends(Network& network, const ExecutorOptions& options, const Dataset& dataset,
-                                   const PipelineOptions& pipeline);
+                                   const PipelineOptions& pipeline, const std::vector<KernelChoice>& kernels = {});
 
 void print_comparison(std::ostream& out, const BackendComparison& comparison);
 /// images, equal, equal_share, accuracy_skip, accuracy_dense, largest_difference, decisions, different, layers [{name,

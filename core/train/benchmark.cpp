@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include "core/base/random.hpp"
 #include "core/graph/onednn.hpp"
@@ -98,26 +99,38 @@ class Contender {
   std::int64_t first_ = 0;
 };
 
-double layer_ms(const PhaseResult& phase, const std::string& layer) {
-  for (const OperationInfo& operation : phase.operations) {
-    if (operation.name == layer) return operation.forward_ms;
-  }
-  return 0;
+std::int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
+/// Milliseconds of every layer that runs by itself, by name.
+std::map<std::string, double> layer_times(Executor& executor, const BenchmarkImages& data) {
+  const int forwards = plan_forwards(data, executor.options().batch);
+  const std::vector<double> times =
+      time_operations(executor, kPlanRounds, forwards, [&] { run_images(executor, data, forwards); });
+  std::map<std::string, double> by_name;
+  const std::vector<OperationInfo> operations = executor.operations();
+  for (std::size_t i = 0; i < operations.size(); ++i) by_name[operations[i].name] = times[i];
+  return by_name;
+}
+
+/// Times the network in turn with its plain twin, where it has one.
 void measure_inference(Experiment& experiment, const BenchmarkOptions& options, BenchmarkResult& result) {
   const std::int64_t batch = experiment.eval.batch;
   const bool given = options.images.count() >= batch;
   const BenchmarkImages random = given ? BenchmarkImages{} : random_images(*experiment.network, batch);
   const BenchmarkImages& data = given ? options.images : random;
-  std::vector<std::unique_ptr<Contender>> contenders;
   ExecutorOptions executor = experiment.executor_options(Mode::kInference, batch);
+  std::vector<std::unique_ptr<Contender>> contenders;
   contenders.push_back(std::make_unique<Contender>(*experiment.network, executor, data));
-  const auto forwards = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(16, data.count() / batch)));
-  for (PlannedKernel& kernel : plan_kernels(contenders[0]->executor(), kPlanRounds, forwards, [&] {
-         for (int i = 0; i < forwards; ++i) contenders[0]->step();
-       }))
+  Executor& own = contenders[0]->executor();
+  const int forwards = plan_forwards(data, batch);
+  for (PlannedKernel& kernel : plan_kernels(own, kPlanRounds, forwards, [&] { run_images(own, data, forwards); })) {
     result.plan.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
+  }
+  result.peak_memory_bytes = peak_memory();
   const Registry& registry = experiment.network->registry();
   std::unique_ptr<Network> twin;
   if (options.compare && has_plain_twin(experiment.config, registry)) {
@@ -137,9 +150,10 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   result.inference = phase(0);
   if (!twin) return;
   result.twins = {{"dense", phase(1)}, {"dense_direct", phase(2)}};
+  auto dense = layer_times(contenders[1]->executor(), data), direct = layer_times(contenders[2]->executor(), data);
   for (PlanRow& row : result.plan) {
-    row.dense_ms = layer_ms(result.twins[0].phase, row.kernel.layer);
-    row.dense_direct_ms = layer_ms(result.twins[1].phase, row.kernel.layer);
+    row.dense_ms = dense[row.kernel.layer];
+    row.dense_direct_ms = direct[row.kernel.layer];
   }
 }
 
@@ -161,13 +175,20 @@ double measure_peak_gflops(DataType type) {
   return 2.0 * kSize * kSize * kSize / times[times.size() / 2] / 1e6;
 }
 
-std::int64_t peak_memory() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{usage.ru_maxrss} * 1024;
+}  // namespace
+
+int plan_forwards(const BenchmarkImages& data, std::int64_t batch) {
+  return static_cast<int>(std::clamp<std::int64_t>(data.count() / batch, 1, 16));
 }
 
-}  // namespace
+void run_images(Executor& executor, const BenchmarkImages& data, int forwards) {
+  const std::int64_t batch = executor.options().batch,
+                     image = static_cast<std::int64_t>(data.images.size()) / data.count();
+  for (int i = 0; i < forwards; ++i) {
+    executor.set_batch(data.images.data() + i * batch * image, data.labels.data() + i * batch);
+    executor.forward();
+  }
+}
 
 BenchmarkImages random_images(const Network& network, std::int64_t count) {
   BenchmarkImages data;
@@ -184,8 +205,8 @@ BenchmarkImages random_images(const Network& network, std::int64_t count) {
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options) {
   BenchmarkResult result;
   if (options.training) result.training = measure_training(experiment, options);
-  if (options.inference) measure_inference(experiment, options, result);
   result.peak_memory_bytes = peak_memory();
+  if (options.inference) measure_inference(experiment, options, result);
   // Last: an executor says in plain words what this processor cannot do.
   result.peak_gflops = measure_peak_gflops(experiment.run.precision);
   return result;

@@ -21,6 +21,11 @@ struct BenchmarkImages {
 /// Normal noise and uniform classes.
 BenchmarkImages random_images(const Network& network, std::int64_t count);
 
+/// How many batches of these images one round of a plan takes: all, up to a bound.
+int plan_forwards(const BenchmarkImages& data, std::int64_t batch);
+/// That many forwards, one batch of the images after the other.
+void run_images(Executor& executor, const BenchmarkImages& data, int forwards);
+
 struct BenchmarkOptions {
   std::int64_t steps = 10;  ///< timed steps; medians are reported
   std::int64_t warmup = 3;  ///< steps before them
@@ -50,8 +55,8 @@ struct BenchmarkTwin {
 struct PlanRow {
   PlannedKernel kernel;
   double dense_ms = 0, dense_direct_ms = 0;  ///< of the same layer in the twins
-  // For layers with gates, where the caller has measured them (gating/density_sweep.hpp):
-  std::optional<double> density;                        ///< of the gates on the images of the benchmark
+  // Where the caller has measured them:
+  std::optional<double> density;  ///< share of the outputs that it computed in full, on the images of the benchmark
   std::optional<double> break_even, break_even_direct;  ///< density from which on it is slower than the twins
   bool swept = false;                                   ///< then no value above means: at no density
 };
@@ -61,7 +66,7 @@ struct BenchmarkResult {
   std::vector<BenchmarkTwin> twins;    ///< of inference
   std::vector<PlanRow> plan;           ///< of inference, for every layer that can run in several ways
   double peak_gflops = 0;              ///< of a large matrix product by oneDNN in the same precision, measured beside
-  std::int64_t peak_memory_bytes = 0;  ///< largest resident size of the process
+  std::int64_t peak_memory_bytes = 0;  ///< largest resident size of the process, without the twins
 };
 
 /// Where layers can run in several ways the fastest ones on these images are chosen first. A training step is
@@ -69,6 +74,8 @@ struct BenchmarkResult {
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options);
 
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
+/// One layer and its times, the chosen one in brackets, without the end of the line.
+void print_kernel(std::ostream& out, const PlannedKernel& kernel);
 void print_plan(std::ostream& out, const std::vector<PlanRow>& rows);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, ..., train_layers and infer_layers [{name,
 /// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a plain twin infer_dense_ms, infer_dense_direct_ms

@@ -97,11 +97,7 @@ nlohmann::ordered_json plan_json(const std::vector<PlanRow>& rows) {
 }
 
 void print_row(std::ostream& out, const PlanRow& row) {
-  out << "  " << std::left << std::setw(24) << row.kernel.layer << std::right;
-  for (std::size_t k = 0; k < row.kernel.ms.size(); ++k) {
-    const bool chosen = static_cast<int>(k) == row.kernel.chosen;
-    out << "  " << (chosen ? "[" : "") << row.kernel.alternatives[k] << " " << row.kernel.ms[k] << (chosen ? "]" : "");
-  }
+  print_kernel(out, row.kernel);
   out << "  dense " << row.dense_ms << ", direct " << row.dense_direct_ms;
   if (row.swept) {
     out << "  density " << percent(row.density, "none") << ", slower than dense from "
@@ -111,6 +107,14 @@ void print_row(std::ostream& out, const PlanRow& row) {
 }
 
 }  // namespace
+
+void print_kernel(std::ostream& out, const PlannedKernel& kernel) {
+  out << "  " << std::left << std::setw(24) << kernel.layer << std::right;
+  for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
+    const bool chosen = static_cast<int>(k) == kernel.chosen;
+    out << "  " << (chosen ? "[" : "") << kernel.alternatives[k] << " " << kernel.ms[k] << (chosen ? "]" : "");
+  }
+}
 
 void print_plan(std::ostream& out, const std::vector<PlanRow>& rows) {
   if (rows.empty()) {

@@ -12,6 +12,7 @@
 #include "core/base/version.hpp"
 #include "core/graph/derived_metrics.hpp"
 #include "core/graph/onednn.hpp"
+#include "core/plugin/load.hpp"
 
 namespace sluice {
 namespace {
@@ -264,6 +265,20 @@ Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalizatio
   append(checkpoint, "buffers", buffer_slots(*experiment.network, experiment.network->buffer_data()));
   checkpoint.state = {{"epoch", std::int64_t{0}}, {"step", std::int64_t{0}}};
   return checkpoint;
+}
+
+Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& registry,
+                              const std::vector<std::string>& overrides) {
+  Config config = Config::parse(checkpoint.config, checkpoint.file, overrides);
+  const std::vector<std::string> plugins = config.read<PluginOptions>("plugins").load;
+  try {
+    return Experiment(std::move(config), registry);
+  } catch (const Error& error) {
+    if (plugins.empty()) throw;
+    const std::string text = error.what();
+    throw Error(error.code(), concat(text.substr(0, text.find('\n')), "; the network was made with plug-ins (",
+                                     plugins.front(), plugins.size() > 1 ? ", ..." : "", "): load them first"));
+  }
 }
 
 std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts) {

@@ -64,6 +64,12 @@ Checkpoint weights_of(Checkpoint full);
 /// A weights-only checkpoint of a network whose tensors came from elsewhere: epoch 0, no history.
 Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization);
 
+/// The experiment that a checkpoint describes, with overrides as on a command line, of the types in `registry`, which
+/// must outlive it. The network is as it was made: restore_weights puts the weights in. Throws Error(kUsage) where a
+/// type or key is unknown, and names the plug-ins that the checkpoint was made with.
+Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& registry,
+                              const std::vector<std::string>& overrides = {});
+
 /// Puts everything back. Throws Error(kCheckpoint) where the checkpoint does not fit. Returns warnings: what differs
 /// between this run and the one that wrote it (threads, instruction set, versions, precision), which may change the
 /// last bits.

@@ -46,6 +46,13 @@ def evaluation(box):
     expect(compared["decisions"] == decisions and compared["different"] == 0, f"compare: {compared}")
     expect(compared["layers"] == [{"name": "gated", "decisions": decisions, "different": 0}], f"compare: {compared}")
     expect(compared["accuracy_skip"] == compared["accuracy_dense"] == skip["accuracy"], f"compare: {compared}")
+    for flag in ["--predictions=p.csv", "--confusion", "--backend=dense"]:
+        refused = box.run("sluice-eval", "run/weights.h5", "--compare", flag)
+        name = flag.split("=")[0]
+        expect(refused.code == 2 and refused.err == f"sluice-eval: command line: {name} does not go with --compare\n",
+               f"compare {flag}: {refused}")
+    last = json.loads(box.ok("sluice-eval", "run/weights.h5", "--compare", "--json", "--eval.batch=7").out)
+    expect(last["equal"] == 20 and last["decisions"] == decisions, f"compare by sevens: {last}")
     text = box.ok("sluice-eval", "run/weights.h5", "--compare").out
     expect(f"gates        0 of {decisions} decided otherwise" in text, f"compare: {text}")
 
@@ -62,6 +69,11 @@ def benchmark(box):
     expect(0 < row["density"] < 1 and "break_even" in row and row["dense_ms"] > 0, f"bench: {row}")
     text = box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=2", "--plan").out
     expect("\nplan: " in text and "dense twin: " in text, f"bench: {text}")
+    for arguments, text in [(["--only=train", "--plan"], "--plan is about inference; leave out --only=train"),
+                            (["--only=train", "--images=test"], "--images is about inference; leave out --only=train"),
+                            (["net.ini"], "a checkpoint stands alone; use overrides to change its configuration")]:
+        refused = box.run("sluice-bench", "run/weights.h5", *arguments)
+        expect(refused.code == 2 and refused.err == f"sluice-bench: command line: {text}\n", f"bench {arguments}: {refused}")
     refused = box.run("sluice-bench", "run/weights.h5", "--images=all")
     expect(refused.code == 2 and refused.err == "sluice-bench: command line: --images: expected test, validation or train, "
            "got 'all'\n", f"bench: {refused}")
@@ -92,6 +104,9 @@ def deployment(box):
             (["run/weights.h5", "-o", "new.h5", "--precision=int3"], 2,
              "command line: [run] precision: expected one of fp32, bf16, got 'int3'"),
             (["net.ini", "-o", "new.h5"], 5, "net.ini: "),
+            (["run/weights.h5", "-o", ""], 2, "command line: expected -o DEPLOYABLE.h5, the file to write"),
+            (["run/weights.h5", "-o", "run"], 2, "run: is there already; name another file or remove it"),
+            (["run/weights.h5", "-o", "x" * 300], 6, "x" * 300 + ": "),
             (["run/weights.h5", "-o", "no/such/new.h5"], 6, "no/such/new.h5: ")]:
         files = box.tree()
         refused = box.run("sluice-deploy", *arguments)

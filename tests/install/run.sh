@@ -86,6 +86,13 @@ for grey in 1 2 3; do
 done
 "$work/service/classify" "$work/own.h5" "$work"/[123].ppm | tee "$work/service.log"
 [ "$(grep -cE '^.*/[123]\.ppm: .' "$work/service.log")" = 3 ] || fail "no class for each image"
+cat >>"$work/loop.ini" <<END
+[train]
+epochs = 1
+END
+"$bin/sluice-train" "$work/loop.ini" --run.dir="$work/trained"
+"$bin/sluice-deploy" "$work/trained/weights.h5" -o "$work/deployed.h5" --eval.batch=50
+for file in trained/weights.h5 deployed.h5; do "$work/service/classify" "$work/$file" "$work/1.ppm" | grep -q '1.ppm: .'; done
 if "$work/service/classify" "$work/own.h5" "$work/own.h5" 2>"$work/service.log"; then fail "a checkpoint passed for an image"; fi
 grep -q '^classify: .*own.h5: expected a binary PPM' "$work/service.log" || fail "$(cat "$work/service.log")"
 echo "the service works against the installed package"

@@ -43,13 +43,14 @@ int main(int argc, char** argv) try {
   set_threads(1);  // sessions side by side, each on one processor
   std::vector<std::int64_t> classes(images.size());
   const std::size_t count = std::min<std::size_t>(static_cast<std::size_t>(available_threads()), images.size());
+  std::vector<std::unique_ptr<Session>> sessions;  // made here, where an error has somebody to catch it
+  for (std::size_t t = 0; t < count; ++t) sessions.push_back(std::make_unique<Session>(model));
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < count; ++t) {
     threads.emplace_back([&, t] {
-      Session session(model);
       std::vector<float> logits(static_cast<std::size_t>(model->classes()));
       for (std::size_t i = t; i < images.size(); i += count) {
-        session.run(images[i].data(), 1, logits.data());
+        sessions[t]->run(images[i].data(), 1, logits.data());
         classes[i] = std::max_element(logits.begin(), logits.end()) - logits.begin();
       }
     });
@@ -58,8 +59,7 @@ int main(int argc, char** argv) try {
 
   for (std::size_t i = 0; i < images.size(); ++i) {
     const auto c = static_cast<std::size_t>(classes[i]);
-    const std::string name = model->class_names().empty() ? std::to_string(c) : model->class_names()[c];
-    std::printf("%s: %s\n", paths[i].c_str(), name.c_str());
+    std::printf("%s: %s\n", paths[i].c_str(), model->class_names()[c].c_str());
   }
 } catch (const Error& error) {
   std::fprintf(stderr, "classify: %s\n", error.what());

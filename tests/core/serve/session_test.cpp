@@ -122,6 +122,30 @@ TEST_F(Sessions, WorkSideBySide) {
   set_threads(threads);
 }
 
+TEST_F(Sessions, ComputeOnTheThreadsThatWereSet) {
+  const int threads = num_threads();
+  for (const int wanted : {1, 2}) {
+    set_threads(wanted);
+    int seen = 0;
+    std::thread([&] { seen = num_threads(); }).join();
+    EXPECT_EQ(seen, wanted);
+  }
+  set_threads(threads);
+}
+
+TEST_F(Sessions, RefuseAnEmptyBatch) {
+  EXPECT_THROW(Session(Model::load(path_, registry_), 0), Error);
+}
+
+TEST_F(Sessions, NormaliseAsTheConfigurationSaysOrTheCheckpoint) {
+  EXPECT_EQ(Model::load(path_, registry_)->normalization().std, normalization_.std);
+  const auto model = Model::load(path_, registry_, {"--data.mean=0.1", "--data.std=0.5"});
+  EXPECT_EQ(model->normalization().mean, (std::vector<double>{0.1, 0.1, 0.1}));
+  Experiment experiment(Config::parse(kText, "net.ini"), registry_);
+  save(untrained_checkpoint(experiment, {}), path_);
+  EXPECT_THROW(Model::load(path_, registry_), Error);  // rather than guess
+}
+
 TEST_F(Sessions, AModelKnowsItsImagesAndClasses) {
   const auto model = Model::load(path_, registry_, {"--run.threads=1"});
   EXPECT_EQ(to_string(model->image()), "3x6x5");

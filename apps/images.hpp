@@ -1,0 +1,14 @@
+// Images of a data set for timings and plans.
+#pragma once
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/data/dataset.hpp"
+#include "core/train/benchmark.hpp"
+
+namespace sluice {
+
+/// The first images of a split, whole batches of eval.batch: 128 images where that is more than one. `checkpoint` tells
+/// the normalisation, unless the configuration does. Throws Error(kData) where there is not one batch.
+BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split);
+
+}  // namespace sluice
