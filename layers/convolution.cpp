@@ -199,7 +199,7 @@ PackedWeights::PackedWeights(const WinogradWeights& wanted) : winograd_(wanted),
 
 void PackedWeights::pack(const float* plain, void* packed, void* scratch) {
   if (winograd_.count() == 0) return reorder_.run({plain, packed}, scratch);
-  winograd_weight_kernels().pack(winograd_, plain, static_cast<float*>(packed));
+  pack_winograd(winograd_, plain, static_cast<float*>(packed));
 }
 
 ConvSource::ConvSource(const ConvProblem& problem) {
@@ -308,7 +308,7 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
     kernel_ = depthwise_.kernel();
     return;
   }
-  if (!problem.bias && ours_is_faster(problem, kernel_)) {
+  if (ours_is_faster(problem, kernel_)) {
     winograd_ = WinogradBackwardWeights(problem);
     kernel_ = winograd_kernel();
     operation_scratch_ = winograd_.scratch_bytes();
@@ -340,7 +340,7 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
 void ConvBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias,
                               void* scratch) {
   if (!depthwise_.empty()) return depthwise_.run(src, diff_dst, diff_weights, diff_bias);
-  if (!winograd_.empty()) return winograd_.run(src, diff_dst, diff_weights, scratch);
+  if (!winograd_.empty()) return winograd_.run(src, diff_dst, diff_weights, diff_bias, scratch);
   src = source_.prepare(src, scratch);
   char* const wide_src = static_cast<char*>(scratch);
   char* const wide_dst = wide_src + align_up(src_bytes_);

@@ -4,15 +4,17 @@
 #include <string>
 
 #include "core/graph/tensor.hpp"
+#include "layers/channel_groups.hpp"
 #include "layers/kernels/winograd_kernels.hpp"
 
 namespace sluice {
 
 struct ConvProblem;
 
-/// Whether the kernels are for a problem: 3x3 at stride 1 with a zero around the image, 16 to 64 channels in blocks of
+/// Whether the kernels are for a problem, and fast: 3x3 at stride 1 with a zero around the image, channels in blocks of
 /// 16 or as NHWC, fp32 or bf16 on both sides, not scaled; processors with AVX2; images that fill their tiles.
 bool winograd_fits(const ConvProblem& problem);
+void pack_winograd(const WinogradWeights& wanted, const float* plain, float* packed);
 /// The name of the kernels in the layer table.
 std::string winograd_kernel();
 
@@ -34,20 +36,25 @@ class WinogradConvolution {
   bool gradient_ = false;
 };
 
-/// Without a bias.
 class WinogradBackwardWeights {
  public:
   WinogradBackwardWeights() = default;
   explicit WinogradBackwardWeights(const ConvProblem& problem);
   bool empty() const { return shape_.images == 0; }
-  std::int64_t scratch_bytes() const { return parts_ * shape_.part() * 4; }
-  /// Adds to the plain fp32 `diff_weights` (O x I x 3 x 3). Same bits each time with the same number of threads.
-  void run(const void* src, const void* diff_dst, float* diff_weights, void* scratch) const;
+  std::int64_t scratch_bytes() const;
+  /// Adds to the plain fp32 `diff_weights` (O x I x 3 x 3), and to `diff_bias` unless it is null. Same bits each time
+  /// with the same number of threads.
+  void run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias, void* scratch) const;
 
  private:
+  template <class T>
+  void run_as(const T* src, const T* diff_dst, float* diff_bias, float* sums) const;
+
   WinogradShape shape_;
+  ChannelGroups dst_;
   DataType type_ = DataType::kF32;
-  std::int64_t parts_ = 0;  ///< of the sum over tiles: one for each thread
+  std::int64_t parts_ = 0;   ///< of the sum over tiles
+  std::int64_t pieces_ = 0;  ///< of each part, by the result's channels
 };
 
 }  // namespace sluice

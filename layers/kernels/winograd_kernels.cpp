@@ -107,33 +107,31 @@ SLUICE_INLINE void transform_column(const Strip<T>& strip, std::int64_t column, 
   for (int i = 0; i < kEdge; ++i) store_part(to + i * kNativeLanes, d[i]);
 }
 
-/// Columns of a strip that have been transformed: neighbouring tiles share two.
+/// Columns of a strip that have been transformed, in a ring: neighbouring tiles share two.
 struct Columns {
   static constexpr int kColumn = kEdge * kNativeLanes;
-  alignas(64) float pairs[2][2 * kColumn];
-  alignas(64) float middle[2 * kColumn];
+  alignas(64) float ring[8 * kColumn];
 };
-
-template <class T>
-SLUICE_INLINE void transform_pair(const Strip<T>& strip, std::int64_t column, float* to) {
-  transform_column(strip, column, to);
-  transform_column(strip, column + 1, to + Columns::kColumn);
-}
 
 // B^T d B of one tile; points are `step` floats apart. `fresh`: the tile to the left was not the previous one.
 template <class T>
 SLUICE_INLINE void expand_src(const Strip<T>& strip, std::int64_t tile, bool fresh, Columns& columns, float* to,
                               std::int64_t step) {
-  float* const left = columns.pairs[tile & 1];
-  float* const right = columns.pairs[~tile & 1];
-  if (fresh) transform_pair(strip, kTile * tile - 1, left);
-  transform_pair(strip, kTile * tile + 1, columns.middle);
-  transform_pair(strip, kTile * tile + 3, right);
-  for (int i = 0; i < kEdge; ++i) {
-    const int at = i * kNativeLanes, next = at + Columns::kColumn;
-    NativeF32 d[kEdge] = {load_part(left + at),           load_part(left + next),
-                          load_part(columns.middle + at), load_part(columns.middle + next),
-                          load_part(right + at),          load_part(right + next)};
+  const std::int64_t first = kTile * tile;
+#pragma GCC unroll 1
+  for (std::int64_t c = fresh ? 0 : 2; c < kEdge; ++c) {
+    transform_column(strip, first + c - 1, columns.ring + ((first + c) & 7) * Columns::kColumn);
+  }
+  const float *left = columns.ring + (first & 4) * Columns::kColumn,
+              *right = columns.ring + (~first & 4) * Columns::kColumn;
+#pragma GCC unroll 1
+  for (int i = 0; i < kEdge; ++i, left += kNativeLanes, right += kNativeLanes) {
+    NativeF32 d[kEdge] = {load_part(left),
+                          load_part(left + Columns::kColumn),
+                          load_part(left + 2 * Columns::kColumn),
+                          load_part(left + 3 * Columns::kColumn),
+                          load_part(right),
+                          load_part(right + Columns::kColumn)};
     transform_src(d);
 #pragma GCC unroll 6
     for (int j = 0; j < kEdge; ++j) store_part(to + (i * kEdge + j) * step, d[j]);
@@ -150,9 +148,14 @@ SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* 
   for (int i = 0; i < kTile; ++i) {
     NativeF32 y[kTile] = {}, m[kEdge];
     const T* const from = strip.first + (i * strip.width + first) * strip.pixel;
+    if (whole) {
 #pragma GCC unroll 4
-    for (int j = 0; j < kTile; ++j) {
-      if (whole || (i < strip.end && first + j < strip.width)) y[j] = load_part(from + j * strip.pixel);
+      for (int j = 0; j < kTile; ++j) y[j] = load_part(from + j * strip.pixel);
+    } else {
+#pragma GCC unroll 4
+      for (int j = 0; j < kTile; ++j) {
+        if (i < strip.end && first + j < strip.width) y[j] = load_part(from + j * strip.pixel);
+      }
     }
     transform_diff(y, m);
 #pragma GCC unroll 6
@@ -200,7 +203,7 @@ template <Rounding kRounding, class Ending, class T>
 SLUICE_INLINE void reduce_dst(const WinogradShape& s, const Place& place, const float* from, std::int64_t step,
                               const Ending& ending, T* plane) {
   NativeF32 t[kTile][kEdge];
-#pragma GCC unroll 6
+#pragma GCC unroll 1
   for (int j = 0; j < kEdge; ++j) {
     NativeF32 m[kEdge], y[kTile];
 #pragma GCC unroll 6
@@ -210,16 +213,15 @@ SLUICE_INLINE void reduce_dst(const WinogradShape& s, const Place& place, const 
     for (int i = 0; i < kTile; ++i) t[i][j] = y[i];
   }
   const std::int64_t row = place.row * kTile, column = place.column * kTile, pixel = s.dst.pixel();
-  const bool whole = row + kTile <= s.height && column + kTile <= s.width;
-#pragma GCC unroll 4
-  for (int i = 0; i < kTile; ++i) {
+  const std::int64_t below = s.height - row, rows = below < kTile ? below : kTile, beside = s.width - column;
+#pragma GCC unroll 1
+  for (std::int64_t i = 0; i < rows; ++i) {
     NativeF32 y[kTile];
     transform_dst(t[i], y);
     T* const to = plane + ((row + i) * s.width + column) * pixel;
 #pragma GCC unroll 4
     for (int j = 0; j < kTile; ++j) {
-      if (whole || (row + i < s.height && column + j < s.width))
-        put<kRounding>(to + j * pixel, ending(y[j], to + j * pixel));
+      if (j < beside) put<kRounding>(to + j * pixel, ending(y[j], to + j * pixel));
     }
   }
 }
@@ -235,6 +237,7 @@ SLUICE_INLINE void expand_sources(const WinogradShape& s, std::int64_t tile, std
       const T* const plane = plane_of(s, s.src, src, place.image, block);
       const Strip<T> strip = strip_of(s, s.src, plane, place.row * kTile - 1, kEdge);
       float* const own = to + block * kStep + t * kLanes;
+#pragma GCC unroll 1
       for (int k = 0; k < kParts; ++k) {
         expand_src(strip.part(k), place.column, t == 0 || place.column == 0, columns[k], own + k * kNativeLanes, step);
       }
@@ -311,6 +314,7 @@ SLUICE_INLINE void multiply_points(const WinogradShape& s, std::int64_t tiles, c
 template <Rounding kRounding, class Ending, class T>
 SLUICE_INLINE void reduce_dsts(const WinogradShape& s, std::int64_t tile, std::int64_t count, std::int64_t block,
                                const float* from, std::int64_t step, const WinogradEpilogue& epilogue, T* dst) {
+#pragma GCC unroll 1
   for (int k = 0; k < kParts; ++k) {
     const Ending ending(epilogue, block * kLanes + k * kNativeLanes);
     Place place = place_of(s, tile);
@@ -388,6 +392,7 @@ SLUICE_INLINE void expand_diffs(const WinogradShape& s, std::int64_t tile, std::
   for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
     const T* const plane = plane_of(s, s.dst, diff_dst, place.image, block);
     const Strip<T> strip = strip_of(s, s.dst, plane, place.row * kTile, kTile);
+#pragma GCC unroll 1
     for (int k = 0; k < kParts; ++k) {
       expand_diff(strip.part(k), place.column, to + t * kLanes + k * kNativeLanes, kProductStep);
     }
@@ -399,23 +404,23 @@ SLUICE_INLINE void clear(float* to, std::int64_t n) {
 }
 
 template <class T>
-void weight_gradient(const WinogradShape& s, std::int64_t begin, std::int64_t end, const T* src, const T* diff_dst,
-                     float* sums) {
+void weight_gradient(const WinogradShape& s, const WinogradRange& range, const T* src, const T* diff_dst, float* sums) {
   alignas(64) float expanded[kMostSteps], diffs[kPoints * kProductStep];
-  const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix;
-  clear(sums, s.weights());
-  for (std::int64_t group = begin; group < end; ++group) {
+  const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix,
+                     own_blocks = range.last_block - range.first_block;
+  clear(sums + range.first_block * kPoints * matrix, own_blocks * kPoints * matrix);
+  for (std::int64_t group = range.begin; group < range.end; ++group) {
     const std::int64_t tile = group * kGroup, rest = s.tiles() - tile, count = rest < kGroup ? rest : kGroup;
     if (count < kGroup) clear(expanded, kPoints * src_step);  // tiles that are not there add nothing
     if (count < kGroup) clear(diffs, kPoints * kProductStep);
     expand_sources(s, tile, count, src, expanded, src_step);
     Ahead next(s, s.src, src, group + 1, 1), next_diffs(s, s.dst, diff_dst, group + 1, 0);
-    for (std::int64_t dst_block = 0; dst_block < s.dst.blocks; ++dst_block) {
+    for (std::int64_t dst_block = range.first_block; dst_block < range.last_block; ++dst_block) {
       expand_diffs(s, tile, count, dst_block, diff_dst, diffs);
       float* const own = sums + dst_block * kPoints * matrix;
       for (int p = 0; p < kPoints; ++p) {
-        if (dst_block == 0) next.fetch();
-        if (dst_block == 0) next_diffs.fetch();
+        if (dst_block == range.first_block) next.fetch();
+        if (dst_block == range.first_block) next_diffs.fetch();
         for (std::int64_t block = 0; block < s.src.blocks; ++block) {
           multiply_transposed(expanded + p * src_step + block * kStep, diffs + p * kProductStep,
                               own + p * matrix + block * kMatrix);
@@ -441,17 +446,14 @@ SLUICE_INLINE void expand_weights(const float* taps, std::int64_t pitch, bool tu
   }
 }
 
-void pack(const WinogradWeights& s, const float* plain, float* packed) {
+void pack(const WinogradWeights& s, std::int64_t dst_block, const float* plain, float* packed) {
   const std::int64_t channels = s.src_blocks * kLanes, matrix = channels * kLanes;
   const std::int64_t outer = 9 * (s.turned ? s.dst_blocks * kLanes : channels);
   const std::int64_t of_dst = s.turned ? 9 : outer, of_src = s.turned ? outer : 9;
-  for (std::int64_t block = 0; block < s.dst_blocks; ++block) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float* const taps = plain + block * kLanes * of_dst + c * of_src;
-      float* const to = packed + block * kPoints * matrix + c * kLanes;
-      for (int l = 0; l < kLanes; l += kNativeLanes)
-        expand_weights(taps + l * of_dst, of_dst, s.turned, to + l, matrix);
-    }
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const float* const taps = plain + dst_block * kLanes * of_dst + c * of_src;
+    float* const to = packed + dst_block * kPoints * matrix + c * kLanes;
+    for (int l = 0; l < kLanes; l += kNativeLanes) expand_weights(taps + l * of_dst, of_dst, s.turned, to + l, matrix);
   }
 }
 

@@ -30,8 +30,8 @@ struct WinogradChannels {
 struct WinogradShape {
   static constexpr std::int64_t kTile = 4;
   static constexpr std::int64_t kPoints = 36;
-  static constexpr std::int64_t kGroup = 8;       ///< tiles that are multiplied together
-  static constexpr std::int64_t kMostBlocks = 4;  ///< of channels, on either side
+  static constexpr std::int64_t kGroup = 8;        ///< tiles that are multiplied together
+  static constexpr std::int64_t kMostBlocks = 32;  ///< of a source's channels
 
   std::int64_t images = 0, height = 0, width = 0;
   WinogradChannels src, dst;
@@ -65,14 +65,14 @@ struct WinogradEpilogue {
   bool empty() const { return bias == nullptr && !adds && std::isinf(low) && std::isinf(high); }
 };
 
-/// Part of a result: groups [begin, end) of tiles, blocks [first_block, last_block) of channels.
+/// Part of the work: groups [begin, end) of tiles, blocks [first_block, last_block) of the result's channels.
 struct WinogradRange {
   std::int64_t begin, end, first_block, last_block;
 };
 
 struct WinogradWeightKernels {
-  /// `packed` becomes [dst block][point][src channel][16 dst channels].
-  void (*pack)(const WinogradWeights&, const float* plain, float* packed);
+  /// One block of the result's channels of `packed`: [dst block][point][src channel][16 dst channels].
+  void (*pack)(const WinogradWeights&, std::int64_t dst_block, const float* plain, float* packed);
   /// Adds the gradient of plain weights between two blocks of channels to `diff_plain`. The packed one is the sum, in
   /// their order, of `parts` arrays, each part() floats behind the last.
   void (*unpack)(const WinogradShape&, std::int64_t src_block, std::int64_t dst_block, const float* sums,
@@ -84,9 +84,8 @@ struct WinogradKernels {
   /// Each element of the result is the same in whatever range it is computed.
   void (*convolve)(const WinogradShape&, const WinogradRange&, const T* src, const float* weights,
                    const WinogradEpilogue&, T* dst);
-  /// `sums` becomes the share of groups [begin, end) in the gradient of packed weights.
-  void (*weight_gradient)(const WinogradShape&, std::int64_t begin, std::int64_t end, const T* src, const T* diff_dst,
-                          float* sums);
+  /// `sums`, laid out like packed weights, becomes the range's share of their gradient in the range's blocks.
+  void (*weight_gradient)(const WinogradShape&, const WinogradRange&, const T* src, const T* diff_dst, float* sums);
 };
 
 const WinogradWeightKernels& winograd_weight_kernels(Isa isa = cpu_isa());

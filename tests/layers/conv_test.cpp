@@ -10,7 +10,7 @@ std::string conv(const std::string& keys) {
 
 std::vector<LayerCase> conv_cases() {
   const Shape odd{2, 3, 5, 7};
-  return {
+  std::vector<LayerCase> cases = {
       {"conv", "odd", {{"x", odd}}, conv("channels = 4\nkernel = 3\nstride = 2\npad = 1")},
       {"conv", "bias", {{"x", odd}}, conv("channels = 5\nkernel = 3\nbias = yes")},
       {"conv", "dilation", {{"x", {2, 3, 9, 8}}}, conv("channels = 4\nkernel = 3\npad = 2\ndilation = 2\nstride = 2")},
@@ -54,11 +54,16 @@ std::vector<LayerCase> conv_cases() {
       {"conv", "winograd_one_tile", {{"x", {11, 16, 4, 4}}}, conv("channels = 16\nkernel = 3\npad = 1")},
       {"conv", "winograd_low", {{"x", {3, 16, 3, 23}}}, conv("channels = 16\nkernel = 3\npad = 1")},
       {"conv", "winograd_48_to_64", {{"x", {1, 48, 7, 9}}}, conv("channels = 64\nkernel = 3\npad = 1")},
+      {"conv", "winograd_bias", {{"x", {2, 32, 5, 7}}}, conv("channels = 48\nkernel = 3\npad = 1\nbias = yes")},
       {"conv", "one_pixel", {{"x", {3, 16, 1, 1}}}, conv("channels = 16\nkernel = 3\npad = 1")},
       {"conv", "tail", {{"x", {2, 17, 4, 5}}}, conv("channels = 33\nkernel = 3\npad = 1")},
       {"conv", "from_tail_to_blocks", {{"x", {2, 3, 8, 7}}}, conv("channels = 32\nkernel = 3\npad = 1")},
       {"conv", "first_layer", {{"data", odd}}, conv("channels = 16\nkernel = 3\npad = 1\nbias = yes")},
   };
+  LayerCase wide{"conv", "winograd_wide", {{"x", {4, 80, 7, 5}}}, conv("channels = 96\nkernel = 3\npad = 1")};
+  wide.composed = true;  // too much work for differences
+  cases.push_back(wide);
+  return cases;
 }
 
 std::vector<SemanticCase> conv_semantics() {
