@@ -17,7 +17,6 @@ constexpr std::int64_t kStep = kGroup * kLanes;  // floats of one block of chann
 constexpr int kSums = kNativeBytes == 64 ? 16 : 8;
 /// Tiles whose sums those are, and channels in a gradient.
 constexpr int kTiles = kSums / kParts < kGroup ? kSums / kParts : kGroup, kChannels = kSums / kParts;
-
 /// From one point to the next: a line more than there is, because a cache has few places for powers of two.
 constexpr std::int64_t kProductStep = kStep + kLanes;
 constexpr std::int64_t kMostSteps = kPoints * (WinogradShape::kMostBlocks * kStep + kLanes);
@@ -148,14 +147,9 @@ SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* 
   for (int i = 0; i < kTile; ++i) {
     NativeF32 y[kTile] = {}, m[kEdge];
     const T* const from = strip.first + (i * strip.width + first) * strip.pixel;
-    if (whole) {
 #pragma GCC unroll 4
-      for (int j = 0; j < kTile; ++j) y[j] = load_part(from + j * strip.pixel);
-    } else {
-#pragma GCC unroll 4
-      for (int j = 0; j < kTile; ++j) {
-        if (i < strip.end && first + j < strip.width) y[j] = load_part(from + j * strip.pixel);
-      }
+    for (int j = 0; j < kTile; ++j) {
+      if (whole || (i < strip.end && first + j < strip.width)) y[j] = load_part(from + j * strip.pixel);
     }
     transform_diff(y, m);
 #pragma GCC unroll 6
