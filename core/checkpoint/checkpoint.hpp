@@ -58,7 +58,7 @@ struct Checkpoint {
   StatisticTable evaluation;             ///< of the last evaluation of the run; empty before the first
   std::map<std::string, std::vector<CheckpointCost>> costs;  ///< by layer; layers without multiply-adds have none
   std::map<std::string, std::string> plan;  ///< by layer: the kernel to run, of those it can run (a deployable file)
-  std::map<std::string, std::string> run;  ///< times, host: the only part in which equal runs may differ
+  std::map<std::string, std::string> run;   ///< times, host: the only part in which equal runs may differ
 
   std::string file;  ///< where it was loaded from, for messages; not part of the contents
 

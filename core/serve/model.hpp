@@ -16,7 +16,7 @@ namespace sluice {
 class Model {
  public:
   /// Reads a checkpoint of any kind. The registry knows its layer types (register_layers, and register_plugin for
-  /// gating_plugin() and others) and must outlive the model. `overrides` are those of a command line:
+  /// the gates' plug-in and others) and must outlive the model. `overrides` are those of a command line:
   /// "--run.precision=bf16". Throws Error(kCheckpoint) where the file is damaged, its tensors do not fit or
   /// nothing says how images are normalised, Error(kUsage) where a layer type is unknown or an override is wrong.
   static std::shared_ptr<const Model> load(const std::string& path, const Registry& registry,

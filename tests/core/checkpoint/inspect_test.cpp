@@ -268,8 +268,8 @@ TEST_F(Inspect, ADamagedFileIsShownAsFarAsItGoes) {
   EXPECT_EQ(code_, 5);
   EXPECT_THAT(text, HasSubstr("damaged)"));
   EXPECT_THAT(text, HasSubstr("/config: cannot read it: data error detected by Fletcher32 checksum\n"));
-  EXPECT_THAT(text, HasSubstr("26 groups, 24 data sets; no readable Sluice checkpoint\n"));
-  EXPECT_THAT(text, HasSubstr("weights/conv1/\n  weight        float32  5x3x3x2        90"));
+  EXPECT_THAT(text, HasSubstr("27 groups, 25 data sets; no readable Sluice checkpoint\n"));
+  EXPECT_THAT(text, HasSubstr("weights/conv1/\n  weight         float32  5x3x3x2        90"));
   EXPECT_THAT(err_, HasSubstr("its seal says "));
   EXPECT_THAT(err_, HasSubstr("; shown is what can still be read\n"));
   options_.config = true;
