@@ -126,6 +126,7 @@ void check_can_write(const std::string& path) {
   if (std::filesystem::is_directory(path, ignored))
     throw Error(ExitCode::kEnvironment, concat(path, ": is a directory, expected the name of a file"));
   if (::access((directory_of(path) + "/.").c_str(), W_OK) != 0) throw_system_error(path, "write", errno);
+  if (::access(path.c_str(), F_OK) != 0 && errno != ENOENT) throw_system_error(path, "write", errno);
 }
 
 std::string temporary_name(const std::string& path) {

@@ -174,7 +174,7 @@ CONFIGURATIONS = [
     Case("eval: predictions into a file's place", "sluice-eval a.h5 --predictions=net.ini/p.csv", 6,
          "net.ini/p.csv: cannot write: Not a directory; check the disk and the path", make=whole),
     Case("eval: predictions onto a directory", "sluice-eval a.h5 --predictions=.", 6,
-         ".: is a directory, expected the name of a CSV file", make=whole),
+         ".: is a directory, expected the name of a file", make=whole),
 ]
 
 REFUSED = ("run/.lock", "run/log.txt")  # who was there, and what was said

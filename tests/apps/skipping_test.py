@@ -92,7 +92,7 @@ def deployment(box):
     box.ok("sluice-inspect", "net.h5", "--verify")
     deployed = json.loads(box.ok("sluice-eval", "net.h5", "--json").out)
     expect(deployed["accuracy"] == report["accuracy_after"], f"deploy: {deployed['accuracy']}, {report}")
-    again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5").out
+    again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5", "--eval.batch=8").out
     expect("accuracy before" in again and "wrote full.h5" in again, f"deploy: {again}")
     names = [tensor["path"] for tensor in json.loads(box.ok("sluice-inspect", "full.h5", "--json").out)["tensors"]]
     expect(names and not [name for name in names if "optimizer" in name], f"deploy keeps the optimiser: {names}")
