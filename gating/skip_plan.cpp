@@ -1,8 +1,6 @@
 #include "gating/skip_plan.hpp"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
@@ -113,7 +111,6 @@ void SkipPlan::plan_pixels() {
         const auto pixel = static_cast<SkipPixel>(taps.size());
         taps.push_back(
             static_cast<std::int32_t>(n * image_pitch + shape.stride * (y * shape.row_pitch() + x * shape.pitch)));
-        all.push_back(pixel);
         if (x >= run_columns) rest.push_back(pixel);
       }
     }

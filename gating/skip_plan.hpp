@@ -42,9 +42,9 @@ struct SkipPlan {
   std::int64_t pixels() const { return images * rows * shape.dst_width; }
   std::int64_t pieces = 0;  ///< of work that may run side by side
 
-  // Pixels of a tile of full size: places in the patch, all of them, those that are in no run.
+  // Pixels of a tile of full size: places in the patch, and those that are in no run.
   std::vector<std::int32_t> taps;
-  std::vector<SkipPixel> all, rest;
+  std::vector<SkipPixel> rest;
   std::int64_t run_columns = 0;
 
   // Weights.
