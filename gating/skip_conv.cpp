@@ -199,12 +199,6 @@ int SkipConv::lanes(Isa isa) {
   return static_cast<int>(skip_kernels(isa).lanes);
 }
 
-std::string SkipConv::kernel() const {
-  const int from = plan_->problem.lanes_from;
-  if (from == 0) return "skip:none";
-  return from == 1 ? "skip:vectors" : plan_->uses_lanes() ? "skip:vectors" + std::to_string(from) : "skip:outputs";
-}
-
 std::int64_t SkipConv::packed_bytes() const {
   return plan_->weights * 4;
 }

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <string>
 
 #include "core/base/cpu.hpp"
 #include "gating/gate.hpp"
@@ -58,8 +57,6 @@ class SkipConv {
 
   /// Channels in a vector of an instruction set: 4, 8 or 16.
   static int lanes(Isa isa = cpu_isa());
-  /// For the table of layers.
-  std::string kernel() const;
 
   std::int64_t packed_bytes() const;
   std::int64_t scratch_bytes() const;
