@@ -72,8 +72,7 @@ class Predictions {
 
 std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
   std::vector<std::string> names;
-  const std::int64_t classes = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
-  for (std::int64_t c = 0; c < classes; ++c)
+  for (std::int64_t c = 0; c < network.classes(); ++c)
     names.push_back(c < dataset.num_classes() ? dataset.class_name(c) : std::to_string(c));
   return names;
 }

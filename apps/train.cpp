@@ -51,7 +51,7 @@ void check_data(const Experiment& experiment) {
   if (sets.validation == nullptr) check_data_fits(*experiment.network, *open_dataset(data, Split::kTest));
   const Normalization normalization = make_normalization(data, *sets.train);
   const Pipeline pipeline(*sets.train, training_pipeline(data, normalization, experiment.train.batch, 0));
-  if (experiment.distillation.enabled()) const Teacher teacher(experiment, normalization);
+  if (experiment.distillation.enabled()) const Teachers teachers(experiment, normalization);
 }
 
 /// The table does not need the data, which may be on another machine: what is wrong with them is a warning.

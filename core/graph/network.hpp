@@ -69,6 +69,8 @@ class Network {
   /// The node whose result is the network's answer: the first source of the first loss, or the last node when there is
   /// no loss.
   int output_node() const;
+  /// Numbers in the network's answer to one image.
+  std::int64_t classes() const { return nodes_[static_cast<std::size_t>(output_node())].declared.dst.count(); }
   int find(const std::string& name) const;  ///< index of a node, or kNotFound
   static constexpr int kNotFound = -3;
 

@@ -13,7 +13,7 @@ Model::Model(Experiment experiment, const Checkpoint& checkpoint)
   const Network& network = *experiment_.network;
   const Shape image = network.input_shape(1);
   image_ = {image[kC], image[kH], image[kW]};
-  classes_ = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
+  classes_ = network.classes();
   for (auto c = static_cast<std::int64_t>(class_names_.size()); c < classes_; ++c)
     class_names_.push_back(std::to_string(c));
   if (const auto given = given_normalization(experiment_.data, image_.channels)) normalization_ = *given;

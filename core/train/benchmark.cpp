@@ -195,10 +195,8 @@ BenchmarkImages random_images(const Network& network, std::int64_t count) {
   Random random(1, Purpose::kTest);
   data.images.resize(static_cast<std::size_t>(network.input_shape(count).count()));
   for (float& value : data.images) value = static_cast<float>(random.normal());
-  const Shape& answer = network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst;
-  for (std::int64_t i = 0; i < count; ++i) {
-    data.labels.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(answer.count()))));
-  }
+  const auto classes = static_cast<std::uint64_t>(network.classes());
+  for (std::int64_t i = 0; i < count; ++i) data.labels.push_back(static_cast<std::int32_t>(random.below(classes)));
   return data;
 }
 

@@ -8,10 +8,6 @@
 namespace sluice {
 namespace {
 
-std::int64_t classes_of(const Network& network) {
-  return network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
-}
-
 /// The loss node's statistics have these names; whoever declares them is counted.
 std::int64_t sum_counts(const Network& network, const std::vector<std::vector<std::int64_t>>& counts,
                         const char* name) {
@@ -46,7 +42,7 @@ void check_data_fits(const Network& network, const Dataset& dataset) {
                 concat(dataset.name(), ": images are ", to_string(got), ", the network takes ", wanted[kC], "x",
                        wanted[kH], "x", wanted[kW], "; set data.pad_to, data.channels or network.input"));
   }
-  const std::int64_t classes = classes_of(network);
+  const std::int64_t classes = network.classes();
   if (dataset.num_classes() > classes) {
     throw Error(ExitCode::kData,
                 concat(dataset.name(), ": has ", dataset.num_classes(), " classes, the network tells only ", classes,
@@ -79,7 +75,7 @@ Executor& Evaluator::executor_for(std::int64_t count) {
 
 std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std::function<bool()>& stop) {
   Evaluation evaluation;
-  const std::int64_t classes = classes_of(network_);
+  const std::int64_t classes = network_.classes();
   evaluation.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
   for (Executor* executor : {whole_.get(), last_.get()}) {
     if (executor == nullptr) continue;

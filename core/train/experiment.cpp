@@ -80,9 +80,9 @@ void CheckpointOptions::describe(Keys& keys) {
 }
 
 void DistillationOptions::describe(Keys& keys) {
-  keys.optional("teacher", teacher,
+  keys.optional("teacher", teachers,
                 "checkpoint of a network with the same input and classes that this one learns from beside the labels; "
-                "empty: none");
+                "of several, the mean of their logits teaches; empty: none");
   keys.optional(
       "weight", weight, between(0.0, 1.0),
       "w in loss = (1 - w) CE + w T^2 KL(softmax(teacher / T) || softmax(network / T)), above 0 with a teacher");

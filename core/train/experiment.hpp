@@ -58,10 +58,10 @@ struct CheckpointOptions {
 
 /// `[distillation]`: see core/train/teacher.hpp.
 struct DistillationOptions {
-  std::string teacher;  ///< checkpoint; empty: none
+  std::vector<std::string> teachers;  ///< checkpoints; empty: none
   double weight = 0;
   double temperature = 4;
-  bool enabled() const { return !teacher.empty(); }
+  bool enabled() const { return !teachers.empty(); }
   void describe(Keys& keys);
 };
 

@@ -4,7 +4,6 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/plugin/load.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
@@ -15,29 +14,21 @@ std::string image_text(const Network& network) {
   return concat(shape[kC], "x", shape[kH], "x", shape[kW]);
 }
 
-std::int64_t classes_of(const Network& network) {
-  return network.nodes()[static_cast<std::size_t>(network.output_node())].declared.dst.count();
-}
-
 /// The experiment that a checkpoint describes, of the types in `registry`. `where` leads messages.
 std::unique_ptr<Experiment> experiment_of(const Checkpoint& checkpoint, const Registry& registry,
                                           const std::string& where) {
-  std::vector<std::string> plugins;
   try {
-    Config config = Config::parse(checkpoint.config, checkpoint.file);
-    plugins = config.read<PluginOptions>("plugins").load;
-    return std::make_unique<Experiment>(std::move(config), registry);
+    return std::make_unique<Experiment>(trained_experiment(checkpoint, registry));
   } catch (const Error& error) {
     const std::string text = error.what();
-    throw Error(error.code(),
-                concat(where, ": ", text.substr(0, text.find('\n')),
-                       plugins.empty() ? "" : "; it was made with plug-ins, name them in plugins.load of this run"));
+    throw Error(error.code(), concat(where, ": ", text.substr(0, text.find('\n'))));
   }
 }
 
 }  // namespace
 
-Teacher::Teacher(const Experiment& student, const Normalization& normalization) : path_(student.distillation.teacher) {
+Teacher::Teacher(std::string path, const Experiment& student, const Normalization& normalization)
+    : path_(std::move(path)) {
   const Checkpoint checkpoint = load(path_);
   digest_ = content_digest(checkpoint);
   class_names_ = checkpoint.class_names;
@@ -72,8 +63,8 @@ void Teacher::check_fits(const Experiment& student) const {
   };
   if (own.input_shape(1) != other.input_shape(1))
     refuse(concat("takes images of ", image_text(own), ", this network ", image_text(other)));
-  if (classes_of(own) != classes_of(other))
-    refuse(concat("tells ", classes_of(own), " classes apart, this network ", classes_of(other)));
+  if (own.classes() != other.classes())
+    refuse(concat("tells ", own.classes(), " classes apart, this network ", other.classes()));
 }
 
 void Teacher::plan_conversion(const Normalization& from, const Normalization& to) {
@@ -112,6 +103,10 @@ const float* Teacher::logits() const {
   return executor_->logits().as<const float>();
 }
 
+std::int64_t Teacher::logits_count() const {
+  return executor_->logits().desc.count();
+}
+
 std::vector<std::string> Teacher::warnings(const std::vector<std::string>& class_names) const {
   if (class_names_.empty() || class_names.empty()) return {};
   for (std::size_t c = 0; c < std::min(class_names.size(), class_names_.size()); ++c) {
@@ -120,6 +115,40 @@ std::vector<std::string> Teacher::warnings(const std::vector<std::string>& class
                    "': are the classes in the same order?")};
   }
   return {};
+}
+
+Teachers::Teachers(const Experiment& student, const Normalization& normalization) {
+  for (const std::string& path : student.distillation.teachers) {
+    teachers_.push_back(std::make_unique<Teacher>(path, student, normalization));
+  }
+  if (teachers_.size() > 1) mean_.resize(static_cast<std::size_t>(teachers_.front()->logits_count()));
+}
+
+void Teachers::answer(const Batch& batch) {
+  for (const auto& teacher : teachers_) teacher->answer(batch);
+  for (std::size_t i = 0; i < mean_.size(); ++i) {
+    float sum = 0;
+    for (const auto& teacher : teachers_) sum += teacher->logits()[i];
+    mean_[i] = sum / static_cast<float>(teachers_.size());
+  }
+}
+
+const float* Teachers::logits() const {
+  return mean_.empty() ? teachers_.front()->logits() : mean_.data();
+}
+
+std::string Teachers::digest() const {
+  std::string digests;
+  for (const auto& teacher : teachers_) digests += (digests.empty() ? "" : ",") + teacher->digest();
+  return digests;
+}
+
+std::vector<std::string> Teachers::warnings(const std::vector<std::string>& class_names) const {
+  std::vector<std::string> all;
+  for (const auto& teacher : teachers_) {
+    for (std::string& warning : teacher->warnings(class_names)) all.push_back(std::move(warning));
+  }
+  return all;
 }
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// The network that another one learns from: a checkpoint, run in evaluation mode on the batches of a training.
+// The networks that another one learns from: checkpoints, run in evaluation mode on the batches of a training.
 #pragma once
 
 #include <memory>
@@ -12,23 +12,24 @@
 
 namespace sluice {
 
-/// Distillation (Hinton et al. 2015, sec. 2): its logits are soft targets for the other network's loss. It is built
-/// from the configuration in its checkpoint, with the layer types that the run has registered: its checkpoint loads no
-/// plug-ins. It runs with the run's precision, threads and batch, and takes images in the run's normalisation.
+/// One network that teaches. It is built from the configuration in its checkpoint, with the layer types that the run
+/// has registered: its checkpoint loads no plug-ins. It runs with the run's precision, threads and batch, and takes
+/// images in the run's normalisation.
 class Teacher {
  public:
-  /// Loads what `[distillation] teacher` of `student` names and makes its executor. Throws Error: kCheckpoint (missing,
-  /// damaged, weights that do not fit its own configuration), kUsage (its configuration cannot be used here, other
-  /// images or classes than the student's).
-  Teacher(const Experiment& student, const Normalization& normalization);
+  /// Loads the checkpoint `path` and makes its executor. Throws Error: kCheckpoint (missing, damaged, weights that do
+  /// not fit its own configuration), kUsage (its configuration cannot be used here, other images or classes than the
+  /// student's).
+  Teacher(std::string path, const Experiment& student, const Normalization& normalization);
   ~Teacher();
 
   /// Runs on a batch. Allocates nothing.
   void answer(const Batch& batch);
   /// What it answered last, batch x classes; always the same memory.
   const float* logits() const;
+  std::int64_t logits_count() const;
 
-  /// Of its checkpoint's contents: a run that is resumed with another teacher is not the same run.
+  /// Of its checkpoint's contents.
   const std::string& digest() const { return digest_; }
   /// What may not be meant so: classes of other names.
   std::vector<std::string> warnings(const std::vector<std::string>& class_names) const;
@@ -44,6 +45,27 @@ class Teacher {
   std::unique_ptr<Executor> executor_;
   /// Where it was trained with another normalisation: x -> scale x + shift, by channel, and room for the batch.
   std::vector<float> scale_, shift_, images_;
+};
+
+/// Distillation (Hinton et al. 2015, sec. 2): the mean of the logits of the networks that `[distillation] teacher`
+/// names is the soft target of the student's loss.
+class Teachers {
+ public:
+  /// Throws what Teacher throws.
+  Teachers(const Experiment& student, const Normalization& normalization);
+
+  /// Runs on a batch. Allocates nothing.
+  void answer(const Batch& batch);
+  /// What they answered last, batch x classes; always the same memory.
+  const float* logits() const;
+
+  /// Of their checkpoints' contents: a run that is resumed with other teachers is not the same run.
+  std::string digest() const;
+  std::vector<std::string> warnings(const std::vector<std::string>& class_names) const;
+
+ private:
+  std::vector<std::unique_ptr<Teacher>> teachers_;
+  std::vector<float> mean_;  ///< of several
 };
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/signals.hpp"
+#include "core/config/text.hpp"
 #include "core/train/epoch_row.hpp"
 
 namespace sluice {
@@ -42,7 +43,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
     ema_ = std::make_unique<Ema>(experiment.ema, network_.parameter_data(), network_.parameter_count(),
                                  network_.buffer_data(), network_.buffer_count());
   }
-  take_teacher();
+  take_teachers();
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
@@ -80,13 +81,13 @@ void Trainer::open_data() {
                                   evaluation_pipeline(data, normalization_, experiment_.eval.batch));
 }
 
-void Trainer::take_teacher() {
+void Trainer::take_teachers() {
   const DistillationOptions& options = experiment_.distillation;
   if (!options.enabled()) return;
-  teacher_ = std::make_unique<Teacher>(experiment_, normalization_);
-  executor_->set_soft_targets(teacher_->logits(), options.weight, options.temperature);
-  for (const std::string& warning : teacher_->warnings(sets_.train->class_names())) log_.warning(warning);
-  log_.info(concat("learns from ", options.teacher, " with weight ", options.weight, " at temperature ",
+  teachers_ = std::make_unique<Teachers>(experiment_, normalization_);
+  executor_->set_soft_targets(teachers_->logits(), options.weight, options.temperature);
+  for (const std::string& warning : teachers_->warnings(sets_.train->class_names())) log_.warning(warning);
+  log_.info(concat("learns from ", join(options.teachers, ", "), " with weight ", options.weight, " at temperature ",
                    options.temperature));
 }
 
@@ -101,7 +102,7 @@ EarlyStoppingOptions Trainer::watched_metric() {
   std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss"};
   for (const std::string& column : figure_columns(evaluated_set_ + "_", network_)) columns.push_back(column);
   columns.insert(columns.end(), {"train_accuracy", "train_loss"});
-  if (teacher_ != nullptr) columns.insert(columns.end(), {"train_cross_entropy", "distillation_loss"});
+  if (teachers_ != nullptr) columns.insert(columns.end(), {"train_cross_entropy", "distillation_loss"});
   for (const auto& loss : network_.auxiliary_losses()) columns.push_back(loss.first);
   for (const std::string& column : figure_columns("", network_)) columns.push_back(column);
   if (std::find(columns.begin(), columns.end(), options.metric) == columns.end()) {
@@ -116,7 +117,7 @@ EarlyStoppingOptions Trainer::watched_metric() {
 Trainer::~Trainer() = default;
 
 TrainingParts Trainer::parts() {
-  return {experiment_,      network_,  *executor_, *optimizer_, ema_.get(),     teacher_.get(),
+  return {experiment_,      network_,  *executor_, *optimizer_, ema_.get(),     teachers_.get(),
           *early_stopping_, position_, history_,   evaluation_, normalization_, sets_.train->class_names()};
 }
 
@@ -200,7 +201,7 @@ Trainer::Outcome Trainer::train_epoch() {
 void Trainer::step(const Batch& batch) {
   const auto step_number = static_cast<std::uint64_t>(position_.step);
   lr_ = schedule_->lr(position_.step);
-  if (teacher_ != nullptr) teacher_->answer(batch);
+  if (teachers_ != nullptr) teachers_->answer(batch);
   executor_->set_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);
   position_.loss_sum += executor_->data_loss();
@@ -263,7 +264,7 @@ MetricsRow Trainer::training_row(double seconds) const {
                     {"train_loss", position_.loss_sum / steps}};
   if (images > 0)
     row.emplace_back("train_accuracy", 100.0 * static_cast<double>(correct) / static_cast<double>(images));
-  if (teacher_ != nullptr) {
+  if (teachers_ != nullptr) {
     row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
     row.emplace_back("distillation_loss", position_.divergence_sum / steps);
   }

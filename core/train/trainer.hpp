@@ -39,7 +39,7 @@ class Trainer {
 
   void open_data();
   void start_from(const std::string& init);
-  void take_teacher();
+  void take_teachers();
   EarlyStoppingOptions watched_metric();
   void resume();
   Outcome train_epoch();
@@ -68,7 +68,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Ema> ema_;
-  std::unique_ptr<Teacher> teacher_;
+  std::unique_ptr<Teachers> teachers_;
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;

@@ -10,6 +10,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/version.hpp"
+#include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/plugin/load.hpp"
@@ -168,12 +169,12 @@ void restore_position(const Checkpoint& checkpoint, TrainingPosition& position) 
   if (elapsed != checkpoint.run.end()) position.elapsed_seconds = std::strtod(elapsed->second.c_str(), nullptr);
 }
 
-/// A teacher that came or went with the configuration is told elsewhere.
-std::vector<std::string> restore_teacher(const Checkpoint& checkpoint, TrainingParts& parts) {
-  if (parts.teacher == nullptr || checkpoint.state.count("teacher") == 0) return {};
+/// Teachers that came or went with the configuration is told elsewhere.
+std::vector<std::string> restore_teachers(const Checkpoint& checkpoint, TrainingParts& parts) {
+  if (parts.teachers == nullptr || checkpoint.state.count("teacher") == 0) return {};
   parts.position.divergence_sum = get<double>(checkpoint, "divergence_sum");
-  if (get<std::string>(checkpoint, "teacher") == parts.teacher->digest()) return {};
-  return {concat("the teacher ", parts.experiment.distillation.teacher,
+  if (get<std::string>(checkpoint, "teacher") == parts.teachers->digest()) return {};
+  return {concat("the teacher ", join(parts.experiment.distillation.teachers, ", "),
                  " is not the one that this run has learned from so far")};
 }
 
@@ -228,8 +229,8 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
   }
   for (const auto& [key, value] : numerics(parts.experiment)) checkpoint.state[key] = value;
   save_position(checkpoint, parts.position);
-  if (parts.teacher != nullptr) {
-    checkpoint.state["teacher"] = parts.teacher->digest();
+  if (parts.teachers != nullptr) {
+    checkpoint.state["teacher"] = parts.teachers->digest();
     checkpoint.state["divergence_sum"] = parts.position.divergence_sum;
   }
   save_early_stopping(checkpoint, parts.early_stopping);
@@ -276,8 +277,9 @@ Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& regi
   } catch (const Error& error) {
     if (plugins.empty()) throw;
     const std::string text = error.what();
-    throw Error(error.code(), concat(text.substr(0, text.find('\n')), "; the network was made with plug-ins (",
-                                     plugins.front(), plugins.size() > 1 ? ", ..." : "", "): load them first"));
+    throw Error(error.code(),
+                concat(text.substr(0, text.find('\n')), "; the network was made with plug-ins (", plugins.front(),
+                       plugins.size() > 1 ? ", ..." : "", "): load them first (plugins.load)"));
   }
 }
 
@@ -304,7 +306,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
   restore_statistics(checkpoint, parts);
   parts.history = checkpoint.history;
   parts.evaluation = checkpoint.evaluation;
-  std::vector<std::string> warnings = restore_teacher(checkpoint, parts);
+  std::vector<std::string> warnings = restore_teachers(checkpoint, parts);
   for (const auto& [key, value] : numerics(parts.experiment)) {
     const auto before = checkpoint.state.find(key);
     if (before == checkpoint.state.end() || text_of(before->second) == text_of(value)) continue;

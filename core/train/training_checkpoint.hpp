@@ -37,7 +37,7 @@ struct TrainingParts {
   Executor& executor;  ///< its statistics are those of the unfinished epoch
   Optimizer& optimizer;
   Ema* ema = nullptr;
-  const Teacher* teacher = nullptr;
+  const Teachers* teachers = nullptr;
   EarlyStopping& early_stopping;
   TrainingPosition& position;
   HistoryTable& history;

@@ -84,6 +84,24 @@ def figures():
             expect(divergence > 1e-3, f"a teacher that says nothing else: {divergence}")
 
 
+def several():
+    """Of several teachers, each in its own normalisation, the mean of the logits teaches."""
+    with sandbox() as box:
+        box.ok("sluice-train", "net.ini", "--run.dir=second", "--run.seed=2", "--train.epochs=4")
+        first, second = answers(box, "teacher/weights.h5", PLUGIN), answers(box, "second/weights.h5")
+        mean = {index: (label, [(a + b) / 2 for a, b in zip(logits, second[index][1])])
+                for index, (label, logits) in first.items()}
+        command = ["sluice-train", "net.ini", PLUGIN, "--distillation.teacher=teacher/weights.h5, second/weights.h5",
+                   "--distillation.weight=0.5", "--distillation.temperature=2", "--optimizer.lr=1e-12"]
+        box.ok(*command)
+        divergence = formula(answers(box, "run/weights.h5", PLUGIN), mean, 0, 2)[2]
+        found = float(rows(box)[0]["distillation_loss"])
+        expect(abs(found - divergence) <= 2e-5 * (1 + divergence), f"two teachers: {found}, by the formula {divergence}")
+        os.replace(box.at("second/weights.h5"), box.at("moved.h5"))
+        result = box.run(*command, "--resume")
+        expect(result.code == 5 and "second/weights.h5" in result.err, f"without the second teacher: {result}")
+
+
 def learning():
     """A student of weight 1 comes to answer as its teacher does; evaluation needs no teacher."""
     with sandbox() as box:
@@ -109,7 +127,7 @@ def plugins():
         result = box.run("sluice-train", "net.ini", "--distillation.teacher=teacher/weights.h5", "--distillation.weight=1")
         expect(result.code == 2 and re.fullmatch(
             r"sluice-train: command line: \[distillation\] teacher: teacher/weights.h5:\d+: \[layer\.gate\] type: unknown layer "
-            r"type 'test_gate'.*; it was made with plug-ins, name them in plugins\.load of this run\n", result.err),
+            r"type 'test_gate'.*; the network was made with plug-ins \(.*plugin_gate\.so\): load them first \(plugins\.load\)\n", result.err),
             f"a teacher's plug-in: {result}")
         out = box.ok("sluice-train", "net.ini", *LEARN, "--distillation.weight=1", "--dry-run")
         expect(out.err == "", f"--dry-run: {out.err}")
@@ -132,6 +150,6 @@ def another_teacher():
 
 
 if __name__ == "__main__":
-    for part in [figures, learning, plugins, another_teacher]:
+    for part in [figures, several, learning, plugins, another_teacher]:
         part()
     sys.exit(1 if failures else 0)
