@@ -59,8 +59,7 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
   product_scale_ = keep(setup, channels_ * 4);
   std::int64_t packing = forward_.weights().scratch_bytes();
   if (setup.mode == Mode::kTraining) {
-    // Values on the edge between two levels tell the transforms' rounding from that of plain sums after a few steps.
-    problem.allow_winograd = setup.allow_winograd && setup.dst.type != DataType::kF32;
+    problem.allow_winograd = setup.allow_winograd;
     set_up_backward(setup, problem, parts);
     if (needs_diff_src_) packing = std::max(packing, backward_data_.weights().scratch_bytes());
   }

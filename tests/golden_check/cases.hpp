@@ -13,6 +13,8 @@ CaseReport check_layer(const Hdf5Group& group, const std::string& name, const Re
 /// A network: the first step's logits and gradients, three steps' losses, the state after them, its evaluation.
 CaseReport check_network(const Hdf5Group& group, const std::string& name, const Registry& registry, bool winograd);
 
+/// True for a network with layers that round to levels.
+bool rounds_to_levels(const Hdf5Group& group);
 /// True for the layout of networks.
 bool is_network(const Hdf5Group& group);
 

@@ -33,7 +33,12 @@ class CaseReport {
   void fail(const std::string& why) { failures_.push_back(why); }
 
   const std::string& name() const { return name_; }
-  bool passed() const;
+  bool passed() const { return excused_ || within(); }
+  /// Everything compared, `kind` alone too, is within tolerance, and nothing failed that has no size.
+  bool within() const;
+  bool within(const std::string& kind) const;
+  /// It counts as passed although it is not within tolerance.
+  void excuse(const std::string& why);
   /// One line for the case, one for each failure.
   std::string text() const;
 
@@ -42,6 +47,12 @@ class CaseReport {
   std::vector<std::string> kinds_;  ///< in order of appearance
   std::map<std::string, Worst> worst_;
   std::vector<std::string> failures_;
+  bool excused_ = false;
 };
+
+/// Both runs of a network that rounds to levels, which may part where a value lies within fp32's rounding of the edge
+/// between two: from the second step on (images are chosen so that none does in the first) it is enough that one run is
+/// within tolerance, and the other is excused.
+void excuse_edge(CaseReport& one, CaseReport& other);
 
 }  // namespace sluice

@@ -14,6 +14,7 @@
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/hdf5.hpp"
+#include "tests/golden_check/comparison.hpp"
 
 namespace sluice {
 namespace {
@@ -203,6 +204,35 @@ TEST_F(GoldenCheckNetwork, FailsWhereADataSetIsMissing) {
     EXPECT_EQ(outcome.code, 1) << name;
     EXPECT_THAT(outcome.text, HasSubstr(message));
   }
+}
+
+CaseReport network_report(const std::string& name, double first_step, double after) {
+  CaseReport report(name);
+  report.compare("first step", 1e-4, "grad", {first_step}, {1});
+  report.compare("after", 2e-3, "weight", {after}, {1});
+  return report;
+}
+
+TEST(GoldenCheckEdge, ExcusesOneRunThatPartsAfterTheFirstStep) {
+  CaseReport good = network_report("good", 1, 1), parted = network_report("parted", 1, 1.01);
+  excuse_edge(parted, good);
+  EXPECT_TRUE(parted.passed());
+  EXPECT_FALSE(parted.within());
+  EXPECT_THAT(parted.text(), HasSubstr("edge  parted: "));
+  EXPECT_THAT(good.text(), HasSubstr("ok    good;"));
+}
+
+TEST(GoldenCheckEdge, ExcusesNothingElse) {
+  CaseReport good = network_report("good", 1, 1), early = network_report("early", 1.01, 1.01);
+  excuse_edge(good, early);
+  EXPECT_FALSE(early.passed()) << "wrong in the first step";
+  CaseReport one = network_report("one", 1, 1.01), other = one;
+  excuse_edge(one, other);
+  EXPECT_FALSE(one.passed() || other.passed()) << "neither is within tolerance";
+  CaseReport lacking = network_report("lacking", 1, 1);
+  lacking.fail("grad lacks linear/bias");
+  excuse_edge(good, lacking);
+  EXPECT_FALSE(lacking.passed()) << "a failure without a size";
 }
 
 }  // namespace

@@ -187,6 +187,15 @@ bool is_network(const Hdf5Group& group) {
   return group.kind("before") == Hdf5Group::Kind::kGroup;
 }
 
+bool rounds_to_levels(const Hdf5Group& group) {
+  Attributes attributes(group);
+  for (const char* const conv : {"conv1", "conv2"}) {
+    const std::string type = attributes.text(conv);
+    if (type == "quantized_conv" || type == "pg_conv") return true;
+  }
+  return false;
+}
+
 CaseReport check_network(const Hdf5Group& group, const std::string& name, const Registry& registry, bool winograd) {
   return NetworkCheck(group, name, registry, winograd).run();
 }
