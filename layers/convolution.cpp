@@ -38,11 +38,13 @@ memory::desc plain_source(const ConvProblem& p) {
 Arguments arguments_of(const ConvProblem& p, bool fp32_weights) {
   const ConvGeometry& g = p.geometry;
   const bool blocked = is_blocked(p);
-  const DataType weights_type = fp32_weights ? DataType::kF32 : p.src.type;
+  const memory::data_type weights_type = fp32_weights                  ? memory::data_type::f32
+                                         : p.src.type == DataType::kU8 ? memory::data_type::s8
+                                                                       : onednn::data_type(p.src.type);
   Arguments a;
   a.src = needs_plain_source(p) ? plain_source(p) : onednn::desc(p.src, blocked);
   a.dst = onednn::desc(p.dst, blocked);
-  a.weights = onednn::any(weights_dims(g, p.src.shape[kC]), weights_type);
+  a.weights = memory::desc(weights_dims(g, p.src.shape[kC]), weights_type, memory::format_tag::any);
   a.bias = memory::desc({g.channels}, memory::data_type::f32, memory::format_tag::a);
   a.strides = {g.stride, g.stride};
   a.dilates = {g.dilation - 1, g.dilation - 1};  // oneDNN counts the holes

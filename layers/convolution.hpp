@@ -34,7 +34,8 @@ struct ConvGeometry {
 /// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip.
 bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
 
-/// oneDNN's view of one convolution in one executor.
+/// oneDNN's view of one convolution in one executor. A source of bytes (kU8) is multiplied by weights of signed bytes,
+/// packed from whole numbers from -127 to 127, forward only.
 struct ConvProblem {
   ConvGeometry geometry;
   TensorDesc src, dst;

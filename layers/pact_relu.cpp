@@ -19,6 +19,7 @@ class PactRelu : public Layer {
     declare.dst = src[0];
     declare.like_src = true;
     declare.is_activation = true;
+    declare.nonnegative = true;
     declare.parameter("upper_bound", {1}, "bound", Init::constant(init_));
   }
 

@@ -21,6 +21,7 @@ class ClipLayer : public Layer {
     declare.dst = src[0];
     declare.like_src = true;
     declare.is_activation = true;
+    declare.nonnegative = clip_.low >= 0;
   }
 
   std::optional<PostOp> as_post_op(Mode) const override { return PostOp{PostOp::Kind::kClip, clip_.low, clip_.high}; }

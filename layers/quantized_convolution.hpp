@@ -7,6 +7,8 @@
 namespace sluice {
 
 /// In one executor. The forward product is that of whole numbers, multiplied by what a level stands for on the way out.
+/// Where that gives the same sums it multiplies bytes: levels of a source that is nowhere below 0, by weights of up to
+/// 127 levels, or by weights of up to 255 in two bytes, W = 2 high + low, the first for twice the source's levels.
 /// Parameter 0 of the layer is the weights, O x I/groups x KH x KW; buffer 0 the scale of its source. The gradients are
 /// computed in the precision of the activations.
 class QuantizedConvolution {
@@ -26,7 +28,7 @@ class QuantizedConvolution {
   const TensorDesc& operand() const { return operand_; }
   const TensorDesc& products() const { return products_; }
   std::int64_t refresh_scratch_bytes() const { return refresh_scratch_; }
-  std::int64_t forward_scratch_bytes() const { return forward_.scratch_bytes(); }
+  std::int64_t forward_scratch_bytes() const { return byte_operand_bytes_ + forward_.scratch_bytes(); }
   std::int64_t backward_scratch_bytes() const { return backward_scratch_; }
 
   void refresh(Context& c);
@@ -39,6 +41,7 @@ class QuantizedConvolution {
   void backward_data(Context& c, const void* operand, const void* diff_products, void* scratch);
 
  private:
+  bool multiply_bytes(const Setup& setup, ConvProblem problem);
   void set_up_backward(Setup& setup, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
   void set_epilogue(Context& c, float weight_unit) const;
@@ -47,6 +50,9 @@ class QuantizedConvolution {
   QuantizedWeights weights_;
   TensorDesc operand_, products_;
   std::int64_t channels_ = 0, widened_bytes_ = 0, refresh_scratch_ = 0, backward_scratch_ = 0;
+  std::int64_t terms_ = 0;               ///< of a sum, that of the weights' source channels and taps
+  std::int64_t byte_operand_bytes_ = 0;  ///< 0: the product is in floating point
+  bool pairs_ = false;                   ///< each weight is two bytes
   bool bias_ = false, shifted_ = false, folded_ = false, needs_diff_src_ = false;
   std::size_t packed_ = 0, packed_data_ = 0, scale_ = 0, shift_ = 0, product_scale_ = 0;
   ConvForward forward_;

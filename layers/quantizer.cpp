@@ -104,6 +104,18 @@ void widen_levels(const Tensor& levels, float* dst) {
   });
 }
 
+bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst) {
+  const std::int64_t channels = levels.shape()[kC], rows = levels.desc.count() / channels;
+  std::atomic<bool> finite{true};
+  parallel_for(rows, kQuantizeGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) {
+    const float* const src = levels.as<const float>() + begin * channels;
+    const bool nans = pairs ? byte_kernels().narrow_pairs(end - begin, channels, src, dst + 2 * begin * channels)
+                            : byte_kernels().narrow((end - begin) * channels, src, dst + begin * channels);
+    if (nans) finite = false;
+  });
+  return finite;
+}
+
 void QuantizationOptions::describe(Keys& keys) {
   keys.optional("weight_bits", weight_bits, between(0, 16), "of the weights; 0: floating point, 1: -1 and 1");
   keys.optional("activation_bits", activation_bits, between(0, 16), "of the source; 0: floating point, 1: -1 and 1");

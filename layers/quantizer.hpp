@@ -53,6 +53,10 @@ void mask_gradient(const Tensor& levels, const Tensor& diff);
 /// Levels as fp32 numbers.
 void widen_levels(const Tensor& levels, float* dst);
 
+/// Levels from 0 to 255 (fp32, NHWC) as bytes; `pairs`: each pixel has twice its levels first, up to 255 as well, then
+/// the levels. False where there is a NaN.
+bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst);
+
 /// Keys that every quantised layer has.
 struct QuantizationOptions {
   std::int64_t weight_bits = 8;

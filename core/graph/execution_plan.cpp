@@ -193,6 +193,9 @@ class Planner {
       setup.record_decisions = options_.record_decisions && !training();
       setup.may_skip = options_.skip && !training();
       for (int s : op.src) setup.src.push_back(plan_.tensors[static_cast<std::size_t>(s)].desc);
+      for (int s : network_.nodes()[static_cast<std::size_t>(op.nodes[0])].src) {
+        setup.src_nonnegative.push_back(s >= 0 && network_.nodes()[static_cast<std::size_t>(s)].declared.nonnegative);
+      }
       setup.dst = plan_.tensors[static_cast<std::size_t>(op.dst)].desc;
       for (std::size_t k = 0; k < op.src.size(); ++k) setup.needs_diff_src.push_back(training() && op.diff_src[k] >= 0);
       try {

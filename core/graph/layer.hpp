@@ -77,6 +77,7 @@ struct Declarations {
   bool takes_soft_targets = false;  ///< a loss over logits N x K that reads Context::soft_targets
   bool stochastic = false;          ///< needs random numbers in training
   bool is_activation = false;       ///< an element-wise non-linear function
+  bool nonnegative = false;         ///< the result holds no number below 0
   bool wants_activation =
       false;  ///< means something only where an activation follows, behind normalisation or addition
 
@@ -102,10 +103,11 @@ struct PostOp {
 class Setup {
  public:
   Mode mode = Mode::kInference;
-  std::vector<TensorDesc> src;       ///< the layer's own sources
-  TensorDesc dst;                    ///< after all post-ops
-  std::vector<bool> needs_diff_src;  ///< by source; in training only
-  std::vector<PostOp> post_ops;      ///< accepted earlier, in order of application; at most one kAdd
+  std::vector<TensorDesc> src;        ///< the layer's own sources
+  TensorDesc dst;                     ///< after all post-ops
+  std::vector<bool> needs_diff_src;   ///< by source; in training only
+  std::vector<bool> src_nonnegative;  ///< by source: it holds no number below 0
+  std::vector<PostOp> post_ops;       ///< accepted earlier, in order of application; at most one kAdd
   std::int64_t batch = 0;
   bool allow_winograd = true;
   /// Inference: the layer may leave out work whose outcome its result does not need, instead of doing it all and

@@ -58,6 +58,8 @@ memory::data_type data_type(DataType type) {
       return memory::data_type::bf16;
     case DataType::kS32:
       return memory::data_type::s32;
+    case DataType::kU8:
+      return memory::data_type::u8;
   }
   return memory::data_type::undef;
 }

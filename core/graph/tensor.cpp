@@ -44,6 +44,7 @@ Tensor plain_view(const Shape& shape, const float* data) {
 }  // namespace
 
 std::int64_t size_of(DataType type) {
+  if (type == DataType::kU8) return 1;
   return type == DataType::kBF16 ? 2 : 4;
 }
 
@@ -55,6 +56,8 @@ const char* to_string(DataType type) {
       return "bf16";
     case DataType::kS32:
       return "s32";
+    case DataType::kU8:
+      return "u8";
   }
   return "unknown";
 }

@@ -69,6 +69,9 @@ template <>
 const MagnitudeKernels<float>& magnitude_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, magnitude_f32);
 }
+const ByteKernels& byte_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, narrow_f32);
+}
 template <>
 const MagnitudeKernels<BFloat16>& magnitude_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, magnitude_bf16);

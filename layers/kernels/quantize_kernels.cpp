@@ -128,6 +128,25 @@ void widen_all(std::int64_t n, const T* src, float* dst) {
              __attribute__((always_inline)) { put<whole.value>(dst + i, get<whole.value>(src + i, lanes), lanes); });
 }
 
+bool narrow(std::int64_t n, const float* levels, std::uint8_t* dst) {
+  std::int32_t nans = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float level = levels[i];
+    nans |= static_cast<std::int32_t>(!(level >= 0.0F));
+    dst[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(level >= 0.0F ? level : 0.0F));
+  }
+  return nans != 0;
+}
+
+bool narrow_pairs(std::int64_t rows, std::int64_t channels, const float* levels, std::uint8_t* dst) {
+  bool nans = false;
+  for (std::int64_t row = 0; row < rows; ++row, levels += channels, dst += 2 * channels) {
+    nans = narrow(channels, levels, dst + channels) || nans;
+    for (std::int64_t c = 0; c < channels; ++c) dst[c] = static_cast<std::uint8_t>(2 * dst[channels + c]);
+  }
+  return nans;
+}
+
 template <class T, class L>
 constexpr QuantizeKernels<T, L> table() {
   return {quantize<T, L>, binarize<T, L>, split<T, L>, mask<T, L>};
@@ -139,6 +158,7 @@ extern const QuantizeKernels<float, float> quantize_f32 = table<float, float>();
 extern const QuantizeKernels<float, BFloat16> quantize_f32_bf16 = table<float, BFloat16>();
 extern const QuantizeKernels<BFloat16, BFloat16> quantize_bf16 = table<BFloat16, BFloat16>();
 extern const MagnitudeKernels<float> magnitude_f32 = {largest<float>, widen_all<float>};
+extern const ByteKernels narrow_f32 = {narrow, narrow_pairs};
 extern const MagnitudeKernels<BFloat16> magnitude_bf16 = {largest<BFloat16>, widen_all<BFloat16>};
 
 }  // namespace sluice::SLUICE_ISA

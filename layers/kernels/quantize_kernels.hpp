@@ -37,10 +37,18 @@ struct MagnitudeKernels {
   void (*widen)(std::int64_t n, const T* src, float* dst);
 };
 
+/// Levels from 0 to 255 as bytes. True where one is a NaN, whose byte is 0.
+struct ByteKernels {
+  bool (*narrow)(std::int64_t n, const float* levels, std::uint8_t* dst);
+  /// Twice the levels of each row, then the levels: 2 `channels` bytes.
+  bool (*narrow_pairs)(std::int64_t rows, std::int64_t channels, const float* levels, std::uint8_t* dst);
+};
+
 /// For float to float, float to BFloat16 and BFloat16 to BFloat16.
 template <class T, class L>
 const QuantizeKernels<T, L>& quantize_kernels(Isa isa = cpu_isa());
 template <class T>
 const MagnitudeKernels<T>& magnitude_kernels(Isa isa = cpu_isa());
+const ByteKernels& byte_kernels(Isa isa = cpu_isa());
 
 }  // namespace sluice

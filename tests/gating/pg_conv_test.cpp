@@ -53,6 +53,13 @@ std::vector<LayerCase> shape_cases() {
   add(cases, "from_tail_to_blocks", {2, 6, 6, 5}, "channels = 32\nkernel = 3\npad = 1");
   add(cases, "from_blocks_to_tail", {2, 32, 4, 3}, "channels = 20\nkernel = 3\npad = 1");
   add(cases, "one_pixel", {5, 4, 1, 1}, "channels = 6\nkernel = 1");
+  for (const std::int64_t weight_bits : {7, 8}) {  // of a source that is nowhere below 0: one byte, and two
+    for (const std::int64_t width : {5, 32}) {
+      add(cases, concat("bytes_", weight_bits, "_", width), {2, width, 6, 7},
+          concat("channels = ", width, "\nkernel = 3\npad = 1\nweight_bits = ", weight_bits));
+      cases.back().layers = "[layer.relu]\ntype = relu\n" + cases.back().layers;
+    }
+  }
   for (const char* granularity : {"slice", "pixel"}) {
     for (const int width : {5, 16, 20, 48}) {
       add(cases, concat(granularity, "_", width), {2, width % 16 == 0 ? 16 : 6, 4, 3},

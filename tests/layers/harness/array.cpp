@@ -16,6 +16,8 @@ double element(const void* data, DataType type, std::int64_t i) {
       return static_cast<double>(widen(static_cast<const BFloat16*>(data)[i]));
     case DataType::kS32:
       return static_cast<double>(static_cast<const std::int32_t*>(data)[i]);
+    case DataType::kU8:
+      return static_cast<double>(static_cast<const std::uint8_t*>(data)[i]);
   }
   return 0;
 }
