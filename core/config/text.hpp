@@ -1,4 +1,4 @@
-// Small text helpers of the configuration: trimming, comma lists, quoting for messages, names that are close.
+// Small text helpers: trimming, comma lists, numbers, quoting for messages, names that are close.
 #pragma once
 
 #include <iosfwd>
@@ -13,6 +13,8 @@ std::string trim(const std::string& text);
 /// The trimmed items of a comma-separated list; no item at all for blank text.
 std::vector<std::string> split_list(const std::string& text);
 std::string join(const std::vector<std::string>& items, const std::string& separator = ", ");
+/// So many digits behind the point.
+std::string fixed(double value, int digits);
 /// 'text' for a message: long text is cut, control characters become '?'.
 std::string quoted(const std::string& text);
 bool starts_with(const std::string& text, const std::string& prefix);

@@ -2,19 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
-#include <sstream>
 
 #include "core/base/error.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice {
 namespace {
-
-std::string fixed(double value, int digits) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(digits) << value;
-  return text.str();
-}
 
 bool is_time(const std::string& column) {
   return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";

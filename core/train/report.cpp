@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "core/base/error.hpp"
+#include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
 namespace sluice {
@@ -49,12 +50,6 @@ std::string times_fewer(double dense, double executed) {
   if (executed >= dense) return "";
   std::ostringstream text;
   text << std::fixed << std::setprecision(2) << " (" << dense / executed << " times fewer)";
-  return text.str();
-}
-
-std::string fixed(double value, int digits) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(digits) << value;
   return text.str();
 }
 

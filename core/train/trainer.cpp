@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/digest.hpp"
@@ -12,15 +11,6 @@
 #include "core/train/epoch_row.hpp"
 
 namespace sluice {
-namespace {
-
-std::string fixed(double value, int digits) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(digits) << value;
-  return text.str();
-}
-
-}  // namespace
 
 Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start)
     : experiment_(experiment),
