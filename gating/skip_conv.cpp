@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
@@ -10,24 +11,61 @@
 namespace sluice {
 namespace {
 
-/// Weights of whole vectors of outputs, [tap][channel of the ranges][lane].
-void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vectors, bool is_base, const float* weights,
-                  float* packed) {
+/// By output, the step in which its weights become bytes: -127 to 127 for the largest one.
+void find_steps(const SkipPlan& plan, const float* weights, float* steps) {
   const SkipShape& s = plan.shape;
-  const std::int64_t taps = s.kernel * s.kernel, lanes = plan.kernels.lanes, inputs = s.src_channels;
+  const std::int64_t size = s.src_channels * s.kernel * s.kernel;
+  for (std::int64_t o = 0; o < s.dst_channels; ++o) {
+    float most = 0;
+    for (std::int64_t i = o * size; i < (o + 1) * size; ++i) most = std::max(most, std::abs(weights[i]));
+    steps[o] = most > 0 ? most / 127 : 1;
+  }
+}
+
+/// Puts weights into units.
+class UnitWriter {
+ public:
+  UnitWriter(const SkipPlan& plan, const float* weights, const float* steps)
+      : plan_(plan), weights_(weights), steps_(steps) {}
+
+  /// The weights of one output and tap in a unit of the patch as far as they belong to a path, else zeros.
+  void put(std::int64_t o, std::int64_t tap, std::int64_t unit, bool is_base, void* to) const {
+    const SkipShape& s = plan_.shape;
+    for (std::int64_t place = 0; place < plan_.places; ++place) {
+      const bool inside = o < s.dst_channels && unit < s.units;
+      const std::int64_t input = inside ? plan_.inputs[static_cast<std::size_t>(unit * plan_.places + place)] : -1;
+      const bool used = input >= 0 && plan_.problem.paths.is_base(o, input) == is_base;
+      const float w = used ? weights_[(o * s.src_channels + input) * s.kernel * s.kernel + tap] : 0.0F;
+      if (plan_.bytes()) {
+        static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? std::nearbyint(w / steps_[o]) : 0.0F);
+      } else {
+        *static_cast<float*>(to) = w;
+      }
+    }
+  }
+
+ private:
+  const SkipPlan& plan_;
+  const float* weights_;
+  const float* steps_;  ///< by output; of bytes alone
+};
+
+/// Weights of whole vectors of outputs, [tap][unit of the ranges][lane].
+void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vectors, bool is_base,
+                  const UnitWriter& writer, float* packed) {
+  const SkipShape& s = plan.shape;
+  const std::int64_t lanes = plan.kernels.lanes;
   parallel_for(plan.vectors, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t vector = begin; vector < end; ++vector) {
       const SkipVectorPlan& v = vectors[static_cast<std::size_t>(vector)];
       float* to = packed + v.weights;
-      for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (std::int64_t tap = 0; tap < s.kernel * s.kernel; ++tap) {
         for (std::int64_t r = 0; r < v.range_count; ++r) {
           const SkipRange range = plan.ranges[static_cast<std::size_t>(v.first_range + r)];
-          for (std::int64_t i = range.begin; i < range.begin + range.count; ++i) {
+          for (std::int64_t unit = range.begin; unit < range.begin + range.count; ++unit) {
             for (std::int64_t lane = 0; lane < lanes; ++lane) {
-              const std::int64_t o = vector * lanes + lane;
-              const std::int64_t own = v.spread ? (i + lane / s.dst_chunk * s.src_chunk) % inputs : i;
-              const bool used = o < s.dst_channels && plan.problem.paths.is_base(o, own) == is_base;
-              *to++ = used ? weights[(o * inputs + own) * taps + tap] : 0.0F;
+              const std::int64_t own = v.spread ? (unit + lane / s.dst_chunk * s.src_chunk) % s.units : unit;
+              writer.put(vector * lanes + lane, tap, own, is_base, to++);
             }
           }
         }
@@ -37,9 +75,9 @@ void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vecto
 }
 
 /// Weights of outputs one by one, [channel][vector of the patch][lane].
-void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const float* weights, float* packed) {
+void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const UnitWriter& writer, float* packed) {
   const SkipShape& s = plan.shape;
-  const std::int64_t taps = s.kernel * s.kernel, lanes = plan.kernels.lanes, inputs = s.src_channels;
+  const std::int64_t lanes = plan.kernels.lanes;
   parallel_for(dot.end - dot.first, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = dot.first + begin; o < dot.first + end; ++o) {
       float* to = packed + dot.weights + (o - dot.first) * dot.vector_count * lanes;
@@ -47,10 +85,7 @@ void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const float* weight
         const std::int64_t offset = plan.offsets[static_cast<std::size_t>(dot.first_offset + v)];
         const std::int64_t pixel = offset / s.pitch;
         const std::int64_t tap = pixel / s.columns / s.dilation * s.kernel + pixel % s.columns / s.dilation;
-        for (std::int64_t i = offset % s.pitch; i < offset % s.pitch + lanes; ++i) {
-          const bool used = i < inputs && !plan.problem.paths.is_base(o, i);
-          *to++ = used ? weights[(o * inputs + i) * taps + tap] : 0.0F;
-        }
+        for (std::int64_t lane = 0; lane < lanes; ++lane) writer.put(o, tap, offset % s.pitch + lane, false, to++);
       }
     }
   });
@@ -60,9 +95,14 @@ void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const float* weight
 class Worker {
  public:
   Worker(const SkipPlan& plan, const float* weights, const SkipEnding& ending, char* memory)
-      : plan_(plan), kernels_(plan.kernels), shape_(plan.shape), weights_(weights), ending_(ending) {
+      : plan_(plan),
+        kernels_(plan.kernels),
+        products_(plan.products),
+        shape_(plan.shape),
+        weights_(weights),
+        ending_(ending) {
     tile_.taps = plan.taps.data();
-    tile_.patch = reinterpret_cast<float*>(memory + plan.patch_at);
+    tile_.patch = memory + plan.patch_at;
     tile_.sums = reinterpret_cast<float*>(memory + plan.sums_at);
     tile_.open = memory + plan.open_at;
     tile_.single = memory + (plan.problem.lanes_from > 0 && plan.uses_lanes() ? plan.single_at : plan.open_at);
@@ -74,7 +114,7 @@ class Worker {
     if (place(tile)) load(src);
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
-      kernels_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
+      products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
     }
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
     if (plan_.uses_lanes()) add_vectors();
@@ -106,15 +146,20 @@ class Worker {
 
   void load(const void* src) const {
     if (plan_.problem.src.type == DataType::kBF16) {
-      skip_edge_kernels<BFloat16>(plan_.isa).load(shape_, tile_, static_cast<const BFloat16*>(src));
+      load_as(static_cast<const BFloat16*>(src));
     } else {
-      skip_edge_kernels<float>(plan_.isa).load(shape_, tile_, static_cast<const float*>(src));
+      load_as(static_cast<const float*>(src));
     }
+  }
+  template <class T>
+  void load_as(const T* src) const {
+    const SkipEdgeKernels<T>& edge = skip_edge_kernels<T>(plan_.isa);
+    (plan_.bytes() ? edge.load_bytes : edge.load)(shape_, tile_, src);
   }
 
   SkipVector vector(const std::vector<SkipVectorPlan>& vectors, std::int64_t index) const {
     const SkipVectorPlan& v = vectors[static_cast<std::size_t>(index)];
-    return {plan_.ranges.data() + v.first_range, v.range_count, v.channels, v.spread, weights_ + v.weights};
+    return {plan_.ranges.data() + v.first_range, v.range_count, v.units, v.spread, weights_ + v.weights};
   }
 
   std::int64_t shared() const {
@@ -142,7 +187,7 @@ class Worker {
       if (plan_.problem.lanes_from > 0) {
         pixels = {0, lists_, kernels_.split(tile_, v, plan_.problem.lanes_from, lists_)};
       }
-      kernels_.multiply(shape_, tile_, v, vector(plan_.conditional, v), pixels, true);
+      products_.multiply(shape_, tile_, v, vector(plan_.conditional, v), pixels, true);
     }
   }
 
@@ -161,9 +206,9 @@ class Worker {
       const std::int64_t size = dot.vector_count * lanes;
       for (std::int64_t o = std::max(first, dot.first); o < std::min(end, dot.end); ++o) {
         const std::int64_t begin = o == first ? 0 : ends_[o - 1];
-        kernels_.dot(shape_, tile_, o,
-                     {plan_.offsets.data() + dot.first_offset, dot.vector_count, weights + (o - dot.first) * size},
-                     lists_ + begin, ends_[o] - begin);
+        products_.dot(shape_, tile_, o,
+                      {plan_.offsets.data() + dot.first_offset, dot.vector_count, weights + (o - dot.first) * size},
+                      lists_ + begin, ends_[o] - begin);
       }
     }
   }
@@ -175,6 +220,7 @@ class Worker {
 
   const SkipPlan& plan_;
   const SkipKernels& kernels_;
+  const SkipProducts& products_;
   const SkipShape& shape_;
   const float* const weights_;
   const SkipEnding& ending_;
@@ -185,7 +231,7 @@ class Worker {
 };
 
 /// Copies numbers by channel up to whole vectors; null is `otherwise`, and so is what lies behind the channels.
-const float* padded(const float* values, float otherwise, std::int64_t channels, std::int64_t count, float* to) {
+float* padded(const float* values, float otherwise, std::int64_t channels, std::int64_t count, float* to) {
   std::fill_n(to, count, otherwise);
   if (values != nullptr) std::copy_n(values, channels, to);
   return to;
@@ -200,7 +246,7 @@ int SkipConv::lanes(Isa isa) {
 }
 
 std::int64_t SkipConv::packed_bytes() const {
-  return plan_->weights * 4;
+  return (plan_->weights + (plan_->bytes() ? plan_->shape.dst_channels : 0)) * 4;
 }
 
 std::int64_t SkipConv::scratch_bytes() const {
@@ -209,9 +255,12 @@ std::int64_t SkipConv::scratch_bytes() const {
 
 void SkipConv::pack(const float* weights, void* packed) const {
   float* const to = static_cast<float*>(packed);
-  pack_vectors(*plan_, plan_->base, true, weights, to);
-  if (plan_->uses_lanes()) pack_vectors(*plan_, plan_->conditional, false, weights, to);
-  for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, weights, to);
+  float* const steps = to + plan_->weights;
+  if (plan_->bytes()) find_steps(*plan_, weights, steps);
+  const UnitWriter writer(*plan_, weights, steps);
+  pack_vectors(*plan_, plan_->base, true, writer, to);
+  if (plan_->uses_lanes()) pack_vectors(*plan_, plan_->conditional, false, writer, to);
+  for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, writer, to);
 }
 
 std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConstants& constants, const void* addend,
@@ -225,11 +274,25 @@ std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConsta
     return padded(values, otherwise, channels, count, reinterpret_cast<float*>(to));
   };
   SkipEnding ending;
-  ending.limit = copy(constants.gate.limit, 0);
-  ending.slope = copy(constants.gate.slope, 0);
-  ending.open_scale = copy(constants.open_scale, 1);
+  float* const limit = copy(constants.gate.limit, 0);
+  float* const slope = copy(constants.gate.slope, 0);
+  float* const open_scale = copy(constants.open_scale, 1);
+  float* const closed_scale = copy(constants.closed_scale, 1);
+  if (plan.bytes()) {  // sums count in steps of products
+    const float* const weight_steps = static_cast<const float*>(packed) + plan.weights;
+    for (std::int64_t o = 0; o < channels; ++o) {
+      const float step = plan.problem.src_step * weight_steps[o];
+      limit[o] /= step;
+      slope[o] *= step;
+      open_scale[o] *= step;
+      closed_scale[o] *= step;
+    }
+  }
+  ending.limit = limit;
+  ending.slope = slope;
+  ending.open_scale = open_scale;
   ending.open_shift = copy(constants.open_shift, 0);
-  ending.closed_scale = copy(constants.closed_scale, 1);
+  ending.closed_scale = closed_scale;
   ending.closed_shift = copy(constants.closed_shift, 0);
   ending.differ = constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift;
   ending.low = plan.problem.low;

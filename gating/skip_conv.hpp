@@ -6,7 +6,12 @@
 //   d = 1 where the mean of (Yp - limit[o]) slope[o] over the decision's channels is above 0, else 0
 //   y = d ? open_scale[o] (Yp + Yr) + open_shift[o] : closed_scale[o] Yp + closed_shift[o]
 //   dst = clip(y + addend, low, high)
-// All arithmetic is fp32, whatever the activations are.
+// All arithmetic is fp32, whatever the activations are; or, with a step for the source, the products are those of
+// bytes,
+//   src ~ src_step * round(src / src_step), 0 to 127 steps,   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127
+//   steps,
+// with step[o] = max |W[o]| / 127: their sums are exact. (Seven bits of the source: two products then fit the 16 bits
+// in which AVX2 adds pairs of them, so that every processor gives the same sums.)
 #pragma once
 
 #include <cstdint>
@@ -28,7 +33,8 @@ struct SkipProblem {
   TensorDesc src, dst;    ///< fp32 or bf16, each by itself
   PathMask paths;
   Granularity granularity = Granularity::kElement;
-  bool adds = false;  ///< run gets an addend, like dst
+  float src_step = 0;  ///< above 0: products of bytes, for a source without numbers below 0
+  bool adds = false;   ///< run gets an addend, like dst
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   /// How open outputs are computed. Outputs of a pixel lie in vectors of SkipConv::lanes channels; a vector with at

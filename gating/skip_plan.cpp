@@ -16,7 +16,12 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-SkipPlan::SkipPlan(const SkipProblem& p, Isa wanted) : problem(p), isa(wanted), kernels(skip_kernels(wanted)) {
+SkipPlan::SkipPlan(const SkipProblem& p, Isa wanted)
+    : problem(p),
+      isa(wanted),
+      kernels(skip_kernels(wanted)),
+      products(skip_products(p.src_step > 0, wanted)),
+      places(p.src_step > 0 ? 4 : 1) {
   plan_shape();
   plan_tiles();
   plan_pixels();
@@ -42,32 +47,52 @@ void SkipPlan::plan_shape() {
   shape.pad = g.pad;
   shape.columns = (dst[kW] - 1) * g.stride + g.dilation * (g.kernel - 1) + 1;
   vectors = ceil_div(dst[kC], kernels.lanes);
-  shape.src_chunk = problem.paths.base_inputs();
   grouped = !problem.paths.is_base(dst[kC] - 1, 0);
-  shape.dst_chunk = grouped ? dst[kC] / (src[kC] / shape.src_chunk) : dst[kC];
+  shape.dst_chunk = grouped ? dst[kC] / (src[kC] / problem.paths.base_inputs()) : dst[kC];
+  plan_units();
+  for (std::int64_t lane = 0; lane < kernels.lanes; ++lane)
+    shape.lane_units[lane] = static_cast<std::int32_t>(lane / shape.dst_chunk * shape.src_chunk);
   const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
-  if (grouped && together > 1 && uses_lanes()) shape.repeated = std::min((together - 1) * shape.src_chunk, src[kC]);
-  shape.pitch = ceil_div(src[kC] + shape.repeated, kernels.lanes) * kernels.lanes;
+  if (grouped && together > 1 && uses_lanes()) shape.repeated = std::min((together - 1) * shape.src_chunk, shape.units);
+  shape.pitch = ceil_div(shape.units + shape.repeated, kernels.lanes) * kernels.lanes;
   // Parts of pixels that lie a power of two apart would share few places of a cache.
   if (shape.pitch >= 64) shape.pitch = shape.pitch / 32 * 32 + 16;
-  if (shape.pitch < src[kC] + shape.repeated) shape.pitch += 32;
+  if (shape.pitch < shape.units + shape.repeated) shape.pitch += 32;
   shape.dst_pitch = vectors * kernels.lanes;
   if (shape.dst_pitch >= 64) shape.dst_pitch = ceil_div(shape.dst_pitch, 16) * 16 + 16;
-  for (std::int64_t i = 0; i < src[kC]; ++i)
-    order.push_back(static_cast<std::int32_t>(problem.paths.source_channel(i)));
-  if (!std::is_sorted(order.begin(), order.end())) shape.order = order.data();
+}
+
+// Inputs that belong together (the base inputs of some outputs, or what is left of them) share no unit with others.
+void SkipPlan::plan_units() {
+  const std::int64_t channels = shape.src_channels, own = problem.paths.base_inputs();
+  bool in_order = true;
+  for (std::int64_t begin = 0; begin < channels;) {
+    const std::int64_t end = grouped || begin == 0 ? std::min(begin + own, channels) : channels;
+    for (std::int64_t i = begin; i < begin + ceil_div(end - begin, places) * places; ++i) {
+      in_order = in_order && static_cast<std::int64_t>(inputs.size()) == i;
+      inputs.push_back(i < end ? i : -1);
+    }
+    begin = end;
+  }
+  for (std::int64_t input : inputs)
+    order.push_back(input < 0 ? -1 : static_cast<std::int32_t>(problem.paths.source_channel(input)));
+  in_order = in_order && std::is_sorted(order.begin(), order.begin() + channels);
+  if (!in_order) shape.order = order.data();
+  shape.units = static_cast<std::int64_t>(inputs.size()) / places;
+  shape.src_chunk = ceil_div(own, places);
+  shape.src_factor = problem.src_step > 0 ? 1 / problem.src_step : 1;
 }
 
 // Cycles of one tile, about: what an expected tenth of open gates costs, copies, and weights that come from far.
 double SkipPlan::tile_cost() const {
   const double lanes = static_cast<double>(kernels.lanes), filter = static_cast<double>(shape.kernel * shape.kernel);
   const double count = static_cast<double>(pixels()), outputs = static_cast<double>(part * kernels.lanes);
-  const double inputs = static_cast<double>(shape.src_channels), own = static_cast<double>(shape.src_chunk);
+  const double units = static_cast<double>(shape.units), own = static_cast<double>(shape.src_chunk);
   const double seen = static_cast<double>(images * shape.src_rows(rows) * shape.columns);
-  const double products = count * outputs * filter * (own + 0.1 * (inputs - own)) / lanes * 0.7;
-  const double edges = 1.5 * seen * inputs / lanes + 4 * count * outputs / lanes;
-  const double weights_read = outputs * filter * inputs * 0.2;
-  return products + edges + weights_read + 25 * outputs + 500;
+  const double math = count * outputs * filter * (own + 0.1 * (units - own)) / lanes * 0.7;
+  const double edges = 1.5 * seen * units / lanes + 4 * count * outputs / lanes;
+  const double weights_read = outputs * filter * units * 0.2;
+  return math + edges + weights_read + 25 * outputs + 500;
 }
 
 void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
@@ -84,7 +109,7 @@ void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
 }
 
 void SkipPlan::plan_tiles() {
-  const std::int64_t most = shape.src_channels <= 32 ? 256 : 128;  // more do not fit the first cache
+  const std::int64_t most = shape.units <= 32 ? 256 : 128;  // more do not fit the first cache
   const std::int64_t most_parts = problem.granularity == Granularity::kPixel ? 1 : num_threads();
   std::int64_t best_pixels = most, best_parts = 1;
   double least = 0;
@@ -120,30 +145,30 @@ void SkipPlan::plan_pixels() {
 SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
   const std::int64_t first = vector * kernels.lanes, end = std::min(first + kernels.lanes, shape.dst_channels);
   const std::int64_t chunk = chunk_of(first), last = chunk_of(end - 1);
-  const std::int64_t size = shape.src_chunk, inputs = shape.src_channels, together = kernels.lanes / shape.dst_chunk;
+  const std::int64_t size = shape.src_chunk, units = shape.units, together = kernels.lanes / shape.dst_chunk;
   SkipVectorPlan v;
   v.first_range = static_cast<std::int64_t>(ranges.size());
   const auto add = [&](std::int64_t begin, std::int64_t count) {
     if (count > 0) ranges.push_back({static_cast<std::int32_t>(begin), static_cast<std::int32_t>(count)});
-    v.channels += std::max<std::int64_t>(count, 0);
+    v.units += std::max<std::int64_t>(count, 0);
   };
   // Lanes of several chunks read channels of their own where the kernels can do that; else all read all of them.
   v.spread = last > chunk && together * shape.dst_chunk == kernels.lanes && together * size <= kernels.lanes &&
-             (kernels.lanes == 16 || size == shape.dst_chunk);
+             (kernels.lanes > 4 || size == shape.dst_chunk);
   if (is_base) {
     add(chunk * size, v.spread ? size : (last + 1 - chunk) * size);
   } else if (v.spread) {
-    const std::int64_t chunks = inputs / size;
+    const std::int64_t chunks = units / size;
     for (std::int64_t step = 1; step < chunks; ++step) add((chunk + step) % chunks * size, size);
   } else if (last > chunk) {
-    add(0, inputs);
+    add(0, units);
   } else {
     add(0, chunk * size);
-    add((chunk + 1) * size, inputs - (chunk + 1) * size);
+    add((chunk + 1) * size, units - (chunk + 1) * size);
   }
   v.range_count = static_cast<std::int64_t>(ranges.size()) - v.first_range;
   v.weights = weights;
-  weights += shape.kernel * shape.kernel * v.channels * kernels.lanes;
+  weights += shape.kernel * shape.kernel * v.units * kernels.lanes;
   return v;
 }
 
@@ -156,7 +181,7 @@ void SkipPlan::plan_vectors() {
 // Outputs one by one read the same pixels again and again: all vectors of them, if they nearly fit the first cache, or
 // as many as do.
 std::int64_t SkipPlan::pass_vectors() const {
-  const std::int64_t all_vectors = ceil_div(shape.src_channels, kernels.lanes);
+  const std::int64_t all_vectors = ceil_div(shape.units, kernels.lanes);
   const std::int64_t cache = isa == Isa::kAvx512 ? 48 << 10 : 32 << 10;
   const std::int64_t bytes = images * shape.src_rows(rows) * shape.columns * kernels.lanes * 4;  // of one vector
   if (all_vectors * bytes <= 2 * cache) return all_vectors;
@@ -165,9 +190,9 @@ std::int64_t SkipPlan::pass_vectors() const {
 
 void SkipPlan::plan_dots() {
   if (!uses_dots()) return;
-  const std::int64_t lanes = kernels.lanes, each = pass_vectors(), inputs = shape.src_channels;
-  const std::int64_t chunks = grouped ? inputs / shape.src_chunk : 1;
-  for (std::int64_t begin = 0; begin * lanes < inputs; begin += each) {
+  const std::int64_t lanes = kernels.lanes, each = pass_vectors(), units = shape.units;
+  const std::int64_t chunks = grouped ? units / shape.src_chunk : 1;
+  for (std::int64_t begin = 0; begin * lanes < units; begin += each) {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
       SkipDotPlan d;
       d.first = chunk * shape.dst_chunk;
@@ -176,9 +201,9 @@ void SkipPlan::plan_dots() {
       for (std::int64_t tap = 0; tap < shape.kernel * shape.kernel; ++tap) {
         const std::int64_t at =
             shape.dilation * (tap / shape.kernel * shape.row_pitch() + tap % shape.kernel * shape.pitch);
-        for (std::int64_t v = begin; v < begin + each && v * lanes < inputs; ++v) {
+        for (std::int64_t v = begin; v < begin + each && v * lanes < units; ++v) {
           const std::int64_t low = chunk * shape.src_chunk, high = low + shape.src_chunk;
-          if (v * lanes >= low && std::min((v + 1) * lanes, inputs) <= high) continue;  // the base path has all of it
+          if (v * lanes >= low && std::min((v + 1) * lanes, units) <= high) continue;  // the base path has all of it
           offsets.push_back(static_cast<std::uint32_t>(at + v * lanes));
         }
       }

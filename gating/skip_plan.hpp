@@ -8,9 +8,9 @@
 
 namespace sluice {
 
-/// Weights of whole vectors over some ranges of channels; one plan for each vector of outputs.
+/// Weights of whole vectors over some ranges of units; one plan for each vector of outputs.
 struct SkipVectorPlan {
-  std::int64_t first_range = 0, range_count = 0, channels = 0;
+  std::int64_t first_range = 0, range_count = 0, units = 0;
   bool spread = false;
   std::int64_t weights = 0;  ///< their place among the packed ones
 };
@@ -28,8 +28,11 @@ struct SkipPlan {
   SkipProblem problem;
   Isa isa;
   const SkipKernels& kernels;
+  const SkipProducts& products;
   SkipShape shape;
-  std::vector<std::int32_t> order;  ///< SkipShape::order
+  std::int64_t places = 1;           ///< of channels in a unit
+  std::vector<std::int64_t> inputs;  ///< by place of all units: the position of the input channel there, or -1
+  std::vector<std::int32_t> order;   ///< SkipShape::order
 
   // Channels: which outputs share their base inputs.
   bool grouped = false;
@@ -52,17 +55,19 @@ struct SkipPlan {
   std::vector<SkipVectorPlan> base, conditional;
   std::vector<std::uint32_t> offsets;
   std::vector<SkipDotPlan> dots;  ///< pass by pass
-  std::int64_t weights = 0;       ///< floats of all
+  std::int64_t weights = 0;       ///< units of all
 
   // Memory of one piece, in bytes from its start.
   std::int64_t patch_at = 0, sums_at = 0, open_at = 0, single_at = 0, lists_at = 0, ends_at = 0, piece_bytes = 0;
   std::int64_t numbers_bytes = 0;  ///< before all pieces
 
+  bool bytes() const { return places > 1; }
   bool uses_lanes() const { return problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
 
  private:
   void plan_shape();
+  void plan_units();
   void plan_tiles();
   void set_tile(std::int64_t most_pixels, std::int64_t wanted_parts);
   double tile_cost() const;

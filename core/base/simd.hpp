@@ -175,6 +175,18 @@ SLUICE_INLINE NativeU32 load_widened(const Small* p) {
   return __builtin_convertvector(load_native<Native>(p), NativeU32);
 #endif
 }
+#if defined(__SSSE3__) && !defined(__AVX512F__)
+// (GCC takes the lanes one by one.)
+SLUICE_INLINE void store_low_bytes(void* p, NativeU32 x) {
+  const __m128i first = _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+#ifdef __AVX2__
+  const __m256i picked = _mm256_shuffle_epi8(reinterpret_cast<__m256i>(x), _mm256_broadcastsi128_si256(first));
+  _mm_storeu_si64(p, _mm_unpacklo_epi32(_mm256_castsi256_si128(picked), _mm256_extracti128_si256(picked, 1)));
+#else
+  _mm_storeu_si32(p, _mm_shuffle_epi8(reinterpret_cast<__m128i>(x), first));
+#endif
+}
+#endif
 template <class Small>
 SLUICE_INLINE void store_narrowed(Small* p, NativeU32 x) {
 #if defined(__AVX512F__)
@@ -182,6 +194,9 @@ SLUICE_INLINE void store_narrowed(Small* p, NativeU32 x) {
   if (sizeof(Small) == 1) return store_native(p, _mm512_maskz_cvtepi32_epi8(kAll, wide));
   store_native(p, _mm512_maskz_cvtepi32_epi16(kAll, wide));
 #else
+#ifdef __SSSE3__
+  if (sizeof(Small) == 1) return store_low_bytes(p, x);
+#endif
   typedef Small Native __attribute__((vector_size(kNativeLanes * sizeof(Small))));
   store_native(p, __builtin_convertvector(x, Native));
 #endif

@@ -1,199 +1,153 @@
-// Products of whole vectors of outputs, for one instruction set.
+// Decisions of gates, and lists of what is open, for one instruction set.
 #include "gating/kernels/skip_kernels.hpp"
 
 #include "gating/kernels/skip_kernels_detail.hpp"
+#include "gating/kernels/tables.hpp"
 
 namespace sluice::SLUICE_ISA {
 namespace {
 
 using namespace simd;
 
-constexpr int kRun = 8;                                // pixels side by side
-constexpr int kMostRows = kNativeLanes == 16 ? 2 : 1;  // of runs at a time: 32 registers hold more sums
-
-/// How lanes read a channel of a pixel (SkipRange): all the same, or each group of as many lanes as there are channels
-/// in its own group, or by an index.
-constexpr int kSame = 0, kIndexed = -1;
-
-/// Channel kChannel of each group of kChunk lanes.
-template <int kChunk, int kChannel>
-SLUICE_INLINE NativeF32 pick(NativeF32 x) {
-  if constexpr (kChunk == 1) {
-    return x;
-  } else {
-    return __builtin_shuffle(x, lane_numbers() / kChunk * kChunk + kChannel);
-  }
+/// Lanes of a vector that are outputs.
+SLUICE_INLINE unsigned valid_lanes(const SkipShape& s, std::int64_t vector) {
+  const std::int64_t rest = s.dst_channels - vector * kNativeLanes;
+  return (1U << (rest < kNativeLanes ? rest : kNativeLanes)) - 1;
 }
 
-/// Calls step(read) for each channel of a range that starts at `at`; read(offset) is that channel of another pixel.
-template <int kSpread, class Step>
-SLUICE_INLINE void for_channels(const SkipShape& s, const float* at, std::int64_t count, Step&& step) {
-  if constexpr (kSpread == kSame) {
-#pragma GCC unroll 2
-    for (const float* const end = at + count; at < end; ++at) {
-      step([at](std::int64_t offset) __attribute__((always_inline)) { return broadcast(at[offset]); });
-    }
-  } else if constexpr (kSpread == kIndexed) {
-    NativeI32 index = lane_numbers() / static_cast<std::int32_t>(s.dst_chunk) * static_cast<std::int32_t>(s.src_chunk);
-    for (std::int64_t i = 0; i < count; ++i, index += 1) {
-      step([ at, index ](std::int64_t offset)
-               __attribute__((always_inline)) { return __builtin_shuffle(load_f32(at + offset), index); });
-    }
-  } else {
-    const auto one = [&](auto channel) __attribute__((always_inline)) {
-      const float* own = at;
-      asm volatile("" : "+r"(own));  // loaded again: there are no registers to keep it
-      step([ own, channel ](std::int64_t offset)
-               __attribute__((always_inline)) { return pick<kSpread, channel.value>(load_f32(own + offset)); });
-    };
-    one(std::integral_constant<int, 0>{});
-    if constexpr (kSpread > 1) one(std::integral_constant<int, 1>{});
-    if constexpr (kSpread > 2) one(std::integral_constant<int, 2>{});
-    if constexpr (kSpread > 2) one(std::integral_constant<int, 3>{});
-  }
+SLUICE_INLINE float sum_of(NativeF32 x) {
+  float total = 0;
+  for (int l = 0; l < kNativeLanes; ++l) total += x[l];
+  return total;
 }
 
-/// Of filters 3x3 at stride 1: each value of a row serves up to three pixels.
-template <int kSpread, int kRows>
-SLUICE_INLINE void multiply_run(const SkipShape& s, const SkipVector& v, const float* src,
-                                NativeF32 (&sums)[kRows][kRun]) {
-  const std::int64_t pitch = s.pitch, row = s.row_pitch(), tap = v.channels * kNativeLanes;
-  const float* weights = v.weights;
-#pragma GCC unroll 2
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kRun; ++i) sums[r][i] = NativeF32{};
-  }
-  for (int ky = 0; ky < 3; ++ky, src += row, weights += 2 * tap) {
-    for (std::int64_t k = 0; k < v.range_count; ++k) {
-      const auto step = [&](auto read) __attribute__((always_inline)) {
-        const NativeF32 left = load_f32(weights), middle = load_f32(weights + tap), right = load_f32(weights + 2 * tap);
-        weights += kNativeLanes;
-#pragma GCC unroll 2
-        for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 10
-          for (int i = 0; i < kRun + 2; ++i) {
-            const NativeF32 x = read(r * row + i * pitch);
-            if (i < kRun) sums[r][i] += left * x;
-            if (i > 0 && i <= kRun) sums[r][i - 1] += middle * x;
-            if (i > 1) sums[r][i - 2] += right * x;
-          }
-        }
-      };
-      for_channels<kSpread>(s, src + v.ranges[k].begin, v.ranges[k].count, step);
+std::int64_t decide_each(const SkipShape& s, const SkipTile& t, const SkipEnding& e) {
+  std::int64_t open = 0;
+  for (std::int64_t vector = t.vector; vector < t.end_vector; ++vector) {
+    const std::int64_t channel = vector * kNativeLanes;
+    Word* const words = static_cast<Word*>(t.open) + vector * t.pixels;
+    const NativeF32 limit = load_f32(e.limit + channel);
+    const unsigned valid = valid_lanes(s, vector);
+    for (std::int64_t i = 0; i < t.pixels; ++i) {
+      const unsigned bits = greater(load_f32(t.sums + i * s.dst_pitch + channel), limit) & valid;
+      words[i] = static_cast<Word>(bits);
+      open += __builtin_popcount(bits);
     }
   }
+  return open;
 }
 
-/// Of any filter and any pixels.
-template <int kSpread>
-SLUICE_INLINE void multiply_pixels(const SkipShape& s, const SkipVector& v, const float* const (&src)[kRun],
-                                   NativeF32 (&sums)[kRun]) {
-  const float* weights = v.weights;
-#pragma GCC unroll 8
-  for (int i = 0; i < kRun; ++i) sums[i] = NativeF32{};
-  for (std::int64_t ky = 0; ky < s.kernel; ++ky) {
-    for (std::int64_t kx = 0; kx < s.kernel; ++kx) {
-      const std::int64_t tap = s.dilation * (ky * s.row_pitch() + kx * s.pitch);
-      for (std::int64_t k = 0; k < v.range_count; ++k) {
-        const auto step = [&](auto read) __attribute__((always_inline)) {
-          const NativeF32 w = load_f32(weights);
-          weights += kNativeLanes;
-#pragma GCC unroll 8
-          for (int i = 0; i < kRun; ++i) sums[i] += w * read(src[i] - src[0]);
-        };
-        for_channels<kSpread>(s, src[0] + tap + v.ranges[k].begin, v.ranges[k].count, step);
+std::int64_t decide_together(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t first,
+                             std::int64_t end) {
+  Word* const words = static_cast<Word*>(t.open);
+  std::int64_t open = 0;
+  for (std::int64_t i = 0; i < t.pixels; ++i) {
+    NativeF32 score{};
+    for (std::int64_t c = first * kNativeLanes; c < end * kNativeLanes; c += kNativeLanes) {
+      const NativeF32 base = load_f32(t.sums + i * s.dst_pitch + c);
+      score += (base - load_f32(e.limit + c)) * load_f32(e.slope + c);
+    }
+    const unsigned all = sum_of(score) > 0 ? ~0U : 0U;
+    for (std::int64_t vector = first; vector < end; ++vector) {
+      const unsigned bits = valid_lanes(s, vector) & all;
+      words[vector * t.pixels + i] = static_cast<Word>(bits);
+      open += __builtin_popcount(bits);
+    }
+  }
+  return open;
+}
+
+#ifdef __AVX2__
+#ifndef __AVX512F__
+/// By byte: the numbers of its bits that are set, one behind the other.
+struct Positions {
+  std::uint8_t of[256][8] = {};
+  constexpr Positions() {
+    for (int byte = 0; byte < 256; ++byte) {
+      for (int bit = 0, count = 0; bit < 8; ++bit) {
+        if (byte >> bit & 1) of[byte][count++] = static_cast<std::uint8_t>(bit);
       }
     }
   }
-}
-
-/// Where results of one vector go.
-struct Target {
-  float* sums;
-  std::int64_t pitch;
-  const Word* open;  ///< null: the results are written, else added where a gate is open
-
-  SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
-    float* const to = sums + pixel * pitch;
-    if (open == nullptr) return store_native(to, x);
-    store_native(to, load_f32(to) + select(open[pixel], x, NativeF32{}));
-  }
-  SLUICE_INLINE bool any(std::int64_t pixel) const {
-    if (open == nullptr) return true;
-    unsigned bits = 0;
-    for (int i = 0; i < kRun; ++i) bits |= open[pixel + i];
-    return bits != 0;
-  }
 };
+constexpr Positions kPositions;
+#endif
+#endif
 
-template <int kSpread, int kRows>
-void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
-                   std::int64_t columns, std::int64_t row) {
-  const std::int64_t width = s.dst_width;
-  for (std::int64_t x = 0; x < columns; x += kRun) {
-    const std::int64_t pixel = row * width + x;
-    if (!target.any(pixel) && (kRows == 1 || !target.any(pixel + width))) continue;
-    NativeF32 sums[kRows][kRun];
-    multiply_run<kSpread, kRows>(s, v, t.patch + t.taps[pixel], sums);
-#pragma GCC unroll 2
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int i = 0; i < kRun; ++i) target.put(pixel + r * width + i, sums[r][i]);
-    }
+/// The pixels, up to 32 from `first` on, where a lane is open, and their number; writes too many.
+SLUICE_INLINE std::int64_t list_lane(const Word* words, std::int64_t first, unsigned valid, int lane, SkipPixel* to) {
+#if defined(__AVX512F__)
+  const __m512i wanted = _mm512_set1_epi16(static_cast<short>(1 << lane));
+  const unsigned bits = _mm512_test_epi16_mask(load_native<__m512i>(words + first), wanted) & valid;
+  __m512i pixels = reinterpret_cast<__m512i>(lane_numbers() + static_cast<std::int32_t>(first));
+  std::int64_t count = 0;
+  for (unsigned half : {bits & 0xffffU, bits >> 16}) {
+    const __m512i own = _mm512_maskz_compress_epi32(static_cast<__mmask16>(half), pixels);
+    store_native(to + count, _mm512_maskz_cvtepi32_epi16(kAll, own));
+    count += __builtin_popcount(half);
+    pixels = _mm512_add_epi32(pixels, _mm512_set1_epi32(16));
   }
+  return count;
+#elif defined(__AVX2__)
+  const __m256i shifted = _mm256_slli_epi16(load_native<__m256i>(words + first), 7 - lane);
+  unsigned bits = static_cast<unsigned>(_mm256_movemask_epi8(shifted)) & valid;
+  __m128i pixel = _mm_set1_epi16(static_cast<short>(first));
+  std::int64_t count = 0;
+#pragma GCC unroll 4
+  for (int part = 0; part < 4; ++part, bits >>= 8) {
+    const __m128i own = _mm_cvtepu8_epi16(_mm_loadu_si64(kPositions.of[bits & 255U]));
+    store_native(to + count, _mm_add_epi16(own, pixel));
+    count += __builtin_popcount(bits & 255U);
+    pixel = _mm_add_epi16(pixel, _mm_set1_epi16(8));
+  }
+  return count;
+#else
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < 32 && (valid >> i & 1U) != 0; ++i) {
+    to[count] = static_cast<SkipPixel>(first + i);
+    count += words[first + i] >> lane & 1;
+  }
+  return count;
+#endif
 }
 
-template <int kSpread>
-void multiply_list(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
-                   const SkipPixel* list, std::int64_t count) {
-  for (std::int64_t first = 0; first < count; first += kRun) {
-    const std::int64_t own = count - first < kRun ? count - first : kRun;
-    const float* src[kRun];
-    NativeF32 sums[kRun];
-#pragma GCC unroll 8
-    for (int i = 0; i < kRun; ++i) src[i] = t.patch + t.taps[list[first + (i < own ? i : 0)]];
-    multiply_pixels<kSpread>(s, v, src, sums);
-#pragma GCC unroll 8
-    for (int i = 0; i < kRun; ++i) {
-      if (i < own) target.put(list[first + i], sums[i]);
-    }
+std::int64_t decide(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t shared) {
+  if (shared == 0) return decide_each(s, t, e);
+  std::int64_t open = 0;
+  for (std::int64_t first = t.vector; first < t.end_vector; first += shared) {
+    const std::int64_t end = first + shared < t.end_vector ? first + shared : t.end_vector;
+    open += decide_together(s, t, e, first, end);
   }
+  return open;
 }
 
-template <int kSpread>
-void multiply_all(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
-                  const SkipPixels& pixels) {
-  const std::int64_t rows = pixels.columns > 0 ? t.images * t.rows : 0;
-  std::int64_t row = 0;
-  // Two rows of one image lie as far apart in the patch as two of the result do.
-  if (kMostRows == 2 && t.rows % 2 == 0) {
-    for (; row < rows; row += 2) multiply_rows<kSpread, kMostRows>(s, t, v, target, pixels.columns, row);
-  }
-  for (; row < rows; ++row) multiply_rows<kSpread, 1>(s, t, v, target, pixels.columns, row);
-  multiply_list<kSpread>(s, t, v, target, pixels.list, pixels.count);
-}
-
-void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const SkipVector& v, const SkipPixels& pixels,
-              bool conditional) {
+std::int64_t split(const SkipTile& t, std::int64_t vector, int lanes_from, SkipPixel* list) {
   const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
-  const Target target{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr};
-  if (!v.spread) return multiply_all<kSame>(s, t, v, target, pixels);
-  if (s.src_chunk == s.dst_chunk) {
-    switch (s.src_chunk) {
-      case 1:
-        return multiply_all<1>(s, t, v, target, pixels);
-      case 2:
-        return multiply_all<2>(s, t, v, target, pixels);
-      case 4:
-        if constexpr (kNativeLanes > 4) return multiply_all<4>(s, t, v, target, pixels);
-    }
+  Word* const single = static_cast<Word*>(t.single) + vector * t.pixels;
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < t.pixels; ++i) {
+    const bool whole = __builtin_popcount(open[i]) >= lanes_from;
+    single[i] = whole ? Word{0} : open[i];
+    list[count] = static_cast<SkipPixel>(i);
+    count += whole ? 1 : 0;
   }
-  if constexpr (kNativeLanes == 16) multiply_all<kIndexed>(s, t, v, target, pixels);
+  return count;
+}
+
+void list(const SkipTile& t, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends) {
+  const Word* const own = static_cast<const Word*>(words) + vector * t.pixels;
+  std::int64_t count = 0;
+  for (int lane = 0; lane < kNativeLanes; ++lane) {
+    for (std::int64_t first = 0; first < t.pixels; first += 32) {
+      const std::int64_t rest = t.pixels - first;
+      count += list_lane(own, first, rest < 32 ? (1U << rest) - 1 : ~0U, lane, lists + count);
+    }
+    ends[lane] = static_cast<std::int32_t>(count);
+  }
 }
 
 }  // namespace
 
-extern const SkipKernels skip{kNativeLanes, sizeof(Word), multiply, skip_decide, skip_split, skip_list, skip_dot};
+extern const SkipKernels skip{kNativeLanes, sizeof(Word), decide, split, list};
 
 }  // namespace sluice::SLUICE_ISA

@@ -1,10 +1,11 @@
 // The parts of a convolution that skips closed outputs (gating/skip_conv.hpp), built once for each instruction set and
 // chosen at run time.
 //
-// The work is cut into tiles: the same rows of some images. A tile's source is copied to a patch: fp32, pixel by pixel
-// with all channels, zeros around the image, so that everything behind it is sums without borders. Results are
-// collected pixel by pixel too. Output channels are taken in vectors of the processor's own size; for each vector and
-// pixel there is a word with a bit for each lane whose gate is open.
+// The work is cut into tiles: the same rows of some images. A tile's source is copied to a patch: pixel by pixel with
+// all channels, zeros around the image, so that everything behind it is sums without borders. The patch and the weights
+// consist of units of 4 bytes: one channel in fp32, or four channels in bytes, whose sums are exact. Results are
+// collected in fp32, pixel by pixel too. Output channels are taken in vectors of the processor's own size; for each
+// vector and pixel there is a word with a bit for each lane whose gate is open.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +18,22 @@ namespace sluice {
 /// The number of a pixel of the result in its tile.
 using SkipPixel = std::uint16_t;
 
-/// Sizes that all tiles of a convolution share. Pitches are in floats.
+/// Sizes that all tiles of a convolution share. Pitches are in units.
 struct SkipShape {
   std::int64_t src_channels = 0, src_height = 0, src_width = 0, src_block = 0;
   std::int64_t dst_channels = 0, dst_height = 0, dst_width = 0, dst_block = 0;
   std::int64_t kernel = 0, stride = 0, dilation = 0, pad = 0;
   // The patch.
-  std::int64_t columns = 0;             ///< pixels in a row
-  std::int64_t pitch = 0;               ///< from one pixel to the next, a multiple of a vector
-  std::int64_t repeated = 0;            ///< the first channels stand once more behind the last one; then come zeros
-  const std::int32_t* order = nullptr;  ///< the source channel of each channel; null: the same
-  // Where lanes of a vector read channels of their own (SkipRange).
+  std::int64_t columns = 0;   ///< pixels in a row
+  std::int64_t units = 0;     ///< of a pixel's channels
+  std::int64_t pitch = 0;     ///< from one pixel to the next, a multiple of a vector
+  std::int64_t repeated = 0;  ///< the first units stand once more behind the last one; then come zeros
+  /// The source channel of each place in the units, -1: zero; null: the channels as they are, zeros behind them.
+  const std::int32_t* order = nullptr;
+  float src_factor = 0;  ///< bytes are the source times this, rounded to 0 to 127
+  // Where lanes of a vector read units of their own (SkipRange).
   std::int64_t src_chunk = 0, dst_chunk = 0;
+  std::int32_t lane_units[16] = {};  ///< how far behind that of lane 0 each one's is
   // The results.
   std::int64_t dst_pitch = 0;
 
@@ -44,24 +49,24 @@ struct SkipTile {
   std::int64_t vector = 0, end_vector = 0;  ///< of output channels
   std::int64_t pixels = 0;                  ///< of the result, in all images
   const std::int32_t* taps = nullptr;       ///< by pixel: where its first tap is in the patch
-  float* patch = nullptr;
+  void* patch = nullptr;                    ///< units
   float* sums = nullptr;   ///< [pixel][dst_pitch]: base products, to which open conditional ones are added
   void* open = nullptr;    ///< [vector][pixel], words
   void* single = nullptr;  ///< the same, of what is added one by one
 };
 
-/// Consecutive channels of the patch, read by all lanes of a vector. In a spread vector, lane l reads the channel that
-/// is l / dst_chunk * src_chunk behind.
+/// Consecutive units of the patch, read by all lanes of a vector. In a spread vector, lane l reads the unit that is
+/// l / dst_chunk * src_chunk behind (SkipShape::lane_units).
 struct SkipRange {
   std::int32_t begin = 0, count = 0;
 };
 
-/// One vector of outputs over some ranges: weights [tap][channel of a range][lane].
+/// One vector of outputs over some ranges: weights [tap][unit of a range][lane].
 struct SkipVector {
   const SkipRange* ranges = nullptr;
-  std::int64_t range_count = 0, channels = 0;  ///< channels: of all ranges
+  std::int64_t range_count = 0, units = 0;  ///< units: of all ranges
   bool spread = false;
-  const float* weights = nullptr;
+  const void* weights = nullptr;
 };
 
 /// Pixels side by side go faster: `columns` of each row, from the first on, a multiple of 8, and then a list.
@@ -75,7 +80,7 @@ struct SkipPixels {
 struct SkipDot {
   const std::uint32_t* offsets = nullptr;
   std::int64_t vectors = 0;
-  const float* weights = nullptr;
+  const void* weights = nullptr;
 };
 
 /// What decides and what a result becomes, by output channel up to whole vectors (gating/skip_conv.hpp).
@@ -92,18 +97,25 @@ struct SkipEnding {
 
 template <class T>
 struct SkipEdgeKernels {
-  /// Makes the patch.
+  /// Makes the patch, of floats or of bytes.
   void (*load)(const SkipShape&, const SkipTile&, const T* src);
+  void (*load_bytes)(const SkipShape&, const SkipTile&, const T* src);
   /// Scales, adds, clips and stores the results.
   void (*store)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* addend, T* dst);
+};
+
+struct SkipProducts {
+  /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open.
+  void (*multiply)(const SkipShape&, const SkipTile&, std::int64_t vector, const SkipVector&, const SkipPixels&,
+                   bool conditional);
+  /// Adds the products of one output for listed pixels. The same bits whatever the list.
+  void (*dot)(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
+              std::int64_t count);
 };
 
 struct SkipKernels {
   /// Lanes of a vector, and bytes of a word.
   std::int64_t lanes, word;
-  /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open.
-  void (*multiply)(const SkipShape&, const SkipTile&, std::int64_t vector, const SkipVector&, const SkipPixels&,
-                   bool conditional);
   /// Opens gates from base products; returns how many. `shared`: how many vectors decide together, 0: each output by
   /// itself.
   std::int64_t (*decide)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t shared);
@@ -113,13 +125,12 @@ struct SkipKernels {
   /// By lane of a vector, the pixels whose bit is set in `words`: one list behind the other, with `ends`. Writes up to
   /// 16 numbers behind them.
   void (*list)(const SkipTile&, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends);
-  /// Adds the products of one output for listed pixels. The same bits whatever the list.
-  void (*dot)(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
-              std::int64_t count);
 };
 
 template <class T>
 const SkipEdgeKernels<T>& skip_edge_kernels(Isa isa = cpu_isa());
 const SkipKernels& skip_kernels(Isa isa = cpu_isa());
+/// Over floats, or over bytes.
+const SkipProducts& skip_products(bool bytes, Isa isa = cpu_isa());
 
 }  // namespace sluice

@@ -6,17 +6,6 @@
 #include "core/base/simd.hpp"
 #include "gating/kernels/skip_kernels.hpp"
 
-namespace sluice::SLUICE_ISA {
-
-// SkipKernels' members.
-std::int64_t skip_decide(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t shared);
-std::int64_t skip_split(const SkipTile&, std::int64_t vector, int lanes_from, SkipPixel* list);
-void skip_list(const SkipTile&, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends);
-void skip_dot(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
-              std::int64_t count);
-
-}  // namespace sluice::SLUICE_ISA
-
 namespace sluice::SLUICE_ISA::simd {
 
 /// A bit for each lane.

@@ -7,7 +7,9 @@ namespace {
 
 using namespace simd;
 
-SLUICE_INLINE void clear(float* to, std::int64_t count) {
+/// Zeroes units.
+template <class Unit>
+SLUICE_INLINE void clear(Unit* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += kNativeLanes) store_native(to + i, NativeF32{});
 }
 
@@ -22,58 +24,100 @@ struct Source {
   }
 };
 
+/// Channels as they are.
+struct FloatPatch {
+  using Unit = float;
+  using Place = float;  ///< of one channel
+  float factor;
+
+  SLUICE_INLINE void put(Place* to, NativeF32 x) const { store_native(to, x); }
+  SLUICE_INLINE void put_one(Place* to, float x) const { *to = x; }
+};
+
+/// Channels in steps, four in a unit.
+struct BytePatch {
+  using Unit = std::int32_t;
+  using Place = std::uint8_t;
+  float factor;
+
+  /// Rounds to nearest, ties to even; what is no number becomes 0.
+  SLUICE_INLINE void put(Place* to, NativeF32 x) const {
+    constexpr float whole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
+    x *= factor;
+    x = x > NativeF32{} ? x : NativeF32{};
+    const NativeF32 most = broadcast(127);
+    x = (x > most ? most : x) + whole;
+    store_narrowed(to, reinterpret_cast<NativeU32>(x) & 0xffU);
+  }
+  SLUICE_INLINE void put_one(Place* to, float x) const {
+    Place bytes[kNativeLanes];
+    put(bytes, broadcast(x));
+    *to = bytes[0];
+  }
+};
+
 /// Whole vectors of `count` pixels, then a last part of one.
-template <class T>
-SLUICE_INLINE void copy_pixels(const SkipShape& s, const Source<T>& src, std::int64_t pixel, std::int64_t count,
-                               float* to) {
+template <class P, class T>
+SLUICE_INLINE void copy_pixels(const SkipShape& s, const P& patch, const Source<T>& src, std::int64_t pixel,
+                               std::int64_t count, typename P::Unit* units) {
+  constexpr std::int64_t places = sizeof(typename P::Unit) / sizeof(typename P::Place);
+  auto* const to = reinterpret_cast<typename P::Place*>(units);
+  const std::int64_t pitch = s.pitch * places;
   const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
   if (src.block == channels) {
     for (std::int64_t i = 0; i < count; ++i) {
       const T* const from = src.image + (pixel + i) * channels;
-      for (std::int64_t c = 0; c < whole; c += kNativeLanes) store_native(to + i * s.pitch + c, load_f32(from + c));
-      for (std::int64_t c = whole; c < channels; ++c) to[i * s.pitch + c] = widen(from[c]);
+      for (std::int64_t c = 0; c < whole; c += kNativeLanes) patch.put(to + i * pitch + c, load_f32(from + c));
+      for (std::int64_t c = whole; c < channels; ++c) patch.put_one(to + i * pitch + c, widen(from[c]));
+      for (std::int64_t c = channels; c % places != 0; ++c) to[i * pitch + c] = 0;
     }
     return;
   }
   for (std::int64_t c = 0; c < whole; c += kNativeLanes) {
     const T* const from = src.at(c, pixel);
-    for (std::int64_t i = 0; i < count; ++i) store_native(to + i * s.pitch + c, load_f32(from + i * src.block));
+    for (std::int64_t i = 0; i < count; ++i) patch.put(to + i * pitch + c, load_f32(from + i * src.block));
   }
 }
 
-template <class T>
-SLUICE_INLINE void copy_ordered(const SkipShape& s, const Source<T>& src, std::int64_t pixel, std::int64_t count,
-                                float* to) {
-  for (std::int64_t c = 0; c < s.src_channels; ++c) {
-    const T* const from = src.at(s.order[c], pixel);
-    for (std::int64_t i = 0; i < count; ++i) to[i * s.pitch + c] = widen(from[i * src.block]);
+template <class P, class T>
+SLUICE_INLINE void copy_ordered(const SkipShape& s, const P& patch, const Source<T>& src, std::int64_t pixel,
+                                std::int64_t count, typename P::Unit* units) {
+  constexpr std::int64_t places = sizeof(typename P::Unit) / sizeof(typename P::Place);
+  auto* const to = reinterpret_cast<typename P::Place*>(units);
+  for (std::int64_t place = 0; place < s.units * places; ++place) {
+    const bool used = s.order[place] >= 0;
+    const T* const from = src.at(used ? s.order[place] : 0, pixel);
+    for (std::int64_t i = 0; i < count; ++i)
+      patch.put_one(to + i * s.pitch * places + place, used ? widen(from[i * src.block]) : 0.0F);
   }
 }
 
 /// What stands behind the channels of pixels.
-SLUICE_INLINE void end_pixels(const SkipShape& s, std::int64_t count, float* to) {
-  const std::int64_t channels = s.src_channels, repeated = s.repeated;
-  if (channels % kNativeLanes == 0 && s.pitch == channels + kNativeLanes) {
+template <class Unit>
+SLUICE_INLINE void end_pixels(const SkipShape& s, std::int64_t count, Unit* to) {
+  const std::int64_t units = s.units, repeated = s.repeated;
+  if (units % kNativeLanes == 0 && s.pitch == units + kNativeLanes) {
     const unsigned bits = (1U << repeated) - 1;
     for (std::int64_t i = 0; i < count; ++i, to += s.pitch) {
-      store_native(to + channels, select(bits, load_f32(to), NativeF32{}));
+      store_native(to + units, select(bits, load_native<NativeF32>(to), NativeF32{}));
     }
     return;
   }
   for (std::int64_t i = 0; i < count; ++i, to += s.pitch) {
-    for (std::int64_t c = 0; c < repeated; ++c) to[channels + c] = to[c];
-    for (std::int64_t c = channels + repeated; c < s.pitch; ++c) to[c] = 0;
+    for (std::int64_t u = 0; u < repeated; ++u) to[units + u] = to[u];
+    for (std::int64_t u = units + repeated; u < s.pitch; ++u) to[u] = 0;
   }
 }
 
-template <class T>
+template <class P, class T>
 void load(const SkipShape& s, const SkipTile& t, const T* src) {
   const std::int64_t rows = s.src_rows(t.rows), first = t.row * s.stride - s.pad;
   const std::int64_t plane = s.src_height * s.src_width * s.src_block;
   const std::int64_t left = s.pad < s.columns ? s.pad : s.columns;
   const std::int64_t count = s.columns - left < s.src_width ? s.columns - left : s.src_width;
   const std::int64_t right = s.columns - left - count;
-  float* to = t.patch;
+  const P patch{s.src_factor};
+  auto* to = static_cast<typename P::Unit*>(t.patch);
   for (std::int64_t n = 0; n < t.images; ++n) {
     const T* const image = src + (t.image + n) * s.src_channels * s.src_height * s.src_width;
     const Source<T> source{image, s.src_block, plane};
@@ -83,14 +127,14 @@ void load(const SkipShape& s, const SkipTile& t, const T* src) {
         clear(to, s.row_pitch());
         continue;
       }
-      float* const pixels = to + left * s.pitch;
+      auto* const pixels = to + left * s.pitch;
       clear(to, left * s.pitch);
       if (s.order == nullptr) {
-        copy_pixels(s, source, y * s.src_width, count, pixels);
+        copy_pixels(s, patch, source, y * s.src_width, count, pixels);
       } else {
-        copy_ordered(s, source, y * s.src_width, count, pixels);
+        copy_ordered(s, patch, source, y * s.src_width, count, pixels);
       }
-      if (s.src_channels < s.pitch) end_pixels(s, count, pixels);
+      if (s.units < s.pitch) end_pixels(s, count, pixels);
       clear(pixels + count * s.pitch, right * s.pitch);
     }
   }
@@ -179,7 +223,8 @@ void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* 
 
 }  // namespace
 
-extern const SkipEdgeKernels<float> skip_edges_f32{load<float>, store<float>};
-extern const SkipEdgeKernels<BFloat16> skip_edges_bf16{load<BFloat16>, store<BFloat16>};
+extern const SkipEdgeKernels<float> skip_edges_f32{load<FloatPatch, float>, load<BytePatch, float>, store<float>};
+extern const SkipEdgeKernels<BFloat16> skip_edges_bf16{load<FloatPatch, BFloat16>, load<BytePatch, BFloat16>,
+                                                       store<BFloat16>};
 
 }  // namespace sluice::SLUICE_ISA

@@ -15,15 +15,22 @@ constexpr int kWays[] = {kNever, 4, 1, 0};
 
 class SkipConvTest : public KernelTest {
  protected:
-  void expect(const SkipCase& c) {
-    const SkipData data(c);
-    EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
-  }
-  void expect_all_ways(const SkipCase& c) {
-    SkipData data(c);
-    for (int from : kWays) {
-      data.set_lanes_from(from);
+  /// Of floats and of bytes.
+  void expect(SkipCase c) {
+    for (bool bytes : {false, true}) {
+      c.bytes = bytes;
+      const SkipData data(c);
       EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
+    }
+  }
+  void expect_all_ways(SkipCase c) {
+    for (bool bytes : {false, true}) {
+      c.bytes = bytes;
+      SkipData data(c);
+      for (int from : kWays) {
+        data.set_lanes_from(from);
+        EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
+      }
     }
   }
 };

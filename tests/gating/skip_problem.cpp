@@ -10,6 +10,7 @@
 namespace sluice {
 namespace {
 
+constexpr float kSrcStep = 0.02F;  // clips what is above 2.54
 constexpr float kLow = -0.75F, kHigh = 1.25F;
 
 std::size_t index(std::int64_t i) {
@@ -26,10 +27,10 @@ void set_element(const TensorDesc& desc, void* data, std::int64_t at, double val
   static_cast<float*>(data)[at] = static_cast<float>(value);
 }
 
-Buffer random_activation(const TensorDesc& desc, Random& random, bool integers) {
+Buffer random_activation(const TensorDesc& desc, Random& random, bool integers, bool nonnegative = false) {
   Buffer buffer(desc.bytes());
   for (std::int64_t i = 0; i < desc.count(); ++i) {
-    const double value = random.normal();
+    const double number = random.normal(), value = nonnegative ? std::max(number, 0.0) : number;
     set_element(desc, buffer.data(), i, integers ? std::nearbyint(2 * value) : value);
   }
   return buffer;
@@ -65,7 +66,8 @@ std::string to_string(const SkipCase& c) {
   out << c.images << "x" << c.inputs << "x" << c.height << "x" << c.width << " to " << c.outputs << ", kernel "
       << c.kernel << " stride " << c.stride << " pad " << c.pad << " dilation " << c.dilation << ", p " << c.partitions
       << (c.group ? " group" : "") << (c.shuffle ? " shuffle" : "") << ", granularity "
-      << static_cast<int>(c.granularity) << ", density " << c.density << ", lanes_from " << c.lanes_from;
+      << static_cast<int>(c.granularity) << ", density " << c.density << ", lanes_from " << c.lanes_from
+      << (c.bytes ? ", bytes" : "");
   return out.str();
 }
 
@@ -75,12 +77,13 @@ SkipData::SkipData(const SkipCase& c) : case_(c) {
   dst_desc_ = {g.dst_shape(src_desc_.shape), c.dst_type, c.dst_block == 0 ? c.outputs : c.dst_block};
   paths_ = PathMask({c.partitions, c.group, c.shuffle}, g.weights_shape(src_desc_.shape));
   Random random(static_cast<std::uint64_t>(c.inputs * 1000 + c.outputs), Purpose::kTest);
-  src_ = random_activation(src_desc_, random, c.integers);
+  src_ = random_activation(src_desc_, random, c.integers, c.bytes);
   const std::int64_t products = c.inputs * c.kernel * c.kernel;
   weights_ = random_numbers(c.outputs * products, random, 1 / std::sqrt(static_cast<double>(products)), 0);
   if (c.integers) {
     for (float& w : weights_) w = std::nearbyint(static_cast<float>(random.normal()));
   }
+  round_weights();
   make_products();
   slope_ = random_numbers(c.outputs, random, 0, 1);
   for (float& slope : slope_) slope = static_cast<float>(0.5 + random.uniform());
@@ -103,6 +106,7 @@ SkipProblem SkipData::problem() const {
   p.dst = dst_desc_;
   p.paths = paths_;
   p.granularity = case_.granularity;
+  p.src_step = case_.bytes ? kSrcStep : 0;
   p.adds = case_.adds;
   if (case_.clips) {
     p.low = kLow;
@@ -123,6 +127,19 @@ SkipConstants SkipData::constants() const {
   return constants;
 }
 
+void SkipData::round_weights() {
+  rounded_.assign(weights_.begin(), weights_.end());
+  if (!case_.bytes) return;
+  const std::size_t size = weights_.size() / index(case_.outputs);
+  for (std::size_t first = 0; first < weights_.size(); first += size) {
+    float most = 0;
+    for (std::size_t i = first; i < first + size; ++i) most = std::max(most, std::abs(weights_[i]));
+    const float step = most / 127;
+    for (std::size_t i = first; i < first + size; ++i)
+      rounded_[i] = static_cast<double>(step) * static_cast<double>(std::nearbyint(weights_[i] / step));
+  }
+}
+
 void SkipData::make_products() {
   const SkipCase& c = case_;
   base_.assign(index(dst_desc_.count()), 0);
@@ -136,8 +153,12 @@ void SkipData::make_products() {
       const std::int64_t w = x * c.stride - c.pad + tap % c.kernel * c.dilation;
       if (h < 0 || w < 0 || h >= c.height || w >= c.width) continue;
       for (std::int64_t i = 0; i < c.inputs; ++i) {
-        const double value = element(src_desc_, src_.data(), src_desc_.offset(n, paths_.source_channel(i), h, w));
-        const double weight = static_cast<double>(weights_[index((o * c.inputs + i) * c.kernel * c.kernel + tap)]);
+        double value = element(src_desc_, src_.data(), src_desc_.offset(n, paths_.source_channel(i), h, w));
+        if (c.bytes) {
+          const float steps = std::nearbyint(static_cast<float>(value) * (1 / kSrcStep));
+          value = static_cast<double>(kSrcStep) * std::min(127.0, static_cast<double>(steps));
+        }
+        const double weight = rounded_[index((o * c.inputs + i) * c.kernel * c.kernel + tap)];
         (paths_.is_base(o, i) ? base_ : conditional_)[index(at)] += weight * value;
       }
     }

@@ -21,6 +21,7 @@ struct SkipCase {
   DataType src_type = DataType::kF32, dst_type = DataType::kF32;
   bool adds = false, in_place = false, clips = false;
   bool norms = false;     ///< scales and shifts of open and of closed outputs, all different
+  bool bytes = false;     ///< products of bytes, of a source without numbers below 0
   bool integers = false;  ///< small whole numbers: all sums are exact
 };
 
@@ -49,7 +50,7 @@ class SkipData {
  private:
   std::int64_t slice_width() const;
   void make_products();
-  void make_numbers();
+  void round_weights();
   std::vector<double> scores(std::int64_t first, std::int64_t end) const;
   double expected(std::int64_t channel, std::size_t at, bool open, double addend) const;
   std::string compare_results(const Buffer& dst, const Buffer& addend) const;
@@ -58,7 +59,9 @@ class SkipData {
   TensorDesc src_desc_, dst_desc_;
   PathMask paths_;
   Buffer src_;
-  std::vector<float> weights_, limit_, slope_, open_scale_, open_shift_, closed_scale_, closed_shift_;
+  std::vector<float> weights_;
+  std::vector<double> rounded_;  ///< the weights that take part
+  std::vector<float> limit_, slope_, open_scale_, open_shift_, closed_scale_, closed_shift_;
   std::vector<double> base_, conditional_;  ///< N x O x H x W
 };
 

@@ -1,5 +1,5 @@
 // Times the convolution that skips against dense ones of the same shape, alternating in one process: skip_speed
-// [--threads N] [--p N] [--quick] [SHAPE...], a shape being 16x32x32n128. Prints a table: the dense direct
+// [--threads N] [--p N] [--int8] [--quick] [SHAPE...], a shape being 16x32x32n128. Prints a table: the dense direct
 // convolution's time, Winograd's, the base path alone, and by density how many times faster than the direct one each
 // way is.
 #include <algorithm>
@@ -27,6 +27,7 @@ struct Options {
   int threads = 1, repeats = 15;
   std::int64_t partitions = 4;
   bool group = true;
+  bool bytes = false;
   std::vector<std::string> shapes;
   std::vector<double> densities{.05, .1, .2, .3, .5, .8, 1.0};
   std::vector<int> ways;
@@ -70,7 +71,11 @@ class Layer {
     src_ = Buffer(problem_.src.bytes());
     dst_ = Buffer(problem_.dst.bytes());
     Random random(1, Purpose::kTest);
-    for (std::int64_t i = 0; i < problem_.src.count(); ++i) src_.as<float>()[i] = static_cast<float>(random.normal());
+    for (std::int64_t i = 0; i < problem_.src.count(); ++i) {
+      const auto value = static_cast<float>(random.normal());
+      src_.as<float>()[i] = options.bytes ? std::max(value, 0.0F) : value;
+    }
+    if (options.bytes) problem_.src_step = 4.0F / 127;
     const std::int64_t count = problem_.geometry.weights_shape(problem_.src.shape).count();
     const double scale = std::sqrt(2.0 * static_cast<double>(size.channels) / static_cast<double>(count));
     for (std::int64_t i = 0; i < count; ++i) weights_.push_back(static_cast<float>(random.normal() * scale));
@@ -80,6 +85,7 @@ class Layer {
 
   /// Runs of a dense convolution.
   std::function<void()> dense(bool winograd) {
+    if (options_.bytes) return dense_bytes();
     ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, true, winograd, {}};
     PostOp clip;
     clip.high = std::numeric_limits<float>::infinity();
@@ -91,6 +97,27 @@ class Layer {
     conv->weights().pack(weights_.data(), packed->data(), scratch->data());
     kernel_ = conv->kernel();
     return [=] { conv->run(src_.data(), packed->data(), shift_.data(), dst_.data(), scratch->data()); };
+  }
+  /// From bytes that are there already to fp32: oneDNN's own part of an int8 convolution.
+  std::function<void()> dense_bytes() {
+    ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, false, false, {}};
+    PostOp clip;
+    clip.high = std::numeric_limits<float>::infinity();
+    dense.post_ops = {clip};
+    dense.src.type = DataType::kU8;
+    dense.src.block = dense.dst.block = size_.channels;
+    dense.scaled = dense.shifted = true;
+    auto conv = std::make_shared<ConvForward>(dense);
+    auto packed = std::make_shared<Buffer>(conv->weights().bytes());
+    auto scratch = std::make_shared<Buffer>(conv->scratch_bytes() + conv->weights().scratch_bytes());
+    auto whole = weights_;
+    for (float& w : whole) w = std::clamp(std::nearbyint(w * 100), -127.0F, 127.0F);
+    conv->weights().pack(whole.data(), packed->data(), scratch->data());
+    kernel_ = conv->kernel();
+    return [=] {
+      conv->run(src_.data(), packed->data(), Epilogue{shift_.data(), shift_.data(), nullptr}, dst_.data(),
+                scratch->data());
+    };
   }
   const std::string& kernel() const { return kernel_; }
 
@@ -182,7 +209,7 @@ void measure(const std::string& text, const Options& options) {
   const auto direct = layer.dense(false);
   const std::string kernel = layer.kernel();
   const auto winograd = layer.dense(true);
-  const bool slow = is_reference_kernel(layer.kernel());  // oneDNN has no fast one for this processor
+  const bool slow = options.bytes || is_reference_kernel(layer.kernel());  // oneDNN has no fast one for this processor
   const auto [time, other] = compare(direct, slow ? direct : winograd, options.repeats);
   const auto [again, base] = compare(direct, layer.skipping(SkipProblem::kNever, 0), options.repeats);
   std::printf("%-14s dense %8.1f us (%s), ", text.c_str(), time * 1e6, kernel.c_str());
@@ -227,6 +254,8 @@ Options parse_options(int argc, char** argv) {
       options.repeats = number();
     } else if (word == "--no-group") {
       options.group = false;
+    } else if (word == "--int8") {
+      options.bytes = true;
     } else if (word == "--quick") {
       options.densities = {.05, .1, .3, .5, 1};
       options.repeats = 5;

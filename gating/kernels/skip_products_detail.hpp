@@ -1,0 +1,376 @@
+// Products of a convolution that skips, over floats or over bytes: what skip_products_f32.cpp and
+// skip_products_bytes.cpp are made of.
+#pragma once
+
+#include "gating/kernels/skip_kernels_detail.hpp"
+
+namespace sluice::SLUICE_ISA {
+namespace {
+
+using namespace simd;
+
+/// Units of floats: one channel each.
+struct Floats {
+  using Unit = float;
+  using Native = NativeF32;
+  static SLUICE_INLINE NativeF32 repeat(float x) { return broadcast(x); }
+  static SLUICE_INLINE void add(NativeF32& sum, NativeF32 weights, NativeF32 x) { sum += weights * x; }
+  static SLUICE_INLINE NativeF32 result(NativeF32 sum) { return sum; }
+};
+
+/// Units of bytes: four channels each, 0 to 127, times signed ones. Two such products fit 16 bits.
+struct Bytes {
+  using Unit = std::int32_t;
+  using Native = NativeI32;
+  static SLUICE_INLINE NativeI32 repeat(std::int32_t x) { return x - NativeI32{}; }
+  static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) {
+#if defined(__AVX512VNNI__)
+    sum = reinterpret_cast<NativeI32>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x),
+                                                          reinterpret_cast<__m512i>(weights)));
+#elif defined(__AVX512F__)
+    const __m512i pairs = _mm512_maddubs_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(weights));
+    sum += reinterpret_cast<NativeI32>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+#elif defined(__AVX2__)
+    const __m256i pairs = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(weights));
+    sum += reinterpret_cast<NativeI32>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+#elif defined(__SSSE3__)
+    const __m128i pairs = _mm_maddubs_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(weights));
+    sum += reinterpret_cast<NativeI32>(_mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+#else
+    for (int byte = 0; byte < 32; byte += 8) sum += ((x >> byte) & 0xff) * ((weights << (24 - byte)) >> 24);
+#endif
+  }
+  static SLUICE_INLINE NativeF32 result(NativeI32 sum) {
+    return __builtin_convertvector(sum, NativeF32);
+  }
+};
+
+template <class N>
+SLUICE_INLINE typename N::Native load_units(const typename N::Unit* p) {
+  return load_native<typename N::Native>(p);
+}
+
+constexpr int kRun = 8;                                // pixels side by side
+constexpr int kMostRows = kNativeLanes == 16 ? 2 : 1;  // of runs at a time: 32 registers hold more sums
+
+/// How lanes read a channel of a pixel (SkipRange): all the same, or each group of as many lanes as there are channels
+/// in its own group, or by an index.
+constexpr int kSame = 0, kIndexed = -1;
+
+/// Channel kChannel of each group of kChunk lanes.
+template <int kChunk, int kChannel, class Native>
+SLUICE_INLINE Native pick(Native x) {
+  if constexpr (kChunk == 1) {
+    return x;
+  } else {
+    return __builtin_shuffle(x, lane_numbers() / kChunk * kChunk + kChannel);
+  }
+}
+
+/// Calls step(read) for each unit of a range that starts at `at`; read(offset) is that unit of another pixel.
+template <class N, int kSpread, class Step>
+SLUICE_INLINE void for_units(const SkipShape& s, const typename N::Unit* at, std::int64_t count, Step&& step) {
+  if constexpr (kSpread == kSame) {
+#pragma GCC unroll 2
+    for (const auto* const end = at + count; at < end; ++at) {
+      step([at](std::int64_t offset) __attribute__((always_inline)) { return N::repeat(at[offset]); });
+    }
+  } else if constexpr (kSpread == kIndexed) {
+    NativeI32 index = load_native<NativeI32>(s.lane_units);
+    for (std::int64_t i = 0; i < count; ++i, index += 1) {
+      asm volatile("" : "+r"(at));  // loaded again and again: there are no registers to keep what was
+      step([ at, index ](std::int64_t offset)
+               __attribute__((always_inline)) { return __builtin_shuffle(load_units<N>(at + offset), index); });
+    }
+  } else {
+    const auto one = [&](auto channel) __attribute__((always_inline)) {
+      const auto* own = at;
+      asm volatile("" : "+r"(own));
+      step([ own, channel ](std::int64_t offset)
+               __attribute__((always_inline)) { return pick<kSpread, channel.value>(load_units<N>(own + offset)); });
+    };
+    one(std::integral_constant<int, 0>{});
+    if constexpr (kSpread > 1) one(std::integral_constant<int, 1>{});
+    if constexpr (kSpread > 2) one(std::integral_constant<int, 2>{});
+    if constexpr (kSpread > 2) one(std::integral_constant<int, 3>{});
+  }
+}
+
+/// Of filters 3x3 at stride 1: each value of a row serves up to three pixels.
+template <class N, int kSpread, int kRows>
+SLUICE_INLINE void multiply_run(const SkipShape& s, const SkipVector& v, const typename N::Unit* src,
+                                typename N::Native (&sums)[kRows][kRun]) {
+  const std::int64_t pitch = s.pitch, row = s.row_pitch(), tap = v.units * kNativeLanes;
+  const auto* weights = static_cast<const typename N::Unit*>(v.weights);
+#pragma GCC unroll 2
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kRun; ++i) sums[r][i] = typename N::Native{};
+  }
+  for (int ky = 0; ky < 3; ++ky, src += row, weights += 2 * tap) {
+    for (std::int64_t k = 0; k < v.range_count; ++k) {
+      const auto step = [&](auto read) __attribute__((always_inline)) {
+        const auto left = load_units<N>(weights), middle = load_units<N>(weights + tap),
+                   right = load_units<N>(weights + 2 * tap);
+        weights += kNativeLanes;
+#pragma GCC unroll 2
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 10
+          for (int i = 0; i < kRun + 2; ++i) {
+            const auto x = read(r * row + i * pitch);
+            if (i < kRun) N::add(sums[r][i], left, x);
+            if (i > 0 && i <= kRun) N::add(sums[r][i - 1], middle, x);
+            if (i > 1) N::add(sums[r][i - 2], right, x);
+          }
+        }
+      };
+      for_units<N, kSpread>(s, src + v.ranges[k].begin, v.ranges[k].count, step);
+    }
+  }
+}
+
+/// Of any filter and any pixels.
+template <class N, int kSpread>
+SLUICE_INLINE void multiply_pixels(const SkipShape& s, const SkipVector& v, const typename N::Unit* const (&src)[kRun],
+                                   typename N::Native (&sums)[kRun]) {
+  const auto* weights = static_cast<const typename N::Unit*>(v.weights);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRun; ++i) sums[i] = typename N::Native{};
+  for (std::int64_t ky = 0; ky < s.kernel; ++ky) {
+    for (std::int64_t kx = 0; kx < s.kernel; ++kx) {
+      const std::int64_t tap = s.dilation * (ky * s.row_pitch() + kx * s.pitch);
+      for (std::int64_t k = 0; k < v.range_count; ++k) {
+        const auto step = [&](auto read) __attribute__((always_inline)) {
+          const auto w = load_units<N>(weights);
+          weights += kNativeLanes;
+#pragma GCC unroll 8
+          for (int i = 0; i < kRun; ++i) N::add(sums[i], w, read(src[i] - src[0]));
+        };
+        for_units<N, kSpread>(s, src[0] + tap + v.ranges[k].begin, v.ranges[k].count, step);
+      }
+    }
+  }
+}
+
+/// Where results of one vector go.
+struct Target {
+  float* sums;
+  std::int64_t pitch;
+  const Word* open;  ///< null: the results are written, else added where a gate is open
+
+  SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
+    float* const to = sums + pixel * pitch;
+    if (open == nullptr) return store_native(to, x);
+    store_native(to, load_f32(to) + select(open[pixel], x, NativeF32{}));
+  }
+  SLUICE_INLINE bool any(std::int64_t pixel) const {
+    if (open == nullptr) return true;
+    unsigned bits = 0;
+    for (int i = 0; i < kRun; ++i) bits |= open[pixel + i];
+    return bits != 0;
+  }
+};
+
+template <class N, int kSpread, int kRows>
+void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
+                   std::int64_t columns, std::int64_t row) {
+  const std::int64_t width = s.dst_width;
+  const auto* const patch = static_cast<const typename N::Unit*>(t.patch);
+  for (std::int64_t x = 0; x < columns; x += kRun) {
+    const std::int64_t pixel = row * width + x;
+    if (!target.any(pixel) && (kRows == 1 || !target.any(pixel + width))) continue;
+    typename N::Native sums[kRows][kRun];
+    multiply_run<N, kSpread, kRows>(s, v, patch + t.taps[pixel], sums);
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kRun; ++i) target.put(pixel + r * width + i, N::result(sums[r][i]));
+    }
+  }
+}
+
+template <class N, int kSpread>
+void multiply_list(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
+                   const SkipPixel* list, std::int64_t count) {
+  const auto* const patch = static_cast<const typename N::Unit*>(t.patch);
+  for (std::int64_t first = 0; first < count; first += kRun) {
+    const std::int64_t own = count - first < kRun ? count - first : kRun;
+    const typename N::Unit* src[kRun];
+    typename N::Native sums[kRun];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRun; ++i) src[i] = patch + t.taps[list[first + (i < own ? i : 0)]];
+    multiply_pixels<N, kSpread>(s, v, src, sums);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRun; ++i) {
+      if (i < own) target.put(list[first + i], N::result(sums[i]));
+    }
+  }
+}
+
+template <class N, int kSpread>
+void multiply_all(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
+                  const SkipPixels& pixels) {
+  const std::int64_t rows = pixels.columns > 0 ? t.images * t.rows : 0;
+  std::int64_t row = 0;
+  // Two rows of one image lie as far apart in the patch as two of the result do.
+  if (kMostRows == 2 && t.rows % 2 == 0) {
+    for (; row < rows; row += 2) multiply_rows<N, kSpread, kMostRows>(s, t, v, target, pixels.columns, row);
+  }
+  for (; row < rows; ++row) multiply_rows<N, kSpread, 1>(s, t, v, target, pixels.columns, row);
+  multiply_list<N, kSpread>(s, t, v, target, pixels.list, pixels.count);
+}
+
+template <class N>
+void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const SkipVector& v, const SkipPixels& pixels,
+              bool conditional) {
+  const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
+  const Target target{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr};
+  if (!v.spread) return multiply_all<N, kSame>(s, t, v, target, pixels);
+  if (s.src_chunk == s.dst_chunk) {
+    switch (s.src_chunk) {
+      case 1:
+        return multiply_all<N, 1>(s, t, v, target, pixels);
+      case 2:
+        return multiply_all<N, 2>(s, t, v, target, pixels);
+      case 4:
+        if constexpr (kNativeLanes > 4) return multiply_all<N, 4>(s, t, v, target, pixels);
+    }
+  }
+  if constexpr (kNativeLanes > 4) multiply_all<N, kIndexed>(s, t, v, target, pixels);
+}
+
+// Pixels at a time, and sums for each: together they hide the latency of an addition and fit the registers. Two sums
+// for every number of pixels: an output's bits do not depend on which others are open.
+constexpr int kPixels = kNativeLanes == 16 ? 8 : 7;
+
+/// Lanes whose index in the pair (a, b) is pattern(place in its 128 bits), counted there.
+template <class Native, class Pattern>
+SLUICE_INLINE Native shuffle_quarters(Native a, Native b, Pattern pattern) {
+  NativeI32 index;
+  for (int l = 0; l < kNativeLanes; ++l) {
+    const int from = pattern(l % 4);
+    index[l] = l / 4 * 4 + from % 4 + from / 4 * kNativeLanes;
+  }
+  return __builtin_shuffle(a, b, index);
+}
+
+/// a0 + a2, b0 + b2, a1 + a3, b1 + b3 of each four.
+template <class Native>
+SLUICE_INLINE Native fold_halves(Native a, Native b) {
+  return shuffle_quarters(a, b, [](int l) { return l / 2 + l % 2 * 4; }) +
+         shuffle_quarters(a, b, [](int l) { return l / 2 + l % 2 * 4 + 2; });
+}
+/// a0 + a2, a1 + a3, b0 + b2, b1 + b3 of each four.
+template <class Native>
+SLUICE_INLINE Native fold_pairs(Native a, Native b) {
+  return shuffle_quarters(a, b, [](int l) { return l % 2 + l / 2 * 4; }) +
+         shuffle_quarters(a, b, [](int l) { return l % 2 + l / 2 * 4 + 2; });
+}
+template <class Native>
+SLUICE_INLINE Native fold(Native a, Native b, Native c, Native d) {
+  return fold_pairs(fold_halves(a, b), fold_halves(c, d));
+}
+
+/// Sums of the lanes of up to eight vectors: those of the first four stand in lanes 0 to 3 of the result, those of the
+/// others from kSecond on.
+constexpr int kSecond = kNativeLanes == 16 ? 8 : 4;
+template <class Native>
+SLUICE_INLINE Native across(Native first, Native second) {
+  NativeI32 low, high;
+  constexpr int half = kNativeLanes / 2;
+  for (int l = 0; l < kNativeLanes; ++l) {
+    low[l] = l < half ? l : kNativeLanes + l - half;
+    high[l] = low[l] + half;
+  }
+  Native x = __builtin_shuffle(first, second, low) + __builtin_shuffle(first, second, high);
+  if (kNativeLanes == 16) x += __builtin_shuffle(x, lane_numbers() ^ 4);
+  return x;
+}
+
+template <class N, int kCount>
+SLUICE_INLINE void add_sums(const typename N::Native (&sums)[8], float* const (&to)[kCount]) {
+  const typename N::Native first = fold(sums[0], sums[1], sums[2], sums[3]);
+  typename N::Native second{};
+  if (kCount > 4) second = fold(sums[4], sums[5], sums[6], sums[7]);
+  if (kNativeLanes == 4) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) *to[i] += static_cast<float>(i < 4 ? first[i % 4] : second[i % 4]);
+    return;
+  }
+  const NativeF32 all = N::result(across(first, second));
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) *to[i] += all[i < 4 ? i : i - 4 + kSecond];
+}
+
+template <class N, int kCount>
+SLUICE_INLINE void dot_pixels(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot,
+                              const SkipPixel* list) {
+  using Native = typename N::Native;
+  const typename N::Unit* src[kCount];
+  Native even[8], odd[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) even[i] = Native{};
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    src[i] = static_cast<const typename N::Unit*>(t.patch) + t.taps[list[i]];
+    odd[i] = Native{};
+  }
+  const auto* weights = static_cast<const typename N::Unit*>(dot.weights);
+  const std::uint32_t* offset = dot.offsets;
+  for (const std::uint32_t* const end = offset + dot.vectors / 2 * 2; offset < end; offset += 2) {
+    // One load for two offsets: loads are what limits this loop.
+    const std::uint64_t both = load_native<std::uint64_t>(offset);
+    const std::uint64_t a = both & 0xffffffffU, b = both >> 32;
+    const Native x = load_units<N>(weights);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) N::add(even[i], x, load_units<N>(src[i] + a));
+    const Native y = load_units<N>(weights + kNativeLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) N::add(odd[i], y, load_units<N>(src[i] + b));
+    weights += 2 * kNativeLanes;
+  }
+  if (dot.vectors % 2 != 0) {
+    const Native x = load_units<N>(weights);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) N::add(even[i], x, load_units<N>(src[i] + *offset));
+  }
+  float* to[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    even[i] += odd[i];
+    to[i] = t.sums + list[i] * s.dst_pitch + channel;
+  }
+  add_sums<N, kCount>(even, to);
+}
+
+template <class N, int kCount>
+void dot_last(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
+              std::int64_t count) {
+  if constexpr (kCount > 0) {
+    if (count == kCount) return dot_pixels<N, kCount>(s, t, channel, dot, list);
+    dot_last<N, kCount - 1>(s, t, channel, dot, list, count);
+  }
+}
+
+template <class N>
+void dot_list(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
+              std::int64_t count) {
+  while (count >= 2 * kPixels || count == kPixels) {
+    dot_pixels<N, kPixels>(s, t, channel, dot, list);
+    list += kPixels;
+    count -= kPixels;
+  }
+  if (count > kPixels) {  // two halves: a few pixels take as long as one
+    const std::int64_t half = (count + 1) / 2;
+    dot_last<N, kPixels>(s, t, channel, dot, list, half);
+    list += half;
+    count -= half;
+  }
+  dot_last<N, kPixels>(s, t, channel, dot, list, count);
+}
+
+template <class N>
+constexpr SkipProducts kProducts{multiply<N>, dot_list<N>};
+
+}  // namespace
+}  // namespace sluice::SLUICE_ISA
