@@ -27,11 +27,14 @@ Program describe() {
   program.summary =
       "Makes a checkpoint ready for inference: drops what only training needs, and measures on images of the data "
       "set,\n"
-      "eval.batch at a time, which of its kernels each layer runs fastest here. Reports the accuracy before and after.";
-  program.flags = {{"output", "FILE", "The file to write; must not be there.", 'o'},
-                   {"images", "SPLIT", "Measure on images of train (default), validation or test."},
-                   {"precision", "NAME", "Of the deployed network, fp32 or bf16: the same as --run.precision=NAME."},
-                   {"json", "", "Print JSON."}};
+      "eval.batch at a time, which of its kernels each layer runs fastest here, and for int8 the ranges by which "
+      "layers\n"
+      "round their sources to bytes. Reports the accuracy before and after.";
+  program.flags = {
+      {"output", "FILE", "The file to write; must not be there.", 'o'},
+      {"images", "SPLIT", "Measure on images of train (default), validation or test."},
+      {"precision", "NAME", "Of the deployed network, fp32, bf16 or int8: the same as --run.precision=NAME."},
+      {"json", "", "Print JSON."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);
@@ -57,10 +60,12 @@ std::string output_of(const CommandLine& line) {
   return *output;
 }
 
-/// The plan of the whole network on these images.
+/// The plan of the whole network on these images, and for int8 its ranges.
 std::vector<PlannedKernel> plan(Experiment& experiment, const BenchmarkImages& images) {
   const std::int64_t batch = experiment.eval.batch;
-  Executor executor(*experiment.network, experiment.executor_options(Mode::kInference, batch));
+  const ExecutorOptions options = experiment.executor_options(Mode::kInference, batch);
+  if (options.bytes) experiment.network->set_source_ranges(measure_source_ranges(*experiment.network, options, images));
+  Executor executor(*experiment.network, options);
   executor.refresh();
   const int forwards = plan_forwards(images, batch);
   return plan_kernels(executor, kRounds, forwards, [&] { run_images(executor, images, forwards); });
@@ -78,8 +83,10 @@ Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const 
                     const std::vector<KernelChoice>* kernels) {
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
+    const Precision own = Config::parse(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
     options.skip = false;
-    options.type = Config::parse(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
+    options.type = activation_type(own);
+    options.bytes = own == Precision::kInt8;
   }
   Evaluator evaluator(
       *experiment.network, options, test,
@@ -98,6 +105,7 @@ Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, co
   for (const char* counter : {"epoch", "step"}) made.state[counter] = source.state.at(counter);
   made.state["instruction_set"] = to_string(cpu_isa());
   made.state["threads"] = std::int64_t{num_threads()};
+  if (experiment.run.precision == Precision::kInt8) made.ranges = experiment.network->source_ranges();
   made.evaluation = statistic_table(*experiment.network, after.counts, after.sums);
   made.plan = {kernels.begin(), kernels.end()};
   made.run["deployed_from"] = source.file;

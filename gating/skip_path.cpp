@@ -27,6 +27,7 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
   problem.dst = setup.dst;
   problem.paths = paths;
   problem.granularity = granularity;
+  if (setup.src_nonnegative[0]) problem.src_step = static_cast<float>(setup.src_range / 127);
   for (const PostOp& op : setup.post_ops) {
     problem.adds = problem.adds || op.kind == PostOp::Kind::kAdd;
     if (op.kind != PostOp::Kind::kClip) continue;
@@ -58,7 +59,7 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
     setup.request_scratch(recorder_.scratch_bytes());
     setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
   }
-  setup.kernel = "skip:" + to_string(cpu_isa());
+  setup.kernel = "skip:" + to_string(cpu_isa()) + (problem.src_step > 0 ? ":int8" : "");
 }
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).

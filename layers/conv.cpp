@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/base/buffer.hpp"
+#include "layers/byte_convolution.hpp"
 #include "layers/convolution.hpp"
 #include "layers/layers.hpp"
 
@@ -45,6 +46,7 @@ class Conv : public Layer {
       setup.request_kept(geometry_.channels * 4);
       setup.request_scratch(align_up(weight_count(setup) * 4) + forward_.weights().scratch_bytes());
     }
+    offer_bytes(setup);
     for (const PostOp& op : setup.post_ops)
       setup.dst_starts_as_addend = setup.dst_starts_as_addend || op.kind == PostOp::Kind::kAdd;
     if (setup.mode == Mode::kTraining) set_up_backward(setup, problem);
@@ -52,6 +54,7 @@ class Conv : public Layer {
   }
 
   void refresh(Context& c) override {
+    if (!bytes_.empty()) bytes_.refresh(c, c.param[0], bias_ ? c.param[1] : nullptr);
     if (folded_) {
       forward_.weights().pack(fold(c), c.kept[0], static_cast<char*>(c.scratch) + align_up(weight_count_ * 4));
       return;
@@ -61,6 +64,7 @@ class Conv : public Layer {
   }
 
   void forward(Context& c) override {
+    if (!bytes_.empty() && c.alternative == kBytes) return bytes_.forward(c);
     const float* bias = folded_ ? static_cast<const float*>(c.kept[1]) : (bias_ ? c.param[1] : nullptr);
     forward_.run(c.src[0].data, c.kept[0], bias, c.dst.data, c.scratch);
   }
@@ -72,6 +76,16 @@ class Conv : public Layer {
   }
 
  private:
+  static constexpr int kBytes = 1;  ///< among the alternatives, behind fp32
+
+  void offer_bytes(Setup& setup) {
+    bytes_ = ByteConvolution(setup, geometry_);
+    if (bytes_.empty()) return;
+    setup.kernel += " " + bytes_.kernel();
+    setup.alternatives = {"fp32", "int8"};
+    setup.alternative = kBytes;
+  }
+
   static void keep(Setup& setup, PackedWeights& weights) {
     setup.request_kept(weights.bytes());
     setup.request_scratch(weights.scratch_bytes());
@@ -111,6 +125,7 @@ class Conv : public Layer {
   bool needs_diff_src_ = false;
   std::int64_t weight_count_ = 0;
   ConvForward forward_;
+  ByteConvolution bytes_;  ///< of inference in bytes, unless empty
   ConvBackwardData backward_data_;
   ConvBackwardWeights backward_weights_;
 };

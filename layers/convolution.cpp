@@ -185,6 +185,10 @@ std::int64_t ConvGeometry::macs(const Shape& src) const {
   return dst[kC] * dst[kH] * dst[kW] * (src[kC] / groups) * kernel * kernel;
 }
 
+bool is_generic_kernel(const std::string& kernel) {
+  return kernel.find("ref") != std::string::npos || kernel.find("gemm") != std::string::npos;
+}
+
 bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next) {
   const auto has = [&](PostOp::Kind kind) {
     return std::any_of(accepted.begin(), accepted.end(), [&](const PostOp& op) { return op.kind == kind; });

@@ -31,6 +31,10 @@ struct ConvGeometry {
   std::int64_t macs(const Shape& src) const;  ///< for one image
 };
 
+/// Whether a kernel of oneDNN is plain C++, or matrix products over copies: of bytes these are slower than the others
+/// of fp32.
+bool is_generic_kernel(const std::string& kernel);
+
 /// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip.
 bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
 

@@ -44,11 +44,6 @@ bool bytes_are_exact(const QuantizationOptions& options, std::int64_t terms, boo
 /// Twice as many bytes are no faster than fp32 where channels are few (measured: 16; 1.5 times faster from 32 on).
 constexpr std::int64_t kLeastPaired = 32;
 
-/// Plain C++ or matrix products over copies: slower than fp32's kernels.
-bool is_generic(const std::string& kernel) {
-  return kernel.find("ref") != std::string::npos || kernel.find("gemm") != std::string::npos;
-}
-
 }  // namespace
 
 void QuantizedConvolution::declare(const ConvGeometry& geometry, const Shape& src, Declarations& declare) {
@@ -112,7 +107,7 @@ bool QuantizedConvolution::multiply_bytes(const Setup& setup, ConvProblem proble
   }
   try {
     ConvForward product(problem);
-    if (is_generic(product.kernel())) return false;
+    if (is_generic_kernel(product.kernel())) return false;
     forward_ = std::move(product);
   } catch (const dnnl::error&) {  // not in this version, or with these post-ops
     return false;

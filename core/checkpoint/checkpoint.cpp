@@ -110,6 +110,7 @@ std::string content_digest(const Checkpoint& checkpoint, int minor) {
     fields.add(checkpoint.costs);
   }
   if (minor >= 2) fields.add(checkpoint.plan);
+  if (minor >= 3) fields.add(checkpoint.ranges);
   return fields.hex();
 }
 

@@ -14,7 +14,7 @@ namespace sluice {
 /// Files say "major.minor". A reader takes any minor of its major (it skips what it does not know) and refuses a newer
 /// major.
 constexpr int kCheckpointMajor = 1;
-constexpr int kCheckpointMinor = 2;
+constexpr int kCheckpointMinor = 3;
 
 /// One fp32 tensor in logical layout (weights O x I x KH x KW), row-major.
 struct CheckpointTensor {
@@ -57,6 +57,7 @@ struct Checkpoint {
   StatisticTable statistics;             ///< of the training epoch that is running, or has just ended
   StatisticTable evaluation;             ///< of the last evaluation of the run; empty before the first
   std::map<std::string, std::vector<CheckpointCost>> costs;  ///< by layer; layers without multiply-adds have none
+  std::map<std::string, double> ranges;     ///< by layer: Network::source_ranges (a deployable file for int8)
   std::map<std::string, std::string> plan;  ///< by layer: the kernel to run, of those it can run (a deployable file)
   std::map<std::string, std::string> run;   ///< times, host: the only part in which equal runs may differ
 

@@ -1,4 +1,6 @@
 // Reading checkpoints, from bytes whose seal was checked. A member that is missing or of the wrong type is named.
+#include <cmath>
+
 #include "core/base/error.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/checkpoint_read.hpp"
@@ -158,6 +160,15 @@ void read_history(const Hdf5File& file, HistoryTable& history) {
 
 }  // namespace
 
+void read_ranges(const Hdf5Group& group, std::map<std::string, double>& ranges) {
+  for (const std::string& layer : group.members()) {
+    const std::vector<double> values = plain(group, layer).read<double>();
+    if (values.size() != 1 || !(values[0] >= 0) || std::isinf(values[0]))
+      refuse(group.where() + layer, "expected one finite number of at least 0");
+    ranges[layer] = values[0];
+  }
+}
+
 Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values) {
   check_version(file);
   Checkpoint checkpoint;
@@ -182,6 +193,7 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
   if (file.kind("plan") != Hdf5Group::Kind::kGroup) return checkpoint;  // since format 1.2
   const Hdf5Group plan = file.group("plan");
   for (const std::string& layer : plan.members()) checkpoint.plan[layer] = read_one_text(plan, layer);
+  if (file.kind("ranges") == Hdf5Group::Kind::kGroup) read_ranges(file.group("ranges"), checkpoint.ranges);  // 1.3
   return checkpoint;
 }
 

@@ -88,6 +88,7 @@ void check_tables(const Checkpoint& checkpoint) {
     check_name("layer with a plan", layer);
     check_text("the plan of " + layer, kernel);
   }
+  for (const auto& [layer, range] : checkpoint.ranges) check_name("layer with a range", layer);
   for (const auto& [layer, terms] : checkpoint.costs) {
     check_name("layer with costs", layer);
     for (const CheckpointCost& term : terms) {
@@ -207,6 +208,10 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path)
   {
     Hdf5Group plan = file.create_group("plan");
     for (const auto& [layer, kernel] : checkpoint.plan) plan.write_text(layer, kernel);
+  }
+  {
+    Hdf5Group ranges = file.create_group("ranges");
+    for (const auto& [layer, range] : checkpoint.ranges) write_list(ranges, layer, {range});
   }
   {
     // Last, so that it moves nothing else when its texts have other lengths.

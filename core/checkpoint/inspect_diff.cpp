@@ -72,6 +72,9 @@ std::string shown(const StateValue& value) {
   return std::visit([](const auto& held) { return Json(held).dump(-1, ' ', false, Json::error_handler_t::replace); },
                     value);
 }
+std::string shown(double value) {
+  return Json(value).dump();
+}
 std::string shown(const StatisticValue& value) {
   return std::visit([](const auto& held) { return Json(held).dump(); }, value);
 }
@@ -134,6 +137,7 @@ Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   compare_statistics("evaluation ", a.evaluation, b.evaluation, out);
   compare_maps("cost ", a.costs, b.costs, out);
   compare_maps("plan ", a.plan, b.plan, out);
+  compare_maps("range ", a.ranges, b.ranges, out);
   return out;
 }
 

@@ -196,6 +196,7 @@ class Planner {
       for (int s : network_.nodes()[static_cast<std::size_t>(op.nodes[0])].src) {
         setup.src_nonnegative.push_back(s >= 0 && network_.nodes()[static_cast<std::size_t>(s)].declared.nonnegative);
       }
+      if (options_.bytes) setup.src_range = source_range(op);
       setup.dst = plan_.tensors[static_cast<std::size_t>(op.dst)].desc;
       for (std::size_t k = 0; k < op.src.size(); ++k) setup.needs_diff_src.push_back(training() && op.diff_src[k] >= 0);
       try {
@@ -207,6 +208,12 @@ class Planner {
       }
       plan_.scratch_bytes = std::max(plan_.scratch_bytes, setup.scratch_bytes);
     }
+  }
+
+  double source_range(const PlannedOperation& op) const {
+    const auto& ranges = network_.source_ranges();
+    const auto found = ranges.find(network_.nodes()[static_cast<std::size_t>(op.nodes[0])].name);
+    return found != ranges.end() ? found->second : 0.0;
   }
 
   void use(int tensor, int time) {

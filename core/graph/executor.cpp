@@ -63,6 +63,17 @@ bool all_finite(const Tensor& tensor) {
   return true;
 }
 
+/// Of a result's numbers; 0 where none is above, NaN where there is one.
+double largest_element(const Tensor& tensor) {
+  double largest = 0;
+  for (std::int64_t i = 0; i < tensor.desc.count(); ++i) {
+    const float value =
+        tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
+    if (!(static_cast<double>(value) <= largest)) largest = static_cast<double>(value);
+  }
+  return largest;
+}
+
 }  // namespace
 
 struct Executor::State {
@@ -219,6 +230,16 @@ Executor::Executor(Network& network, const ExecutorOptions& options) {
     throw Error(ExitCode::kEnvironment, concat("run.precision = bf16 needs a processor with AVX512_BF16, this one is ",
                                                cpu_description(), "; use run.precision = fp32"));
   }
+  if (options.bytes && options.mode == Mode::kTraining) {
+    throw Error(
+        ExitCode::kUsage,
+        "run.precision = int8 is for inference; train in fp32 or bf16, then run sluice-deploy --precision=int8");
+  }
+  if (options.bytes && network.source_ranges().empty()) {
+    throw Error(ExitCode::kUsage,
+                "run.precision = int8 needs measured ranges, and this network has none; sluice-deploy CHECKPOINT.h5 -o "
+                "DEPLOYABLE.h5 --precision=int8 measures and stores them");
+  }
   state_ = std::make_unique<State>(network, options);
 }
 
@@ -282,6 +303,18 @@ std::string Executor::find_non_finite(std::uint64_t step) {
     return state_->network.nodes()[static_cast<std::size_t>(nodes[0])].name;
   }
   return "";
+}
+
+std::map<std::string, double> Executor::largest_sources() {
+  std::map<std::string, double> largest;
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    const std::vector<Tensor>& sources = state_->runtime[i].context.src;
+    const std::string& name =
+        state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
+    if (!sources.empty()) largest[name] = largest_element(sources[0]);
+    state_->forward(i, 0);
+  }
+  return largest;
 }
 
 void Executor::backward() {

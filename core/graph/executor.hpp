@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct ExecutorOptions {
   bool fuse = true;               ///< let layers do their neighbours' work as post-ops
   bool record_decisions = false;  ///< inference: for decisions()
   bool skip = true;               ///< inference: let layers leave out work that their results do not need
+  /// Inference: let layers round weights and sources to bytes where that is faster; needs Network::source_ranges.
+  bool bytes = false;
 };
 
 /// A row of the layer table: what one executed step is. Fused layers appear in the row of the layer that does their
@@ -97,6 +100,9 @@ class Executor {
   /// Runs forward again, looking at every result: the first layer whose result holds a NaN or an infinity, or "" if
   /// none does. Touches buffers as forward does.
   std::string find_non_finite(std::uint64_t step);
+  /// Runs forward again, looking at what goes into every operation: by its first node's name, the largest number that
+  /// its first source holds.
+  std::map<std::string, double> largest_sources();
   /// Bytes of activations, saved tensors and scratch; and of weights in kernel layouts.
   std::int64_t activation_bytes() const;
   std::int64_t kept_bytes() const;

@@ -107,7 +107,10 @@ class Setup {
   TensorDesc dst;                     ///< after all post-ops
   std::vector<bool> needs_diff_src;   ///< by source; in training only
   std::vector<bool> src_nonnegative;  ///< by source: it holds no number below 0
-  std::vector<PostOp> post_ops;       ///< accepted earlier, in order of application; at most one kAdd
+  /// Inference in bytes: the largest number that source 0 is expected to hold, as measured; 0: bytes are not wanted, or
+  /// nothing was measured.
+  double src_range = 0;
+  std::vector<PostOp> post_ops;  ///< accepted earlier, in order of application; at most one kAdd
   std::int64_t batch = 0;
   bool allow_winograd = true;
   /// Inference: the layer may leave out work whose outcome its result does not need, instead of doing it all and

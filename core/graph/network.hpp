@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -95,6 +96,11 @@ class Network {
     return auxiliary_losses_;
   }
 
+  /// By layer, the largest number that its first source was seen to hold (Executor::largest_sources): by these,
+  /// inference in bytes rounds. Empty: nothing was measured.
+  const std::map<std::string, double>& source_ranges() const { return source_ranges_; }
+  void set_source_ranges(std::map<std::string, double> ranges) { source_ranges_ = std::move(ranges); }
+
   /// Dense cost of one image over all layers.
   std::int64_t macs() const;
 
@@ -107,6 +113,7 @@ class Network {
   std::vector<Parameter> parameters_;
   std::vector<StateBuffer> buffers_;
   std::vector<std::pair<std::string, std::unique_ptr<AuxiliaryLoss>>> auxiliary_losses_;
+  std::map<std::string, double> source_ranges_;
   Buffer parameter_arena_, buffer_arena_;
   std::int64_t parameter_floats_ = 0, buffer_floats_ = 0;
 };

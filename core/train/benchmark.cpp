@@ -123,6 +123,8 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   const BenchmarkImages random = given ? BenchmarkImages{} : random_images(*experiment.network, batch);
   const BenchmarkImages& data = given ? options.images : random;
   ExecutorOptions executor = experiment.executor_options(Mode::kInference, batch);
+  if (executor.bytes && experiment.network->source_ranges().empty())
+    experiment.network->set_source_ranges(measure_source_ranges(*experiment.network, executor, data));
   std::vector<std::unique_ptr<Contender>> contenders;
   contenders.push_back(std::make_unique<Contender>(*experiment.network, executor, data));
   Executor& own = contenders[0]->executor();
@@ -137,6 +139,7 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
     Config config = plain_twin(experiment.config, registry);
     twin = std::make_unique<Network>(config, registry);
     twin->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+    if (executor.bytes) twin->set_source_ranges(measure_source_ranges(*twin, executor, data));
     contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
     executor.winograd = false;
     contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
@@ -158,13 +161,17 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
 }
 
 /// The rate of a matrix product large enough to be limited by arithmetic alone.
-double measure_peak_gflops(DataType type) {
+double measure_peak_gflops(Precision precision) {
+  using Type = dnnl::memory::data_type;
   constexpr std::int64_t kSize = 1024;
-  const TensorDesc matrix{{kSize, kSize}, type, 0};
-  const auto a = dnnl::memory::desc({kSize, kSize}, onednn::data_type(type), dnnl::memory::format_tag::ab);
+  const bool bytes = precision == Precision::kInt8;
+  const TensorDesc matrix{{kSize, kSize}, bytes ? DataType::kU8 : activation_type(precision), 0};
+  const Type type = onednn::data_type(matrix.type);
+  const auto a = dnnl::memory::desc({kSize, kSize}, type, dnnl::memory::format_tag::ab);
   const auto product = onednn::make<dnnl::matmul>(
-      onednn::attributes(), a, onednn::any({kSize, kSize}, type),
-      dnnl::memory::desc({kSize, kSize}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::ab));
+      onednn::attributes(), a,
+      dnnl::memory::desc({kSize, kSize}, bytes ? Type::s8 : type, dnnl::memory::format_tag::any),
+      dnnl::memory::desc({kSize, kSize}, bytes ? Type::s32 : Type::f32, dnnl::memory::format_tag::ab));
   onednn::Operation operation(
       product, dnnl::matmul(product),
       {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, product.weights_desc()}, {DNNL_ARG_DST, product.dst_desc()}});
@@ -176,6 +183,20 @@ double measure_peak_gflops(DataType type) {
 }
 
 }  // namespace
+
+std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOptions options,
+                                                    const BenchmarkImages& data) {
+  options.bytes = false;
+  Executor executor(network, options);
+  executor.refresh();
+  const std::int64_t image = network.input_shape(1).count();
+  std::map<std::string, double> ranges;
+  for (std::int64_t first = 0; first + options.batch <= data.count(); first += options.batch) {
+    executor.set_batch(data.images.data() + first * image, nullptr);
+    for (const auto& [layer, largest] : executor.largest_sources()) ranges[layer] = std::max(ranges[layer], largest);
+  }
+  return ranges;
+}
 
 int plan_forwards(const BenchmarkImages& data, std::int64_t batch) {
   return static_cast<int>(std::clamp<std::int64_t>(data.count() / batch, 1, 16));

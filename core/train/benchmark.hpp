@@ -21,6 +21,9 @@ struct BenchmarkImages {
 /// Normal noise and uniform classes.
 BenchmarkImages random_images(const Network& network, std::int64_t count);
 
+/// By layer, the largest number of its first source over whole batches of these images (Network::source_ranges).
+std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOptions options,
+                                                    const BenchmarkImages& data);
 /// How many batches of these images one round of a plan takes: all, up to a bound.
 int plan_forwards(const BenchmarkImages& data, std::int64_t batch);
 /// That many forwards, one batch of the images after the other.

@@ -141,7 +141,7 @@ void print_json_benchmark(std::ostream& out, const Experiment& experiment, const
   nlohmann::ordered_json json = {{"cpu", cpu_description()},
                                  {"onednn", onednn::version()},
                                  {"threads", num_threads()},
-                                 {"precision", experiment.run.precision == DataType::kF32 ? "fp32" : "bf16"},
+                                 {"precision", to_string(experiment.run.precision)},
                                  {"parameters", experiment.network->learned_count()},
                                  {"macs", experiment.network->macs()},
                                  {"peak_gflops", result.peak_gflops},

@@ -39,14 +39,32 @@ std::vector<KeyDoc> block_keys() {
 
 }  // namespace
 
+std::string to_string(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kInt8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+DataType activation_type(Precision precision) {
+  return precision == Precision::kBf16 ? DataType::kBF16 : DataType::kF32;
+}
+
 void RunOptions::describe(Keys& keys) {
   using Layout = ExecutorOptions::LayoutChoice;
   keys.optional("dir", dir, "run directory; empty: runs/ and the name of the first configuration file");
   keys.optional("seed", seed, at_least(std::int64_t{0}),
                 "seed of initial weights, shuffling, augmentation and dropout");
   keys.optional("threads", threads, between(0, 1024), "threads of a step; 0: all processors this process may use");
-  keys.choice("precision", precision, {{"fp32", DataType::kF32}, {"bf16", DataType::kBF16}},
-              "of activations and products; bf16 needs a processor that computes it natively; weights stay fp32");
+  keys.choice(
+      "precision", precision, {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"int8", Precision::kInt8}},
+      "of activations and products; bf16 needs a processor that computes it natively; int8: inference of a file "
+      "that sluice-deploy --precision=int8 made, products of bytes where that is faster; weights stay fp32");
   keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
               "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it");
   keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions where it is faster");
@@ -131,8 +149,12 @@ ExecutorOptions Experiment::executor_options(Mode mode, std::int64_t batch) cons
   ExecutorOptions options;
   options.mode = mode;
   options.batch = batch;
-  options.type = run.precision;
+  options.type = activation_type(run.precision);
+  options.bytes = run.precision == Precision::kInt8;
   options.layout = run.layout;
+  // oneDNN multiplies bytes fast in this layout.
+  if (options.bytes && run.layout == ExecutorOptions::LayoutChoice::kAuto)
+    options.layout = ExecutorOptions::LayoutChoice::kNhwc;
   options.winograd = run.winograd;
   options.skip = run.skip;
   options.seed = static_cast<std::uint64_t>(run.seed);

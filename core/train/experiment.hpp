@@ -17,12 +17,20 @@
 
 namespace sluice {
 
+/// What a network computes in. kInt8: inference with fp32 activations, whose layers multiply bytes where that is
+/// faster.
+enum class Precision { kFp32, kBf16, kInt8 };
+/// "fp32", "bf16", "int8".
+std::string to_string(Precision precision);
+/// Of the activations.
+DataType activation_type(Precision precision);
+
 /// `[run]`
 struct RunOptions {
   std::string dir;
   std::int64_t seed = 1;
   std::int64_t threads = 0;  ///< 0: all that this process may use
-  DataType precision = DataType::kF32;
+  Precision precision = Precision::kFp32;
   ExecutorOptions::LayoutChoice layout = ExecutorOptions::LayoutChoice::kAuto;
   bool winograd = true;
   bool skip = true;

@@ -317,6 +317,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
 }
 
 RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict) {
+  network.set_source_ranges(checkpoint.ranges);
   const std::string prefix = has_average(checkpoint) ? concat(kEma, "/") : std::string();
   RestoreReport report =
       restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights", strict);

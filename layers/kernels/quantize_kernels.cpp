@@ -128,6 +128,15 @@ void widen_all(std::int64_t n, const T* src, float* dst) {
              __attribute__((always_inline)) { put<whole.value>(dst + i, get<whole.value>(src + i, lanes), lanes); });
 }
 
+void round(std::int64_t n, const float* src, float factor, float most, std::uint8_t* dst) {
+  constexpr float whole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float x = src[i] * factor, low = x > 0.0F ? x : 0.0F;
+    const float rounded = (low < most ? low : most) + whole;
+    dst[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(rounded - whole));
+  }
+}
+
 bool narrow(std::int64_t n, const float* levels, std::uint8_t* dst) {
   std::int32_t nans = 0;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -158,7 +167,7 @@ extern const QuantizeKernels<float, float> quantize_f32 = table<float, float>();
 extern const QuantizeKernels<float, BFloat16> quantize_f32_bf16 = table<float, BFloat16>();
 extern const QuantizeKernels<BFloat16, BFloat16> quantize_bf16 = table<BFloat16, BFloat16>();
 extern const MagnitudeKernels<float> magnitude_f32 = {largest<float>, widen_all<float>};
-extern const ByteKernels narrow_f32 = {narrow, narrow_pairs};
+extern const ByteKernels narrow_f32 = {round, narrow, narrow_pairs};
 extern const MagnitudeKernels<BFloat16> magnitude_bf16 = {largest<BFloat16>, widen_all<BFloat16>};
 
 }  // namespace sluice::SLUICE_ISA

@@ -1,0 +1,38 @@
+// A dense convolution of inference whose weights and source are rounded to bytes.
+//
+//   src ~ step * round(src / step), 0 to 127 steps of the measured range / 127
+//   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127 steps of max |W[o]| / 127
+// Sums of such products are exact. (Seven bits of the source: where a processor adds pairs of products in 16 bits, none
+// is cut off.)
+#pragma once
+
+#include "layers/convolution.hpp"
+
+namespace sluice {
+
+class ByteConvolution {
+ public:
+  ByteConvolution() = default;
+  /// Takes the post-ops that conv_accepts lets through. Empty where no range was measured, the source may hold numbers
+  /// below 0, or oneDNN has no fast kernel.
+  ByteConvolution(Setup& setup, const ConvGeometry& geometry);
+  bool empty() const { return kernel_.empty(); }
+  const std::string& kernel() const { return kernel_; }
+
+  /// `weights`: O x I/groups x KH x KW; `bias`: O, null where there is none.
+  void refresh(Context& c, const float* weights, const float* bias);
+  /// Adds what stands in the result's memory, if there is a kAdd.
+  void forward(Context& c);
+
+ private:
+  float* numbers(const Context& c, std::size_t which) const { return static_cast<float*>(c.kept[which]); }
+
+  ConvForward product_;
+  std::string kernel_;
+  bool adds_ = false;
+  float src_step_ = 0;
+  std::int64_t channels_ = 0, filter_ = 0, src_bytes_ = 0, level_bytes_ = 0;
+  std::size_t packed_ = 0, scale_ = 0, shift_ = 0;  ///< kept
+};
+
+}  // namespace sluice
