@@ -102,7 +102,7 @@ def deployment(box):
             (["run/weights.h5", "-o", "net.h5"], 2, "net.h5: is there already; name another file or remove it"),
             (["-o", "new.h5"], 2, "command line: expected one checkpoint, got 0 files"),
             (["run/weights.h5", "-o", "new.h5", "--precision=int3"], 2,
-             "command line: [run] precision: expected one of fp32, bf16, got 'int3'"),
+             "command line: [run] precision: expected one of fp32, bf16, int8, got 'int3'"),
             (["net.ini", "-o", "new.h5"], 5, "net.ini: "),
             (["run/weights.h5", "-o", ""], 2, "command line: expected -o DEPLOYABLE.h5, the file to write"),
             (["run/weights.h5", "-o", "run"], 2, "run: is there already; name another file or remove it"),
@@ -115,10 +115,33 @@ def deployment(box):
         expect(box.tree() == files, f"deploy {arguments} leaves something behind")
 
 
+def bytes_too(box):
+    report = json.loads(box.ok("sluice-deploy", "run/weights.h5", "-o", "bytes.h5", "--precision=int8", "--json").out)
+    expect(abs(report["accuracy_before"] - report["accuracy_after"]) <= 0.1, f"int8: {report}")
+    header = json.loads(box.ok("sluice-inspect", "bytes.h5", "--json").out)
+    expect(header["ranges"].get("gated", 0) > 0, f"int8: ranges {header['ranges']}")
+    box.ok("sluice-inspect", "bytes.h5", "--verify")
+    deployed = json.loads(box.ok("sluice-eval", "bytes.h5", "--json").out)
+    plain = json.loads(box.ok("sluice-eval", "run/weights.h5", "--json").out)
+    expect(deployed["accuracy"] == report["accuracy_after"], f"int8: {deployed['accuracy']}, {report}")
+    expect(0 < abs(deployed["loss"] - plain["loss"]) < 0.05, f"int8: loss {deployed['loss']} after {plain['loss']}")
+    table = box.ok("sluice-bench", "bytes.h5", "--only=infer", "--steps=2").out
+    expect(":int8" in table and "int8" in table.split("\n")[0] + table, f"int8: bench {table}")
+    box.ok("sluice-bench", "net.ini", "--only=infer", "--steps=2", "--run.precision=int8", "--json")
+    none = "run.precision = int8 needs measured ranges, and this network has none; sluice-deploy CHECKPOINT.h5 -o "
+    train = "run.precision = int8 is for inference; train in fp32 or bf16, then run sluice-deploy --precision=int8"
+    for program, arguments, text in [("sluice-eval", ["run/weights.h5", "--run.precision=int8"], none),
+                                     ("sluice-train", ["net.ini", "--run.dir=other", "--run.precision=int8"], train),
+                                     ("sluice-bench", ["net.ini", "--only=train", "--run.precision=int8"], train)]:
+        refused = box.run(program, *arguments)
+        expect(refused.code == 2 and refused.err.startswith(f"{program}: {text}") and refused.err.count("\n") == 1,
+               f"int8, {program} {arguments}: {refused}")
+
+
 if __name__ == "__main__":
     with Sandbox() as sandbox:
         sandbox.write("net.ini", GATED)
         sandbox.ok("sluice-train", "net.ini")
-        for part in [evaluation, benchmark, deployment]:
+        for part in [evaluation, benchmark, deployment, bytes_too]:
             part(sandbox)
     sys.exit(1 if failures else 0)

@@ -48,6 +48,7 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.evaluation, b.evaluation);
   EXPECT_EQ(a.costs, b.costs);
   EXPECT_EQ(a.plan, b.plan);
+  EXPECT_EQ(a.ranges, b.ranges);
   EXPECT_EQ(a.run, b.run);
 }
 
@@ -118,6 +119,7 @@ TEST_F(CheckpointFile, DigestDependsOnEveryPart) {
       [](Checkpoint& c) { ++c.costs["conv1"][0].macs; },
       [](Checkpoint& c) { c.costs["layer1.0.gate"][1].refines = false; },
       [](Checkpoint& c) { c.plan["layer1.0.gate"] = "lanes"; },
+      [](Checkpoint& c) { c.ranges["layer1.0.gate"] = 2.5; },
       [](Checkpoint& c) { std::swap(c.costs["layer1.0.gate"][2].open, c.costs["layer1.0.gate"][2].total); }};
   int index = 0;
   for (const auto& change : changes) {

@@ -62,7 +62,7 @@ TEST_F(Inspect, ShowsHeaderAndTensorsInNetworkOrder) {
   const std::string text = run();
   EXPECT_EQ(code_, 0);
   for (const char* line :
-       {"seal intact)\n", "kind           full, format 1.2\n", "state          best = 0.3\n",
+       {"seal intact)\n", "kind           full, format 1.3\n", "state          best = 0.3\n",
         "               step = 1234\n", "last metrics   epoch = 3\n", "               train/loss = nan\n",
         "normalisation  mean 0.4914 0.4822 0.4465, std 0.247 0.2435 0.2616\n", "classes        3: cat, , d\xc3\xb6g\n",
         "               host = node7\n", "tensor                     dtype    shape    elements    MiB     %\n",
@@ -268,7 +268,7 @@ TEST_F(Inspect, ADamagedFileIsShownAsFarAsItGoes) {
   EXPECT_EQ(code_, 5);
   EXPECT_THAT(text, HasSubstr("damaged)"));
   EXPECT_THAT(text, HasSubstr("/config: cannot read it: data error detected by Fletcher32 checksum\n"));
-  EXPECT_THAT(text, HasSubstr("27 groups, 25 data sets; no readable Sluice checkpoint\n"));
+  EXPECT_THAT(text, HasSubstr("28 groups, 27 data sets; no readable Sluice checkpoint\n"));
   EXPECT_THAT(text, HasSubstr("weights/conv1/\n  weight         float32  5x3x3x2        90"));
   EXPECT_THAT(err_, HasSubstr("its seal says "));
   EXPECT_THAT(err_, HasSubstr("; shown is what can still be read\n"));

@@ -54,6 +54,7 @@ inline Checkpoint sample_checkpoint(std::uint64_t seed = 1, std::int64_t step = 
   c.costs["layer1.0.gate"] = {
       {1000, 8, 2, false, "", ""}, {1000, 8, 1, true, "open", "total"}, {3000, 8, 3, false, "open", "total"}};
   c.plan["layer1.0.gate"] = "dots";
+  c.ranges = {{"layer1.0.gate", 3.25}, {"fc", 0.0}};
   c.run = {{"host", "node7"}, {"finished", "2024-05-06 07:08:09"}};
   return c;
 }

@@ -1,0 +1,153 @@
+// The dense convolution of bytes against plain sums of the rounded operands.
+#include "layers/byte_convolution.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "core/base/buffer.hpp"
+#include "core/base/random.hpp"
+
+namespace sluice {
+namespace {
+
+struct Case {
+  std::int64_t inputs = 16, outputs = 16, kernel = 3, stride = 1;
+  bool affine = true, bias = false, adds = false, clips = false;
+};
+
+constexpr std::int64_t kImages = 2, kHeight = 5, kWidth = 7;
+constexpr double kRange = 2.54;  // what is above is cut off
+
+class ByteConvolutionTest : public ::testing::Test {
+ protected:
+  sluice::Setup set_up(const Case& c) {
+    geometry_.channels = c.outputs;
+    geometry_.kernel = c.kernel;
+    geometry_.pad = c.kernel / 2;
+    geometry_.stride = c.stride;
+    sluice::Setup setup;
+    setup.src = {{{kImages, c.inputs, kHeight, kWidth}, DataType::kF32, c.inputs}};
+    setup.dst = {geometry_.dst_shape(setup.src[0].shape), DataType::kF32, c.outputs};
+    setup.src_nonnegative = {true};
+    setup.src_range = kRange;
+    if (c.affine) setup.post_ops.push_back({PostOp::Kind::kAffine});
+    if (c.adds) setup.post_ops.push_back({PostOp::Kind::kAdd});
+    if (c.clips) setup.post_ops.push_back({PostOp::Kind::kClip, 0.0F, 1.0F});
+    return setup;
+  }
+
+  std::vector<float> numbers(std::int64_t count, double scale = 1) {
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(random_.normal() * scale));
+    return values;
+  }
+
+  void expect(const Case& c);
+
+  Random random_{5, Purpose::kTest};
+  ConvGeometry geometry_;
+};
+
+/// The sum of one output in steps of its operands, times the steps.
+double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<float>& x, const float* w, float w_step,
+               std::int64_t n, std::int64_t oy, std::int64_t ox) {
+  const auto step = static_cast<float>(kRange / 127);
+  double sum = 0;
+  const std::int64_t inputs = src.shape[kC];
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    for (std::int64_t tap = 0; tap < g.kernel * g.kernel; ++tap) {
+      const std::int64_t y = oy * g.stride - g.pad + tap / g.kernel, in_row = ox * g.stride - g.pad + tap % g.kernel;
+      if (y < 0 || in_row < 0 || y >= kHeight || in_row >= kWidth) continue;
+      const float value = x[static_cast<std::size_t>(src.offset(n, i, y, in_row))];
+      const double level = std::clamp(static_cast<double>(std::nearbyint(value * (1 / step))), 0.0, 127.0);
+      sum += level * static_cast<double>(std::nearbyint(w[i * g.kernel * g.kernel + tap] / w_step));
+    }
+  }
+  return sum * static_cast<double>(step) * static_cast<double>(w_step);
+}
+
+void ByteConvolutionTest::expect(const Case& c) {
+  sluice::Setup setup = set_up(c);
+  ByteConvolution conv(setup, geometry_);
+  ASSERT_FALSE(conv.empty());
+  const std::int64_t filter = c.inputs * c.kernel * c.kernel;
+  std::vector<float> src = numbers(setup.src[0].count()), weights = numbers(c.outputs * filter, 0.1);
+  for (float& x : src) x = std::max(x, 0.0F);
+  std::fill_n(weights.begin(), filter, 0.0F);  // an output without any weight
+  const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs), bias = numbers(c.outputs),
+                           before = numbers(setup.dst.count());
+  std::vector<float> dst = before;
+  std::vector<Buffer> kept;
+  Context context;
+  for (std::int64_t bytes : setup.kept_bytes) context.kept.push_back(kept.emplace_back(bytes).data());
+  const Buffer scratch(setup.scratch_bytes);
+  context.scratch = scratch.data();
+  context.src.push_back({setup.src[0], src.data()});
+  context.dst = Tensor{setup.dst, dst.data()};
+  if (c.affine) {
+    context.affine_scale = scale.data();
+    context.affine_shift = shift.data();
+  }
+  conv.refresh(context, weights.data(), c.bias ? bias.data() : nullptr);
+  conv.forward(context);
+  const Shape& shape = setup.dst.shape;
+  for (std::int64_t i = 0; i < setup.dst.count(); ++i) {
+    const std::int64_t x = i % shape[kW], y = i / shape[kW] % shape[kH], rest = i / shape[kW] / shape[kH];
+    const std::int64_t o = rest % c.outputs, n = rest / c.outputs;
+    const float* const own = weights.data() + o * filter;
+    float most = 0;
+    for (std::int64_t k = 0; k < filter; ++k) most = std::max(most, std::abs(own[k]));
+    const auto at = static_cast<std::size_t>(setup.dst.offset(n, o, y, x)), channel = static_cast<std::size_t>(o);
+    double want = product(geometry_, setup.src[0], src, own, most > 0 ? most / 127 : 1, n, y, x);
+    if (c.bias) want += static_cast<double>(bias[channel]);
+    if (c.affine) want = want * static_cast<double>(scale[channel]) + static_cast<double>(shift[channel]);
+    if (c.adds) want += static_cast<double>(before[at]);
+    if (c.clips) want = std::clamp(want, 0.0, 1.0);
+    ASSERT_NEAR(static_cast<double>(dst[at]), want, 3e-6 * (1 + std::abs(want))) << "channel " << o << " of " << n;
+  }
+}
+
+TEST_F(ByteConvolutionTest, SumsOfRoundedOperands) {
+  for (const auto& [inputs, outputs] : {std::pair{16, 16}, {32, 64}, {64, 32}, {24, 40}}) {
+    for (std::int64_t kernel : {1, 3}) {
+      for (std::int64_t stride : {1, 2}) {
+        Case c;
+        c.inputs = inputs;
+        c.outputs = outputs;
+        c.kernel = kernel;
+        c.stride = stride;
+        expect(c);
+      }
+    }
+  }
+}
+
+TEST_F(ByteConvolutionTest, Endings) {
+  for (int bits = 0; bits < 16; ++bits) {
+    Case c;
+    c.affine = (bits & 1) != 0;
+    c.bias = (bits & 2) != 0;
+    c.adds = (bits & 4) != 0;
+    c.clips = (bits & 8) != 0;
+    expect(c);
+  }
+}
+
+TEST_F(ByteConvolutionTest, IsEmptyWhereBytesWillNotDo) {
+  const auto is_empty = [&](const std::function<void(sluice::Setup&)>& change) {
+    sluice::Setup setup = set_up({});
+    change(setup);
+    return ByteConvolution(setup, geometry_).empty();
+  };
+  EXPECT_FALSE(is_empty([](sluice::Setup&) {}));
+  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src_range = 0; }));
+  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src_nonnegative = {false}; }));
+  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src[0].type = DataType::kBF16; }));
+  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.dst.block = 8; }));
+}
+
+}  // namespace
+}  // namespace sluice
