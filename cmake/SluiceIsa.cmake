@@ -19,7 +19,7 @@ function(sluice_isa_sources target)
       target_link_libraries(${library} PRIVATE sluice_options)
       target_include_directories(${library} PRIVATE ${PROJECT_SOURCE_DIR})
       # Vectors wider than the baseline never cross a function's boundary.
-      target_compile_options(${library} PRIVATE ${flags_${isa}} -O3 -fno-math-errno -fno-trapping-math -Wno-psabi)
+      target_compile_options(${library} PRIVATE ${flags_${isa}} $<$<NOT:$<CONFIG:Sanitizer>>:-O3> -fno-math-errno -fno-trapping-math -Wno-psabi)
       target_compile_definitions(${library} PRIVATE SLUICE_ISA=${isa})
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
     endif()
