@@ -28,7 +28,7 @@ function(sluice_isa_library target isa flags)
     target_link_libraries(${library} PRIVATE sluice_options)
     target_include_directories(${library} PRIVATE ${PROJECT_SOURCE_DIR})
     # Vectors wider than the baseline never cross a function's boundary.
-    target_compile_options(${library} PRIVATE ${flags} -O3 -fno-math-errno -fno-trapping-math -Wno-psabi)
+    target_compile_options(${library} PRIVATE ${flags} $<$<NOT:$<CONFIG:Sanitizer>>:-O3> -fno-math-errno -fno-trapping-math -Wno-psabi)
     target_compile_definitions(${library} PRIVATE SLUICE_ISA=${isa})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
   endif()

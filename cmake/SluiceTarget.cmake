@@ -13,5 +13,9 @@ if(SLUICE_SANITIZE)
   # In test code the address sanitizer finds what these find, and they take half of the time to compile it.
   target_compile_options(sluice_options INTERFACE
     $<$<BOOL:$<TARGET_PROPERTY:SLUICE_TEST>>:-fno-sanitize=alignment,null,object-size,vptr>)
+  # In kernels too, where everything is inlined: with them, or where locals leave their scope, one file takes minutes.
+  target_compile_options(sluice_options INTERFACE
+    $<$<BOOL:$<TARGET_PROPERTY:SLUICE_ISA>>:-fno-sanitize=alignment,bounds,null,object-size,vptr>
+    $<$<BOOL:$<TARGET_PROPERTY:SLUICE_ISA>>:-fno-sanitize-address-use-after-scope>)
   target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()

@@ -118,7 +118,7 @@ void duration_key(Keys& keys, const char* name, std::string& text, double& secon
     seconds = *parsed;
   else
     keys.error(name, concat("expected a time above 0 such as 01:30:00, 90m, 2h or seconds (empty: no limit), got ",
-                            quoted(text)));
+                            sluice::quoted(text)));
 }
 
 double TimeBudget::steady_seconds() {

@@ -148,7 +148,7 @@ TEST_F(ImportProgram, TrainingStartsFromImportedWeights) {
       " --train.init=" + path("out.h5");
   const ProgramRun run = run_program("sluice-train", kConfig + " " + train);
   ASSERT_EQ(run.code, 0) << run.err;
-  EXPECT_THAT(read_file(path("run/log.txt")), HasSubstr("starts from the weights of " + path("out.h5")));
+  EXPECT_THAT(bytes_in(path("run/log.txt")), HasSubstr("starts from the weights of " + path("out.h5")));
   const Checkpoint imported = load(path("out.h5")), trained = load(path("run/checkpoints/best.h5"));
   for (const char* name : {"weights/conv1/weight", "weights/layer3.0.bn2/bias", "weights/linear/weight"})
     EXPECT_EQ(trained.find(name)->values, imported.find(name)->values) << name;

@@ -43,7 +43,7 @@ TEST_F(InspectProgram, ExitCodes) {
   EXPECT_EQ(run("--diff='" + path("a.h5") + "'").code, 0);
   save(sample_checkpoint(7), path("b.h5"));
   EXPECT_EQ(run("--diff='" + path("b.h5") + "'").code, 1);
-  std::string bytes = read_file(path("a.h5"));
+  std::string bytes = bytes_in(path("a.h5"));
   bytes[bytes.size() / 3] = static_cast<char>(bytes[bytes.size() / 3] ^ 4);
   write_file(path("a.h5"), bytes);
   EXPECT_EQ(run("--verify").code, 5);

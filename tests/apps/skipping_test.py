@@ -116,7 +116,7 @@ def deployment(box):
 
 
 def bytes_too(box):
-    report = json.loads(box.ok("sluice-deploy", "run/weights.h5", "-o", "bytes.h5", "--precision=int8", "--json").out)
+    report = json.loads(box.ok("sluice-deploy", "run/weights.h5", "-o", "bytes.h5", "--precision=int8", "--eval.batch=5", "--json").out)
     expect(abs(report["accuracy_before"] - report["accuracy_after"]) <= 0.1, f"int8: {report}")
     header = json.loads(box.ok("sluice-inspect", "bytes.h5", "--json").out)
     expect(header["ranges"].get("gated", 0) > 0, f"int8: ranges {header['ranges']}")

@@ -87,12 +87,12 @@ TEST_F(CheckpointFile, EqualDocumentsGiveEqualBytesAndRunChangesNothingElse) {
   // Nothing in the file may depend on the time: HDF5 stores whole seconds.
   for (const std::time_t start = std::time(nullptr); std::time(nullptr) == start;) ::usleep(10000);
   save(checkpoint, path("b.h5"));
-  EXPECT_EQ(read_file(path("a.h5")), read_file(path("b.h5")));
+  EXPECT_EQ(bytes_in(path("a.h5")), bytes_in(path("b.h5")));
   const std::string digest = content_digest(checkpoint);
   checkpoint.run = {{"host", "another node"}, {"finished", "never"}, {"more", "text"}};
   EXPECT_EQ(content_digest(checkpoint), digest);
   save(checkpoint, path("c.h5"));
-  EXPECT_NE(read_file(path("c.h5")), read_file(path("a.h5")));
+  EXPECT_NE(bytes_in(path("c.h5")), bytes_in(path("a.h5")));
   EXPECT_EQ(content_digest(load(path("c.h5"))), digest);
 }
 
@@ -263,7 +263,7 @@ TEST_F(SealedFile, CostsThatCannotBe) {
 
 TEST_F(SealedFile, ADataSetWhoseChecksumFails) {
   save(sample_checkpoint(), path("a.h5"));
-  std::string bytes = read_file(path("a.h5"));
+  std::string bytes = bytes_in(path("a.h5"));
   bytes.resize(bytes.size() - static_cast<std::size_t>(kSealBytes));
   bytes[bytes.find("input = 3x32x32")] = 'I';
   std::vector<char> sealed(bytes.begin(), bytes.end());

@@ -49,7 +49,7 @@ class Inspect : public InDirectory {
   }
   /// The file without its seal, as another program would have written it.
   void remove_seal(const std::string& name) {
-    const std::string bytes = read_file(path(name));
+    const std::string bytes = bytes_in(path(name));
     write_file(path(name), bytes.substr(0, bytes.size() - static_cast<std::size_t>(kSealBytes)));
   }
 
@@ -238,7 +238,7 @@ TEST_F(Inspect, VerifyNamesEveryProblem) {
 
 TEST_F(Inspect, VerifyFailsOnDamageOfAnyKind) {
   options_.verify = true;
-  const std::string good = read_file(path("a.h5"));
+  const std::string good = bytes_in(path("a.h5"));
   Random random(3, Purpose::kTest);
   for (int i = 0; i < 40; ++i) {
     std::string bytes = good;
@@ -261,7 +261,7 @@ TEST_F(Inspect, VerifyFailsOnDamageOfAnyKind) {
 }
 
 TEST_F(Inspect, ADamagedFileIsShownAsFarAsItGoes) {
-  std::string bytes = read_file(path("a.h5"));
+  std::string bytes = bytes_in(path("a.h5"));
   bytes[bytes.find("input = 3x32x32")] = 'I';
   write_file(path("a.h5"), bytes);
   const std::string text = run();
@@ -279,7 +279,7 @@ TEST_F(Inspect, ADamagedFileIsShownAsFarAsItGoes) {
 // Nothing that HDF5 makes of a damaged file without a seal may reach the parent but a message.
 TEST_F(Inspect, DamagedFilesWithoutASealNeverHarm) {
   remove_seal("a.h5");
-  const std::string good = read_file(path("a.h5"));
+  const std::string good = bytes_in(path("a.h5"));
   options_.stats = true;
   options_.timeout_seconds = 10;
   Random random(4, Purpose::kTest);

@@ -59,7 +59,7 @@ inline Checkpoint sample_checkpoint(std::uint64_t seed = 1, std::int64_t step = 
   return c;
 }
 
-inline std::string read_file(const std::string& path) {
+inline std::string bytes_in(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }

@@ -19,7 +19,7 @@ class Seal : public InDirectory {
   void SetUp() override {
     InDirectory::SetUp();
     save(sample_checkpoint(), path("good.h5"));
-    good_ = read_file(path("good.h5"));
+    good_ = bytes_in(path("good.h5"));
     length_ = good_.size() - static_cast<std::size_t>(kSealBytes);
   }
   /// The error of loading these bytes, without the file's name; always exit code 5.

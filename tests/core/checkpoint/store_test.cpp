@@ -53,7 +53,7 @@ TEST_F(Store, RemovesStaleTemporariesAndNothingElse) {
 TEST_F(Store, FallsBackToTheCheckpointBefore) {
   CheckpointStore store(dir_, 3);
   for (std::int64_t step : {5, 10, 15}) store.save(sample_checkpoint(1, step), step, false);
-  std::string bytes = read_file(store.path_of(15));
+  std::string bytes = bytes_in(store.path_of(15));
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 16);
   write_file(store.path_of(15), bytes);
   write_file(store.path_of(10), "");
@@ -121,7 +121,7 @@ class FileSizeLimit {
 TEST_F(Store, AFullDiskLeavesTheOldCheckpoints) {
   CheckpointStore store(dir_, 1);
   store.save(sample_checkpoint(1, 5), 5, true);
-  const std::string before = read_file(store.path_of(5));
+  const std::string before = bytes_in(store.path_of(5));
   for (const rlim_t limit : {rlim_t{0}, rlim_t{1}, rlim_t{before.size() / 2}, rlim_t{before.size() - 1}}) {
     std::string text, same;
     {
@@ -133,8 +133,8 @@ TEST_F(Store, AFullDiskLeavesTheOldCheckpoints) {
               store.path_of(10) + ": cannot write: File too large; free some space, or choose a place with more room");
     EXPECT_THAT(same, HasSubstr("cannot write: File too large"));
     EXPECT_THAT(files(), ElementsAre("best.h5", "checkpoint-0000000005.h5"));
-    EXPECT_EQ(read_file(store.path_of(5)), before);
-    EXPECT_EQ(read_file(store.best_path()), before);
+    EXPECT_EQ(bytes_in(store.path_of(5)), before);
+    EXPECT_EQ(bytes_in(store.best_path()), before);
   }
   store.save(sample_checkpoint(1, 10), 10, false);
   EXPECT_EQ(loaded_step(store), 10);

@@ -38,16 +38,6 @@ Record record;
 
 }  // namespace
 
-// Sanitizers bring allocation functions of their own: there, operator new alone is counted.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-namespace {
-void* take(std::size_t bytes, std::size_t alignment) {
-  return alignment <= alignof(std::max_align_t)
-             ? std::malloc(bytes)
-             : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-}
-}  // namespace
-#else
 extern "C" {
 void* __libc_malloc(std::size_t bytes);
 void* __libc_calloc(std::size_t count, std::size_t bytes);
@@ -80,10 +70,6 @@ namespace {
 void* take(std::size_t bytes, std::size_t alignment) {
   return alignment <= alignof(std::max_align_t) ? __libc_malloc(bytes) : __libc_memalign(alignment, bytes);
 }
-}  // namespace
-#endif
-
-namespace {
 
 void* allocate(std::size_t bytes, std::size_t alignment, const void* caller) {
   record.note(caller);

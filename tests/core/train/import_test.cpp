@@ -426,7 +426,7 @@ TEST_F(ImportTest, FilesThatCannotBeRead) {
 
 TEST_F(ImportTest, DamagedFilesDoNoHarm) {
   write_small();
-  const std::string bytes = read_file(path("w.h5"));
+  const std::string bytes = bytes_in(path("w.h5"));
   Random random(5, Purpose::kTest);
   Experiment experiment = small();
   for (int i = 0; i < 60; ++i) {
