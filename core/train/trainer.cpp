@@ -18,6 +18,11 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
       log_(log),
       network_(*experiment.network),
       budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
+  if (experiment.run.precision == Precision::kInt8) {
+    throw Error(ExitCode::kUsage, concat(experiment.where("run", "precision"),
+                                         ": int8 is for inference; train in fp32 or bf16, then run sluice-deploy "
+                                         "--precision=int8"));
+  }
   open_data();
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !directory.holds_run()) {

@@ -131,7 +131,8 @@ def bytes_too(box):
     none = "run.precision = int8 needs measured ranges, and this network has none; sluice-deploy CHECKPOINT.h5 -o "
     train = "run.precision = int8 is for inference; train in fp32 or bf16, then run sluice-deploy --precision=int8"
     for program, arguments, text in [("sluice-eval", ["run/weights.h5", "--run.precision=int8"], none),
-                                     ("sluice-train", ["net.ini", "--run.dir=other", "--run.precision=int8"], train),
+                                     ("sluice-train", ["net.ini", "--run.dir=other", "--run.precision=int8"],
+                                      "command line: [run] precision: int8 is for inference; train in fp32 or bf16, "),
                                      ("sluice-bench", ["net.ini", "--only=train", "--run.precision=int8"], train)]:
         refused = box.run(program, *arguments)
         expect(refused.code == 2 and refused.err.startswith(f"{program}: {text}") and refused.err.count("\n") == 1,
