@@ -24,7 +24,7 @@ Program describe() {
       "its dense twin.";
   program.flags = {
       {"steps", "N", "Timed steps (default 10); medians are printed."},
-      {"only", "PHASE", "train or infer."},
+      {"only", "PHASE", "train or infer; in int8 there is inference alone."},
       {"images", "SPLIT", "Infer on images of test, validation or train instead of random ones."},
       {"plan", "",
        "Print how each gated layer can run, what was chosen, and from which density on it is slower than a "
@@ -78,6 +78,7 @@ int bench(const CommandLine& line) {
                                                     : load_experiment(line.positional(), line.overrides(), registry);
   if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   experiment.configure_threads();
+  if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   if (split) options.images = read_images(experiment, checkpoint, *split);
   BenchmarkResult result = run_benchmark(experiment, options);
   if (line.has("plan")) sweep_plan(experiment, options.images, result.plan);

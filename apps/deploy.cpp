@@ -19,6 +19,7 @@ namespace {
 using namespace sluice;
 
 constexpr int kRounds = 7;
+constexpr std::int64_t kRangeImages = 2048;
 
 Program describe() {
   Program program;
@@ -61,10 +62,13 @@ std::string output_of(const CommandLine& line) {
 }
 
 /// The plan of the whole network on these images, and for int8 its ranges.
-std::vector<PlannedKernel> plan(Experiment& experiment, const BenchmarkImages& images) {
+std::vector<PlannedKernel> plan(Experiment& experiment, const Checkpoint& checkpoint, Split split) {
   const std::int64_t batch = experiment.eval.batch;
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, batch);
-  if (options.bytes) experiment.network->set_source_ranges(measure_source_ranges(*experiment.network, options, images));
+  if (options.bytes)
+    experiment.network->set_source_ranges(
+        measure_source_ranges(*experiment.network, options, read_images(experiment, checkpoint, split, kRangeImages)));
+  const BenchmarkImages images = read_images(experiment, checkpoint, split);
   Executor executor(*experiment.network, options);
   executor.refresh();
   const int forwards = plan_forwards(images, batch);
@@ -78,7 +82,7 @@ std::vector<KernelChoice> choices_of(const std::vector<PlannedKernel>& plan) {
   return choices;
 }
 
-/// On the whole test set; without kernels: by the checkpoint's own precision, everything computed.
+/// On the whole test set; without kernels: by the checkpoint's own precision (fp32 for int8), everything computed.
 Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const Dataset& test,
                     const std::vector<KernelChoice>* kernels) {
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
@@ -86,7 +90,7 @@ Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const 
     const Precision own = Config::parse(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
     options.skip = false;
     options.type = activation_type(own);
-    options.bytes = own == Precision::kInt8;
+    options.bytes = false;
   }
   Evaluator evaluator(
       *experiment.network, options, test,
@@ -148,7 +152,7 @@ int deploy(const CommandLine& line) {
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   experiment.configure_threads();
   const std::unique_ptr<Dataset> test = open_dataset(experiment.data, Split::kTest);
-  const std::vector<PlannedKernel> measured = plan(experiment, read_images(experiment, checkpoint, split));
+  const std::vector<PlannedKernel> measured = plan(experiment, checkpoint, split);
   const std::vector<KernelChoice> kernels = choices_of(measured);
   const Evaluation before = evaluate(experiment, checkpoint, *test, nullptr);
   const Evaluation after = evaluate(experiment, checkpoint, *test, &kernels);

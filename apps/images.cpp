@@ -9,10 +9,11 @@
 
 namespace sluice {
 
-BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split) {
+BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
+                            std::int64_t most) {
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
   check_data_fits(*experiment.network, *dataset);
-  const std::int64_t batch = experiment.eval.batch, wanted = std::max<std::int64_t>(128 / batch * batch, batch);
+  const std::int64_t batch = experiment.eval.batch, wanted = std::max<std::int64_t>(most / batch * batch, batch);
   if (dataset->size() < batch) {
     throw Error(ExitCode::kData, concat(dataset->name(), ": has ", dataset->size(),
                                         " images, fewer than eval.batch = ", batch, "; lower eval.batch"));

@@ -7,8 +7,9 @@
 
 namespace sluice {
 
-/// The first images of a split, whole batches of eval.batch: 128 images where that is more than one. `checkpoint` tells
-/// the normalisation, unless the configuration does. Throws Error(kData) where there is not one batch.
-BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split);
+/// The first images of a split, whole batches of eval.batch: `most` images where that is more than one. `checkpoint`
+/// tells the normalisation, unless the configuration does. Throws Error(kData) where there is not one batch.
+BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
+                            std::int64_t most = 128);
 
 }  // namespace sluice

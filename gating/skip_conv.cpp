@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
 #include "gating/skip_plan.hpp"
+#include "layers/byte_convolution.hpp"
 
 namespace sluice {
 namespace {
@@ -15,11 +15,7 @@ namespace {
 void find_steps(const SkipPlan& plan, const float* weights, float* steps) {
   const SkipShape& s = plan.shape;
   const std::int64_t size = s.src_channels * s.kernel * s.kernel;
-  for (std::int64_t o = 0; o < s.dst_channels; ++o) {
-    float most = 0;
-    for (std::int64_t i = o * size; i < (o + 1) * size; ++i) most = std::max(most, std::abs(weights[i]));
-    steps[o] = most > 0 ? most / 127 : 1;
-  }
+  for (std::int64_t o = 0; o < s.dst_channels; ++o) steps[o] = byte_step(weights + o * size, size);
 }
 
 /// Puts weights into units.
@@ -37,7 +33,7 @@ class UnitWriter {
       const bool used = input >= 0 && plan_.problem.paths.is_base(o, input) == is_base;
       const float w = used ? weights_[(o * s.src_channels + input) * s.kernel * s.kernel + tap] : 0.0F;
       if (plan_.bytes()) {
-        static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? std::nearbyint(w / steps_[o]) : 0.0F);
+        static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? byte_level(w, steps_[o]) : 0.0F);
       } else {
         *static_cast<float*>(to) = w;
       }

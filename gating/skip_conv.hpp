@@ -10,8 +10,9 @@
 // bytes,
 //   src ~ src_step * round(src / src_step), 0 to 127 steps,   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127
 //   steps,
-// with step[o] = max |W[o]| / 127: their sums are exact. (Seven bits of the source: two products then fit the 16 bits
-// in which AVX2 adds pairs of them, so that every processor gives the same sums.)
+// with step[o] = max |W[o]| / 127: their sums are exact (and in fp32, where they are kept, up to 2^24 steps). (Seven
+// bits of the source: two products then fit the 16 bits in which AVX2 adds pairs of them, so that every processor gives
+// the same sums.)
 #pragma once
 
 #include <cstdint>

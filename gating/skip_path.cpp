@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/buffer.hpp"
+#include "layers/byte_convolution.hpp"
 
 namespace sluice {
 namespace {
@@ -27,7 +28,7 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
   problem.dst = setup.dst;
   problem.paths = paths;
   problem.granularity = granularity;
-  if (setup.src_nonnegative[0]) problem.src_step = static_cast<float>(setup.src_range / 127);
+  if (setup.src_nonnegative[0]) problem.src_step = static_cast<float>(setup.src_range / kMostByteLevel);
   for (const PostOp& op : setup.post_ops) {
     problem.adds = problem.adds || op.kind == PostOp::Kind::kAdd;
     if (op.kind != PostOp::Kind::kClip) continue;

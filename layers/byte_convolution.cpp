@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kMost = 127;
+constexpr float kLeastWeight = 1e-30F;  // steps of smaller ones would be denormal, which count as 0
 constexpr std::int64_t kGrain = 16384;  // numbers
 
 std::size_t keep(Setup& setup, std::int64_t bytes) {
@@ -18,6 +18,20 @@ std::size_t keep(Setup& setup, std::int64_t bytes) {
 }
 
 }  // namespace
+
+float byte_step(const float* weights, std::int64_t count) {
+  float most = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (std::isnan(weights[i])) return weights[i];
+    most = std::max(most, std::abs(weights[i]));
+  }
+  return most > kLeastWeight ? most / kMostByteLevel : 1.0F;
+}
+
+float byte_level(float weight, float step) {
+  const float level = std::nearbyint(weight / step);
+  return std::isnan(level) ? 0.0F : std::clamp(level, -1.0F * kMostByteLevel, 1.0F * kMostByteLevel);
+}
 
 ByteConvolution::ByteConvolution(Setup& setup, const ConvGeometry& geometry) {
   const TensorDesc &src = setup.src[0], &dst = setup.dst;
@@ -38,7 +52,7 @@ ByteConvolution::ByteConvolution(Setup& setup, const ConvGeometry& geometry) {
   }
   if (is_generic_kernel(product_.kernel())) return;
   kernel_ = product_.kernel();
-  src_step_ = static_cast<float>(setup.src_range / kMost);
+  src_step_ = static_cast<float>(setup.src_range / kMostByteLevel);
   channels_ = geometry.channels;
   filter_ = geometry.weights_shape(src.shape).count() / channels_;
   src_bytes_ = align_up(problem.src.bytes());
@@ -54,10 +68,8 @@ void ByteConvolution::refresh(Context& c, const float* weights, const float* bia
   float* const levels = static_cast<float*>(c.scratch);
   for (std::int64_t o = 0; o < channels_; ++o) {
     const float* const own = weights + o * filter_;
-    float most = 0;
-    for (std::int64_t i = 0; i < filter_; ++i) most = std::max(most, std::abs(own[i]));
-    const float step = most > 0 ? most / kMost : 1;
-    for (std::int64_t i = 0; i < filter_; ++i) levels[o * filter_ + i] = std::nearbyint(own[i] / step);
+    const float step = byte_step(own, filter_);
+    for (std::int64_t i = 0; i < filter_; ++i) levels[o * filter_ + i] = byte_level(own[i], step);
     const float scale = c.affine_scale != nullptr ? c.affine_scale[o] : 1.0F;
     const float shift = c.affine_shift != nullptr ? c.affine_shift[o] : 0.0F;
     numbers(c, scale_)[o] = src_step_ * step * scale;
@@ -70,7 +82,7 @@ void ByteConvolution::forward(Context& c) {
   const float* const src = c.src[0].as<const float>();
   const auto bytes = static_cast<std::uint8_t*>(c.scratch);
   parallel_for(c.src[0].desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    byte_kernels().round(end - begin, src + begin, 1 / src_step_, kMost, bytes + begin);
+    byte_kernels().round(end - begin, src + begin, 1 / src_step_, kMostByteLevel, bytes + begin);
   });
   product_.run(bytes, c.kept[packed_], Epilogue{numbers(c, scale_), numbers(c, shift_), adds_ ? c.dst.data : nullptr},
                c.dst.data, bytes + src_bytes_);

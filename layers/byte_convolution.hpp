@@ -10,6 +10,13 @@
 
 namespace sluice {
 
+/// Steps of a range.
+constexpr int kMostByteLevel = 127;
+/// The step of some weights: that of their largest magnitude; 1 where all are as good as 0; NaN where one is NaN.
+float byte_step(const float* weights, std::int64_t count);
+/// The level of a weight, -127 to 127; 0 where the step is NaN.
+float byte_level(float weight, float step);
+
 class ByteConvolution {
  public:
   ByteConvolution() = default;

@@ -158,8 +158,6 @@ void read_history(const Hdf5File& file, HistoryTable& history) {
   for (auto row = values.begin(); row != values.end(); row += width) history.rows.emplace_back(row, row + width);
 }
 
-}  // namespace
-
 void read_ranges(const Hdf5Group& group, std::map<std::string, double>& ranges) {
   for (const std::string& layer : group.members()) {
     const std::vector<double> values = plain(group, layer).read<double>();
@@ -168,6 +166,8 @@ void read_ranges(const Hdf5Group& group, std::map<std::string, double>& ranges) 
     ranges[layer] = values[0];
   }
 }
+
+}  // namespace
 
 Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values) {
   check_version(file);
@@ -190,10 +190,12 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
   if (file.kind("evaluation") == Hdf5Group::Kind::kGroup)
     read_statistics(file.group("evaluation"), checkpoint.evaluation);
   if (file.kind("costs") == Hdf5Group::Kind::kGroup) read_costs(file.group("costs"), checkpoint);
-  if (file.kind("plan") != Hdf5Group::Kind::kGroup) return checkpoint;  // since format 1.2
-  const Hdf5Group plan = file.group("plan");
-  for (const std::string& layer : plan.members()) checkpoint.plan[layer] = read_one_text(plan, layer);
-  if (file.kind("ranges") == Hdf5Group::Kind::kGroup) read_ranges(file.group("ranges"), checkpoint.ranges);  // 1.3
+  if (file.kind("plan") == Hdf5Group::Kind::kGroup) {  // since format 1.2
+    const Hdf5Group plan = file.group("plan");
+    for (const std::string& layer : plan.members()) checkpoint.plan[layer] = read_one_text(plan, layer);
+  }
+  // Since format 1.3.
+  if (file.kind("ranges") == Hdf5Group::Kind::kGroup) read_ranges(file.group("ranges"), checkpoint.ranges);
   return checkpoint;
 }
 

@@ -1,4 +1,5 @@
 // Writing checkpoints: the document is checked, laid out as HDF5 in memory, sealed, and put in place atomically.
+#include <cmath>
 #include <set>
 
 #include "core/base/atomic_file.hpp"
@@ -88,7 +89,11 @@ void check_tables(const Checkpoint& checkpoint) {
     check_name("layer with a plan", layer);
     check_text("the plan of " + layer, kernel);
   }
-  for (const auto& [layer, range] : checkpoint.ranges) check_name("layer with a range", layer);
+  for (const auto& [layer, range] : checkpoint.ranges) {
+    check_name("layer with a range", layer);
+    if (!(range >= 0) || std::isinf(range))
+      refuse(concat("the range of ", layer, " is ", range, ", expected a finite number of at least 0"));
+  }
   for (const auto& [layer, terms] : checkpoint.costs) {
     check_name("layer with costs", layer);
     for (const CheckpointCost& term : terms) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "core/base/bfloat16.hpp"
@@ -63,13 +64,14 @@ bool all_finite(const Tensor& tensor) {
   return true;
 }
 
-/// Of a result's numbers; 0 where none is above, NaN where there is one.
+/// Of a result's numbers; 0 where none is above, NaN where one is not finite.
 double largest_element(const Tensor& tensor) {
   double largest = 0;
   for (std::int64_t i = 0; i < tensor.desc.count(); ++i) {
     const float value =
         tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
-    if (!(static_cast<double>(value) <= largest)) largest = static_cast<double>(value);
+    if (!std::isfinite(value)) return std::numeric_limits<double>::quiet_NaN();
+    largest = std::max(largest, static_cast<double>(value));
   }
   return largest;
 }

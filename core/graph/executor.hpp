@@ -101,7 +101,7 @@ class Executor {
   /// none does. Touches buffers as forward does.
   std::string find_non_finite(std::uint64_t step);
   /// Runs forward again, looking at what goes into every operation: by its first node's name, the largest number that
-  /// its first source holds.
+  /// its first source holds: 0 where none is above, NaN where one is not finite.
   std::map<std::string, double> largest_sources();
   /// Bytes of activations, saved tensors and scratch; and of weights in kernel layouts.
   std::int64_t activation_bytes() const;

@@ -140,7 +140,8 @@ class Setup {
   bool dst_may_overwrite_src = false;
   /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
   std::string kernel = "sluice";
-  /// Ways to the same result, which differ in speed alone and which a plan may choose from (Context::alternative);
+  /// Ways to the same result up to rounding (in bytes too, where src_range allows it), which a plan may choose from by
+  /// their speed (Context::alternative);
   /// empty: there is one way. `alternative` is the layer's own choice.
   std::vector<std::string> alternatives;
   int alternative = 0;

@@ -21,7 +21,7 @@ struct Pair {
     options.record_decisions = true;
     options.skip = true;
     skip = std::make_unique<Executor>(network, options);
-    options.skip = false;
+    options.skip = options.bytes = false;
     dense = std::make_unique<Executor>(network, options);
     choose_kernels(*skip, kernels);
     skip->refresh();

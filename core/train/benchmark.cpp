@@ -3,9 +3,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 
+#include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/graph/plain_twin.hpp"
@@ -198,7 +200,14 @@ std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOp
   std::map<std::string, double> ranges;
   for (std::int64_t first = 0; first + options.batch <= data.count(); first += options.batch) {
     executor.set_batch(data.images.data() + first * image, nullptr);
-    for (const auto& [layer, largest] : executor.largest_sources()) ranges[layer] = std::max(ranges[layer], largest);
+    for (const auto& [layer, largest] : executor.largest_sources()) {
+      if (!std::isfinite(largest)) {
+        throw Error(ExitCode::kCheckpoint, concat("layer '", layer,
+                                                  "': what goes in is not finite on these images; "
+                                                  "train the network without overflow, then deploy it"));
+      }
+      ranges[layer] = std::max(ranges[layer], largest);
+    }
   }
   return ranges;
 }

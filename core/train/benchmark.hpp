@@ -21,7 +21,8 @@ struct BenchmarkImages {
 /// Normal noise and uniform classes.
 BenchmarkImages random_images(const Network& network, std::int64_t count);
 
-/// By layer, the largest number of its first source over whole batches of these images (Network::source_ranges).
+/// By layer, the largest number of its first source over whole batches of these images (Network::source_ranges). Throws
+/// Error(kCheckpoint) where one is not finite.
 std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOptions options,
                                                     const BenchmarkImages& data);
 /// How many batches of these images one round of a plan takes: all, up to a bound.

@@ -25,12 +25,16 @@ std::unique_ptr<Experiment> experiment_of(const Checkpoint& checkpoint, const Re
   }
 }
 
+/// Runs that learn from a teacher remember it by the digest of this version of the format; what is newer is not about
+/// what it answers.
+constexpr int kDigestMinor = 2;
+
 }  // namespace
 
 Teacher::Teacher(std::string path, const Experiment& student, const Normalization& normalization)
     : path_(std::move(path)) {
   const Checkpoint checkpoint = load(path_);
-  digest_ = content_digest(checkpoint);
+  digest_ = content_digest(checkpoint, kDigestMinor);
   class_names_ = checkpoint.class_names;
   experiment_ = experiment_of(checkpoint, student.network->registry(), student.where("distillation", "teacher"));
   check_fits(student);

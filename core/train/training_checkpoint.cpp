@@ -81,7 +81,7 @@ std::map<std::string, StateValue> numerics(const Experiment& experiment) {
           {"threads", std::int64_t{num_threads()}},
           {"instruction_set", to_string(cpu_isa())},
           {"onednn", onednn::version()},
-          {"precision", std::string(to_string(experiment.run.precision))}};
+          {"precision", std::string(to_string(activation_type(experiment.run.precision)))}};
 }
 
 std::string text_of(const StateValue& value) {
@@ -317,7 +317,6 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
 }
 
 RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict) {
-  network.set_source_ranges(checkpoint.ranges);
   const std::string prefix = has_average(checkpoint) ? concat(kEma, "/") : std::string();
   RestoreReport report =
       restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights", strict);
@@ -326,6 +325,7 @@ RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bo
   report.missing.insert(report.missing.end(), buffers.missing.begin(), buffers.missing.end());
   report.extra.insert(report.extra.end(), buffers.extra.begin(), buffers.extra.end());
   report.restored.insert(report.restored.end(), buffers.restored.begin(), buffers.restored.end());
+  if (strict) network.set_source_ranges(checkpoint.ranges);
   return report;
 }
 

@@ -39,20 +39,21 @@ struct BytePatch {
   using Unit = std::int32_t;
   using Place = std::uint8_t;
   float factor;
+  static constexpr float kWhole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
 
   /// Rounds to nearest, ties to even; what is no number becomes 0.
   SLUICE_INLINE void put(Place* to, NativeF32 x) const {
-    constexpr float whole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
     x *= factor;
     x = x > NativeF32{} ? x : NativeF32{};
     const NativeF32 most = broadcast(127);
-    x = (x > most ? most : x) + whole;
+    x = (x > most ? most : x) + kWhole;
     store_narrowed(to, reinterpret_cast<NativeU32>(x) & 0xffU);
   }
   SLUICE_INLINE void put_one(Place* to, float x) const {
-    Place bytes[kNativeLanes];
-    put(bytes, broadcast(x));
-    *to = bytes[0];
+    x *= factor;
+    x = x > 0.0F ? x : 0.0F;
+    x = (x > 127.0F ? 127.0F : x) + kWhole;
+    *to = static_cast<Place>(static_cast<std::int32_t>(x - kWhole));
   }
 };
 

@@ -127,6 +127,10 @@ def bytes_too(box):
     expect(0 < abs(deployed["loss"] - plain["loss"]) < 0.05, f"int8: loss {deployed['loss']} after {plain['loss']}")
     table = box.ok("sluice-bench", "bytes.h5", "--only=infer", "--steps=2").out
     expect(":int8" in table and "int8" in table.split("\n")[0] + table, f"int8: bench {table}")
+    alone = json.loads(box.ok("sluice-bench", "bytes.h5", "--steps=2", "--json").out)
+    expect("infer_ms" in alone and "train_ms" not in alone, f"int8: bench measures {list(alone)}")
+    compared = json.loads(box.ok("sluice-eval", "bytes.h5", "--compare", "--json").out)
+    expect(compared["equal"] >= 18 and compared["different"] < compared["decisions"] / 20, f"int8: {compared}")
     box.ok("sluice-bench", "net.ini", "--only=infer", "--steps=2", "--run.precision=int8", "--json")
     none = "run.precision = int8 needs measured ranges, and this network has none; sluice-deploy CHECKPOINT.h5 -o "
     train = "run.precision = int8 is for inference; train in fp32 or bf16, then run sluice-deploy --precision=int8"

@@ -7,7 +7,9 @@
 
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <functional>
+#include <limits>
 
 #include "core/checkpoint/hdf5.hpp"
 #include "core/checkpoint/seal.hpp"
@@ -50,6 +52,15 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.plan, b.plan);
   EXPECT_EQ(a.ranges, b.ranges);
   EXPECT_EQ(a.run, b.run);
+}
+
+TEST_F(CheckpointFile, RangesAreFiniteAndNotNegative) {
+  for (double range : {-1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    Checkpoint checkpoint = sample_checkpoint();
+    checkpoint.ranges["fc"] = range;
+    EXPECT_THROW(save(checkpoint, path("range.h5")), Error);
+    EXPECT_FALSE(std::filesystem::exists(path("range.h5")));
+  }
 }
 
 TEST_F(CheckpointFile, RoundTripIsBitExact) {
