@@ -54,12 +54,14 @@ void copy_flat(const Tensor& src, const Tensor& dst) {
   });
 }
 
+float element(const Tensor& tensor, std::int64_t i) {
+  return tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
+}
+
 bool all_finite(const Tensor& tensor) {
   const std::int64_t count = tensor.desc.count();
   for (std::int64_t i = 0; i < count; ++i) {
-    const float value =
-        tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
-    if (!std::isfinite(value)) return false;
+    if (!std::isfinite(element(tensor, i))) return false;
   }
   return true;
 }
@@ -68,8 +70,7 @@ bool all_finite(const Tensor& tensor) {
 double largest_element(const Tensor& tensor) {
   double largest = 0;
   for (std::int64_t i = 0; i < tensor.desc.count(); ++i) {
-    const float value =
-        tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
+    const float value = element(tensor, i);
     if (!std::isfinite(value)) return std::numeric_limits<double>::quiet_NaN();
     largest = std::max(largest, static_cast<double>(value));
   }
