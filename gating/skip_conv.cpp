@@ -110,6 +110,7 @@ class Worker {
     if (place(tile)) load(src);
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
+      tile_.ahead = ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst));
       products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
     }
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
@@ -138,6 +139,28 @@ class Worker {
     const std::int64_t before = pixels_;
     pixels_ = tile / plan_.parts;
     return pixels_ != before;
+  }
+
+  /// Where a vector's channels of a tensor begin, for the first pixel of a tile.
+  static const char* begin_of(const TensorDesc& tensor, const char* data, std::int64_t image, std::int64_t row,
+                              std::int64_t channel) {
+    const std::int64_t inside = channel % tensor.block, plane = tensor.shape[kH] * tensor.shape[kW];
+    const std::int64_t pixel = row * tensor.shape[kW];
+    const std::int64_t at = (image * tensor.shape[kC] + channel - inside) * plane + pixel * tensor.block + inside;
+    return data + at * size_of(tensor.type);
+  }
+
+  SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
+    const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
+    const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
+    const bool one_block = from.block == from.shape[kC] && to.block == to.shape[kC];
+    if (from.shape[kH] != to.shape[kH] || from.shape[kW] != to.shape[kW] || channel >= from.shape[kC] ||
+        next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block)) {
+      return {};
+    }
+    return {begin_of(from, src, next / plan_.row_tiles * plan_.images, next % plan_.row_tiles * plan_.rows, channel),
+            begin_of(to, dst, tile_.image, tile_.row, channel), from.block * size_of(from.type),
+            to.block * size_of(to.type)};
   }
 
   void load(const void* src) const {

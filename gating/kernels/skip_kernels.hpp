@@ -42,6 +42,14 @@ struct SkipShape {
   std::int64_t src_rows(std::int64_t rows) const { return (rows - 1) * stride + dilation * (kernel - 1) + 1; }
 };
 
+/// Memory of one vector of channels that is needed soon, pixel by pixel: the processor may fetch it while it
+/// multiplies.
+struct SkipAhead {
+  const char* src = nullptr;  ///< of the next tile; null: unknown
+  const char* dst = nullptr;  ///< of this one
+  std::int64_t src_pitch = 0, dst_pitch = 0;
+};
+
 /// Which part of a batch a tile is, and its memory.
 struct SkipTile {
   std::int64_t image = 0, images = 0;       ///< first and number
@@ -53,6 +61,7 @@ struct SkipTile {
   float* sums = nullptr;   ///< [pixel][dst_pitch]: base products, to which open conditional ones are added
   void* open = nullptr;    ///< [vector][pixel], words
   void* single = nullptr;  ///< the same, of what is added one by one
+  SkipAhead ahead;
 };
 
 /// Consecutive units of the patch, read by all lanes of a vector. In a spread vector, lane l reads the unit that is

@@ -171,6 +171,15 @@ struct Target {
   }
 };
 
+/// One pixel of each kind of memory for each pixel of a run, so that fetching spreads over the products.
+SLUICE_INLINE void fetch_run(const SkipAhead& ahead, std::int64_t pixel) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRun; ++i) {
+    __builtin_prefetch(ahead.src + (pixel + i) * ahead.src_pitch, 0, 2);
+    __builtin_prefetch(ahead.dst + (pixel + i) * ahead.dst_pitch, 1, 2);
+  }
+}
+
 template <class N, int kSpread, int kRows>
 void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
                    std::int64_t columns, std::int64_t row) {
@@ -179,6 +188,9 @@ void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, c
   for (std::int64_t x = 0; x < columns; x += kRun) {
     const std::int64_t pixel = row * width + x;
     if (!target.any(pixel) && (kRows == 1 || !target.any(pixel + width))) continue;
+    if (target.open == nullptr && t.ahead.src != nullptr) {
+      for (int r = 0; r < kRows; ++r) fetch_run(t.ahead, pixel + r * width);
+    }
     typename N::Native sums[kRows][kRun];
     multiply_run<N, kSpread, kRows>(s, v, patch + t.taps[pixel], sums);
 #pragma GCC unroll 2
