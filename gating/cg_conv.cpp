@@ -69,25 +69,21 @@ class CgConv : public Layer {
     if (two_norms_) norms_.setup(setup, ChannelGroups(setup.dst), eps_, momentum_);
     if (setup.may_skip) {
       skip_ = SkipPath(setup, geometry_, mask_, gate_options_.granularity);
+      decisions_ = setup.decisions;
+      if (skip_.multiplies_bytes()) return;
+      const std::string kernel = setup.kernel;
+      set_up_products(setup);
+      setup.kernel = kernel;
+      dense_way_ = static_cast<int>(setup.alternatives.size());
+      setup.alternatives.emplace_back("dense");
       return;
     }
-    ending_ = InferenceEnding(setup);
     if (setup.record_decisions) setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
-    products_ = Gate::products_desc(setup.src[0], setup.dst);
-    gate_ = Gate(gate_options_, products_, setup.dst);
-    ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
-    problem.geometry.channels = 2 * geometry_.channels;
-    weight_bytes_ = align_up(problem.geometry.weights_shape(setup.src[0].shape).count() * 4);
-    forward_ = ConvForward(problem);
-    setup.kernel = forward_.kernel();
-    forward_packed_ = pack_with(setup, forward_.weights());
-    const std::int64_t products = align_up(products_.bytes());
-    if (!training_) {
-      setup.request_scratch(products + align_up(gate_.saved_bytes()) + forward_.scratch_bytes());
-      return;
-    }
+    const ConvProblem problem = set_up_products(setup);
+    if (!training_) return;
     products_saved_ = setup.request_saved(products_.bytes());
     score_saved_ = setup.request_saved(gate_.saved_bytes());
+    const std::int64_t products = align_up(products_.bytes());
     const std::int64_t sums = align_up(ChannelSums::bytes(gate_.base())) + TwoNorms::scratch_bytes(gate_.base());
     setup.request_scratch(std::max(forward_.scratch_bytes(), sums));
     set_up_backward(setup, problem);
@@ -103,7 +99,8 @@ class CgConv : public Layer {
     }
     if (!skip_.empty()) {
       const NormPair norms = two_norms_ ? norms_.constants(c) : NormPair{};
-      return skip_.refresh(c, c.param[0], constants(c), two_norms_ ? &norms : nullptr);
+      skip_.refresh(c, c.param[0], constants(c), two_norms_ ? &norms : nullptr);
+      if (dense_way_ < 0) return;
     }
     float* const both = static_cast<float*>(c.scratch);
     mask_.split(c.param[0], both);
@@ -113,7 +110,7 @@ class CgConv : public Layer {
   }
 
   void forward(Context& c) override {
-    if (!skip_.empty()) {
+    if (!skip_.empty() && c.alternative != dense_way_) {
       c.counts[0] += skip_.forward(c);
       c.counts[1] += c.dst.desc.count();
       return;
@@ -140,6 +137,22 @@ class CgConv : public Layer {
 
  private:
   enum Array { kMean, kVariance, kLimit, kSlope, kShift, kFactor, kArrays };  ///< kept numbers by channel
+
+  /// Both products, everywhere.
+  ConvProblem set_up_products(Setup& setup) {
+    if (!training_) ending_ = InferenceEnding(setup);
+    products_ = Gate::products_desc(setup.src[0], setup.dst);
+    gate_ = Gate(gate_options_, products_, setup.dst);
+    ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
+    problem.geometry.channels = 2 * geometry_.channels;
+    weight_bytes_ = align_up(problem.geometry.weights_shape(setup.src[0].shape).count() * 4);
+    forward_ = ConvForward(problem);
+    setup.kernel = forward_.kernel();
+    forward_packed_ = pack_with(setup, forward_.weights());
+    if (!training_)
+      setup.request_scratch(align_up(products_.bytes()) + align_up(gate_.saved_bytes()) + forward_.scratch_bytes());
+    return problem;
+  }
 
   /// Memory for packed weights, and for packing them from both paths' plain ones.
   int pack_with(Setup& setup, PackedWeights& weights) const {
@@ -243,6 +256,7 @@ class CgConv : public Layer {
   Gate gate_;
   TwoNorms norms_;
   SkipPath skip_;           ///< instead of all below, unless empty
+  int dense_way_ = -1;   ///< the alternative that computes both products, negative: none
   InferenceEnding ending_;  ///< of inference that computes everything
   std::optional<int> decisions_;
   TensorDesc products_;

@@ -43,6 +43,7 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
 SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity)
     : channels_(geometry.channels), padded_((geometry.channels + 15) / 16 * 16) {
   SkipProblem problem = problem_of(setup, geometry, paths, granularity);
+  bytes_ = problem.src_step > 0;
   for (const Way& way : ways_of(granularity)) {
     problem.lanes_from = way.lanes_from;
     ways_.emplace_back(problem);
@@ -60,7 +61,7 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
     setup.request_scratch(recorder_.scratch_bytes());
     setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
   }
-  setup.kernel = "skip:" + to_string(cpu_isa()) + (problem.src_step > 0 ? ":int8" : "");
+  setup.kernel = "skip:" + to_string(cpu_isa()) + (bytes_ ? ":int8" : "");
 }
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).

@@ -15,6 +15,7 @@ class SkipPath {
   /// Takes the post-ops that conv_accepts lets through.
   SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity);
   bool empty() const { return ways_.empty(); }
+  bool multiplies_bytes() const { return bytes_; }
 
   /// `weights`: O x I x KH x KW. `norms`: of open and closed outputs; null where there are none.
   void refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) const;
@@ -35,6 +36,7 @@ class SkipPath {
   std::vector<int> packed_;  ///< kept, by alternative
   std::int64_t channels_ = 0, padded_ = 0;
   int constants_ = 0;
+  bool bytes_ = false;
 };
 
 }  // namespace sluice

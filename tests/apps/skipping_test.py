@@ -64,7 +64,8 @@ def benchmark(box):
         expect(report.get(key, 0) > 0, f"bench: {key} is {report.get(key)}")
     expect([layer["type"] for layer in report["infer_dense_layers"]][:2] == ["conv", "conv"], f"bench: {report}")
     row = report["plan"][0]
-    expect(row["name"] == "gated" and set(row["ms"]) == {"dots", "hybrid", "lanes", "all"}, f"bench: {row}")
+    expect(row["name"] == "gated" and set(row["ms"]) == {"dots", "hybrid", "lanes", "all", "dense"},
+           f"bench: {row}")
     expect(row["ms"][row["chosen"]] == min(row["ms"].values()), f"the plan does not choose the fastest: {row}")
     expect(0 < row["density"] < 1 and "break_even" in row and row["dense_ms"] > 0, f"bench: {row}")
     text = box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=2", "--plan").out

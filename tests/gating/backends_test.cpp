@@ -107,7 +107,7 @@ TEST_P(Backends, GiveTheSameDecisionsAndAnswers) {
     Executor dense(network, inference(false, layout)), skip(network, inference(true, layout));
     trained.run(dense);
     const std::vector<OperationInfo> operations = skip.operations();
-    for (int k = 0; k < 4; ++k) {  // every alternative
+    for (int k = 0; k < 5; ++k) {  // every alternative
       for (std::size_t i = 0; i < operations.size(); ++i) {
         const int count = static_cast<int>(operations[i].alternatives.size());
         if (count > 0) skip.choose(i, std::min(k, count - 1));
@@ -135,8 +135,13 @@ TEST_P(Backends, AgreeInBf16UpToItsRounding) {
   Executor skip(*trained.built.network, inference(true, Layout::kAuto, DataType::kBF16));
   trained.run(dense);
   trained.run(skip);
-  EXPECT_TRUE(
-      is_close(to_array({kImages, 10}, logits_of(skip).data()), to_array({kImages, 10}, logits_of(dense).data()), 0.1));
+  std::int64_t open = 0;
+  const std::int64_t different = different_decisions(*trained.built.network, skip, dense, open);
+  EXPECT_LE(different, open / 20);
+  // A decision that all channels of a pixel share changes more than one that stands alone.
+  const double bound = std::string(GetParam()).find("pixel") == std::string::npos ? 0.1 : 0.2;
+  EXPECT_TRUE(is_close(to_array({kImages, 10}, logits_of(skip).data()),
+                       to_array({kImages, 10}, logits_of(dense).data()), bound));
 }
 
 INSTANTIATE_TEST_SUITE_P(Gates, Backends,
