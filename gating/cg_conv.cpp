@@ -256,7 +256,7 @@ class CgConv : public Layer {
   Gate gate_;
   TwoNorms norms_;
   SkipPath skip_;           ///< instead of all below, unless empty
-  int dense_way_ = -1;   ///< the alternative that computes both products, negative: none
+  int dense_way_ = -1;      ///< the alternative that computes both products, negative: none
   InferenceEnding ending_;  ///< of inference that computes everything
   std::optional<int> decisions_;
   TensorDesc products_;
