@@ -71,15 +71,14 @@ class CgConv : public Layer {
       skip_ = SkipPath(setup, geometry_, mask_, gate_options_.granularity);
       decisions_ = setup.decisions;
       if (skip_.multiplies_bytes()) return;
-      const std::string kernel = setup.kernel;
       set_up_products(setup);
-      setup.kernel = kernel;
       dense_way_ = static_cast<int>(setup.alternatives.size());
       setup.alternatives.emplace_back("dense");
       return;
     }
     if (setup.record_decisions) setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
     const ConvProblem problem = set_up_products(setup);
+    setup.kernel = forward_.kernel();
     if (!training_) return;
     products_saved_ = setup.request_saved(products_.bytes());
     score_saved_ = setup.request_saved(gate_.saved_bytes());
@@ -147,7 +146,6 @@ class CgConv : public Layer {
     problem.geometry.channels = 2 * geometry_.channels;
     weight_bytes_ = align_up(problem.geometry.weights_shape(setup.src[0].shape).count() * 4);
     forward_ = ConvForward(problem);
-    setup.kernel = forward_.kernel();
     forward_packed_ = pack_with(setup, forward_.weights());
     if (!training_)
       setup.request_scratch(align_up(products_.bytes()) + align_up(gate_.saved_bytes()) + forward_.scratch_bytes());
