@@ -139,7 +139,7 @@ class CgConv : public Layer {
 
   /// Both products, everywhere.
   ConvProblem set_up_products(Setup& setup) {
-    if (!training_) ending_ = InferenceEnding(setup);
+    ending_ = InferenceEnding(setup);
     products_ = Gate::products_desc(setup.src[0], setup.dst);
     gate_ = Gate(gate_options_, products_, setup.dst);
     ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
@@ -253,7 +253,7 @@ class CgConv : public Layer {
   PathMask mask_;
   Gate gate_;
   TwoNorms norms_;
-  SkipPath skip_;           ///< instead of all below, unless empty
+  SkipPath skip_;           ///< instead of all below but dense_way_, unless empty
   int dense_way_ = -1;      ///< the alternative that computes both products, negative: none
   InferenceEnding ending_;  ///< of inference that computes everything
   std::optional<int> decisions_;

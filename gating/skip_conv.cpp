@@ -141,15 +141,6 @@ class Worker {
     return pixels_ != before;
   }
 
-  /// Where a vector's channels of a tensor begin, for the first pixel of a tile.
-  static const char* begin_of(const TensorDesc& tensor, const char* data, std::int64_t image, std::int64_t row,
-                              std::int64_t channel) {
-    const std::int64_t inside = channel % tensor.block, plane = tensor.shape[kH] * tensor.shape[kW];
-    const std::int64_t pixel = row * tensor.shape[kW];
-    const std::int64_t at = (image * tensor.shape[kC] + channel - inside) * plane + pixel * tensor.block + inside;
-    return data + at * size_of(tensor.type);
-  }
-
   SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
     const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
     const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
@@ -158,9 +149,11 @@ class Worker {
         next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block)) {
       return {};
     }
-    return {begin_of(from, src, next / plan_.row_tiles * plan_.images, next % plan_.row_tiles * plan_.rows, channel),
-            begin_of(to, dst, tile_.image, tile_.row, channel), from.block * size_of(from.type),
-            to.block * size_of(to.type)};
+    const std::int64_t image = next / plan_.row_tiles * plan_.images, row = next % plan_.row_tiles * plan_.rows;
+    const std::int64_t from_bytes = size_of(from.type), to_bytes = size_of(to.type);
+    return {src + from.offset(image, channel, row, 0) * from_bytes,
+            dst + to.offset(tile_.image, channel, tile_.row, 0) * to_bytes, from.block * from_bytes,
+            to.block * to_bytes};
   }
 
   void load(const void* src) const {

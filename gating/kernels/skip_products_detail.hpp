@@ -171,7 +171,7 @@ struct Target {
   }
 };
 
-/// One pixel of each kind of memory for each pixel of a run, so that fetching spreads over the products.
+/// What a run's pixels will need: hinted run by run, so that fetching spreads over the products.
 SLUICE_INLINE void fetch_run(const SkipAhead& ahead, std::int64_t pixel) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRun; ++i) {
