@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "core/base/buffer.hpp"
+#include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "gating/skip_plan.hpp"
 #include "layers/byte_convolution.hpp"
@@ -70,6 +71,24 @@ void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vecto
   });
 }
 
+/// Base weights for Winograd's kernels; `plain` is room for them as they were.
+void pack_winograd(const SkipPlan& plan, const SkipWinogradPlan& p, const UnitWriter& writer, float* plain,
+                   float* packed) {
+  constexpr std::int64_t taps = 9, channels = WinogradShape::kBlock;
+  const std::int64_t units = channels * p.src_count, first_unit = channels * p.first_src;
+  parallel_for(p.count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      float* to = plain + block * channels * units * taps;
+      for (std::int64_t o = channels * (p.first + block); o < channels * (p.first + block + 1); ++o) {
+        for (std::int64_t unit = first_unit; unit < first_unit + units; ++unit) {
+          for (std::int64_t tap = 0; tap < taps; ++tap) writer.put(o, tap, unit, true, to++);
+        }
+      }
+      winograd_weight_kernels(plan.isa).pack({p.src_count, p.count, false}, block, plain, packed);
+    }
+  });
+}
+
 /// Weights of outputs one by one, [channel][vector of the patch][lane].
 void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const UnitWriter& writer, float* packed) {
   const SkipShape& s = plan.shape;
@@ -108,11 +127,8 @@ class Worker {
 
   std::int64_t run(std::int64_t tile, const void* src, const void* addend, void* dst) {
     if (place(tile)) load(src);
-    const SkipPixels all = all_pixels();
-    for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
-      tile_.ahead = ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst));
-      products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
-    }
+    if (plan_.winograd.empty()) multiply_base(tile, src, dst);
+    for (const SkipWinogradPlan& p : plan_.winograd) multiply_base(tile, p, src, dst);
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
     if (plan_.uses_lanes()) add_vectors();
     if (plan_.uses_dots()) add_dots();
@@ -139,6 +155,34 @@ class Worker {
     const std::int64_t before = pixels_;
     pixels_ = tile / plan_.parts;
     return pixels_ != before;
+  }
+
+  void multiply_base(std::int64_t tile, const void* src, const void* dst) {
+    const SkipPixels all = all_pixels();
+    for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
+      tile_.ahead = ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst));
+      products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
+    }
+  }
+
+  /// By Winograd's kernels.
+  void multiply_base(std::int64_t tile, const SkipWinogradPlan& p, const void* src, const void* dst) const {
+    const std::int64_t each = WinogradShape::kBlock / kernels_.lanes, first = std::max(p.first, tile_.vector / each),
+                       end = std::min(p.first + p.count, tile_.end_vector / each);
+    if (first >= end) return;
+    const SkipAhead own = ahead(tile, p.first * each, static_cast<const char*>(src), static_cast<const char*>(dst)),
+                    last = ahead(tile, (end - 1) * each, static_cast<const char*>(src), static_cast<const char*>(dst));
+    WinogradAhead soon{own.src, own.dst, own.src_pitch, 0, own.dst_pitch, 0};
+    if (last.src != nullptr && end - 1 > p.first) {
+      soon.src_block = (last.src - own.src) / (end - 1 - p.first);
+      soon.dst_block = (last.dst - own.dst) / (end - 1 - p.first);
+    }
+    const WinogradShape s = plan_.winograd_shape(p, tile_.images, tile_.rows);
+    const float* const patch = static_cast<const float*>(tile_.patch) + shape_.row_pitch() + shape_.pitch +
+                               WinogradShape::kBlock * p.first_src;
+    winograd_kernels<float>(plan_.isa).convolve(
+        s, {0, s.groups(), first - p.first, end - p.first, last.src == nullptr ? nullptr : &soon}, patch,
+        weights_ + p.weights, {}, tile_.sums + WinogradShape::kBlock * p.first);
   }
 
   SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
@@ -257,6 +301,10 @@ int SkipConv::lanes(Isa isa) {
   return static_cast<int>(skip_kernels(isa).lanes);
 }
 
+std::string SkipConv::kernel() const {
+  return concat("skip:", to_string(plan_->isa), plan_->bytes() ? ":int8" : plan_->winograd.empty() ? "" : ":wino");
+}
+
 std::int64_t SkipConv::packed_bytes() const {
   return (plan_->weights + (plan_->bytes() ? plan_->shape.dst_channels : 0)) * 4;
 }
@@ -270,7 +318,8 @@ void SkipConv::pack(const float* weights, void* packed) const {
   float* const steps = to + plan_->weights;
   if (plan_->bytes()) find_steps(*plan_, weights, steps);
   const UnitWriter writer(*plan_, weights, steps);
-  pack_vectors(*plan_, plan_->base, true, writer, to);
+  for (const SkipWinogradPlan& p : plan_->winograd) pack_winograd(*plan_, p, writer, to + plan_->plain, to + p.weights);
+  if (plan_->winograd.empty()) pack_vectors(*plan_, plan_->base, true, writer, to);
   if (plan_->uses_lanes()) pack_vectors(*plan_, plan_->conditional, false, writer, to);
   for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, writer, to);
 }

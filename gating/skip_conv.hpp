@@ -6,8 +6,9 @@
 //   d = 1 where the mean of (Yp - limit[o]) slope[o] over the decision's channels is above 0, else 0
 //   y = d ? open_scale[o] (Yp + Yr) + open_shift[o] : closed_scale[o] Yp + closed_shift[o]
 //   dst = clip(y + addend, low, high)
-// All arithmetic is fp32, whatever the activations are; or, with a step for the source, the products are those of
-// bytes,
+// All arithmetic is fp32, whatever the activations are. Base products of 3x3 filters at stride 1 come from Winograd's
+// algorithm (layers/kernels/winograd_kernels.hpp) where it saves time. Or, with a step for the source, the products are
+// those of bytes,
 //   src ~ src_step * round(src / src_step), 0 to 127 steps,   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127
 //   steps,
 // with step[o] = max |W[o]| / 127: their sums are exact (and in fp32, where they are kept, up to 2^24 steps). (Seven
@@ -18,6 +19,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include "core/base/cpu.hpp"
 #include "gating/gate.hpp"
@@ -34,8 +36,9 @@ struct SkipProblem {
   TensorDesc src, dst;    ///< fp32 or bf16, each by itself
   PathMask paths;
   Granularity granularity = Granularity::kElement;
-  float src_step = 0;  ///< above 0: products of bytes, for a source without numbers below 0
-  bool adds = false;   ///< run gets an addend, like dst
+  float src_step = 0;          ///< above 0: products of bytes, for a source without numbers below 0
+  bool allow_winograd = true;  ///< for base products of floats, where it is faster: their sums round otherwise
+  bool adds = false;           ///< run gets an addend, like dst
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   /// How open outputs are computed. Outputs of a pixel lie in vectors of SkipConv::lanes channels; a vector with at
@@ -65,6 +68,8 @@ class SkipConv {
   /// Channels in a vector of an instruction set: 4, 8 or 16.
   static int lanes(Isa isa = cpu_isa());
 
+  /// Name of the kernels, for the layer table.
+  std::string kernel() const;
   std::int64_t packed_bytes() const;
   std::int64_t scratch_bytes() const;
   /// `weights`: plain fp32, O x I x KH x KW, of both paths.

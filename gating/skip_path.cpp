@@ -27,6 +27,7 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
   problem.src = setup.src[0];
   problem.dst = setup.dst;
   problem.paths = paths;
+  problem.allow_winograd = setup.allow_winograd;
   problem.granularity = granularity;
   if (setup.src_nonnegative[0]) problem.src_step = static_cast<float>(setup.src_range / kMostByteLevel);
   for (const PostOp& op : setup.post_ops) {
@@ -61,7 +62,7 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
     setup.request_scratch(recorder_.scratch_bytes());
     setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
   }
-  setup.kernel = "skip:" + to_string(cpu_isa()) + (bytes_ ? ":int8" : "");
+  setup.kernel = ways_.front().kernel();
 }
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).

@@ -9,6 +9,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t kRun = 8;
+constexpr std::int64_t kBlock = WinogradShape::kBlock, kTile = WinogradShape::kTile;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -23,6 +24,7 @@ SkipPlan::SkipPlan(const SkipProblem& p, Isa wanted)
       products(skip_products(p.src_step > 0, wanted)),
       places(p.src_step > 0 ? 4 : 1) {
   plan_shape();
+  plan_winograd();
   plan_tiles();
   plan_pixels();
   plan_vectors();
@@ -83,13 +85,59 @@ void SkipPlan::plan_units() {
   shape.src_factor = problem.src_step > 0 ? 1 / problem.src_step : 1;
 }
 
+bool SkipPlan::winograd_halves() const {
+  return grouped && shape.src_chunk == kBlock / 2 && shape.dst_chunk == kBlock / 2;
+}
+
+WinogradShape SkipPlan::winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images,
+                                       std::int64_t tile_rows) const {
+  const std::int64_t width = shape.dst_width, row = width * shape.dst_pitch;
+  return {tile_images,
+          tile_rows,
+          width,
+          {p.src_count, shape.pitch, shape.row_pitch(), kBlock, shape.src_rows(tile_rows) * shape.row_pitch(), true},
+          {p.count, shape.dst_pitch, row, kBlock, tile_rows * row, false},
+          winograd_halves()};
+}
+
+// Winograd's kernels multiply whole blocks of channels, all but the base inputs by zeros, and tiles eight by eight.
+void SkipPlan::plan_winograd() {
+  const bool fits = problem.allow_winograd && isa != Isa::kPortable && !bytes() && shape.kernel == 3 &&
+                    shape.stride == 1 && shape.dilation == 1 && shape.pad == 1 && shape.dst_channels % kBlock == 0 &&
+                    shape.units % kBlock == 0 && shape.units <= kBlock * WinogradShape::kMostBlocks;
+  if (!fits) return;
+  for (std::int64_t block = 0; block * kBlock < shape.dst_channels; ++block) {
+    const std::int64_t first = chunk_of(block * kBlock), last = chunk_of((block + 1) * kBlock - 1);
+    const std::int64_t src = first * shape.src_chunk / kBlock;
+    const std::int64_t src_count = ceil_div((last + 1) * shape.src_chunk, kBlock) - src;
+    if (!winograd.empty() && winograd.back().first_src == src && winograd.back().src_count == src_count) {
+      ++winograd.back().count;
+    } else {
+      winograd.push_back({block, 1, src, src_count, 0});
+    }
+  }
+  // Vectors of 16 multiplied and added for a tile of Winograd's and a block of outputs: products, and both transforms.
+  const SkipWinogradPlan& p = winograd.front();
+  const Shape& dst = problem.dst.shape;
+  const std::int64_t tiles = dst[kN] * ceil_div(dst[kH], kTile) * ceil_div(dst[kW], kTile);
+  const double filled =
+      static_cast<double>(tiles) / static_cast<double>(ceil_div(tiles, WinogradShape::kGroup) * WinogradShape::kGroup);
+  const double pixels_each = static_cast<double>(dst[kN] * dst[kH] * dst[kW]) / static_cast<double>(tiles);
+  const double sources = static_cast<double>(p.src_count), share = winograd_halves() ? 0.5 : 1.0;
+  const double cost = static_cast<double>(WinogradShape::kPoints * kBlock) * share * sources / filled +
+                      160 * sources / static_cast<double>(p.count) + 130;
+  const double direct = pixels_each * 9 * static_cast<double>(shape.src_chunk);
+  if (cost > 0.85 * direct) winograd.clear();
+}
+
 // Cycles of one tile, about: what an expected tenth of open gates costs, copies, and weights that come from far.
 double SkipPlan::tile_cost() const {
   const double lanes = static_cast<double>(kernels.lanes), filter = static_cast<double>(shape.kernel * shape.kernel);
   const double count = static_cast<double>(pixels()), outputs = static_cast<double>(part * kernels.lanes);
   const double units = static_cast<double>(shape.units), own = static_cast<double>(shape.src_chunk);
   const double seen = static_cast<double>(images * shape.src_rows(rows) * shape.columns);
-  const double math = count * outputs * filter * (own + 0.1 * (units - own)) / lanes * 0.7;
+  const double base_cost = winograd.empty() ? 1.0 : 0.5;
+  const double math = count * outputs * filter * (base_cost * own + 0.1 * (units - own)) / lanes * 0.7;
   const double edges = 1.5 * seen * units / lanes + 4 * count * outputs / lanes;
   const double weights_read = outputs * filter * units * 0.2;
   return math + edges + weights_read + 25 * outputs + 500;
@@ -100,6 +148,7 @@ void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
   images = std::clamp<std::int64_t>(most_pixels / (dst[kH] * dst[kW]), 1, dst[kN]);
   rows = std::clamp<std::int64_t>(most_pixels / dst[kW], 1, dst[kH]);
   rows = ceil_div(dst[kH], ceil_div(dst[kH], rows));
+  if (!winograd.empty()) rows = std::min(ceil_div(rows, kTile) * kTile, dst[kH]);
   const std::int64_t slice = std::max<std::int64_t>(1, 16 / kernels.lanes);  // vectors that may decide together
   part = ceil_div(ceil_div(vectors, slice), wanted_parts) * slice;
   image_tiles = ceil_div(dst[kN], images);
@@ -173,7 +222,16 @@ SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
 }
 
 void SkipPlan::plan_vectors() {
-  for (std::int64_t v = 0; v < vectors; ++v) base.push_back(vector_plan(v, true));
+  std::int64_t most = 0;
+  for (SkipWinogradPlan& p : winograd) {
+    const WinogradWeights packed{p.src_count, p.count, false};
+    p.weights = weights;
+    weights += packed.count();
+    most = std::max(most, packed.count() / WinogradShape::kPoints * 9);
+  }
+  plain = weights;
+  weights += most;
+  for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(vector_plan(v, true));
   if (!uses_lanes()) return;
   for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
 }

@@ -5,6 +5,7 @@
 
 #include "gating/kernels/skip_kernels.hpp"
 #include "gating/skip_conv.hpp"
+#include "layers/kernels/winograd_kernels.hpp"
 
 namespace sluice {
 
@@ -13,6 +14,13 @@ struct SkipVectorPlan {
   std::int64_t first_range = 0, range_count = 0, units = 0;
   bool spread = false;
   std::int64_t weights = 0;  ///< their place among the packed ones
+};
+
+/// Base products by Winograd's algorithm, in blocks of 16 channels: outputs that read the same blocks of the patch.
+struct SkipWinogradPlan {
+  std::int64_t first = 0, count = 0;          ///< blocks of outputs
+  std::int64_t first_src = 0, src_count = 0;  ///< blocks of units
+  std::int64_t weights = 0;                   ///< their place among the packed ones
 };
 
 /// Outputs one by one: those of consecutive channels whose weights lie in the same vectors of the patch, in one pass.
@@ -53,6 +61,8 @@ struct SkipPlan {
   // Weights.
   std::vector<SkipRange> ranges;
   std::vector<SkipVectorPlan> base, conditional;
+  std::vector<SkipWinogradPlan> winograd;  ///< instead of `base`, where that is faster
+  std::int64_t plain = 0;                  ///< place for plain weights of the largest of them while they are packed
   std::vector<std::uint32_t> offsets;
   std::vector<SkipDotPlan> dots;  ///< pass by pass
   std::int64_t weights = 0;       ///< units of all
@@ -64,10 +74,13 @@ struct SkipPlan {
   bool bytes() const { return places > 1; }
   bool uses_lanes() const { return problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
+  /// Tiles, which consist of Winograd's then.
+  WinogradShape winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images, std::int64_t tile_rows) const;
 
  private:
   void plan_shape();
   void plan_units();
+  void plan_winograd();
   void plan_tiles();
   void set_tile(std::int64_t most_pixels, std::int64_t wanted_parts);
   double tile_cost() const;
@@ -75,6 +88,7 @@ struct SkipPlan {
   void plan_vectors();
   void plan_dots();
   void plan_memory();
+  bool winograd_halves() const;
   std::int64_t chunk_of(std::int64_t output) const { return grouped ? output / shape.dst_chunk : 0; }
   SkipVectorPlan vector_plan(std::int64_t vector, bool is_base);
   std::int64_t pass_vectors() const;

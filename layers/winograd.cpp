@@ -10,8 +10,9 @@ namespace sluice {
 namespace {
 
 WinogradChannels channels_of(const TensorDesc& tensor) {
-  const std::int64_t channels = tensor.shape[kC];
-  return {channels / 16, tensor.block == channels};
+  const std::int64_t channels = tensor.shape[kC], pixels = tensor.shape[kH] * tensor.shape[kW];
+  const std::int64_t block = tensor.block == channels ? 16 : 16 * pixels;
+  return {channels / 16, tensor.block, tensor.block * tensor.shape[kW], block, channels * pixels};
 }
 
 WinogradShape shape_of(const ConvProblem& problem) {

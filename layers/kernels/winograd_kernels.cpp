@@ -61,36 +61,41 @@ SLUICE_INLINE void advance(const WinogradShape& s, Place& p) {
 
 /// The first element of a block of channels of one image.
 template <class T>
-SLUICE_INLINE T* plane_of(const WinogradShape& s, const WinogradChannels& side, T* first, std::int64_t image,
-                          std::int64_t block) {
-  const std::int64_t pixels = s.height * s.width;
-  return first + image * side.image(pixels) + block * side.block(pixels);
+SLUICE_INLINE T* plane_of(const WinogradChannels& side, T* first, std::int64_t image, std::int64_t block) {
+  return first + image * side.image + block * side.block;
 }
 
 /// The part of an image's plane that a row of tiles sees; of its channels, as many as a native vector holds.
 template <class T>
 struct Strip {
-  const T* first;           ///< pixel (top, 0), which may lie outside of the plane
-  std::int64_t begin, end;  ///< rows, counted from the top, inside of the plane
-  std::int64_t width, pixel;
+  const T* first;            ///< pixel (top, 0), which may lie outside of the plane
+  std::int64_t begin, end;   ///< rows, counted from the top, inside of the plane
+  std::int64_t left, right;  ///< its columns
+  std::int64_t pixel, row;   ///< from one to the next
 
-  SLUICE_INLINE Strip part(int k) const { return {first + k * kNativeLanes, begin, end, width, pixel}; }
+  SLUICE_INLINE Strip part(int k) const { return {first + k * kNativeLanes, begin, end, left, right, pixel, row}; }
 };
 
 template <class T>
 SLUICE_INLINE Strip<T> strip_of(const WinogradShape& s, const WinogradChannels& side, const T* plane, std::int64_t top,
                                 std::int64_t rows) {
-  const std::int64_t below = s.height - top, pixel = side.pixel();
-  return {plane + top * s.width * pixel, top < 0 ? -top : 0, below < rows ? below : rows, s.width, pixel};
+  const std::int64_t around = side.around ? 1 : 0, above = -around - top, below = s.height + around - top;
+  return {plane + top * side.row,
+          above > 0 ? above : 0,
+          below < rows ? below : rows,
+          -around,
+          s.width + around,
+          side.pixel,
+          side.row};
 }
 
 // One column of a strip, transformed: six vectors.
 template <class T>
 SLUICE_INLINE void transform_column(const Strip<T>& strip, std::int64_t column, float* to) {
   NativeF32 d[kEdge] = {};
-  if (column >= 0 && column < strip.width) {
+  if (column >= strip.left && column < strip.right) {
     const T* const top = strip.first + column * strip.pixel;
-    const std::int64_t pitch = strip.width * strip.pixel;
+    const std::int64_t pitch = strip.row;
     if (strip.begin == 0 && strip.end == kEdge) {
 #pragma GCC unroll 6
       for (int i = 0; i < kEdge; ++i) d[i] = load_part(top + i * pitch);
@@ -142,14 +147,14 @@ template <class T>
 SLUICE_INLINE void expand_diff(const Strip<T>& strip, std::int64_t tile, float* to, std::int64_t step) {
   NativeF32 t[kEdge][kTile];
   const std::int64_t first = tile * kTile;
-  const bool whole = strip.end == kTile && first + kTile <= strip.width;
+  const bool whole = strip.end == kTile && first + kTile <= strip.right;
 #pragma GCC unroll 4
   for (int i = 0; i < kTile; ++i) {
     NativeF32 y[kTile] = {}, m[kEdge];
-    const T* const from = strip.first + (i * strip.width + first) * strip.pixel;
+    const T* const from = strip.first + i * strip.row + first * strip.pixel;
 #pragma GCC unroll 4
     for (int j = 0; j < kTile; ++j) {
-      if (whole || (i < strip.end && first + j < strip.width)) y[j] = load_part(from + j * strip.pixel);
+      if (whole || (i < strip.end && first + j < strip.right)) y[j] = load_part(from + j * strip.pixel);
     }
     transform_diff(y, m);
 #pragma GCC unroll 6
@@ -206,13 +211,13 @@ SLUICE_INLINE void reduce_dst(const WinogradShape& s, const Place& place, const 
 #pragma GCC unroll 4
     for (int i = 0; i < kTile; ++i) t[i][j] = y[i];
   }
-  const std::int64_t row = place.row * kTile, column = place.column * kTile, pixel = s.dst.pixel();
+  const std::int64_t row = place.row * kTile, column = place.column * kTile, pixel = s.dst.pixel;
   const std::int64_t below = s.height - row, rows = below < kTile ? below : kTile, beside = s.width - column;
 #pragma GCC unroll 1
   for (std::int64_t i = 0; i < rows; ++i) {
     NativeF32 y[kTile];
     transform_dst(t[i], y);
-    T* const to = plane + ((row + i) * s.width + column) * pixel;
+    T* const to = plane + (row + i) * s.dst.row + column * pixel;
 #pragma GCC unroll 4
     for (int j = 0; j < kTile; ++j) {
       if (j < beside) put<kRounding>(to + j * pixel, ending(y[j], to + j * pixel));
@@ -228,7 +233,7 @@ SLUICE_INLINE void expand_sources(const WinogradShape& s, std::int64_t tile, std
   for (std::int64_t block = 0; block < s.src.blocks; ++block) {
     Place place = place_of(s, tile);
     for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-      const T* const plane = plane_of(s, s.src, src, place.image, block);
+      const T* const plane = plane_of(s.src, src, place.image, block);
       const Strip<T> strip = strip_of(s, s.src, plane, place.row * kTile - 1, kEdge);
       float* const own = to + block * kStep + t * kLanes;
 #pragma GCC unroll 1
@@ -248,12 +253,13 @@ class Ahead {
                       std::int64_t first_row)
       : blocks_(group < s.groups() ? side.blocks : 0) {
     const Place place = place_of(s, group * kGroup);
-    const std::int64_t pixel = (place.row * kTile + first_row) * s.width;
-    at_ = reinterpret_cast<const char*>(plane_of(s, side, first, place.image, 0) + pixel * side.pixel());
+    at_ = reinterpret_cast<const char*>(plane_of(side, first, place.image, 0) +
+                                        (place.row * kTile + first_row) * side.row);
     step_ = (kLines<T> + kPoints - 1) / kPoints * kLine;
     // As NHWC the blocks are one piece too, here cut into as many.
-    block_ = side.nhwc ? step_ : side.block(s.height * s.width) * static_cast<std::int64_t>(sizeof(T));
-    advance_ = side.nhwc ? step_ * side.blocks : step_;
+    const bool one_piece = side.block == kLanes;
+    block_ = one_piece ? step_ : side.block * static_cast<std::int64_t>(sizeof(T));
+    advance_ = one_piece ? step_ * side.blocks : step_;
   }
   SLUICE_INLINE void fetch() {
     for (std::int64_t block = 0; block < blocks_; ++block) {
@@ -268,6 +274,30 @@ class Ahead {
   static constexpr std::int64_t kLines = kTile* kTile* kStep* static_cast<std::int64_t>(sizeof(T)) / kLine;
   const char* at_ = nullptr;
   std::int64_t block_ = 0, blocks_ = 0, step_ = 0, advance_ = 0;
+};
+
+/// The same of what a caller named, for one group and block.
+class NamedAhead {
+ public:
+  SLUICE_INLINE NamedAhead(const WinogradShape& s, const WinogradAhead& named, std::int64_t group, std::int64_t block)
+      : src_(named.src + block * named.src_block),
+        dst_(named.dst + block * named.dst_block),
+        named_(named),
+        pixel_(group * kPixels),
+        end_(s.images * s.height * s.width < pixel_ + kPixels ? s.images * s.height * s.width : pixel_ + kPixels) {}
+  SLUICE_INLINE void fetch() {
+    for (int i = 0; i < kStride && pixel_ < end_; ++i, ++pixel_) {
+      __builtin_prefetch(src_ + pixel_ * named_.src_pixel, 0, 2);
+      __builtin_prefetch(dst_ + pixel_ * named_.dst_pixel, 1, 2);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kPixels = kGroup * kTile * kTile;
+  static constexpr int kStride = (kPixels + kPoints - 1) / kPoints;
+  const char *src_, *dst_;
+  const WinogradAhead& named_;
+  std::int64_t pixel_, end_;
 };
 
 // dst[tile][16] = sum over channels of src[block][tile][channel] weights[channel][16], at one point.
@@ -291,13 +321,32 @@ SLUICE_INLINE void multiply(std::int64_t blocks, const float* src, const float* 
   }
 }
 
+// The same of one block, where halves of channels see their own halves.
+SLUICE_INLINE void multiply_halves(const float* src, const float* weights, float* dst) {
+  typedef float Half __attribute__((vector_size(32)));
+  constexpr int lanes = 8;
+#pragma GCC unroll 1
+  for (int first = 0; first < kLanes; first += lanes) {
+    Half sums[kGroup] = {};
+#pragma GCC unroll 8
+    for (int c = first; c < first + lanes; ++c) {
+      const Half w = load_native<Half>(weights + c * kLanes + first);
+#pragma GCC unroll 8
+      for (int t = 0; t < kGroup; ++t) sums[t] += w * src[t * kLanes + c];
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < kGroup; ++t) store_native(dst + t * kLanes + first, sums[t]);
+  }
+}
+
 // The same at all points, for the tiles of a group. `between` is called after each point.
 template <class Between>
 SLUICE_INLINE void multiply_points(const WinogradShape& s, std::int64_t tiles, const float* src, const float* weights,
                                    float* dst, std::int64_t step, Between&& between) {
   const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix;
   for (int p = 0; p < kPoints; ++p) {
-    for (std::int64_t t = 0; t < tiles; t += kTiles) {
+    if (s.halves) multiply_halves(src + p * src_step, weights + p * matrix, dst + p * step);
+    for (std::int64_t t = 0; t < tiles && !s.halves; t += kTiles) {
       multiply(s.src.blocks, src + p * src_step + t * kLanes, weights + p * matrix, dst + p * step + t * kLanes);
     }
     between();
@@ -313,7 +362,7 @@ SLUICE_INLINE void reduce_dsts(const WinogradShape& s, std::int64_t tile, std::i
     const Ending ending(epilogue, block * kLanes + k * kNativeLanes);
     Place place = place_of(s, tile);
     for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-      T* const plane = plane_of(s, s.dst, dst, place.image, block) + k * kNativeLanes;
+      T* const plane = plane_of(s.dst, dst, place.image, block) + k * kNativeLanes;
       reduce_dst<kRounding>(s, place, from + t * kLanes + k * kNativeLanes, step, ending, plane);
     }
   }
@@ -329,12 +378,16 @@ SLUICE_INLINE void convolve_range(const WinogradShape& s, const WinogradRange& r
     expand_sources(s, tile, count, src, expanded, src_step);
     // The first rows that the next tiles see were seen by those above them.
     Ahead next(s, s.src, src, group + 1, 1), own(s, s.dst, dst, group, 0);
+    constexpr WinogradAhead nothing;
+    const WinogradAhead& wanted = range.ahead != nullptr ? *range.ahead : nothing;
     for (std::int64_t block = range.first_block; block < range.last_block; ++block) {
       // The last products overwrite what they were made from: all of it stays in the first cache.
       const bool last = block + 1 == range.last_block;
       float* const to = last ? expanded : products;
       const std::int64_t step = last ? src_step : kProductStep;
+      NamedAhead named(s, wanted, group, block);
       multiply_points(s, count, expanded, weights + block * kPoints * s.src.blocks * kMatrix, to, step, [&] {
+        if (range.ahead != nullptr) return named.fetch();
         if (block > range.first_block) return;
         next.fetch();
         own.fetch();
@@ -384,7 +437,7 @@ SLUICE_INLINE void expand_diffs(const WinogradShape& s, std::int64_t tile, std::
                                 const T* diff_dst, float* to) {
   Place place = place_of(s, tile);
   for (std::int64_t t = 0; t < count; ++t, advance(s, place)) {
-    const T* const plane = plane_of(s, s.dst, diff_dst, place.image, block);
+    const T* const plane = plane_of(s.dst, diff_dst, place.image, block);
     const Strip<T> strip = strip_of(s, s.dst, plane, place.row * kTile, kTile);
 #pragma GCC unroll 1
     for (int k = 0; k < kParts; ++k) {

@@ -4,7 +4,7 @@
 // An image's result is cut into tiles of 4 x 4 pixels, each of which sees 6 x 6 pixels of the source. Transformed, both
 // have 36 points, at each of which the convolution is a product of matrices:
 //   dst = A^T ((G w G^T) (.) (B^T src B)) A           diff_w = G^T ((A diff_dst A^T) (.) (B^T src B)) G
-// All arithmetic is fp32. Channels come in blocks of 16, activations as [N][C / 16][H][W][16] or as NHWC.
+// All arithmetic is fp32. Channels come in blocks of 16, as in [N][C / 16][H][W][16] or NHWC.
 #pragma once
 
 #include <cmath>
@@ -19,22 +19,22 @@ namespace sluice {
 /// The channels on one side of a convolution, and where they lie. Distances are in elements.
 struct WinogradChannels {
   std::int64_t blocks = 0;
-  bool nhwc = false;
-
-  std::int64_t pixel() const { return nhwc ? 16 * blocks : 16; }
-  std::int64_t block(std::int64_t pixels) const { return nhwc ? 16 : 16 * pixels; }
-  std::int64_t image(std::int64_t pixels) const { return 16 * blocks * pixels; }
+  std::int64_t pixel = 0, row = 0, block = 0, image = 0;  ///< from one to the next
+  bool around = false;  ///< of a source: the pixels around the image are there too, and read instead of zeros
 };
 
-/// Stride 1, one zero around the image: source and result have the same height and width.
+/// Stride 1, one pixel around the image, a zero unless it is there: source and result have the same height and width.
 struct WinogradShape {
   static constexpr std::int64_t kTile = 4;
+  static constexpr std::int64_t kBlock = 16;  ///< channels
   static constexpr std::int64_t kPoints = 36;
   static constexpr std::int64_t kGroup = 8;        ///< tiles that are multiplied together
   static constexpr std::int64_t kMostBlocks = 32;  ///< of a source's channels
 
   std::int64_t images = 0, height = 0, width = 0;
   WinogradChannels src, dst;
+  /// One block of the source, of which each half of a result's block sees its own half alone; other weights are zeros.
+  bool halves = false;
 
   std::int64_t rows() const { return (height + kTile - 1) / kTile; }
   std::int64_t columns() const { return (width + kTile - 1) / kTile; }
@@ -65,9 +65,18 @@ struct WinogradEpilogue {
   bool empty() const { return bias == nullptr && !adds && std::isinf(low) && std::isinf(high); }
 };
 
+/// Memory that a caller will need soon: a line for each pixel of the result and block of its channels. Distances are in
+/// bytes.
+struct WinogradAhead {
+  const char* src = nullptr;
+  const char* dst = nullptr;
+  std::int64_t src_pixel = 0, src_block = 0, dst_pixel = 0, dst_block = 0;  ///< from one to the next
+};
+
 /// Part of the work: groups [begin, end) of tiles, blocks [first_block, last_block) of the result's channels.
 struct WinogradRange {
   std::int64_t begin, end, first_block, last_block;
+  const WinogradAhead* ahead = nullptr;  ///< fetched instead of the next group's source and this one's result
 };
 
 struct WinogradWeightKernels {

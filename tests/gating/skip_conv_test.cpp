@@ -186,6 +186,73 @@ TEST_P(SkipConvTest, LayoutsAndTypes) {
   }
 }
 
+/// Cases whose base products come from Winograd's kernels, unless the build has none.
+class SkipWinogradTest : public SkipConvTest {
+ protected:
+  void expect_winograd(SkipCase c, bool wanted = true) {
+    const SkipConv conv(SkipData(c).problem(), GetParam());
+    EXPECT_EQ(conv.kernel().find(":wino") != std::string::npos, wanted && GetParam() != Isa::kPortable) << to_string(c);
+    expect_all_ways(c);
+  }
+};
+
+TEST_P(SkipWinogradTest, Widths) {
+  for (std::int64_t channels : {32, 64, 128}) expect_winograd(sizes(channels, channels, 8, 8));
+  expect_winograd(sizes(64, 128, 8, 8));
+  expect_winograd(sizes(128, 64, 8, 8));
+  for (std::int64_t partitions : {1, 2, 8}) {
+    SkipCase c = sizes(64, 64, 8, 8);
+    c.partitions = partitions;
+    expect_winograd(c);
+  }
+  expect_winograd(sizes(32, 32, 15, 5), false);  // rows and columns that tiles would leave empty
+  expect_winograd(sizes(16, 16, 8, 8), false);
+  SkipCase c = sizes(64, 64, 8, 8);
+  c.stride = 2;
+  expect_winograd(c, false);
+}
+
+TEST_P(SkipWinogradTest, WithoutGroupsAndShuffled) {
+  for (std::int64_t channels : {64, 128}) {
+    SkipCase c = sizes(channels, channels, 8, 12);
+    c.shuffle = true;
+    expect_winograd(c);
+    c.group = false;
+    expect_winograd(c);
+    c.shuffle = false;
+    expect_winograd(c);
+  }
+}
+
+TEST_P(SkipWinogradTest, ImagesOfEverySize) {
+  for (std::int64_t channels : {32, 64}) {
+    for (std::int64_t height : {7, 12}) {
+      SkipCase c = sizes(channels, channels, height, 20 - height);
+      c.images = 3;
+      expect_winograd(c);
+      c.images = 1;
+      c.density = 1;
+      expect_all_ways(c);
+    }
+    SkipCase c = sizes(channels, channels, 4, 4);
+    c.images = 19;
+    expect_winograd(c);
+  }
+}
+
+TEST_P(SkipWinogradTest, LayoutsTypesAndDecisions) {
+  for (Granularity granularity : {Granularity::kElement, Granularity::kSlice, Granularity::kPixel}) {
+    SkipCase c = sizes(64, 64, 8, 8);
+    c.granularity = granularity;
+    c.adds = c.norms = c.clips = true;
+    expect_winograd(c);
+    c.src_block = c.dst_block = 16;
+    expect_winograd(c);
+    c.src_type = c.dst_type = DataType::kBF16;
+    expect_winograd(c);
+  }
+}
+
 TEST_P(SkipConvTest, Ties) {
   SkipCase c = sizes(16, 16, 8, 8);
   c.integers = true;
@@ -218,13 +285,16 @@ TEST_P(SkipConvTest, Threads) {
     expect(c);
     c.granularity = Granularity::kPixel;
     expect(c);
-    c = sizes(32, 32, 4, 4);
-    c.images = 37;
-    expect_all_ways(c);
+    for (std::int64_t channels : {32, 64}) {
+      c = sizes(channels, channels, 4, 4);
+      c.images = 37;
+      expect_all_ways(c);
+    }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, SkipConvTest, all_isas(), isa_name);
+INSTANTIATE_TEST_SUITE_P(Isa, SkipWinogradTest, all_isas(), isa_name);
 
 }  // namespace
 }  // namespace sluice

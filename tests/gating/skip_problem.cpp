@@ -204,7 +204,7 @@ double SkipData::expected(std::int64_t channel, std::size_t at, bool open, doubl
   return case_.clips ? std::clamp(value, static_cast<double>(kLow), static_cast<double>(kHigh)) : value;
 }
 
-std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend) const {
+std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, double rounding) const {
   const Shape& shape = dst_desc_.shape;
   const std::int64_t plane = shape[kH] * shape[kW];
   for (std::int64_t first = 0; first < case_.outputs; first += slice_width()) {
@@ -217,7 +217,6 @@ std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend) c
         const double before = case_.adds ? element(dst_desc_, addend.data(), at) : 0;
         const double want = expected(o, index((n * shape[kC] + o) * plane + i % plane), score[index(i)] > 0, before);
         const double got = element(dst_desc_, dst.data(), at);
-        const double rounding = case_.dst_type == DataType::kBF16 ? 1.0 / 256 : case_.integers ? 0 : 4e-6;
         if (std::abs(got - want) <= rounding * (1 + std::abs(want))) continue;
         std::ostringstream out;
         out << "image " << n << ", channel " << o << ", row " << y << ", column " << x << ": got " << got
@@ -246,7 +245,10 @@ std::string SkipData::compare(const SkipConv& conv) const {
     const std::int64_t end = std::min(first + slice_width(), case_.outputs);
     for (double score : scores(first, end)) want += score > 0 ? end - first : 0;
   }
-  const std::string wrong = compare_results(dst, addend);
+  const bool winograd = conv.kernel().find(":wino") != std::string::npos;
+  const double direct = case_.integers ? 0 : 4e-6;
+  const double rounding = case_.dst_type == DataType::kBF16 ? 1.0 / 256 : winograd ? 1e-5 : direct;
+  const std::string wrong = compare_results(dst, addend, rounding);
   if (!wrong.empty()) return to_string(case_) + ": " + wrong;
   if (open == want) return "";
   return to_string(case_) + ": " + std::to_string(open) + " gates are said to be open, not " + std::to_string(want);

@@ -53,7 +53,7 @@ class SkipData {
   void round_weights();
   std::vector<double> scores(std::int64_t first, std::int64_t end) const;
   double expected(std::int64_t channel, std::size_t at, bool open, double addend) const;
-  std::string compare_results(const Buffer& dst, const Buffer& addend) const;
+  std::string compare_results(const Buffer& dst, const Buffer& addend, double rounding) const;
 
   SkipCase case_;
   TensorDesc src_desc_, dst_desc_;
