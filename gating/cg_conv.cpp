@@ -69,11 +69,6 @@ class CgConv : public Layer {
     if (two_norms_) norms_.setup(setup, ChannelGroups(setup.dst), eps_, momentum_);
     if (setup.may_skip) {
       skip_ = SkipPath(setup, geometry_, mask_, gate_options_.granularity);
-      decisions_ = setup.decisions;
-      if (skip_.multiplies_bytes()) return;
-      set_up_products(setup);
-      dense_way_ = static_cast<int>(setup.alternatives.size());
-      setup.alternatives.emplace_back("dense");
       return;
     }
     if (setup.record_decisions) setup.decisions = decisions_ = setup.request_kept(setup.dst.count() * 4);
@@ -98,8 +93,7 @@ class CgConv : public Layer {
     }
     if (!skip_.empty()) {
       const NormPair norms = two_norms_ ? norms_.constants(c) : NormPair{};
-      skip_.refresh(c, c.param[0], constants(c), two_norms_ ? &norms : nullptr);
-      if (dense_way_ < 0) return;
+      return skip_.refresh(c, c.param[0], constants(c), two_norms_ ? &norms : nullptr);
     }
     float* const both = static_cast<float*>(c.scratch);
     mask_.split(c.param[0], both);
@@ -109,7 +103,7 @@ class CgConv : public Layer {
   }
 
   void forward(Context& c) override {
-    if (!skip_.empty() && c.alternative != dense_way_) {
+    if (!skip_.empty()) {
       c.counts[0] += skip_.forward(c);
       c.counts[1] += c.dst.desc.count();
       return;
@@ -253,8 +247,7 @@ class CgConv : public Layer {
   PathMask mask_;
   Gate gate_;
   TwoNorms norms_;
-  SkipPath skip_;           ///< instead of all below but dense_way_, unless empty
-  int dense_way_ = -1;      ///< the alternative that computes both products, negative: none
+  SkipPath skip_;           ///< instead of all below, unless empty
   InferenceEnding ending_;  ///< of inference that computes everything
   std::optional<int> decisions_;
   TensorDesc products_;

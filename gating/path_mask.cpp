@@ -58,4 +58,12 @@ void PathMask::merge(const float* diff_both, float* diff_weights) const {
   }
 }
 
+void PathMask::unshuffle(const float* weights, float* whole) const {
+  const std::int64_t inputs = weights_[1], taps = weights_[2] * weights_[3];
+  for (std::int64_t row = 0; row < weights_[0]; ++row) {
+    for (std::int64_t i = 0; i < inputs; ++i, weights += taps)
+      std::copy_n(weights, taps, whole + (row * inputs + source_channel(i)) * taps);
+  }
+}
+
 }  // namespace sluice

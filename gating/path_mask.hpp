@@ -40,6 +40,8 @@ class PathMask {
   void split(const float* weights, float* both) const;
   /// Adds the gradient of such weights to that of the original ones.
   void merge(const float* diff_both, float* diff_weights) const;
+  /// Weights O x I x KH x KW of both paths together over the unshuffled source.
+  void unshuffle(const float* weights, float* whole) const;
 
  private:
   Shape weights_;

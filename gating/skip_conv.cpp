@@ -125,7 +125,7 @@ class Worker {
     ends_ = reinterpret_cast<std::int32_t*>(memory + plan.ends_at);
   }
 
-  std::int64_t run(std::int64_t tile, const void* src, const void* addend, void* dst) {
+  std::int64_t run(std::int64_t tile, const void* src, const void* given, const void* addend, void* dst) {
     if (place(tile)) load(src);
     if (plan_.winograd.empty()) multiply_base(tile, src, dst);
     for (const SkipWinogradPlan& p : plan_.winograd) multiply_base(tile, p, src, dst);
@@ -133,9 +133,9 @@ class Worker {
     if (plan_.uses_lanes()) add_vectors();
     if (plan_.uses_dots()) add_dots();
     if (plan_.problem.dst.type == DataType::kBF16) {
-      store(skip_edge_kernels<BFloat16>(plan_.isa), static_cast<const BFloat16*>(addend), static_cast<BFloat16*>(dst));
+      store<BFloat16>(given, addend, dst);
     } else {
-      store(skip_edge_kernels<float>(plan_.isa), static_cast<const float*>(addend), static_cast<float*>(dst));
+      store<float>(given, addend, dst);
     }
     return open;
   }
@@ -270,8 +270,10 @@ class Worker {
   }
 
   template <class T>
-  void store(const SkipEdgeKernels<T>& edge, const T* addend, T* dst) const {
-    edge.store(shape_, tile_, ending_, plan_.problem.adds ? addend : nullptr, dst);
+  void store(const void* given, const void* addend, void* dst) const {
+    skip_edge_kernels<T>(plan_.isa).store(shape_, tile_, ending_, static_cast<const T*>(given),
+                                          plan_.problem.adds ? static_cast<const T*>(addend) : nullptr,
+                                          static_cast<T*>(dst));
   }
 
   const SkipPlan& plan_;
@@ -325,7 +327,7 @@ void SkipConv::pack(const float* weights, void* packed) const {
 }
 
 std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConstants& constants, const void* addend,
-                           void* dst, void* scratch) const {
+                           void* dst, void* scratch, const void* given) const {
   const SkipPlan& plan = *plan_;
   const std::int64_t channels = plan.shape.dst_channels, count = plan.vectors * plan.kernels.lanes;
   char* const memory = static_cast<char*>(scratch);
@@ -366,7 +368,7 @@ std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConsta
       std::int64_t own = 0;
       const std::int64_t tiles = plan.tiles();
       for (std::int64_t tile = tiles * piece / plan.pieces; tile < tiles * (piece + 1) / plan.pieces; ++tile) {
-        own += worker.run(tile, src, addend, dst);
+        own += worker.run(tile, src, given, addend, dst);
       }
       open += own;
     }

@@ -31,6 +31,8 @@ namespace sluice {
 struct SkipProblem {
   /// SkipProblem::lanes_from for scalar products alone: no vector has so many open lanes.
   static constexpr int kNever = 1 << 20;
+  /// SkipProblem::lanes_from for nothing: another convolution has made Yp + Yr for all outputs. (Not for bytes.)
+  static constexpr int kGiven = -1;
 
   ConvGeometry geometry;  ///< no groups
   TensorDesc src, dst;    ///< fp32 or bf16, each by itself
@@ -43,7 +45,7 @@ struct SkipProblem {
   float high = std::numeric_limits<float>::infinity();
   /// How open outputs are computed. Outputs of a pixel lie in vectors of SkipConv::lanes channels; a vector with at
   /// least so many open gates is computed as a whole, what is open in others one by one. kNever: all one by one; 1:
-  /// whole vectors, unless all are closed; 0: everything, and closed outputs are dropped (for high densities).
+  /// whole vectors, unless all are closed; 0: everything, and closed outputs are dropped (for high densities); kGiven.
   int lanes_from = kNever;
 };
 
@@ -74,9 +76,10 @@ class SkipConv {
   std::int64_t scratch_bytes() const;
   /// `weights`: plain fp32, O x I x KH x KW, of both paths.
   void pack(const float* weights, void* packed) const;
-  /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. Allocates nothing.
+  /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. `given`: Yp + Yr of
+  /// all outputs, like dst, for kGiven alone. Allocates nothing.
   std::int64_t run(const void* src, const void* packed, const SkipConstants& constants, const void* addend, void* dst,
-                   void* scratch) const;
+                   void* scratch, const void* given = nullptr) const;
 
  private:
   std::shared_ptr<const SkipPlan> plan_;

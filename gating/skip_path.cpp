@@ -14,10 +14,13 @@ struct Way {
 };
 
 /// Shared decisions are open or closed for whole vectors: then there is nothing between skipping them and not.
-std::vector<Way> ways_of(Granularity granularity) {
-  const std::vector<Way> shared = {{"lanes", 1}, {"all", 0}};
-  if (granularity != Granularity::kElement) return shared;
-  return {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}, {"lanes", 1}, {"all", 0}};
+std::vector<Way> ways_of(Granularity granularity, bool bytes) {
+  std::vector<Way> ways;
+  if (granularity == Granularity::kElement)
+    ways = {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}};
+  ways.insert(ways.end(), {{"lanes", 1}, {"all", 0}});
+  if (!bytes) ways.push_back({"dense", SkipProblem::kGiven});
+  return ways;
 }
 
 SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const PathMask& paths,
@@ -42,16 +45,17 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
 }  // namespace
 
 SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity)
-    : channels_(geometry.channels), padded_((geometry.channels + 15) / 16 * 16) {
+    : paths_(paths), channels_(geometry.channels), padded_((geometry.channels + 15) / 16 * 16) {
   SkipProblem problem = problem_of(setup, geometry, paths, granularity);
   bytes_ = problem.src_step > 0;
-  for (const Way& way : ways_of(granularity)) {
+  for (const Way& way : ways_of(granularity, bytes_)) {
     problem.lanes_from = way.lanes_from;
     ways_.emplace_back(problem);
     packed_.push_back(setup.request_kept(ways_.back().packed_bytes()));
     setup.request_scratch(ways_.back().scratch_bytes());
     setup.alternatives.emplace_back(way.name);
   }
+  if (!bytes_) set_up_whole(setup, geometry);
   constants_ = setup.request_kept(kArrays * padded_ * 4);
   if (setup.record_decisions) {
     problem.dst.type = DataType::kF32;
@@ -65,9 +69,24 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
   setup.kernel = ways_.front().kernel();
 }
 
+void SkipPath::set_up_whole(Setup& setup, const ConvGeometry& geometry) {
+  whole_ = ConvForward({geometry, setup.src[0], setup.dst, setup.mode, false, setup.allow_winograd, {}});
+  whole_packed_ = setup.request_kept(whole_.weights().bytes());
+  whole_bytes_ = align_up(setup.dst.bytes());
+  weight_bytes_ = align_up(geometry.weights_shape(setup.src[0].shape).count() * 4);
+  setup.request_scratch(weight_bytes_ + whole_.weights().scratch_bytes());
+  setup.request_scratch(whole_bytes_ + std::max(whole_.scratch_bytes(), ways_.back().scratch_bytes()));
+}
+
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
-void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) const {
+void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) {
   for (std::size_t i = 0; i < ways_.size(); ++i) ways_[i].pack(weights, c.kept[static_cast<std::size_t>(packed_[i])]);
+  if (!bytes_) {
+    float* const whole = static_cast<float*>(c.scratch);
+    paths_.unshuffle(weights, whole);
+    whole_.weights().pack(whole, c.kept[static_cast<std::size_t>(whole_packed_)],
+                          static_cast<char*>(c.scratch) + weight_bytes_);
+  }
   std::fill_n(array(c, kLimit), kArrays * padded_, 0.0F);
   std::copy_n(gate.limit, channels_, array(c, kLimit));
   std::copy_n(gate.slope, channels_, array(c, kSlope));
@@ -82,7 +101,7 @@ void SkipPath::refresh(Context& c, const float* weights, const GateConstants& ga
   }
 }
 
-std::int64_t SkipPath::forward(Context& c) const {
+std::int64_t SkipPath::forward(Context& c) {
   const SkipConstants constants = {{array(c, kLimit), array(c, kSlope)},
                                    array(c, kOpenScale),
                                    array(c, kOpenShift),
@@ -90,8 +109,11 @@ std::int64_t SkipPath::forward(Context& c) const {
                                    array(c, kClosedShift)};
   if (decisions_) record(c);
   const auto way = static_cast<std::size_t>(c.alternative);
+  const bool given = !bytes_ && way + 1 == ways_.size();
+  char* const rest = static_cast<char*>(c.scratch) + (given ? whole_bytes_ : 0);
+  if (given) whole_.run(c.src[0].data, c.kept[static_cast<std::size_t>(whole_packed_)], nullptr, c.scratch, rest);
   return ways_[way].run(c.src[0].data, c.kept[static_cast<std::size_t>(packed_[way])], constants, c.addend.data,
-                        c.dst.data, c.scratch);
+                        c.dst.data, rest, given ? c.scratch : nullptr);
 }
 
 /// With scales of 0 and shifts of 1 and 0 the result is the decision. (The last way's weights serve all.)

@@ -15,12 +15,11 @@ class SkipPath {
   /// Takes the post-ops that conv_accepts lets through.
   SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity);
   bool empty() const { return ways_.empty(); }
-  bool multiplies_bytes() const { return bytes_; }
 
   /// `weights`: O x I x KH x KW. `norms`: of open and closed outputs; null where there are none.
-  void refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) const;
+  void refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms);
   /// Returns how many outputs are open.
-  std::int64_t forward(Context& c) const;
+  std::int64_t forward(Context& c);
 
  private:
   enum Array { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kZero, kOne, kArrays };
@@ -28,10 +27,15 @@ class SkipPath {
     return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * padded_;
   }
 
+  void set_up_whole(Setup& setup, const ConvGeometry& geometry);
   void record(Context& c) const;
 
   std::vector<SkipConv> ways_;  ///< by alternative
-  SkipConv recorder_;           ///< has the decisions for its result
+  ConvForward whole_;           ///< Yp + Yr, for the way that is given them
+  PathMask paths_;
+  std::int64_t whole_bytes_ = 0, weight_bytes_ = 0;
+  int whole_packed_ = 0;  ///< kept
+  SkipConv recorder_;     ///< has the decisions for its result
   std::optional<int> decisions_;
   std::vector<int> packed_;  ///< kept, by alternative
   std::int64_t channels_ = 0, padded_ = 0;

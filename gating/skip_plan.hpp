@@ -72,7 +72,7 @@ struct SkipPlan {
   std::int64_t numbers_bytes = 0;  ///< before all pieces
 
   bool bytes() const { return places > 1; }
-  bool uses_lanes() const { return problem.lanes_from <= kernels.lanes; }
+  bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
   /// Tiles, which consist of Winograd's then.
   WinogradShape winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images, std::int64_t tile_rows) const;

@@ -109,8 +109,8 @@ struct SkipEdgeKernels {
   /// Makes the patch, of floats or of bytes.
   void (*load)(const SkipShape&, const SkipTile&, const T* src);
   void (*load_bytes)(const SkipShape&, const SkipTile&, const T* src);
-  /// Scales, adds, clips and stores the results.
-  void (*store)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* addend, T* dst);
+  /// Scales, adds, clips and stores the results: of open outputs what is `given`, unless it is null.
+  void (*store)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* given, const T* addend, T* dst);
 };
 
 struct SkipProducts {

@@ -174,7 +174,7 @@ SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
 /// Results of one vector of outputs: `count` pixels from `pixel` on.
 template <bool kWhole, bool kDiffer, class T>
 SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t channel,
-                                std::int64_t pixel, std::int64_t count, const T* addend, T* dst) {
+                                std::int64_t pixel, std::int64_t count, const T* given, const T* addend, T* dst) {
   const std::int64_t lanes = kWhole ? kNativeLanes : s.dst_channels - channel;
   const Word* const open = static_cast<const Word*>(t.open) + channel / kNativeLanes * t.pixels + pixel;
   const float* const sums = t.sums + pixel * s.dst_pitch + channel;
@@ -191,14 +191,16 @@ SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const Ski
       scale = select(open[i], open_scale, closed_scale);
       shift = select(open[i], open_shift, closed_shift);
     }
-    NativeF32 x = load_f32(sums + i * s.dst_pitch) * scale + shift;
+    NativeF32 x = load_f32(sums + i * s.dst_pitch);
+    if (given != nullptr) x = select(open[i], load_first(given + i * s.dst_block, lanes), x);
+    x = x * scale + shift;
     if (addend != nullptr) x += load_first(addend + i * s.dst_block, lanes);
     store_first(dst + i * s.dst_block, clip(x, low, high), lanes);
   }
 }
 
 template <class T>
-void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* addend, T* dst) {
+void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* given, const T* addend, T* dst) {
   const std::int64_t plane = s.dst_height * s.dst_width, count = t.rows * s.dst_width;
   for (std::int64_t n = 0; n < t.images; ++n) {
     for (std::int64_t channel = t.vector * kNativeLanes; channel < t.end_vector * kNativeLanes;
@@ -208,6 +210,7 @@ void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* 
       const std::int64_t at = image * plane + t.row * s.dst_width * s.dst_block + inside;
       const auto go = [&](auto whole, auto differ) __attribute__((always_inline)) {
         store_vector<whole.value, differ.value>(s, t, e, channel, n * count, count,
+                                                given == nullptr ? nullptr : given + at,
                                                 addend == nullptr ? nullptr : addend + at, dst + at);
       };
       const bool whole = channel + kNativeLanes <= s.dst_channels;

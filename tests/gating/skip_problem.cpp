@@ -192,8 +192,17 @@ void SkipData::set_density(double density) {
   }
 }
 
+/// As given, it has been rounded already.
+double SkipData::whole(std::size_t at) const {
+  const double sum = base_[at] + conditional_[at];
+  if (case_.lanes_from != SkipProblem::kGiven || case_.dst_type != DataType::kBF16) return sum;
+  BFloat16 rounded;
+  narrow(static_cast<float>(sum), rounded);
+  return static_cast<double>(widen(rounded));
+}
+
 double SkipData::expected(std::int64_t channel, std::size_t at, bool open, double addend) const {
-  const double product = open ? base_[at] + conditional_[at] : base_[at];
+  const double product = open ? whole(at) : base_[at];
   double value = product;
   if (case_.norms) {
     const auto& scale = open ? open_scale_ : closed_scale_;
@@ -228,6 +237,19 @@ std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, d
   return "";
 }
 
+/// Of both paths, like the result; empty unless a plan wants it.
+Buffer SkipData::given() const {
+  if (case_.lanes_from != SkipProblem::kGiven) return {};
+  Buffer given(dst_desc_.bytes());
+  const Shape& dst = dst_desc_.shape;
+  const std::int64_t plane = dst[kH] * dst[kW];
+  for (std::int64_t at = 0; at < dst_desc_.count(); ++at) {
+    const std::int64_t n = at / plane / dst[kC], o = at / plane % dst[kC], y = at % plane / dst[kW], x = at % dst[kW];
+    set_element(dst_desc_, given.data(), dst_desc_.offset(n, o, y, x), whole(index(at)));
+  }
+  return given;
+}
+
 std::string SkipData::compare(const SkipConv& conv) const {
   Random random(7, Purpose::kTest);
   const Buffer addend = random_activation(dst_desc_, random, case_.integers);
@@ -238,8 +260,9 @@ std::string SkipData::compare(const SkipConv& conv) const {
   conv.pack(weights_.data(), packed.data());
   if (case_.in_place) std::memcpy(dst.data(), addend.data(), index(dst.bytes()));
   const void* const added = case_.in_place ? dst.data() : addend.data();
-  const std::int64_t open =
-      conv.run(src_.data(), packed.data(), constants(), case_.adds ? added : nullptr, dst.data(), scratch.data());
+  const Buffer products = given();
+  const std::int64_t open = conv.run(src_.data(), packed.data(), constants(), case_.adds ? added : nullptr, dst.data(),
+                                     scratch.data(), products.data());
   std::int64_t want = 0;
   for (std::int64_t first = 0; first < case_.outputs; first += slice_width()) {
     const std::int64_t end = std::min(first + slice_width(), case_.outputs);

@@ -51,6 +51,8 @@ class SkipData {
   std::int64_t slice_width() const;
   void make_products();
   void round_weights();
+  double whole(std::size_t at) const;  ///< of both paths
+  Buffer given() const;
   std::vector<double> scores(std::int64_t first, std::int64_t end) const;
   double expected(std::int64_t channel, std::size_t at, bool open, double addend) const;
   std::string compare_results(const Buffer& dst, const Buffer& addend, double rounding) const;
