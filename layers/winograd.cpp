@@ -23,8 +23,9 @@ WinogradShape shape_of(const ConvProblem& problem) {
 bool in_blocks(const TensorDesc& tensor) {
   const std::int64_t channels = tensor.shape[kC];
   // Measured: on AVX2, up to 512 channels are two to four times as fast as oneDNN's direct kernels; on AVX-512 it has
-  // Winograd's too, and ours are faster up to 64.
-  const std::int64_t most = cpu_isa() == Isa::kAvx512 ? 64 : WinogradShape::kMostBlocks * 16;
+  // Winograd's too in fp32, and ours are faster up to 256.
+  const bool rival = cpu_isa() == Isa::kAvx512 && tensor.type == DataType::kF32;
+  const std::int64_t most = rival ? 256 : WinogradShape::kMostBlocks * 16;
   return (tensor.block == 16 || tensor.block == channels) && channels % 16 == 0 && channels <= most;
 }
 
