@@ -322,7 +322,7 @@ void SkipConv::pack(const float* weights, void* packed) const {
   const UnitWriter writer(*plan_, weights, steps);
   for (const SkipWinogradPlan& p : plan_->winograd) pack_winograd(*plan_, p, writer, to + plan_->plain, to + p.weights);
   if (plan_->winograd.empty()) pack_vectors(*plan_, plan_->base, true, writer, to);
-  if (plan_->uses_lanes()) pack_vectors(*plan_, plan_->conditional, false, writer, to);
+  pack_vectors(*plan_, plan_->conditional, false, writer, to);
   for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, writer, to);
 }
 

@@ -74,7 +74,8 @@ class SkipConv {
   std::string kernel() const;
   std::int64_t packed_bytes() const;
   std::int64_t scratch_bytes() const;
-  /// `weights`: plain fp32, O x I x KH x KW, of both paths.
+  /// `weights`: plain fp32, O x I x KH x KW, of both paths. Problems that differ in lanes_from (with shared decisions,
+  /// up to a vector's lanes), adds, clips and types alone share what comes out.
   void pack(const float* weights, void* packed) const;
   /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. `given`: Yp + Yr of
   /// all outputs, like dst, for kGiven alone. Allocates nothing.

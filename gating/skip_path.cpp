@@ -51,10 +51,10 @@ SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& p
   for (const Way& way : ways_of(granularity, bytes_)) {
     problem.lanes_from = way.lanes_from;
     ways_.emplace_back(problem);
-    packed_.push_back(setup.request_kept(ways_.back().packed_bytes()));
     setup.request_scratch(ways_.back().scratch_bytes());
     setup.alternatives.emplace_back(way.name);
   }
+  packed_ = setup.request_kept(ways_.front().packed_bytes());
   if (!bytes_) set_up_whole(setup, geometry);
   constants_ = setup.request_kept(kArrays * padded_ * 4);
   if (setup.record_decisions) {
@@ -80,12 +80,11 @@ void SkipPath::set_up_whole(Setup& setup, const ConvGeometry& geometry) {
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
 void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) {
-  for (std::size_t i = 0; i < ways_.size(); ++i) ways_[i].pack(weights, c.kept[static_cast<std::size_t>(packed_[i])]);
+  ways_.front().pack(weights, kept(c, packed_));
   if (!bytes_) {
     float* const whole = static_cast<float*>(c.scratch);
     paths_.unshuffle(weights, whole);
-    whole_.weights().pack(whole, c.kept[static_cast<std::size_t>(whole_packed_)],
-                          static_cast<char*>(c.scratch) + weight_bytes_);
+    whole_.weights().pack(whole, kept(c, whole_packed_), static_cast<char*>(c.scratch) + weight_bytes_);
   }
   std::fill_n(array(c, kLimit), kArrays * padded_, 0.0F);
   std::copy_n(gate.limit, channels_, array(c, kLimit));
@@ -111,17 +110,16 @@ std::int64_t SkipPath::forward(Context& c) {
   const auto way = static_cast<std::size_t>(c.alternative);
   const bool given = !bytes_ && way + 1 == ways_.size();
   char* const rest = static_cast<char*>(c.scratch) + (given ? whole_bytes_ : 0);
-  if (given) whole_.run(c.src[0].data, c.kept[static_cast<std::size_t>(whole_packed_)], nullptr, c.scratch, rest);
-  return ways_[way].run(c.src[0].data, c.kept[static_cast<std::size_t>(packed_[way])], constants, c.addend.data,
-                        c.dst.data, rest, given ? c.scratch : nullptr);
+  if (given) whole_.run(c.src[0].data, kept(c, whole_packed_), nullptr, c.scratch, rest);
+  return ways_[way].run(c.src[0].data, kept(c, packed_), constants, c.addend.data, c.dst.data, rest,
+                        given ? c.scratch : nullptr);
 }
 
-/// With scales of 0 and shifts of 1 and 0 the result is the decision. (The last way's weights serve all.)
+/// With scales of 0 and shifts of 1 and 0 the result is the decision.
 void SkipPath::record(Context& c) const {
   const float* const zero = array(c, kZero);
   const SkipConstants constants = {{array(c, kLimit), array(c, kSlope)}, zero, array(c, kOne), zero, zero};
-  recorder_.run(c.src[0].data, c.kept[static_cast<std::size_t>(packed_.back())], constants, nullptr,
-                c.kept[static_cast<std::size_t>(*decisions_)], c.scratch);
+  recorder_.run(c.src[0].data, kept(c, packed_), constants, nullptr, kept(c, *decisions_), c.scratch);
 }
 
 }  // namespace sluice

@@ -23,8 +23,9 @@ class SkipPath {
 
  private:
   enum Array { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kZero, kOne, kArrays };
+  static void* kept(const Context& c, int which) { return c.kept[static_cast<std::size_t>(which)]; }
   float* array(const Context& c, Array which) const {
-    return static_cast<float*>(c.kept[static_cast<std::size_t>(constants_)]) + which * padded_;
+    return static_cast<float*>(kept(c, constants_)) + which * padded_;
   }
 
   void set_up_whole(Setup& setup, const ConvGeometry& geometry);
@@ -34,12 +35,10 @@ class SkipPath {
   ConvForward whole_;           ///< Yp + Yr, for the way that is given them
   PathMask paths_;
   std::int64_t whole_bytes_ = 0, weight_bytes_ = 0;
-  int whole_packed_ = 0;  ///< kept
-  SkipConv recorder_;     ///< has the decisions for its result
+  SkipConv recorder_;  ///< has the decisions for its result
   std::optional<int> decisions_;
-  std::vector<int> packed_;  ///< kept, by alternative
   std::int64_t channels_ = 0, padded_ = 0;
-  int constants_ = 0;
+  int packed_ = 0, whole_packed_ = 0, constants_ = 0;  ///< kept
   bool bytes_ = false;
 };
 

@@ -232,7 +232,6 @@ void SkipPlan::plan_vectors() {
   plain = weights;
   weights += most;
   for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(vector_plan(v, true));
-  if (!uses_lanes()) return;
   for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
 }
 
@@ -247,7 +246,7 @@ std::int64_t SkipPlan::pass_vectors() const {
 }
 
 void SkipPlan::plan_dots() {
-  if (!uses_dots()) return;
+  if (problem.granularity != Granularity::kElement && !uses_dots()) return;  // none of its ways does
   const std::int64_t lanes = kernels.lanes, each = pass_vectors(), units = shape.units;
   const std::int64_t chunks = grouped ? units / shape.src_chunk : 1;
   for (std::int64_t begin = 0; begin * lanes < units; begin += each) {

@@ -256,6 +256,24 @@ TEST_P(SkipWinogradTest, LayoutsTypesAndDecisions) {
   }
 }
 
+TEST_P(SkipConvTest, WaysShareTheirWeights) {
+  for (Granularity granularity : {Granularity::kElement, Granularity::kSlice}) {
+    for (std::int64_t channels : {16, 32, 64}) {
+      SkipCase c = sizes(channels, channels, 8, 8);
+      c.granularity = granularity;
+      SkipData data(c);
+      std::vector<std::vector<char>> packed;
+      for (int from : {granularity == Granularity::kElement ? kNever : 1, 1, 0, SkipProblem::kGiven}) {
+        data.set_lanes_from(from);
+        const SkipConv conv(data.problem(), GetParam());
+        packed.emplace_back(static_cast<std::size_t>(conv.packed_bytes()));
+        conv.pack(data.weights().data(), packed.back().data());
+        EXPECT_EQ(packed.back(), packed.front()) << to_string(c) << ", from " << from;
+      }
+    }
+  }
+}
+
 TEST_P(SkipConvTest, Ties) {
   SkipCase c = sizes(16, 16, 8, 8);
   c.integers = true;
