@@ -71,20 +71,16 @@ void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vecto
   });
 }
 
-/// Base weights for Winograd's kernels; `plain` is room for them as they were.
-void pack_winograd(const SkipPlan& plan, const SkipWinogradPlan& p, const UnitWriter& writer, float* plain,
-                   float* packed) {
+/// Base weights as Winograd's kernels take them before they are packed: O x I x 3 x 3, zeros where the path has none.
+void write_plain(const SkipWinogradPlan& p, const UnitWriter& writer, float* plain) {
   constexpr std::int64_t taps = 9, channels = WinogradShape::kBlock;
   const std::int64_t units = channels * p.src_count, first_unit = channels * p.first_src;
-  parallel_for(p.count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t block = begin; block < end; ++block) {
-      float* to = plain + block * channels * units * taps;
-      for (std::int64_t o = channels * (p.first + block); o < channels * (p.first + block + 1); ++o) {
-        for (std::int64_t unit = first_unit; unit < first_unit + units; ++unit) {
-          for (std::int64_t tap = 0; tap < taps; ++tap) writer.put(o, tap, unit, true, to++);
-        }
+  parallel_for(channels * p.count, 1, [&](std::int64_t begin, std::int64_t end) {
+    float* to = plain + begin * units * taps;
+    for (std::int64_t o = channels * p.first + begin; o < channels * p.first + end; ++o) {
+      for (std::int64_t unit = first_unit; unit < first_unit + units; ++unit) {
+        for (std::int64_t tap = 0; tap < taps; ++tap) writer.put(o, tap, unit, true, to++);
       }
-      winograd_weight_kernels(plan.isa).pack({p.src_count, p.count, false}, block, plain, packed);
     }
   });
 }
@@ -170,13 +166,11 @@ class Worker {
     const std::int64_t each = WinogradShape::kBlock / kernels_.lanes, first = std::max(p.first, tile_.vector / each),
                        end = std::min(p.first + p.count, tile_.end_vector / each);
     if (first >= end) return;
-    const SkipAhead own = ahead(tile, p.first * each, static_cast<const char*>(src), static_cast<const char*>(dst)),
-                    last = ahead(tile, (end - 1) * each, static_cast<const char*>(src), static_cast<const char*>(dst));
-    WinogradAhead soon{own.src, own.dst, own.src_pitch, 0, own.dst_pitch, 0};
-    if (last.src != nullptr && end - 1 > p.first) {
-      soon.src_block = (last.src - own.src) / (end - 1 - p.first);
-      soon.dst_block = (last.dst - own.dst) / (end - 1 - p.first);
-    }
+    const auto of_block = [&](std::int64_t block) {
+      return ahead(tile, block * each, static_cast<const char*>(src), static_cast<const char*>(dst));
+    };
+    const SkipAhead own = of_block(p.first), next = of_block(std::min(p.first + 1, end - 1)), last = of_block(end - 1);
+    const WinogradAhead soon{own.src, own.dst, own.src_pitch, next.src - own.src, own.dst_pitch, next.dst - own.dst};
     const WinogradShape s = plan_.winograd_shape(p, tile_.images, tile_.rows);
     const float* const patch = static_cast<const float*>(tile_.patch) + shape_.row_pitch() + shape_.pitch +
                                WinogradShape::kBlock * p.first_src;
@@ -312,15 +306,23 @@ std::int64_t SkipConv::packed_bytes() const {
 }
 
 std::int64_t SkipConv::scratch_bytes() const {
-  return plan_->numbers_bytes + plan_->pieces * plan_->piece_bytes;
+  return std::max(plan_->plain_bytes, plan_->numbers_bytes + plan_->pieces * plan_->piece_bytes);
 }
 
-void SkipConv::pack(const float* weights, void* packed) const {
+bool SkipConv::takes_products() const {
+  return plan_->problem.lanes_from == SkipProblem::kGiven;
+}
+
+void SkipConv::pack(const float* weights, void* packed, void* scratch) const {
   float* const to = static_cast<float*>(packed);
   float* const steps = to + plan_->weights;
   if (plan_->bytes()) find_steps(*plan_, weights, steps);
   const UnitWriter writer(*plan_, weights, steps);
-  for (const SkipWinogradPlan& p : plan_->winograd) pack_winograd(*plan_, p, writer, to + plan_->plain, to + p.weights);
+  float* const plain = static_cast<float*>(scratch);
+  for (const SkipWinogradPlan& p : plan_->winograd) {
+    write_plain(p, writer, plain);
+    pack_winograd({p.src_count, p.count, false}, plain, to + p.weights, plan_->isa);
+  }
   if (plan_->winograd.empty()) pack_vectors(*plan_, plan_->base, true, writer, to);
   pack_vectors(*plan_, plan_->conditional, false, writer, to);
   for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, writer, to);

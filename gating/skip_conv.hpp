@@ -7,7 +7,8 @@
 //   y = d ? open_scale[o] (Yp + Yr) + open_shift[o] : closed_scale[o] Yp + closed_shift[o]
 //   dst = clip(y + addend, low, high)
 // All arithmetic is fp32, whatever the activations are. Base products of 3x3 filters at stride 1 come from Winograd's
-// algorithm (layers/kernels/winograd_kernels.hpp) where it saves time. Or, with a step for the source, the products are
+// algorithm (layers/kernels/winograd_kernels.hpp) where it saves time, which depends on the batch too: a gate within
+// rounding of its limit may then differ. Or, with a step for the source, the products are
 // those of bytes,
 //   src ~ src_step * round(src / src_step), 0 to 127 steps,   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127
 //   steps,
@@ -74,11 +75,13 @@ class SkipConv {
   std::string kernel() const;
   std::int64_t packed_bytes() const;
   std::int64_t scratch_bytes() const;
-  /// `weights`: plain fp32, O x I x KH x KW, of both paths. Problems that differ in lanes_from (with shared decisions,
-  /// up to a vector's lanes), adds, clips and types alone share what comes out.
-  void pack(const float* weights, void* packed) const;
+  /// `weights`: plain fp32, O x I x KH x KW, of both paths. What comes out serves all problems that differ in
+  /// lanes_from (with shared decisions up to 1), types, adds and clips alone, planned for as many threads.
+  void pack(const float* weights, void* packed, void* scratch) const;
+  /// Whether run needs `given` (SkipProblem::kGiven).
+  bool takes_products() const;
   /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. `given`: Yp + Yr of
-  /// all outputs, like dst, for kGiven alone. Allocates nothing.
+  /// all outputs, like dst, for kGiven alone; without it open outputs are Yp. Allocates nothing.
   std::int64_t run(const void* src, const void* packed, const SkipConstants& constants, const void* addend, void* dst,
                    void* scratch, const void* given = nullptr) const;
 

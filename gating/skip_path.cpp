@@ -80,7 +80,7 @@ void SkipPath::set_up_whole(Setup& setup, const ConvGeometry& geometry) {
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
 void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) {
-  ways_.front().pack(weights, kept(c, packed_));
+  ways_.front().pack(weights, kept(c, packed_), c.scratch);
   if (!bytes_) {
     float* const whole = static_cast<float*>(c.scratch);
     paths_.unshuffle(weights, whole);
@@ -108,7 +108,7 @@ std::int64_t SkipPath::forward(Context& c) {
                                    array(c, kClosedShift)};
   if (decisions_) record(c);
   const auto way = static_cast<std::size_t>(c.alternative);
-  const bool given = !bytes_ && way + 1 == ways_.size();
+  const bool given = ways_[way].takes_products();
   char* const rest = static_cast<char*>(c.scratch) + (given ? whole_bytes_ : 0);
   if (given) whole_.run(c.src[0].data, kept(c, whole_packed_), nullptr, c.scratch, rest);
   return ways_[way].run(c.src[0].data, kept(c, packed_), constants, c.addend.data, c.dst.data, rest,

@@ -34,8 +34,8 @@ class SkipPath {
   std::vector<SkipConv> ways_;  ///< by alternative
   ConvForward whole_;           ///< Yp + Yr, for the way that is given them
   PathMask paths_;
-  std::int64_t whole_bytes_ = 0, weight_bytes_ = 0;
-  SkipConv recorder_;  ///< has the decisions for its result
+  std::int64_t whole_bytes_ = 0, weight_bytes_ = 0;  ///< of scratch memory: its result, its weights unshuffled
+  SkipConv recorder_;                                ///< has the decisions for its result
   std::optional<int> decisions_;
   std::int64_t channels_ = 0, padded_ = 0;
   int packed_ = 0, whole_packed_ = 0, constants_ = 0;  ///< kept

@@ -9,6 +9,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t kRun = 8;
+constexpr std::int64_t kMostPixels = 512;  // of a tile
 constexpr std::int64_t kBlock = WinogradShape::kBlock, kTile = WinogradShape::kTile;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
@@ -100,11 +101,13 @@ WinogradShape SkipPlan::winograd_shape(const SkipWinogradPlan& p, std::int64_t t
           winograd_halves()};
 }
 
-// Winograd's kernels multiply whole blocks of channels, all but the base inputs by zeros, and tiles eight by eight.
+// Winograd's kernels multiply whole blocks of channels, all but the base inputs by zeros, and groups of tiles, full or
+// not.
 void SkipPlan::plan_winograd() {
   const bool fits = problem.allow_winograd && isa != Isa::kPortable && !bytes() && shape.kernel == 3 &&
                     shape.stride == 1 && shape.dilation == 1 && shape.pad == 1 && shape.dst_channels % kBlock == 0 &&
-                    shape.units % kBlock == 0 && shape.units <= kBlock * WinogradShape::kMostBlocks;
+                    shape.units % kBlock == 0 && shape.units <= kBlock * WinogradShape::kMostBlocks &&
+                    kTile * shape.dst_width <= kMostPixels;
   if (!fits) return;
   for (std::int64_t block = 0; block * kBlock < shape.dst_channels; ++block) {
     const std::int64_t first = chunk_of(block * kBlock), last = chunk_of((block + 1) * kBlock - 1);
@@ -222,15 +225,12 @@ SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
 }
 
 void SkipPlan::plan_vectors() {
-  std::int64_t most = 0;
   for (SkipWinogradPlan& p : winograd) {
     const WinogradWeights packed{p.src_count, p.count, false};
     p.weights = weights;
     weights += packed.count();
-    most = std::max(most, packed.count() / WinogradShape::kPoints * 9);
+    plain_bytes = std::max(plain_bytes, packed.count() / WinogradShape::kPoints * 9 * 4);
   }
-  plain = weights;
-  weights += most;
   for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(vector_plan(v, true));
   for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
 }
@@ -246,7 +246,7 @@ std::int64_t SkipPlan::pass_vectors() const {
 }
 
 void SkipPlan::plan_dots() {
-  if (problem.granularity != Granularity::kElement && !uses_dots()) return;  // none of its ways does
+  if (problem.granularity != Granularity::kElement && !uses_dots()) return;  // see SkipConv::pack
   const std::int64_t lanes = kernels.lanes, each = pass_vectors(), units = shape.units;
   const std::int64_t chunks = grouped ? units / shape.src_chunk : 1;
   for (std::int64_t begin = 0; begin * lanes < units; begin += each) {

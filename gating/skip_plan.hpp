@@ -62,7 +62,7 @@ struct SkipPlan {
   std::vector<SkipRange> ranges;
   std::vector<SkipVectorPlan> base, conditional;
   std::vector<SkipWinogradPlan> winograd;  ///< instead of `base`, where that is faster
-  std::int64_t plain = 0;                  ///< place for plain weights of the largest of them while they are packed
+  std::int64_t plain_bytes = 0;            ///< of the plain weights of the largest of them
   std::vector<std::uint32_t> offsets;
   std::vector<SkipDotPlan> dots;  ///< pass by pass
   std::int64_t weights = 0;       ///< units of all
@@ -74,7 +74,7 @@ struct SkipPlan {
   bool bytes() const { return places > 1; }
   bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
-  /// Tiles, which consist of Winograd's then.
+  /// A tile as Winograd's kernels see it.
   WinogradShape winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images, std::int64_t tile_rows) const;
 
  private:

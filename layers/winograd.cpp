@@ -11,8 +11,8 @@ namespace {
 
 WinogradChannels channels_of(const TensorDesc& tensor) {
   const std::int64_t channels = tensor.shape[kC], pixels = tensor.shape[kH] * tensor.shape[kW];
-  const std::int64_t block = tensor.block == channels ? 16 : 16 * pixels;
-  return {channels / 16, tensor.block, tensor.block * tensor.shape[kW], block, channels * pixels};
+  const std::int64_t block = WinogradShape::kBlock * (tensor.block == channels ? 1 : pixels);
+  return {channels / WinogradShape::kBlock, tensor.block, tensor.block * tensor.shape[kW], block, channels * pixels};
 }
 
 WinogradShape shape_of(const ConvProblem& problem) {
@@ -87,10 +87,10 @@ bool winograd_fits(const ConvProblem& problem) {
   return 2 * WinogradShape::kPoints * shape.rows() * shape.columns() <= 9 * shape.height * shape.width;
 }
 
-void pack_winograd(const WinogradWeights& wanted, const float* plain, float* packed) {
+void pack_winograd(const WinogradWeights& wanted, const float* plain, float* packed, Isa isa) {
   parallel_for(wanted.dst_blocks, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t block = begin; block < end; ++block) {
-      winograd_weight_kernels().pack(wanted, block, plain, packed);
+      winograd_weight_kernels(isa).pack(wanted, block, plain, packed);
     }
   });
 }

@@ -1,4 +1,4 @@
-// 3x3 convolutions between few channels by Winograd's algorithm, where oneDNN has only direct ones or is slower.
+// 3x3 convolutions by Winograd's algorithm, where oneDNN has only direct ones or is slower.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct ConvProblem;
 /// Whether the kernels are for a problem, and fast: 3x3 at stride 1 with a zero around the image, channels in blocks of
 /// 16 or as NHWC, fp32 or bf16 on both sides, not scaled; processors with AVX2; images that fill their tiles.
 bool winograd_fits(const ConvProblem& problem);
-void pack_winograd(const WinogradWeights& wanted, const float* plain, float* packed);
+void pack_winograd(const WinogradWeights& wanted, const float* plain, float* packed, Isa isa = cpu_isa());
 /// The name of the kernels in the layer table.
 std::string winograd_kernel();
 

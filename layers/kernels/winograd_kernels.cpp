@@ -70,7 +70,7 @@ template <class T>
 struct Strip {
   const T* first;            ///< pixel (top, 0), which may lie outside of the plane
   std::int64_t begin, end;   ///< rows, counted from the top, inside of the plane
-  std::int64_t left, right;  ///< its columns
+  std::int64_t left, right;  ///< columns that may be read
   std::int64_t pixel, row;   ///< from one to the next
 
   SLUICE_INLINE Strip part(int k) const { return {first + k * kNativeLanes, begin, end, left, right, pixel, row}; }

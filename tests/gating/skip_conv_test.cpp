@@ -36,6 +36,28 @@ class SkipConvTest : public KernelTest {
       EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
     }
   }
+  /// Of all ways, and of one that writes plain floats.
+  void expect_same_weights(SkipCase c) {
+    const bool shared = c.granularity != Granularity::kElement;
+    const std::vector<char> first = packed(c, 1);
+    for (int from : {shared ? 1 : kNever, shared ? 1 : 8, 0, SkipProblem::kGiven}) {
+      EXPECT_EQ(packed(c, from), first) << to_string(c) << ", from " << from;
+    }
+    c.adds = c.clips = false;
+    c.dst_type = DataType::kF32;
+    EXPECT_EQ(packed(c, 0), first) << to_string(c);
+  }
+
+ private:
+  static std::vector<char> packed(const SkipCase& c, int from) {
+    SkipData data(c);
+    data.set_lanes_from(from);
+    const SkipConv conv(data.problem(), GetParam());
+    std::vector<char> packed(static_cast<std::size_t>(conv.packed_bytes()));
+    const Buffer scratch(conv.scratch_bytes());
+    conv.pack(data.weights().data(), packed.data(), scratch.data());
+    return packed;
+  }
 };
 
 SkipCase sizes(std::int64_t inputs, std::int64_t outputs, std::int64_t height, std::int64_t width) {
@@ -189,6 +211,15 @@ TEST_P(SkipConvTest, LayoutsAndTypes) {
   }
 }
 
+class Threads {
+ public:
+  explicit Threads(int count) : before_(num_threads()) { set_threads(count); }
+  ~Threads() { set_threads(before_); }
+
+ private:
+  int before_;
+};
+
 /// Cases whose base products come from Winograd's kernels, unless the build has none.
 class SkipWinogradTest : public SkipConvTest {
  protected:
@@ -203,6 +234,9 @@ TEST_P(SkipWinogradTest, Widths) {
   for (std::int64_t channels : {32, 64, 128}) expect_winograd(sizes(channels, channels, 8, 8));
   expect_winograd(sizes(64, 128, 8, 8));
   expect_winograd(sizes(128, 64, 8, 8));
+  expect_winograd(sizes(96, 96, 8, 8));  // blocks of outputs that share blocks of sources with their neighbours
+  expect_winograd(sizes(32, 64, 8, 8));
+  expect_winograd(sizes(64, 32, 8, 8));
   for (std::int64_t partitions : {1, 2, 8}) {
     SkipCase c = sizes(64, 64, 8, 8);
     c.partitions = partitions;
@@ -212,6 +246,9 @@ TEST_P(SkipWinogradTest, Widths) {
   expect_winograd(sizes(16, 16, 8, 8), false);
   SkipCase c = sizes(64, 64, 8, 8);
   c.stride = 2;
+  expect_winograd(c, false);
+  c.stride = 1;
+  c.allow_winograd = false;
   expect_winograd(c, false);
 }
 
@@ -243,6 +280,28 @@ TEST_P(SkipWinogradTest, ImagesOfEverySize) {
   }
 }
 
+TEST_P(SkipWinogradTest, TilesOfSomeRows) {
+  for (std::int64_t height : {9, 14}) {
+    SkipCase c = sizes(64, 64, height, 32);
+    c.images = 1;
+    expect_winograd(c);
+  }
+  SkipCase c = sizes(32, 32, 18, 32);
+  c.images = 1;
+  expect_winograd(c);
+}
+
+TEST_P(SkipWinogradTest, Threads) {
+  for (int count : {2, 3, 5}) {
+    const Threads threads(count);
+    for (std::int64_t outputs : {64, 128}) {
+      SkipCase c = sizes(64, outputs, 8, 8);
+      c.images = 1;
+      expect_winograd(c);
+    }
+  }
+}
+
 TEST_P(SkipWinogradTest, LayoutsTypesAndDecisions) {
   for (Granularity granularity : {Granularity::kElement, Granularity::kSlice, Granularity::kPixel}) {
     SkipCase c = sizes(64, 64, 8, 8);
@@ -257,18 +316,15 @@ TEST_P(SkipWinogradTest, LayoutsTypesAndDecisions) {
 }
 
 TEST_P(SkipConvTest, WaysShareTheirWeights) {
-  for (Granularity granularity : {Granularity::kElement, Granularity::kSlice}) {
+  for (Granularity granularity : {Granularity::kElement, Granularity::kSlice, Granularity::kPixel}) {
     for (std::int64_t channels : {16, 32, 64}) {
-      SkipCase c = sizes(channels, channels, 8, 8);
-      c.granularity = granularity;
-      SkipData data(c);
-      std::vector<std::vector<char>> packed;
-      for (int from : {granularity == Granularity::kElement ? kNever : 1, 1, 0, SkipProblem::kGiven}) {
-        data.set_lanes_from(from);
-        const SkipConv conv(data.problem(), GetParam());
-        packed.emplace_back(static_cast<std::size_t>(conv.packed_bytes()));
-        conv.pack(data.weights().data(), packed.back().data());
-        EXPECT_EQ(packed.back(), packed.front()) << to_string(c) << ", from " << from;
+      for (bool bytes : {false, true}) {
+        SkipCase c = sizes(channels, channels, 8, 8);
+        c.granularity = granularity;
+        c.bytes = bytes;
+        c.adds = c.clips = true;
+        c.dst_type = DataType::kBF16;
+        expect_same_weights(c);
       }
     }
   }
@@ -283,15 +339,6 @@ TEST_P(SkipConvTest, Ties) {
     data.set_limit(o, static_cast<float>(data.base(static_cast<std::size_t>(o * 64 + 3 * o))));
   EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
 }
-
-class Threads {
- public:
-  explicit Threads(int count) : before_(num_threads()) { set_threads(count); }
-  ~Threads() { set_threads(before_); }
-
- private:
-  int before_;
-};
 
 TEST_P(SkipConvTest, Threads) {
   for (int count : {1, 2, 3, 5}) {

@@ -112,6 +112,7 @@ SkipProblem SkipData::problem() const {
     p.low = kLow;
     p.high = kHigh;
   }
+  p.allow_winograd = case_.allow_winograd;
   p.lanes_from = case_.lanes_from;
   return p;
 }
@@ -257,7 +258,7 @@ std::string SkipData::compare(const SkipConv& conv) const {
   // Whatever stands in memory must not matter.
   std::memset(scratch.data(), 0xff, index(scratch.bytes()));
   std::memset(dst.data(), 0xff, index(dst.bytes()));
-  conv.pack(weights_.data(), packed.data());
+  conv.pack(weights_.data(), packed.data(), scratch.data());
   if (case_.in_place) std::memcpy(dst.data(), addend.data(), index(dst.bytes()));
   const void* const added = case_.in_place ? dst.data() : addend.data();
   const Buffer products = given();

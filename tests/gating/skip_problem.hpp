@@ -20,8 +20,9 @@ struct SkipCase {
   std::int64_t src_block = 0, dst_block = 0;  ///< 0: all channels
   DataType src_type = DataType::kF32, dst_type = DataType::kF32;
   bool adds = false, in_place = false, clips = false;
-  bool norms = false;     ///< scales and shifts of open and of closed outputs, all different
-  bool bytes = false;     ///< products of bytes, of a source without numbers below 0
+  bool norms = false;  ///< scales and shifts of open and of closed outputs, all different
+  bool bytes = false;  ///< products of bytes, of a source without numbers below 0
+  bool allow_winograd = true;
   bool integers = false;  ///< small whole numbers: all sums are exact
 };
 

@@ -135,7 +135,7 @@ class Layer {
       const float above = std::numeric_limits<float>::infinity();
       limits->push_back(density <= 0 ? above : at == 0 ? -above : sorted[static_cast<std::size_t>(at - 1)]);
     }
-    conv->pack(weights_.data(), packed->data());
+    conv->pack(weights_.data(), packed->data(), scratch->data());
     return [=] {
       SkipConstants constants;
       constants.gate.limit = limits->data();
@@ -153,7 +153,7 @@ class Layer {
     problem.low = -std::numeric_limits<float>::infinity();
     const SkipConv conv(problem);
     Buffer packed(conv.packed_bytes()), scratch(conv.scratch_bytes());
-    conv.pack(weights_.data(), packed.data());
+    conv.pack(weights_.data(), packed.data(), scratch.data());
     const std::vector<float> never(base_.size(), std::numeric_limits<float>::infinity());
     SkipConstants constants;
     constants.gate.limit = never.data();

@@ -15,8 +15,13 @@ constexpr std::int64_t kSrcBlocks = 3, kDstBlocks = 2;
 constexpr std::int64_t kSrc = 16 * kSrcBlocks, kDst = 16 * kDstBlocks, kImages = 3, kHeight = 5, kWidth = 10,
                        kPixels = 50;
 
+WinogradChannels channels(std::int64_t blocks, bool nhwc) {
+  const std::int64_t pixel = nhwc ? 16 * blocks : 16;
+  return {blocks, pixel, pixel * kWidth, nhwc ? 16 : 16 * kPixels, 16 * blocks * kPixels};
+}
+
 WinogradShape shape_of(bool nhwc) {
-  return {kImages, kHeight, kWidth, {kSrcBlocks, nhwc}, {kDstBlocks, nhwc}};
+  return {kImages, kHeight, kWidth, channels(kSrcBlocks, nhwc), channels(kDstBlocks, nhwc)};
 }
 
 template <class T>
@@ -142,6 +147,43 @@ void expect_weight_gradient(Isa isa, bool nhwc) {
   expect_close(got, want, 3e-6);
 }
 
+/// The inner part of larger NHWC images, whose rim is read instead of zeros.
+void expect_inner_part(Isa isa) {
+  constexpr std::int64_t row = (kWidth + 2) * kSrc, image = (kHeight + 2) * row;
+  WinogradShape shape = shape_of(true);
+  shape.src = {kSrcBlocks, kSrc, row, 16, image, true};
+  const std::vector<float> src = random_values<float>(kImages * image, 5),
+                           weights = random_values<float>(kDst * kSrc * 9, 6);
+  std::vector<float> got(kImages * kPixels * kDst);
+  winograd_kernels<float>(isa).convolve(shape, {0, shape.groups(), 0, kDstBlocks}, src.data() + row + kSrc,
+                                        packed({kSrcBlocks, kDstBlocks, false}, weights, isa).data(), {}, got.data());
+  std::vector<double> want(got.size());
+  for (std::int64_t i = 0; i < kImages * kPixels * kDst; ++i) {
+    const std::int64_t o = i % kDst, x = i / kDst % kWidth, y = i / kDst / kWidth % kHeight, n = i / kDst / kPixels;
+    for (std::int64_t j = 0; j < 9 * kSrc; ++j) {
+      const std::int64_t c = j % kSrc, tap = j / kSrc;
+      want[static_cast<std::size_t>(i)] +=
+          at(src, n * image + (y + tap / 3) * row + (x + tap % 3) * kSrc + c) * at(weights, (o * kSrc + c) * 9 + tap);
+    }
+  }
+  expect_close(got, want, 3e-6);
+}
+
+/// Halves of a block that see each other alone have the same bits as with zeros for the other half.
+void expect_halves(Isa isa) {
+  WinogradShape shape{kImages, kHeight, kWidth, channels(1, true), channels(1, true)};
+  const std::vector<float> src = random_values<float>(kImages * kPixels * 16, 7);
+  std::vector<float> weights = random_values<float>(16 * 16 * 9, 8), whole(src.size()), halves(src.size());
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (i / 9 % 16 / 8 != i / 9 / 16 / 8) weights[i] = 0;
+  }
+  const std::vector<float> own = packed({1, 1, false}, weights, isa);
+  winograd_kernels<float>(isa).convolve(shape, {0, shape.groups(), 0, 1}, src.data(), own.data(), {}, whole.data());
+  shape.halves = true;
+  winograd_kernels<float>(isa).convolve(shape, {0, shape.groups(), 0, 1}, src.data(), own.data(), {}, halves.data());
+  EXPECT_EQ(halves, whole);
+}
+
 class WinogradBuilds : public ::testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
@@ -154,6 +196,14 @@ TEST_P(WinogradBuilds, Convolution) {
     expect_convolution<float>(GetParam(), nhwc, 3e-6);
     expect_convolution<BFloat16>(GetParam(), nhwc, 1.0 / 256);
   }
+}
+
+TEST_P(WinogradBuilds, InnerPartOfImages) {
+  expect_inner_part(GetParam());
+}
+
+TEST_P(WinogradBuilds, Halves) {
+  expect_halves(GetParam());
 }
 
 TEST_P(WinogradBuilds, Epilogue) {
