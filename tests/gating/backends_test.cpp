@@ -146,8 +146,10 @@ TEST_P(Backends, AgreeInBf16UpToItsRounding) {
     std::int64_t open = 0;
     const std::int64_t different = different_decisions(*trained.built.network, skip, dense, open);
     EXPECT_LE(different, open / 20);
-    // A decision that all channels of a pixel share changes more than one that stands alone.
-    const double bound = std::string(GetParam()).find("pixel") == std::string::npos ? 0.1 : 0.2;
+    // A decision changes more where a pixel's channels share it, or where its sides are normalised differently.
+    const std::string gate = GetParam();
+    const bool far = gate.find("pixel") != std::string::npos || gate.find("two_norms") != std::string::npos;
+    const double bound = far ? 0.2 : 0.1;
     EXPECT_TRUE(is_close(to_array({kImages, 10}, logits_of(skip).data()),
                          to_array({kImages, 10}, logits_of(dense).data()), bound));
   }
