@@ -8,8 +8,7 @@
 //   dst = clip(y + addend, low, high)
 // All arithmetic is fp32, whatever the activations are. Base products of 3x3 filters at stride 1 come from Winograd's
 // algorithm (layers/kernels/winograd_kernels.hpp) where it saves time, which depends on the batch too: a gate within
-// rounding of its limit may then differ. Or, with a step for the source, the products are
-// those of bytes,
+// rounding of its limit may then differ. Or, with a step for the source, the products are those of bytes,
 //   src ~ src_step * round(src / src_step), 0 to 127 steps,   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127
 //   steps,
 // with step[o] = max |W[o]| / 127: their sums are exact (and in fp32, where they are kept, up to 2^24 steps). (Seven

@@ -4,6 +4,7 @@
 
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
+#include "layers/winograd.hpp"
 
 namespace sluice {
 namespace {
@@ -104,8 +105,8 @@ WinogradShape SkipPlan::winograd_shape(const SkipWinogradPlan& p, std::int64_t t
 // Winograd's kernels multiply whole blocks of channels, all but the base inputs by zeros, and groups of tiles, full or
 // not.
 void SkipPlan::plan_winograd() {
-  const bool fits = problem.allow_winograd && isa != Isa::kPortable && !bytes() && shape.kernel == 3 &&
-                    shape.stride == 1 && shape.dilation == 1 && shape.pad == 1 && shape.dst_channels % kBlock == 0 &&
+  const bool fits = problem.allow_winograd && isa != Isa::kPortable && !bytes() &&
+                    is_winograd_geometry(problem.geometry) && shape.dst_channels % kBlock == 0 &&
                     shape.units % kBlock == 0 && shape.units <= kBlock * WinogradShape::kMostBlocks &&
                     kTile * shape.dst_width <= kMostPixels;
   if (!fits) return;

@@ -75,11 +75,14 @@ void add_bias_gradient(const ChannelGroups& groups, const T* diff_dst, float* di
 
 }  // namespace
 
+bool is_winograd_geometry(const ConvGeometry& g) {
+  return g.kernel == 3 && g.stride == 1 && g.pad == 1 && g.dilation == 1 && g.groups == 1;
+}
+
 bool winograd_fits(const ConvProblem& problem) {
-  const ConvGeometry& g = problem.geometry;
   const TensorDesc &src = problem.src, &dst = problem.dst;
   if (cpu_isa() == Isa::kPortable || !problem.allow_winograd || problem.scaled) return false;
-  if (g.kernel != 3 || g.stride != 1 || g.pad != 1 || g.dilation != 1 || g.groups != 1) return false;
+  if (!is_winograd_geometry(problem.geometry)) return false;
   if (src.type != dst.type || !in_blocks(src) || !in_blocks(dst)) return false;
   const WinogradShape shape = shape_of(problem);
   if (!pays_for_weights(shape)) return false;

@@ -9,8 +9,11 @@
 
 namespace sluice {
 
+struct ConvGeometry;
 struct ConvProblem;
 
+/// 3x3 at stride 1 with one pixel around the image: what the kernels can do.
+bool is_winograd_geometry(const ConvGeometry& geometry);
 /// Whether the kernels are for a problem, and fast: 3x3 at stride 1 with a zero around the image, channels in blocks of
 /// 16 or as NHWC, fp32 or bf16 on both sides, not scaled; processors with AVX2; images that fill their tiles.
 bool winograd_fits(const ConvProblem& problem);

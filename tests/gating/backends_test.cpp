@@ -146,10 +146,11 @@ TEST_P(Backends, AgreeInBf16UpToItsRounding) {
     std::int64_t open = 0;
     const std::int64_t different = different_decisions(*trained.built.network, skip, dense, open);
     EXPECT_LE(different, open / 20);
-    // A decision changes more where a pixel's channels share it, or where its sides are normalised differently.
+    // A decision that all channels of a pixel share changes more than one that stands alone; so do those between two
+    // norms in the last way, whose products are rounded once more.
     const std::string gate = GetParam();
-    const bool far = gate.find("pixel") != std::string::npos || gate.find("two_norms") != std::string::npos;
-    const double bound = far ? 0.2 : 0.1;
+    const bool rounds_twice = k + 1 == kAlternatives && gate == "two_norms = yes\n";
+    const double bound = rounds_twice || gate.find("pixel") != std::string::npos ? 0.2 : 0.1;
     EXPECT_TRUE(is_close(to_array({kImages, 10}, logits_of(skip).data()),
                          to_array({kImages, 10}, logits_of(dense).data()), bound));
   }
