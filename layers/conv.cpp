@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "core/base/buffer.hpp"
+#include "core/base/cpu.hpp"
 #include "layers/byte_convolution.hpp"
+#include "layers/byte_edges.hpp"
 #include "layers/convolution.hpp"
 #include "layers/layers.hpp"
 
@@ -34,21 +36,25 @@ class Conv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
+  /// Without VNNI our kernels of floats are as fast.
+  ByteWish byte_wish(bool /*may_skip*/) const override {
+    return cpu_has_vnni() ? ByteWish::kMultiplies : ByteWish::kTakes;
+  }
+
   void setup(Setup& setup) override {
-    ConvProblem problem{geometry_, setup.src[0], setup.dst, setup.mode, bias_, setup.allow_winograd, setup.post_ops};
+    edges_ = ByteEdges(setup);
+    ConvProblem problem{geometry_, edges_.src(), edges_.dst(), setup.mode, bias_, setup.allow_winograd, setup.post_ops};
     for (const PostOp& op : setup.post_ops) folded_ = folded_ || op.kind == PostOp::Kind::kAffine;
     problem.bias = bias_ || folded_;
     forward_ = ConvForward(problem);
     setup.kernel = forward_.kernel();
     keep(setup, forward_.weights());
-    setup.request_scratch(forward_.scratch_bytes());
+    setup.request_scratch(edges_.scratch_bytes() + forward_.scratch_bytes());
     if (folded_) {
       setup.request_kept(geometry_.channels * 4);
       setup.request_scratch(align_up(weight_count(setup) * 4) + forward_.weights().scratch_bytes());
     }
     offer_bytes(setup);
-    for (const PostOp& op : setup.post_ops)
-      setup.dst_starts_as_addend = setup.dst_starts_as_addend || op.kind == PostOp::Kind::kAdd;
     if (setup.mode == Mode::kTraining) set_up_backward(setup, problem);
     weight_count_ = weight_count(setup);
   }
@@ -66,7 +72,7 @@ class Conv : public Layer {
   void forward(Context& c) override {
     if (!bytes_.empty() && c.alternative == kBytes) return bytes_.forward(c);
     const float* bias = folded_ ? static_cast<const float*>(c.kept[1]) : (bias_ ? c.param[1] : nullptr);
-    forward_.run(c.src[0].data, c.kept[0], bias, c.dst.data, c.scratch);
+    edges_.run(c, [&](const void* src, void* dst, void* scratch) { forward_.run(src, c.kept[0], bias, dst, scratch); });
   }
 
   void backward(Context& c) override {
@@ -124,6 +130,7 @@ class Conv : public Layer {
   bool folded_ = false;
   bool needs_diff_src_ = false;
   std::int64_t weight_count_ = 0;
+  ByteEdges edges_;  ///< around forward_
   ConvForward forward_;
   ByteConvolution bytes_;  ///< of inference in bytes, unless empty
   ConvBackwardData backward_data_;

@@ -83,17 +83,26 @@ memory::desc by_channel(const ConvProblem& p) {
   return onednn::plain({1, p.geometry.channels, 1, 1});
 }
 
-void append_clip(dnnl::post_ops& ops, const PostOp& op) {
-  const bool relu = op.low == 0.0F && op.high == std::numeric_limits<float>::infinity();
-  const auto algorithm = relu ? dnnl::algorithm::eltwise_relu : dnnl::algorithm::eltwise_clip;
+void append(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha, float beta) {
 #if DNNL_VERSION_MAJOR >= 3
-  ops.append_eltwise(algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
+  ops.append_eltwise(algorithm, alpha, beta);
 #else
-  ops.append_eltwise(1.0F, algorithm, relu ? 0.0F : op.low, relu ? 0.0F : op.high);
+  ops.append_eltwise(1.0F, algorithm, alpha, beta);
 #endif
 }
 
-dnnl::primitive_attr forward_attributes(const ConvProblem& p, const memory::desc& dst) {
+void append_clip(dnnl::post_ops& ops, const PostOp& op) {
+  const bool relu = op.low == 0.0F && op.high == std::numeric_limits<float>::infinity();
+  if (relu) return append(ops, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  append(ops, dnnl::algorithm::eltwise_clip, op.low, op.high);
+}
+
+/// Whether what is added stands in the result's memory.
+bool sums(const ConvProblem& p) {
+  return !p.scaled || p.addend.type == DataType::kU8;
+}
+
+dnnl::primitive_attr forward_attributes(const ConvProblem& p) {
   dnnl::primitive_attr attr = onednn::attributes();
   dnnl::post_ops ops;
   if (p.scaled) ops.append_binary(dnnl::algorithm::binary_mul, by_channel(p));
@@ -101,11 +110,13 @@ dnnl::primitive_attr forward_attributes(const ConvProblem& p, const memory::desc
   for (const PostOp& op : p.post_ops) {
     if (op.kind == PostOp::Kind::kClip) append_clip(ops, op);
     if (op.kind != PostOp::Kind::kAdd) continue;
-    if (p.scaled) {  // not all kernels have a sum behind other post-ops
-      ops.append_binary(dnnl::algorithm::binary_add, dst);
-    } else {
-      ops.append_sum(1.0F);
+    if (sums(p)) {
+      ops.append_sum(p.scaled ? p.addend.step / p.dst.step : 1.0F);
+      continue;
     }
+    // Not all kernels have a sum behind other post-ops.
+    ops.append_binary(dnnl::algorithm::binary_add, onednn::desc(p.addend, is_blocked(p)));
+    if (p.dst.type == DataType::kU8) append(ops, dnnl::algorithm::eltwise_linear, 1 / p.dst.step, 0.0F);
   }
   attr.set_post_ops(ops);
   return attr;
@@ -114,7 +125,7 @@ dnnl::primitive_attr forward_attributes(const ConvProblem& p, const memory::desc
 dnnl::convolution_forward::primitive_desc forward_descriptor(const ConvProblem& p, dnnl::algorithm algorithm) {
   const Arguments a = arguments_of(p, false);
   const auto prop = p.mode == Mode::kTraining ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const dnnl::primitive_attr attr = forward_attributes(p, a.dst);
+  const dnnl::primitive_attr attr = forward_attributes(p);
   if (p.bias) {
     return onednn::make<dnnl::convolution_forward>(attr, prop, algorithm, a.src, a.weights, a.bias, a.dst, a.strides,
                                                    a.dilates, a.pads, a.pads);
@@ -238,14 +249,14 @@ ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(p
   if (bias_) arguments.emplace_back(DNNL_ARG_BIAS, descriptor.bias_desc());
   if (problem.scaled) {
     shifted_ = problem.shifted;
-    for (const PostOp& op : problem.post_ops) adds_ = adds_ || op.kind == PostOp::Kind::kAdd;
+    for (const PostOp& op : problem.post_ops) adds_ = adds_ || (op.kind == PostOp::Kind::kAdd && !sums(problem));
     int position = 0;
     const auto operand = [&](const memory::desc& desc) {
       arguments.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position++) | DNNL_ARG_SRC_1, desc);
     };
     operand(by_channel(problem));
     if (shifted_) operand(by_channel(problem));
-    if (adds_) operand(descriptor.dst_desc());
+    if (adds_) operand(onednn::desc(problem.addend, is_blocked(problem)));
   }
   operation_ = onednn::Operation(descriptor, dnnl::convolution_forward(descriptor), std::move(arguments));
   weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());

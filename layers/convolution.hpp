@@ -39,7 +39,8 @@ bool is_generic_kernel(const std::string& kernel);
 bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
 
 /// oneDNN's view of one convolution in one executor. A source of bytes (kU8) is multiplied by weights of signed bytes,
-/// packed from whole numbers from -127 to 127, forward only.
+/// packed from whole numbers from -127 to 127, forward only: its levels, not what they stand for. A result of bytes (of
+/// a problem that is scaled) counts in its steps: so do scale and shift, unless floats are added, and the clip.
 struct ConvProblem {
   ConvGeometry geometry;
   TensorDesc src, dst;
@@ -51,13 +52,16 @@ struct ConvProblem {
   /// The forward product is multiplied by a number for each output channel, and something is added, before anything
   /// else is done to it: numbers given with each run (Epilogue). Then the kAdd operand is one of them as well.
   bool scaled = false, shifted = false;
+  /// Of a problem that is scaled: what a kAdd adds. One in bytes (and then the result is, too) is not given with each
+  /// run: the result's memory starts with it.
+  TensorDesc addend = {};
 };
 
 /// The numbers of a problem that is scaled.
 struct Epilogue {
   const float* scale = nullptr;  ///< by output channel
   const float* shift = nullptr;  ///< by output channel, if shifted
-  const void* addend = nullptr;  ///< like the result, if there is a kAdd
+  const void* addend = nullptr;  ///< if there is a kAdd of floats
 };
 
 /// Weights as a primitive wants them, made from the plain fp32 ones.

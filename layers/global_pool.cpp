@@ -15,7 +15,10 @@ class GlobalPool : public Layer {
     declare.dst_type = DataType::kF32;
   }
 
+  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
+
   void forward(Context& c) override {
+    if (c.src[0].desc.type == DataType::kU8) return forward_as<std::uint8_t>(c, c.src[0].desc.step);
     if (c.src[0].desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
     forward_as<float>(c);
   }
@@ -27,9 +30,10 @@ class GlobalPool : public Layer {
 
  private:
   template <class T>
-  static void forward_as(Context& c) {
+  static void forward_as(Context& c, float step = 1.0F) {
     const Shape& s = c.src[0].shape();
     const std::int64_t block = c.src[0].desc.block, pixels = s[kH] * s[kW];
+    const float count = static_cast<float>(pixels) / step;
     const T* const src = c.src[0].as<const T>();
     float* const dst = c.dst.as<float>();
     parallel_for(s[kN] * s[kC] / block, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -39,7 +43,7 @@ class GlobalPool : public Layer {
         for (std::int64_t p = 0; p < pixels; ++p) {
           for (std::int64_t j = 0; j < block; ++j) sums[j] += widen(src[(i * pixels + p) * block + j]);
         }
-        for (std::int64_t j = 0; j < block; ++j) sums[j] /= static_cast<float>(pixels);
+        for (std::int64_t j = 0; j < block; ++j) sums[j] /= count;
       }
     });
   }

@@ -74,6 +74,7 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
   problem.allow_winograd = false;  // sums of whole numbers are exact, those of its transforms are not
   problem.post_ops = setup.post_ops;
   problem.scaled = true;
+  problem.addend = setup.addend;
   problem.shifted = shifted_;
   if (!multiply_bytes(setup, problem)) forward_ = ConvForward(problem);
   setup.kernel = forward_.kernel();

@@ -35,7 +35,10 @@ class PadShortcut : public Layer {
     declare.like_src = true;
   }
 
+  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
+
   void forward(Context& c) override {
+    if (c.dst.desc.type == DataType::kU8) return forward_as<std::uint8_t>(c);
     if (c.dst.desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
     forward_as<float>(c);
   }

@@ -14,6 +14,9 @@ struct BFloat16 {
 static inline float widen(float x) {
   return x;
 }
+static inline float widen(std::uint8_t x) {
+  return static_cast<float>(x);
+}
 static inline float widen(BFloat16 x) {
   const std::uint32_t bits = static_cast<std::uint32_t>(x.bits) << 16;
   float value = 0;

@@ -73,10 +73,14 @@ bool cpu_has_bf16() {
   return cpu_isa() == Isa::kAvx512 && cpuid_bf16();
 }
 
+bool cpu_has_vnni() {
+  return cpu_isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512vnni");
+}
+
 std::string cpu_description() {
   std::string text = brand() + ", " + to_string(cpu_isa());
   if (cpu_has_bf16()) text += ", bf16";
-  if (__builtin_cpu_supports("avx512vnni")) text += ", vnni";
+  if (cpu_has_vnni()) text += ", vnni";
   return text;
 }
 

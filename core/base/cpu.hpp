@@ -15,6 +15,8 @@ Isa cpu_isa();
 std::string to_string(Isa isa);
 /// The processor computes bf16 natively (AVX512_BF16 or AMX); oneDNN emulates it elsewhere, slower than fp32.
 bool cpu_has_bf16();
+/// The processor adds four products of bytes in one instruction (AVX512_VNNI).
+bool cpu_has_vnni();
 /// "AMD EPYC ..., avx512, bf16, vnni" for logs and --version.
 std::string cpu_description();
 

@@ -123,17 +123,68 @@ class Planner {
     return plan_.tensor_of_node[static_cast<std::size_t>(node)];
   }
 
+  // --- bytes ---
+
+  const std::vector<int>& source_nodes(const PlannedOperation& op) const {
+    return network_.nodes()[static_cast<std::size_t>(op.nodes[0])].src;
+  }
+
+  double source_range(const PlannedOperation& op) const {
+    const auto& ranges = network_.source_ranges();
+    const auto found = ranges.find(network_.nodes()[static_cast<std::size_t>(op.nodes[0])].name);
+    return found != ranges.end() ? found->second : 0.0;
+  }
+
+  /// Of all who read a node's result or add it: one refusal counts, else one wish.
+  ByteWish readers_wish(int node) const {
+    ByteWish wish = ByteWish::kTakes;
+    for (const PlannedOperation& op : plan_.operations) {
+      const std::vector<int>& sources = source_nodes(op);
+      const bool reads = std::find(sources.begin(), sources.end(), node) != sources.end();
+      if (!reads && op.addend_node != node) continue;
+      ByteWish own = op.layer->byte_wish(options_.skip);
+      if (reads && op.declared.like_src) own = std::min(own, readers_wish(op.nodes.back()));
+      if (own == ByteWish::kNever) return own;
+      wish = std::max(wish, own);
+    }
+    return wish;
+  }
+
+  /// What one level of an operation's result stands for; 0 where it goes in floats. (Numbers below 0 have no level.)
+  float byte_step(const PlannedOperation& op) const {
+    const int node = op.nodes.back();
+    const ByteWish own = op.layer->byte_wish(options_.skip), readers = readers_wish(node);
+    const bool wanted = own != ByteWish::kNever && readers != ByteWish::kNever &&
+                        (own == ByteWish::kMultiplies || readers == ByteWish::kMultiplies);
+    if (!options_.bytes || training() || !wanted || shape_of(node).rank() != 4 ||
+        !network_.nodes()[static_cast<std::size_t>(node)].declared.nonnegative) {
+      return 0;
+    }
+    double range = 0;
+    for (const PlannedOperation& reader : plan_.operations) {
+      if (source_nodes(reader)[0] == node) range = std::max(range, source_range(reader));
+    }
+    return static_cast<float>(range / kMostByteLevel);
+  }
+
   void make_tensors() {
     plan_.data = add_tensor(describe(shape_of(kDataSource), options_.type), -1);
     plan_.labels = add_tensor({shape_of(kLabelsSource), DataType::kS32, 0}, -1);
     plan_.tensor_of_node.assign(node_count(), -1);
     for (std::size_t i = 0; i < plan_.operations.size(); ++i) {
       PlannedOperation& op = plan_.operations[i];
-      for (int s : network_.nodes()[static_cast<std::size_t>(op.nodes[0])].src) op.src.push_back(tensor_of(s));
+      for (int s : source_nodes(op)) op.src.push_back(tensor_of(s));
       op.addend = tensor_of(op.addend_node);
       DataType type = op.declared.dst_type.value_or(options_.type);
-      if (op.declared.like_src) type = plan_.tensors[static_cast<std::size_t>(op.src[0])].desc.type;
-      op.dst = add_tensor(describe(shape_of(op.nodes.back()), type), static_cast<int>(i));
+      float step = byte_step(op);
+      if (step > 0) type = DataType::kU8;
+      if (op.declared.like_src) {
+        type = plan_.tensors[static_cast<std::size_t>(op.src[0])].desc.type;
+        step = plan_.tensors[static_cast<std::size_t>(op.src[0])].desc.step;
+      }
+      TensorDesc desc = describe(shape_of(op.nodes.back()), type);
+      desc.step = step;
+      op.dst = add_tensor(desc, static_cast<int>(i));
       plan_.tensor_of_node[static_cast<std::size_t>(op.nodes.back())] = op.dst;
     }
   }
@@ -193,11 +244,12 @@ class Planner {
       setup.record_decisions = options_.record_decisions && !training();
       setup.may_skip = options_.skip && !training();
       for (int s : op.src) setup.src.push_back(plan_.tensors[static_cast<std::size_t>(s)].desc);
-      for (int s : network_.nodes()[static_cast<std::size_t>(op.nodes[0])].src) {
+      for (int s : source_nodes(op)) {
         setup.src_nonnegative.push_back(s >= 0 && network_.nodes()[static_cast<std::size_t>(s)].declared.nonnegative);
       }
       if (options_.bytes) setup.src_range = source_range(op);
       setup.dst = plan_.tensors[static_cast<std::size_t>(op.dst)].desc;
+      if (op.addend >= 0) setup.addend = plan_.tensors[static_cast<std::size_t>(op.addend)].desc;
       for (std::size_t k = 0; k < op.src.size(); ++k) setup.needs_diff_src.push_back(training() && op.diff_src[k] >= 0);
       try {
         op.layer->setup(setup);
@@ -208,12 +260,6 @@ class Planner {
       }
       plan_.scratch_bytes = std::max(plan_.scratch_bytes, setup.scratch_bytes);
     }
-  }
-
-  double source_range(const PlannedOperation& op) const {
-    const auto& ranges = network_.source_ranges();
-    const auto found = ranges.find(network_.nodes()[static_cast<std::size_t>(op.nodes[0])].name);
-    return found != ranges.end() ? found->second : 0.0;
   }
 
   void use(int tensor, int time) {
@@ -257,7 +303,7 @@ class Planner {
     if (std::find(op.src.begin(), op.src.end(), op.addend) != op.src.end()) return false;  // the layer reads it too
     const PlannedTensor& addend = plan_.tensors[static_cast<std::size_t>(op.addend)];
     PlannedTensor& dst = plan_.tensors[static_cast<std::size_t>(op.dst)];
-    if (addend.producer < 0 || addend.last_use > now || !(addend.desc == dst.desc)) return false;
+    if (addend.producer < 0 || addend.last_use > now || addend.desc.bytes() != dst.desc.bytes()) return false;
     dst.request = addend.request;
     plan_.memory.extend(dst.request, dst.last_use);
     return true;

@@ -55,6 +55,7 @@ void copy_flat(const Tensor& src, const Tensor& dst) {
 }
 
 float element(const Tensor& tensor, std::int64_t i) {
+  if (tensor.desc.type == DataType::kU8) return widen(tensor.as<const std::uint8_t>()[i]) * tensor.desc.step;
   return tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
 }
 

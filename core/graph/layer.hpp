@@ -99,12 +99,21 @@ struct PostOp {
   float high = 0;
 };
 
+/// Steps that an activation in bytes has: the largest level. (Seven bits: where a processor adds pairs of products with
+/// signed bytes in 16 bits, none is cut off.)
+constexpr int kMostByteLevel = 127;
+
+/// What a layer says of images in bytes. A result goes in bytes where all who have to do with it take them, and one of
+/// them multiplies bytes.
+enum class ByteWish { kNever, kTakes, kMultiplies };
+
 /// What `setup` learns and asks for.
 class Setup {
  public:
   Mode mode = Mode::kInference;
   std::vector<TensorDesc> src;        ///< the layer's own sources
   TensorDesc dst;                     ///< after all post-ops
+  TensorDesc addend;                  ///< of a kAdd
   std::vector<bool> needs_diff_src;   ///< by source; in training only
   std::vector<bool> src_nonnegative;  ///< by source: it holds no number below 0
   /// Inference in bytes: the largest number that source 0 is expected to hold, as measured; 0: bytes are not wanted, or
@@ -132,8 +141,8 @@ class Setup {
   void request_scratch(std::int64_t bytes);
   /// Memory that lives as long as the executor (reordered weights). Returns its index for Context::kept.
   int request_kept(std::int64_t bytes);
-  /// The result may be written over the kAdd operand: the executor then passes the same memory for both where it can,
-  /// or copies first.
+  /// The result may be written over the kAdd operand, which has its type: the executor then passes the same memory for
+  /// both where it can, or copies first.
   bool dst_starts_as_addend = false;
   /// The result may be written over source 0, element by element: the executor passes the same memory for both where
   /// nobody reads that source later and both have the same size in bytes.
@@ -205,6 +214,9 @@ class Layer {
   virtual std::optional<PostOp> as_post_op(Mode) const { return std::nullopt; }
   /// The layer can do `next` after the post-ops it has accepted already.
   virtual bool accepts(const std::vector<PostOp>& /*accepted*/, const PostOp& /*next*/, Mode) const { return false; }
+  /// Inference in bytes: unless kNever, images that the layer reads, what it adds, and its result may each be in bytes
+  /// (kU8, whole numbers of TensorDesc::step from 0 to kMostByteLevel) as well as floats. `may_skip`: Setup's.
+  virtual ByteWish byte_wish(bool /*may_skip*/) const { return ByteWish::kNever; }
   /// backward takes several gradients of its result and means their sum; else the executor adds them first.
   virtual bool sums_diff_dst() const { return false; }
 

@@ -63,6 +63,11 @@ const char* to_string(DataType type) {
 }
 
 void copy_activation(const Tensor& src, const Tensor& dst) {
+  if (src.desc.type == DataType::kU8) {
+    copy_typed<std::uint8_t, float>(src, dst);
+    for (std::int64_t i = 0; i < dst.desc.count(); ++i) dst.as<float>()[i] *= src.desc.step;
+    return;
+  }
   const bool from_bf16 = src.desc.type == DataType::kBF16;
   const bool to_bf16 = dst.desc.type == DataType::kBF16;
   if (from_bf16 && to_bf16) return copy_typed<BFloat16, BFloat16>(src, dst);

@@ -40,6 +40,8 @@ struct MagnitudeKernels {
 struct ByteKernels {
   /// Whole numbers from 0 to `most` next to the source times a factor, ties to even; 0 for a NaN.
   void (*round)(std::int64_t n, const float* src, float factor, float most, std::uint8_t* dst);
+  /// Bytes times a step.
+  void (*widen)(std::int64_t n, const std::uint8_t* src, float step, float* dst);
   /// Levels from 0 to 255 as bytes. True where one is a NaN, whose byte is 0.
   bool (*narrow)(std::int64_t n, const float* levels, std::uint8_t* dst);
   /// Twice the levels of each row, then the levels: 2 `channels` bytes.

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 
 #include "core/base/buffer.hpp"
 #include "core/base/random.hpp"
+#include "layers/byte_edges.hpp"
 
 namespace sluice {
 namespace {
@@ -16,10 +18,19 @@ namespace {
 struct Case {
   std::int64_t inputs = 16, outputs = 16, kernel = 3, stride = 1;
   bool affine = true, bias = false, adds = false, clips = false;
+  bool src_in_bytes = false, dst_in_bytes = false, addend_in_bytes = false;
 };
 
 constexpr std::int64_t kImages = 2, kHeight = 5, kWidth = 7;
 constexpr double kRange = 2.54;  // what is above is cut off
+constexpr float kSrcStep = static_cast<float>(kRange / 127), kDstStep = 0.05F, kAddendStep = 0.02F;
+
+std::vector<std::uint8_t> to_levels(const std::vector<float>& values, float step) {
+  std::vector<std::uint8_t> levels;
+  for (float x : values)
+    levels.push_back(static_cast<std::uint8_t>(std::clamp(std::nearbyint(x / step), 0.0F, 127.0F)));
+  return levels;
+}
 
 class ByteConvolutionTest : public ::testing::Test {
  protected:
@@ -31,11 +42,20 @@ class ByteConvolutionTest : public ::testing::Test {
     sluice::Setup setup;
     setup.src = {{{kImages, c.inputs, kHeight, kWidth}, DataType::kF32, c.inputs}};
     setup.dst = {geometry_.dst_shape(setup.src[0].shape), DataType::kF32, c.outputs};
+    setup.addend = setup.dst;
+    const auto put_in_bytes = [](TensorDesc& desc, float step) {
+      desc.type = DataType::kU8;
+      desc.step = step;
+    };
+    if (c.src_in_bytes) put_in_bytes(setup.src[0], kSrcStep);
+    if (c.dst_in_bytes) put_in_bytes(setup.dst, kDstStep);
+    if (c.addend_in_bytes) put_in_bytes(setup.addend, kAddendStep);
     setup.src_nonnegative = {true};
     setup.src_range = kRange;
     if (c.affine) setup.post_ops.push_back({PostOp::Kind::kAffine});
     if (c.adds) setup.post_ops.push_back({PostOp::Kind::kAdd});
     if (c.clips) setup.post_ops.push_back({PostOp::Kind::kClip, 0.0F, 1.0F});
+    const ByteEdges edges(setup);  // decides where the addend is
     return setup;
   }
 
@@ -54,7 +74,7 @@ class ByteConvolutionTest : public ::testing::Test {
 /// The sum of one output in steps of its operands, times the steps.
 double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<float>& x, const float* w, float w_step,
                std::int64_t n, std::int64_t oy, std::int64_t ox) {
-  const auto step = static_cast<float>(kRange / 127);
+  const float step = kSrcStep;
   double sum = 0;
   const std::int64_t inputs = src.shape[kC];
   for (std::int64_t i = 0; i < inputs; ++i) {
@@ -77,16 +97,24 @@ void ByteConvolutionTest::expect(const Case& c) {
   std::vector<float> src = numbers(setup.src[0].count()), weights = numbers(c.outputs * filter, 0.1);
   for (float& x : src) x = std::max(x, 0.0F);
   std::fill_n(weights.begin(), filter, 0.0F);  // an output without any weight
-  const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs), bias = numbers(c.outputs),
-                           before = numbers(setup.dst.count());
-  std::vector<float> dst = before;
+  const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs), bias = numbers(c.outputs);
+  std::vector<float> before = numbers(setup.dst.count());
+  if (c.addend_in_bytes) {
+    for (float& x : before) x = std::clamp(std::nearbyint(x / kAddendStep), 0.0F, 127.0F) * kAddendStep;
+  }
+  const std::vector<std::uint8_t> src_levels = to_levels(src, kSrcStep), addend_levels = to_levels(before, kAddendStep);
+  const void* const addend = c.addend_in_bytes ? static_cast<const void*>(addend_levels.data()) : before.data();
+  std::vector<float> dst(before.size());
+  if (setup.dst_starts_as_addend) std::memcpy(dst.data(), addend, static_cast<std::size_t>(setup.addend.bytes()));
   std::vector<Buffer> kept;
   Context context;
   for (std::int64_t bytes : setup.kept_bytes) context.kept.push_back(kept.emplace_back(bytes).data());
   const Buffer scratch(setup.scratch_bytes);
   context.scratch = scratch.data();
-  context.src.push_back({setup.src[0], src.data()});
+  const void* const source = c.src_in_bytes ? static_cast<const void*>(src_levels.data()) : src.data();
+  context.src.push_back({setup.src[0], const_cast<void*>(source)});
   context.dst = Tensor{setup.dst, dst.data()};
+  if (c.adds) context.addend = Tensor{setup.addend, const_cast<void*>(addend)};
   if (c.affine) {
     context.affine_scale = scale.data();
     context.affine_shift = shift.data();
@@ -106,7 +134,13 @@ void ByteConvolutionTest::expect(const Case& c) {
     if (c.affine) want = want * static_cast<double>(scale[channel]) + static_cast<double>(shift[channel]);
     if (c.adds) want += static_cast<double>(before[at]);
     if (c.clips) want = std::clamp(want, 0.0, 1.0);
-    ASSERT_NEAR(static_cast<double>(dst[at]), want, 3e-6 * (1 + std::abs(want))) << "channel " << o << " of " << n;
+    if (!c.dst_in_bytes) {
+      ASSERT_NEAR(static_cast<double>(dst[at]), want, 3e-6 * (1 + std::abs(want))) << "channel " << o << " of " << n;
+      continue;
+    }
+    const double level = reinterpret_cast<const std::uint8_t*>(dst.data())[at];
+    const double steps = std::clamp(want / static_cast<double>(kDstStep), 0.0, 127.0);
+    ASSERT_NEAR(level, steps, 0.5 + 1e-5 * (1 + steps)) << "channel " << o << " of " << n;
   }
 }
 
@@ -136,6 +170,19 @@ TEST_F(ByteConvolutionTest, Endings) {
   }
 }
 
+TEST_F(ByteConvolutionTest, BytesInAndOut) {
+  for (int bits = 0; bits < 32; ++bits) {
+    Case c;
+    c.src_in_bytes = (bits & 1) != 0;
+    c.dst_in_bytes = (bits & 2) != 0;
+    c.adds = (bits & 4) != 0;
+    c.addend_in_bytes = (bits & 8) != 0;
+    c.clips = (bits & 16) != 0;
+    if (c.addend_in_bytes && !(c.adds && c.dst_in_bytes)) continue;
+    expect(c);
+  }
+}
+
 TEST_F(ByteConvolutionTest, IsEmptyWhereBytesWillNotDo) {
   const auto is_empty = [&](const std::function<void(sluice::Setup&)>& change) {
     sluice::Setup setup = set_up({});
@@ -147,6 +194,10 @@ TEST_F(ByteConvolutionTest, IsEmptyWhereBytesWillNotDo) {
   EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src_nonnegative = {false}; }));
   EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src[0].type = DataType::kBF16; }));
   EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.dst.block = 8; }));
+  EXPECT_TRUE(is_empty([](sluice::Setup& s) {
+    s.post_ops = {{PostOp::Kind::kAdd}};
+    s.addend.type = DataType::kU8;
+  }));
 }
 
 }  // namespace

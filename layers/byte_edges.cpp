@@ -1,0 +1,58 @@
+#include "layers/byte_edges.hpp"
+
+#include <cstring>
+
+#include "core/base/parallel.hpp"
+#include "layers/kernels/quantize_kernels.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t kGrain = 16384;  // numbers
+
+/// The same in floats, and how much memory that takes if it is not floats already.
+TensorDesc floats_like(const TensorDesc& desc, std::int64_t& bytes) {
+  TensorDesc floats = desc;
+  if (desc.type != DataType::kU8) return floats;
+  floats.type = DataType::kF32;
+  floats.step = 0;
+  bytes = align_up(floats.bytes());
+  return floats;
+}
+
+}  // namespace
+
+void round_to_bytes(const float* src, const Tensor& dst) {
+  std::uint8_t* const to = dst.as<std::uint8_t>();
+  const float factor = 1 / dst.desc.step;
+  parallel_for(dst.desc.count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    byte_kernels().round(end - begin, src + begin, factor, kMostByteLevel, to + begin);
+  });
+}
+
+void widen_bytes(const Tensor& src, float* dst) {
+  const std::uint8_t* const from = src.as<const std::uint8_t>();
+  const float step = src.desc.step;
+  parallel_for(src.desc.count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    byte_kernels().widen(end - begin, from + begin, step, dst + begin);
+  });
+}
+
+ByteEdges::ByteEdges(Setup& setup) {
+  src_ = floats_like(setup.src[0], src_bytes_);
+  dst_ = floats_like(setup.dst, dst_bytes_);
+  for (const PostOp& op : setup.post_ops) {
+    if (op.kind != PostOp::Kind::kAdd) continue;
+    setup.dst_starts_as_addend = setup.addend.type == setup.dst.type;
+    copies_addend_ = setup.addend.type == DataType::kU8 || setup.dst.type == DataType::kU8;
+  }
+}
+
+void ByteEdges::copy_addend(const Context& c, float* to) const {
+  const bool same_type = c.addend.desc.type == c.dst.desc.type;  // then the result's memory starts with it
+  const Tensor addend{c.addend.desc, same_type ? c.dst.data : c.addend.data};
+  if (addend.desc.type == DataType::kU8) return widen_bytes(addend, to);
+  std::memcpy(to, addend.data, static_cast<std::size_t>(addend.desc.bytes()));
+}
+
+}  // namespace sluice
