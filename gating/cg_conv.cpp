@@ -62,6 +62,8 @@ class CgConv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
+  ByteWish byte_wish(bool may_skip) const override { return may_skip ? ByteWish::kMultiplies : ByteWish::kNever; }
+
   void setup(Setup& setup) override {
     training_ = setup.mode == Mode::kTraining;
     padded_ = ChannelGroups(setup.dst).padded();

@@ -61,8 +61,14 @@ void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vecto
           const SkipRange range = plan.ranges[static_cast<std::size_t>(v.first_range + r)];
           for (std::int64_t unit = range.begin; unit < range.begin + range.count; ++unit) {
             for (std::int64_t lane = 0; lane < lanes; ++lane) {
-              const std::int64_t own = v.spread ? (unit + lane / s.dst_chunk * s.src_chunk) % s.units : unit;
-              writer.put(vector * lanes + lane, tap, own, is_base, to++);
+              std::int64_t own = unit, output = lane;
+              if (v.quads) {
+                own = range.begin + (lane % 4 ^ (unit - range.begin));
+                output = quad_output(static_cast<int>(lane), static_cast<int>(s.src_chunk));
+              } else if (v.spread) {
+                own = (unit + lane / s.dst_chunk * s.src_chunk) % s.units;
+              }
+              writer.put(vector * lanes + output, tap, own, is_base, to++);
             }
           }
         }
@@ -94,9 +100,12 @@ void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const UnitWriter& w
       float* to = packed + dot.weights + (o - dot.first) * dot.vector_count * lanes;
       for (std::int64_t v = 0; v < dot.vector_count; ++v) {
         const std::int64_t offset = plan.offsets[static_cast<std::size_t>(dot.first_offset + v)];
-        const std::int64_t pixel = offset / s.pitch;
-        const std::int64_t tap = pixel / s.columns / s.dilation * s.kernel + pixel % s.columns / s.dilation;
-        for (std::int64_t lane = 0; lane < lanes; ++lane) writer.put(o, tap, offset % s.pitch + lane, false, to++);
+        const std::int64_t row = offset / s.row_pitch() / s.dilation;
+        for (std::int64_t lane = 0; lane < lanes; ++lane) {
+          const std::int64_t at = offset % s.row_pitch() + lane, column = at / s.pitch / s.dilation;
+          const bool inside = column < s.kernel;
+          writer.put(o, inside ? row * s.kernel + column : 0, inside ? at % s.pitch : s.units, false, to++);
+        }
       }
     }
   });
@@ -129,9 +138,11 @@ class Worker {
     if (plan_.uses_lanes()) add_vectors();
     if (plan_.uses_dots()) add_dots();
     if (plan_.problem.dst.type == DataType::kBF16) {
-      store<BFloat16>(given, addend, dst);
+      store<BFloat16, BFloat16>(given, addend, dst);
+    } else if (plan_.problem.dst.type == DataType::kU8) {
+      store_or_widen<std::uint8_t>(given, addend, dst);
     } else {
-      store<float>(given, addend, dst);
+      store_or_widen<float>(given, addend, dst);
     }
     return open;
   }
@@ -181,14 +192,15 @@ class Worker {
 
   SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
     const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
-    const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
+    const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1, line = 64;
+    const std::int64_t from_bytes = size_of(from.type), to_bytes = size_of(to.type);
     const bool one_block = from.block == from.shape[kC] && to.block == to.shape[kC];
     if (from.shape[kH] != to.shape[kH] || from.shape[kW] != to.shape[kW] || channel >= from.shape[kC] ||
-        next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block)) {
+        next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block) ||
+        channel % from.block * std::max(from_bytes, to_bytes) % line != 0) {  // another vector's lines
       return {};
     }
     const std::int64_t image = next / plan_.row_tiles * plan_.images, row = next % plan_.row_tiles * plan_.rows;
-    const std::int64_t from_bytes = size_of(from.type), to_bytes = size_of(to.type);
     return {src + from.offset(image, channel, row, 0) * from_bytes,
             dst + to.offset(tile_.image, channel, tile_.row, 0) * to_bytes, from.block * from_bytes,
             to.block * to_bytes};
@@ -197,19 +209,21 @@ class Worker {
   void load(const void* src) const {
     if (plan_.problem.src.type == DataType::kBF16) {
       load_as(static_cast<const BFloat16*>(src));
+    } else if (plan_.problem.src.type == DataType::kU8) {
+      load_as(static_cast<const std::uint8_t*>(src));
     } else {
       load_as(static_cast<const float*>(src));
     }
   }
   template <class T>
   void load_as(const T* src) const {
-    const SkipEdgeKernels<T>& edge = skip_edge_kernels<T>(plan_.isa);
-    (plan_.bytes() ? edge.load_bytes : edge.load)(shape_, tile_, src);
+    const SkipLoads<T>& loads = skip_loads<T>(plan_.isa);
+    (plan_.bytes() ? loads.bytes : loads.floats)(shape_, tile_, src);
   }
 
   SkipVector vector(const std::vector<SkipVectorPlan>& vectors, std::int64_t index) const {
     const SkipVectorPlan& v = vectors[static_cast<std::size_t>(index)];
-    return {plan_.ranges.data() + v.first_range, v.range_count, v.units, v.spread, weights_ + v.weights};
+    return {plan_.ranges.data() + v.first_range, v.range_count, v.units, v.spread, v.quads, weights_ + v.weights};
   }
 
   std::int64_t shared() const {
@@ -264,10 +278,14 @@ class Worker {
   }
 
   template <class T>
+  void store_or_widen(const void* given, const void* addend, void* dst) const {
+    const bool in_bytes = plan_.problem.addend && plan_.problem.addend->type == DataType::kU8;
+    in_bytes ? store<T, std::uint8_t>(given, addend, dst) : store<T, float>(given, addend, dst);
+  }
+  template <class T, class A>
   void store(const void* given, const void* addend, void* dst) const {
-    skip_edge_kernels<T>(plan_.isa).store(shape_, tile_, ending_, static_cast<const T*>(given),
-                                          plan_.problem.adds ? static_cast<const T*>(addend) : nullptr,
-                                          static_cast<T*>(dst));
+    skip_store<T, A>(plan_.isa)(shape_, tile_, ending_, static_cast<const T*>(given),
+                                plan_.problem.addend ? static_cast<const A*>(addend) : nullptr, static_cast<T*>(dst));
   }
 
   const SkipPlan& plan_;
@@ -343,6 +361,8 @@ std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConsta
   float* const slope = copy(constants.gate.slope, 0);
   float* const open_scale = copy(constants.open_scale, 1);
   float* const closed_scale = copy(constants.closed_scale, 1);
+  float* const open_shift = copy(constants.open_shift, 0);
+  float* const closed_shift = copy(constants.closed_shift, 0);
   if (plan.bytes()) {  // sums count in steps of products
     const float* const weight_steps = static_cast<const float*>(packed) + plan.weights;
     for (std::int64_t o = 0; o < channels; ++o) {
@@ -356,12 +376,23 @@ std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConsta
   ending.limit = limit;
   ending.slope = slope;
   ending.open_scale = open_scale;
-  ending.open_shift = copy(constants.open_shift, 0);
+  ending.open_shift = open_shift;
   ending.closed_scale = closed_scale;
-  ending.closed_shift = copy(constants.closed_shift, 0);
+  ending.closed_shift = closed_shift;
   ending.differ = constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift;
   ending.low = plan.problem.low;
   ending.high = plan.problem.high;
+  if (plan.problem.addend && plan.problem.addend->type == DataType::kU8)
+    ending.addend_scale = plan.problem.addend->step;
+  if (plan.problem.dst.type == DataType::kU8) {  // results count in steps of their own
+    const float per_step = 1 / plan.problem.dst.step;
+    for (float* const numbers : {open_scale, open_shift, closed_scale, closed_shift}) {
+      for (std::int64_t o = 0; o < channels; ++o) numbers[o] *= per_step;
+    }
+    ending.addend_scale *= per_step;
+    ending.low = std::max(ending.low * per_step, 0.0F);
+    ending.high = std::min(ending.high * per_step, static_cast<float>(kMostByteLevel));
+  }
   std::atomic<std::int64_t> open{0};
   parallel_for(plan.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {

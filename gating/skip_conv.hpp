@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/base/cpu.hpp"
@@ -35,12 +36,12 @@ struct SkipProblem {
   static constexpr int kGiven = -1;
 
   ConvGeometry geometry;  ///< no groups
-  TensorDesc src, dst;    ///< fp32 or bf16, each by itself
+  TensorDesc src, dst;    ///< fp32, bf16 or bytes (TensorDesc::step), each by itself
   PathMask paths;
   Granularity granularity = Granularity::kElement;
-  float src_step = 0;          ///< above 0: products of bytes, for a source without numbers below 0
-  bool allow_winograd = true;  ///< for base products of floats, where it is faster: their sums round otherwise
-  bool adds = false;           ///< run gets an addend, like dst
+  float src_step = 0;  ///< above 0: products of bytes, for a source without numbers below 0; one in bytes has it
+  bool allow_winograd = true;        ///< for base products of floats, where it is faster: their sums round otherwise
+  std::optional<TensorDesc> addend;  ///< that run gets: like dst, or one of the two is in bytes and the other in fp32
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   /// How open outputs are computed. Outputs of a pixel lie in vectors of SkipConv::lanes channels; a vector with at
@@ -80,7 +81,8 @@ class SkipConv {
   /// Whether run needs `given` (SkipProblem::kGiven).
   bool takes_products() const;
   /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. `given`: Yp + Yr of
-  /// all outputs, like dst, for kGiven alone; without it open outputs are Yp. Allocates nothing.
+  /// all outputs, like dst (which is not in bytes), for kGiven alone; without it open outputs are Yp. Allocates
+  /// nothing.
   std::int64_t run(const void* src, const void* packed, const SkipConstants& constants, const void* addend, void* dst,
                    void* scratch, const void* given = nullptr) const;
 

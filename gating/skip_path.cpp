@@ -14,12 +14,12 @@ struct Way {
 };
 
 /// Shared decisions are open or closed for whole vectors: then there is nothing between skipping them and not.
-std::vector<Way> ways_of(Granularity granularity, bool bytes) {
+std::vector<Way> ways_of(Granularity granularity, bool floats) {
   std::vector<Way> ways;
   if (granularity == Granularity::kElement)
     ways = {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}};
   ways.insert(ways.end(), {{"lanes", 1}, {"all", 0}});
-  if (!bytes) ways.push_back({"dense", SkipProblem::kGiven});
+  if (floats) ways.push_back({"dense", SkipProblem::kGiven});
   return ways;
 }
 
@@ -32,9 +32,13 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
   problem.paths = paths;
   problem.allow_winograd = setup.allow_winograd;
   problem.granularity = granularity;
-  if (setup.src_nonnegative[0]) problem.src_step = static_cast<float>(setup.src_range / kMostByteLevel);
+  if (setup.src[0].type == DataType::kU8) {
+    problem.src_step = setup.src[0].step;
+  } else if (setup.src_nonnegative[0]) {
+    problem.src_step = static_cast<float>(setup.src_range / kMostByteLevel);
+  }
   for (const PostOp& op : setup.post_ops) {
-    problem.adds = problem.adds || op.kind == PostOp::Kind::kAdd;
+    if (op.kind == PostOp::Kind::kAdd) problem.addend = setup.addend;
     if (op.kind != PostOp::Kind::kClip) continue;
     problem.low = op.low;
     problem.high = op.high;
@@ -47,19 +51,19 @@ SkipProblem problem_of(const Setup& setup, const ConvGeometry& geometry, const P
 SkipPath::SkipPath(Setup& setup, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity)
     : paths_(paths), channels_(geometry.channels), padded_((geometry.channels + 15) / 16 * 16) {
   SkipProblem problem = problem_of(setup, geometry, paths, granularity);
-  bytes_ = problem.src_step > 0;
-  for (const Way& way : ways_of(granularity, bytes_)) {
+  floats_ = problem.src_step <= 0 && problem.dst.type != DataType::kU8;
+  for (const Way& way : ways_of(granularity, floats_)) {
     problem.lanes_from = way.lanes_from;
     ways_.emplace_back(problem);
     setup.request_scratch(ways_.back().scratch_bytes());
     setup.alternatives.emplace_back(way.name);
   }
   packed_ = setup.request_kept(ways_.front().packed_bytes());
-  if (!bytes_) set_up_whole(setup, geometry);
+  if (floats_) set_up_whole(setup, geometry);
   constants_ = setup.request_kept(kArrays * padded_ * 4);
   if (setup.record_decisions) {
     problem.dst.type = DataType::kF32;
-    problem.adds = false;
+    problem.addend.reset();
     problem.low = 0;
     problem.high = 1;
     recorder_ = SkipConv(problem);
@@ -81,7 +85,7 @@ void SkipPath::set_up_whole(Setup& setup, const ConvGeometry& geometry) {
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
 void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) {
   ways_.front().pack(weights, kept(c, packed_), c.scratch);
-  if (!bytes_) {
+  if (floats_) {
     float* const whole = static_cast<float*>(c.scratch);
     paths_.unshuffle(weights, whole);
     whole_.weights().pack(whole, kept(c, whole_packed_), static_cast<char*>(c.scratch) + weight_bytes_);

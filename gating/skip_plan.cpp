@@ -57,8 +57,12 @@ void SkipPlan::plan_shape() {
   for (std::int64_t lane = 0; lane < kernels.lanes; ++lane)
     shape.lane_units[lane] = static_cast<std::int32_t>(lane / shape.dst_chunk * shape.src_chunk);
   const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
-  if (grouped && together > 1 && uses_lanes()) shape.repeated = std::min((together - 1) * shape.src_chunk, shape.units);
-  shape.pitch = ceil_div(shape.units + shape.repeated, kernels.lanes) * kernels.lanes;
+  const bool power_of_two = (shape.units & (shape.units - 1)) == 0;
+  if (bytes() && kernels.lanes > 4 && shape.units < kernels.lanes && power_of_two && g.dilation == 1)
+    shape.round = static_cast<std::int32_t>(shape.units - 1);
+  if (grouped && together > 1 && uses_lanes() && !compact())
+    shape.repeated = std::min((together - 1) * shape.src_chunk, shape.units);
+  shape.pitch = compact() ? shape.units : ceil_div(shape.units + shape.repeated, kernels.lanes) * kernels.lanes;
   // Parts of pixels that lie a power of two apart would share few places of a cache.
   if (shape.pitch >= 64) shape.pitch = shape.pitch / 32 * 32 + 16;
   if (shape.pitch < shape.units + shape.repeated) shape.pitch += 32;
@@ -208,6 +212,7 @@ SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
   // Lanes of several chunks read channels of their own where the kernels can do that; else all read all of them.
   v.spread = last > chunk && together * shape.dst_chunk == kernels.lanes && together * size <= kernels.lanes &&
              (kernels.lanes > 4 || size == shape.dst_chunk);
+  v.quads = is_base && v.spread && kernels.lanes == 16 && bytes() && together * size == 4 && shape.pitch % 4 == 0;
   if (is_base) {
     add(chunk * size, v.spread ? size : (last + 1 - chunk) * size);
   } else if (v.spread) {
@@ -256,7 +261,11 @@ void SkipPlan::plan_dots() {
       d.first = chunk * shape.dst_chunk;
       d.end = std::min(d.first + shape.dst_chunk, shape.dst_channels);
       d.first_offset = static_cast<std::int64_t>(offsets.size());
-      for (std::int64_t tap = 0; tap < shape.kernel * shape.kernel; ++tap) {
+      for (std::int64_t row = 0; row < shape.kernel && compact(); ++row) {
+        for (std::int64_t at = 0; at < shape.kernel * shape.pitch; at += lanes)
+          offsets.push_back(static_cast<std::uint32_t>(row * shape.row_pitch() + at));
+      }
+      for (std::int64_t tap = 0; tap < shape.kernel * shape.kernel && !compact(); ++tap) {
         const std::int64_t at =
             shape.dilation * (tap / shape.kernel * shape.row_pitch() + tap % shape.kernel * shape.pitch);
         for (std::int64_t v = begin; v < begin + each && v * lanes < units; ++v) {

@@ -12,7 +12,7 @@ namespace sluice {
 /// Weights of whole vectors over some ranges of units; one plan for each vector of outputs.
 struct SkipVectorPlan {
   std::int64_t first_range = 0, range_count = 0, units = 0;
-  bool spread = false;
+  bool spread = false, quads = false;
   std::int64_t weights = 0;  ///< their place among the packed ones
 };
 
@@ -72,6 +72,8 @@ struct SkipPlan {
   std::int64_t numbers_bytes = 0;  ///< before all pieces
 
   bool bytes() const { return places > 1; }
+  /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.
+  bool compact() const { return shape.round >= 0; }
   bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
   /// A tile as Winograd's kernels see it.

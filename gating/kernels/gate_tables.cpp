@@ -19,17 +19,41 @@ const SkipKernels& skip_kernels(Isa isa) {
 const SkipProducts& skip_products(bool bytes, Isa isa) {
   if (!bytes) return SLUICE_CHOOSE(isa, skip_products_f32);
 #ifdef __x86_64__
-  if (isa == Isa::kAvx512 && __builtin_cpu_supports("avx512vnni")) return avx512_vnni::skip_products_bytes;
+  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::skip_products_bytes;
 #endif
   return SLUICE_CHOOSE(isa, skip_products_bytes);
 }
 template <>
-const SkipEdgeKernels<float>& skip_edge_kernels(Isa isa) {
-  return SLUICE_CHOOSE(isa, skip_edges_f32);
+const SkipLoads<float>& skip_loads(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_loads_f32);
 }
 template <>
-const SkipEdgeKernels<BFloat16>& skip_edge_kernels(Isa isa) {
-  return SLUICE_CHOOSE(isa, skip_edges_bf16);
+const SkipLoads<BFloat16>& skip_loads(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_loads_bf16);
+}
+template <>
+const SkipLoads<std::uint8_t>& skip_loads(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_loads_u8);
+}
+template <>
+SkipStore<float, float> skip_store(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_store_f32);
+}
+template <>
+SkipStore<float, std::uint8_t> skip_store(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_store_f32_u8);
+}
+template <>
+SkipStore<BFloat16, BFloat16> skip_store(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_store_bf16);
+}
+template <>
+SkipStore<std::uint8_t, float> skip_store(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_store_u8_f32);
+}
+template <>
+SkipStore<std::uint8_t, std::uint8_t> skip_store(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_store_u8);
 }
 
 }  // namespace sluice

@@ -58,7 +58,6 @@ std::int64_t decide_together(const SkipShape& s, const SkipTile& t, const SkipEn
 }
 
 #ifdef __AVX2__
-#ifndef __AVX512F__
 /// By byte: the numbers of its bits that are set, one behind the other.
 struct Positions {
   std::uint8_t of[256][8] = {};
@@ -72,25 +71,17 @@ struct Positions {
 };
 constexpr Positions kPositions;
 #endif
-#endif
 
 /// The pixels, up to 32 from `first` on, where a lane is open, and their number; writes too many.
 SLUICE_INLINE std::int64_t list_lane(const Word* words, std::int64_t first, unsigned valid, int lane, SkipPixel* to) {
+#if defined(__AVX2__)
 #if defined(__AVX512F__)
   const __m512i wanted = _mm512_set1_epi16(static_cast<short>(1 << lane));
-  const unsigned bits = _mm512_test_epi16_mask(load_native<__m512i>(words + first), wanted) & valid;
-  __m512i pixels = reinterpret_cast<__m512i>(lane_numbers() + static_cast<std::int32_t>(first));
-  std::int64_t count = 0;
-  for (unsigned half : {bits & 0xffffU, bits >> 16}) {
-    const __m512i own = _mm512_maskz_compress_epi32(static_cast<__mmask16>(half), pixels);
-    store_native(to + count, _mm512_maskz_cvtepi32_epi16(kAll, own));
-    count += __builtin_popcount(half);
-    pixels = _mm512_add_epi32(pixels, _mm512_set1_epi32(16));
-  }
-  return count;
-#elif defined(__AVX2__)
+  unsigned bits = _mm512_test_epi16_mask(load_native<__m512i>(words + first), wanted) & valid;
+#else
   const __m256i shifted = _mm256_slli_epi16(load_native<__m256i>(words + first), 7 - lane);
   unsigned bits = static_cast<unsigned>(_mm256_movemask_epi8(shifted)) & valid;
+#endif
   __m128i pixel = _mm_set1_epi16(static_cast<short>(first));
   std::int64_t count = 0;
 #pragma GCC unroll 4

@@ -26,7 +26,7 @@ struct SkipShape {
   // The patch.
   std::int64_t columns = 0;   ///< pixels in a row
   std::int64_t units = 0;     ///< of a pixel's channels
-  std::int64_t pitch = 0;     ///< from one pixel to the next, a multiple of a vector
+  std::int64_t pitch = 0;     ///< from one pixel to the next: a multiple of a vector, or no more than the units
   std::int64_t repeated = 0;  ///< the first units stand once more behind the last one; then come zeros
   /// The source channel of each place in the units, -1: zero; null: the channels as they are, zeros behind them.
   const std::int32_t* order = nullptr;
@@ -34,6 +34,7 @@ struct SkipShape {
   // Where lanes of a vector read units of their own (SkipRange).
   std::int64_t src_chunk = 0, dst_chunk = 0;
   std::int32_t lane_units[16] = {};  ///< how far behind that of lane 0 each one's is
+  std::int32_t round = -1;  ///< behind the last unit comes the first: one less than a power of two units, or -1
   // The results.
   std::int64_t dst_pitch = 0;
 
@@ -65,7 +66,9 @@ struct SkipTile {
 };
 
 /// Consecutive units of the patch, read by all lanes of a vector. In a spread vector, lane l reads the unit that is
-/// l / dst_chunk * src_chunk behind (SkipShape::lane_units).
+/// l / dst_chunk * src_chunk behind (SkipShape::lane_units). In a vector in quads (16 lanes, a spread vector's range as
+/// long as a src_chunk, four units of all chunks together), lane l reads unit l % 4, then in steps 1 to src_chunk - 1
+/// unit (l % 4) ^ step, for the output in lane quad_output(l, src_chunk).
 struct SkipRange {
   std::int32_t begin = 0, count = 0;
 };
@@ -74,9 +77,15 @@ struct SkipRange {
 struct SkipVector {
   const SkipRange* ranges = nullptr;
   std::int64_t range_count = 0, units = 0;  ///< units: of all ranges
-  bool spread = false;
+  bool spread = false, quads = false;
   const void* weights = nullptr;
 };
+
+/// The output that lane `lane` of a vector in quads is.
+constexpr int quad_output(int lane, int src_chunk) {
+  const int quad = lane / 4, unit = lane % 4;
+  return unit / src_chunk * 4 * src_chunk + quad * src_chunk + unit % src_chunk;
+}
 
 /// Pixels side by side go faster: `columns` of each row, from the first on, a multiple of 8, and then a list.
 struct SkipPixels {
@@ -100,18 +109,23 @@ struct SkipEnding {
   const float* open_shift = nullptr;
   const float* closed_scale = nullptr;
   const float* closed_shift = nullptr;
-  bool differ = false;  ///< what is closed from what is open
+  bool differ = false;     ///< what is closed from what is open
+  float addend_scale = 1;  ///< a result is in levels where it goes in bytes, and an addend where it comes in them
   float low = 0, high = 0;
 };
 
+/// Makes the patch. A source in bytes has one of bytes alone, which are copied.
 template <class T>
-struct SkipEdgeKernels {
-  /// Makes the patch, of floats or of bytes.
-  void (*load)(const SkipShape&, const SkipTile&, const T* src);
-  void (*load_bytes)(const SkipShape&, const SkipTile&, const T* src);
-  /// Scales, adds, clips and stores the results: of open outputs what is `given`, unless it is null.
-  void (*store)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* given, const T* addend, T* dst);
+struct SkipLoads {
+  void (*floats)(const SkipShape&, const SkipTile&, const T* src);
+  void (*bytes)(const SkipShape&, const SkipTile&, const T* src);
 };
+
+/// Scales, adds, clips and stores the results: of open outputs what is `given`, unless it is null. For an addend of the
+/// result's type, and for one of the two in bytes and the other in fp32.
+template <class T, class A>
+using SkipStore = void (*)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* given, const A* addend,
+                           T* dst);
 
 struct SkipProducts {
   /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open.
@@ -137,7 +151,9 @@ struct SkipKernels {
 };
 
 template <class T>
-const SkipEdgeKernels<T>& skip_edge_kernels(Isa isa = cpu_isa());
+const SkipLoads<T>& skip_loads(Isa isa = cpu_isa());
+template <class T, class A>
+SkipStore<T, A> skip_store(Isa isa = cpu_isa());
 const SkipKernels& skip_kernels(Isa isa = cpu_isa());
 /// Over floats, or over bytes.
 const SkipProducts& skip_products(bool bytes, Isa isa = cpu_isa());

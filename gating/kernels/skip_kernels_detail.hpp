@@ -21,6 +21,10 @@ SLUICE_INLINE NativeF32 load_f32(const BFloat16* p) {
   return reinterpret_cast<NativeF32>(load_widened(&p->bits) << 16);
 }
 
+SLUICE_INLINE NativeF32 load_f32(const std::uint8_t* p) {
+  return __builtin_convertvector(reinterpret_cast<NativeI32>(load_widened(p)), NativeF32);
+}
+
 SLUICE_INLINE NativeI32 lane_numbers() {
   NativeI32 r;
   for (int l = 0; l < kNativeLanes; ++l) r[l] = l;

@@ -7,7 +7,9 @@ namespace {
 
 using namespace simd;
 
-/// Zeroes units.
+constexpr float kWhole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
+
+/// Zeroes units, and up to a vector of what is written later.
 template <class Unit>
 SLUICE_INLINE void clear(Unit* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += kNativeLanes) store_native(to + i, NativeF32{});
@@ -30,8 +32,14 @@ struct FloatPatch {
   using Place = float;  ///< of one channel
   float factor;
 
-  SLUICE_INLINE void put(Place* to, NativeF32 x) const { store_native(to, x); }
-  SLUICE_INLINE void put_one(Place* to, float x) const { *to = x; }
+  template <class T>
+  SLUICE_INLINE void put(Place* to, const T* from) const {
+    store_native(to, load_f32(from));
+  }
+  template <class T>
+  SLUICE_INLINE void put_one(Place* to, T x) const {
+    *to = widen(x);
+  }
 };
 
 /// Channels in steps, four in a unit.
@@ -39,22 +47,35 @@ struct BytePatch {
   using Unit = std::int32_t;
   using Place = std::uint8_t;
   float factor;
-  static constexpr float kWhole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
-
   /// Rounds to nearest, ties to even; what is no number becomes 0.
-  SLUICE_INLINE void put(Place* to, NativeF32 x) const {
-    x *= factor;
+  template <class T>
+  SLUICE_INLINE void put(Place* to, const T* from) const {
+    NativeF32 x = load_f32(from) * factor;
     x = x > NativeF32{} ? x : NativeF32{};
     const NativeF32 most = broadcast(127);
     x = (x > most ? most : x) + kWhole;
-    store_narrowed(to, reinterpret_cast<NativeU32>(x) & 0xffU);
+    store_narrowed(to, reinterpret_cast<NativeU32>(x));
   }
-  SLUICE_INLINE void put_one(Place* to, float x) const {
-    x *= factor;
+  template <class T>
+  SLUICE_INLINE void put_one(Place* to, T from) const {
+    float x = widen(from) * factor;
     x = x > 0.0F ? x : 0.0F;
     x = (x > 127.0F ? 127.0F : x) + kWhole;
     *to = static_cast<Place>(static_cast<std::int32_t>(x - kWhole));
   }
+};
+
+/// Channels that come in steps.
+struct LevelPatch {
+  using Unit = std::int32_t;
+  using Place = std::uint8_t;
+  float factor;
+
+  SLUICE_INLINE void put(Place* to, const std::uint8_t* from) const {
+    typedef std::uint8_t Native __attribute__((vector_size(kNativeLanes)));
+    store_native(to, load_native<Native>(from));
+  }
+  SLUICE_INLINE void put_one(Place* to, std::uint8_t x) const { *to = x; }
 };
 
 /// Whole vectors of `count` pixels, then a last part of one.
@@ -65,18 +86,26 @@ SLUICE_INLINE void copy_pixels(const SkipShape& s, const P& patch, const Source<
   auto* const to = reinterpret_cast<typename P::Place*>(units);
   const std::int64_t pitch = s.pitch * places;
   const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
+  if (src.block == channels && s.pitch * places == channels) {  // pixel behind pixel on both sides
+    const T* const from = src.image + pixel * channels;
+    const std::int64_t all = count * channels;
+    std::int64_t c = 0;
+    for (; c + kNativeLanes <= all; c += kNativeLanes) patch.put(to + c, from + c);
+    for (; c < all; ++c) patch.put_one(to + c, from[c]);
+    return;
+  }
   if (src.block == channels) {
     for (std::int64_t i = 0; i < count; ++i) {
       const T* const from = src.image + (pixel + i) * channels;
-      for (std::int64_t c = 0; c < whole; c += kNativeLanes) patch.put(to + i * pitch + c, load_f32(from + c));
-      for (std::int64_t c = whole; c < channels; ++c) patch.put_one(to + i * pitch + c, widen(from[c]));
+      for (std::int64_t c = 0; c < whole; c += kNativeLanes) patch.put(to + i * pitch + c, from + c);
+      for (std::int64_t c = whole; c < channels; ++c) patch.put_one(to + i * pitch + c, from[c]);
       for (std::int64_t c = channels; c % places != 0; ++c) to[i * pitch + c] = 0;
     }
     return;
   }
   for (std::int64_t c = 0; c < whole; c += kNativeLanes) {
     const T* const from = src.at(c, pixel);
-    for (std::int64_t i = 0; i < count; ++i) patch.put(to + i * pitch + c, load_f32(from + i * src.block));
+    for (std::int64_t i = 0; i < count; ++i) patch.put(to + i * pitch + c, from + i * src.block);
   }
 }
 
@@ -89,7 +118,7 @@ SLUICE_INLINE void copy_ordered(const SkipShape& s, const P& patch, const Source
     const bool used = s.order[place] >= 0;
     const T* const from = src.at(used ? s.order[place] : 0, pixel);
     for (std::int64_t i = 0; i < count; ++i)
-      patch.put_one(to + i * s.pitch * places + place, used ? widen(from[i * src.block]) : 0.0F);
+      patch.put_one(to + i * s.pitch * places + place, used ? from[i * src.block] : T{});
   }
 }
 
@@ -158,6 +187,9 @@ SLUICE_INLINE void store_f32(BFloat16* p, NativeF32 x) {
   const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
   store_narrowed(&p->bits, x == x ? rounded : (bits >> 16) | 0x40U);
 }
+SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
+  store_narrowed(p, reinterpret_cast<NativeU32>(x + kWhole));
+}
 template <class T>
 SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {
   if (lanes >= kNativeLanes) return store_f32(p, x);
@@ -166,15 +198,21 @@ SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {
   for (std::int64_t l = 0; l < lanes; ++l) p[l] = padded[l];
 }
 
+/// What is no number stays so in floats, and becomes the lowest in bytes.
+template <class T>
 SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
-  x = x < low ? low : x;
+  if constexpr (std::is_same_v<T, std::uint8_t>) {
+    x = x > low ? x : low;
+  } else {
+    x = x < low ? low : x;
+  }
   return x > high ? high : x;
 }
 
 /// Results of one vector of outputs: `count` pixels from `pixel` on.
-template <bool kWhole, bool kDiffer, class T>
+template <bool kWhole, bool kDiffer, class T, class A>
 SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t channel,
-                                std::int64_t pixel, std::int64_t count, const T* given, const T* addend, T* dst) {
+                                std::int64_t pixel, std::int64_t count, const T* given, const A* addend, T* dst) {
   const std::int64_t lanes = kWhole ? kNativeLanes : s.dst_channels - channel;
   const Word* const open = static_cast<const Word*>(t.open) + channel / kNativeLanes * t.pixels + pixel;
   const float* const sums = t.sums + pixel * s.dst_pitch + channel;
@@ -194,13 +232,13 @@ SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const Ski
     NativeF32 x = load_f32(sums + i * s.dst_pitch);
     if (given != nullptr) x = select(open[i], load_first(given + i * s.dst_block, lanes), x);
     x = x * scale + shift;
-    if (addend != nullptr) x += load_first(addend + i * s.dst_block, lanes);
-    store_first(dst + i * s.dst_block, clip(x, low, high), lanes);
+    if (addend != nullptr) x += load_first(addend + i * s.dst_block, lanes) * e.addend_scale;
+    store_first(dst + i * s.dst_block, clip<T>(x, low, high), lanes);
   }
 }
 
-template <class T>
-void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* given, const T* addend, T* dst) {
+template <class T, class A>
+void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* given, const A* addend, T* dst) {
   const std::int64_t plane = s.dst_height * s.dst_width, count = t.rows * s.dst_width;
   for (std::int64_t n = 0; n < t.images; ++n) {
     for (std::int64_t channel = t.vector * kNativeLanes; channel < t.end_vector * kNativeLanes;
@@ -227,8 +265,13 @@ void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* 
 
 }  // namespace
 
-extern const SkipEdgeKernels<float> skip_edges_f32{load<FloatPatch, float>, load<BytePatch, float>, store<float>};
-extern const SkipEdgeKernels<BFloat16> skip_edges_bf16{load<FloatPatch, BFloat16>, load<BytePatch, BFloat16>,
-                                                       store<BFloat16>};
+extern const SkipLoads<float> skip_loads_f32{load<FloatPatch, float>, load<BytePatch, float>};
+extern const SkipLoads<BFloat16> skip_loads_bf16{load<FloatPatch, BFloat16>, load<BytePatch, BFloat16>};
+extern const SkipLoads<std::uint8_t> skip_loads_u8{nullptr, load<LevelPatch, std::uint8_t>};
+extern const SkipStore<float, float> skip_store_f32 = store<float, float>;
+extern const SkipStore<float, std::uint8_t> skip_store_f32_u8 = store<float, std::uint8_t>;
+extern const SkipStore<BFloat16, BFloat16> skip_store_bf16 = store<BFloat16, BFloat16>;
+extern const SkipStore<std::uint8_t, float> skip_store_u8_f32 = store<std::uint8_t, float>;
+extern const SkipStore<std::uint8_t, std::uint8_t> skip_store_u8 = store<std::uint8_t, std::uint8_t>;
 
 }  // namespace sluice::SLUICE_ISA

@@ -54,8 +54,26 @@ constexpr int kRun = 8;                                // pixels side by side
 constexpr int kMostRows = kNativeLanes == 16 ? 2 : 1;  // of runs at a time: 32 registers hold more sums
 
 /// How lanes read a channel of a pixel (SkipRange): all the same, or each group of as many lanes as there are channels
-/// in its own group, or by an index.
-constexpr int kSame = 0, kIndexed = -1;
+/// in its own group, or by an index, or in quads of chunks of one unit or two.
+constexpr int kSame = 0, kIndexed = -1, kQuads = -2, kQuadsOfTwo = -3;
+
+#ifdef __AVX512F__
+/// Four units in each quad of lanes: as they are, or in pairs the other way round.
+template <bool kSwapped>
+SLUICE_INLINE NativeI32 load_quads(const std::int32_t* p) {
+  const NativeI32 x = reinterpret_cast<NativeI32>(_mm512_maskz_broadcast_i32x4(kAll, load_native<__m128i>(p)));
+  if constexpr (kSwapped) return __builtin_shuffle(x, lane_numbers() ^ 1);
+  return x;
+}
+
+/// From the order of quads to that of outputs.
+template <int kChunk>
+SLUICE_INLINE NativeF32 in_order(NativeF32 x) {
+  NativeI32 lanes;
+  for (int l = 0; l < kNativeLanes; ++l) lanes[quad_output(l, kChunk)] = l;
+  return __builtin_shuffle(x, lanes);
+}
+#endif
 
 /// Channel kChannel of each group of kChunk lanes.
 template <int kChunk, int kChannel, class Native>
@@ -67,21 +85,39 @@ SLUICE_INLINE Native pick(Native x) {
   }
 }
 
-/// Calls step(read) for each unit of a range that starts at `at`; read(offset) is that unit of another pixel.
+/// Calls step(read) for each unit of a range of a pixel; read(offset) is that unit of another pixel.
 template <class N, int kSpread, class Step>
-SLUICE_INLINE void for_units(const SkipShape& s, const typename N::Unit* at, std::int64_t count, Step&& step) {
+SLUICE_INLINE void for_units(const SkipShape& s, const typename N::Unit* pixel, SkipRange range, Step&& step) {
+  const std::int64_t count = range.count;
+  const auto* at = pixel + range.begin;
   if constexpr (kSpread == kSame) {
 #pragma GCC unroll 2
     for (const auto* const end = at + count; at < end; ++at) {
       step([at](std::int64_t offset) __attribute__((always_inline)) { return N::repeat(at[offset]); });
     }
   } else if constexpr (kSpread == kIndexed) {
-    NativeI32 index = load_native<NativeI32>(s.lane_units);
-    for (std::int64_t i = 0; i < count; ++i, index += 1) {
+    NativeI32 place = load_native<NativeI32>(s.lane_units);
+    if (s.round >= 0) {
+      at = pixel;
+      place += range.begin;
+    }
+    for (std::int64_t i = 0; i < count; ++i, place += 1) {
+      const NativeI32 index = place & s.round;
       asm volatile("" : "+r"(at));  // loaded again and again: there are no registers to keep what was
       step([ at, index ](std::int64_t offset)
                __attribute__((always_inline)) { return __builtin_shuffle(load_units<N>(at + offset), index); });
     }
+#ifdef __AVX512F__
+  } else if constexpr (kSpread == kQuads || kSpread == kQuadsOfTwo) {
+    const auto one = [&](auto swapped) __attribute__((always_inline)) {
+      const auto* own = at;
+      asm volatile("" : "+r"(own));
+      step([ own, swapped ](std::int64_t offset)
+               __attribute__((always_inline)) { return load_quads<swapped.value>(own + offset); });
+    };
+    one(std::false_type{});
+    if constexpr (kSpread == kQuadsOfTwo) one(std::true_type{});
+#endif
   } else {
     const auto one = [&](auto channel) __attribute__((always_inline)) {
       const auto* own = at;
@@ -124,7 +160,7 @@ SLUICE_INLINE void multiply_run(const SkipShape& s, const SkipVector& v, const t
           }
         }
       };
-      for_units<N, kSpread>(s, src + v.ranges[k].begin, v.ranges[k].count, step);
+      for_units<N, kSpread>(s, src, v.ranges[k], step);
     }
   }
 }
@@ -146,7 +182,7 @@ SLUICE_INLINE void multiply_pixels(const SkipShape& s, const SkipVector& v, cons
 #pragma GCC unroll 8
           for (int i = 0; i < kRun; ++i) N::add(sums[i], w, read(src[i] - src[0]));
         };
-        for_units<N, kSpread>(s, src[0] + tap + v.ranges[k].begin, v.ranges[k].count, step);
+        for_units<N, kSpread>(s, src[0] + tap, v.ranges[k], step);
       }
     }
   }
@@ -158,7 +194,12 @@ struct Target {
   std::int64_t pitch;
   const Word* open;  ///< null: the results are written, else added where a gate is open
 
+  template <int kSpread>
   SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
+#ifdef __AVX512F__
+    if constexpr (kSpread == kQuads) x = in_order<1>(x);
+    if constexpr (kSpread == kQuadsOfTwo) x = in_order<2>(x);
+#endif
     float* const to = sums + pixel * pitch;
     if (open == nullptr) return store_native(to, x);
     store_native(to, load_f32(to) + select(open[pixel], x, NativeF32{}));
@@ -173,11 +214,14 @@ struct Target {
 
 /// What a run's pixels will need: hinted run by run, so that fetching spreads over the products.
 SLUICE_INLINE void fetch_run(const SkipAhead& ahead, std::int64_t pixel) {
-#pragma GCC unroll 8
-  for (int i = 0; i < kRun; ++i) {
-    __builtin_prefetch(ahead.src + (pixel + i) * ahead.src_pitch, 0, 2);
-    __builtin_prefetch(ahead.dst + (pixel + i) * ahead.dst_pitch, 1, 2);
-  }
+  constexpr std::int64_t line = 64;
+  const auto fetch = [pixel](const char* from, std::int64_t pitch, auto write) __attribute__((always_inline)) {
+    const std::int64_t step = pitch < line ? line : pitch, end = kRun * pitch;
+    from += pixel * pitch;
+    for (std::int64_t at = 0; at < end; at += step) __builtin_prefetch(from + at, write.value, 2);
+  };
+  fetch(ahead.src, ahead.src_pitch, std::integral_constant<int, 0>{});
+  fetch(ahead.dst, ahead.dst_pitch, std::integral_constant<int, 1>{});
 }
 
 template <class N, int kSpread, int kRows>
@@ -196,7 +240,7 @@ void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, c
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int i = 0; i < kRun; ++i) target.put(pixel + r * width + i, N::result(sums[r][i]));
+      for (int i = 0; i < kRun; ++i) target.put<kSpread>(pixel + r * width + i, N::result(sums[r][i]));
     }
   }
 }
@@ -214,7 +258,7 @@ void multiply_list(const SkipShape& s, const SkipTile& t, const SkipVector& v, c
     multiply_pixels<N, kSpread>(s, v, src, sums);
 #pragma GCC unroll 8
     for (int i = 0; i < kRun; ++i) {
-      if (i < own) target.put(list[first + i], N::result(sums[i]));
+      if (i < own) target.put<kSpread>(list[first + i], N::result(sums[i]));
     }
   }
 }
@@ -238,7 +282,13 @@ void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const 
   const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
   const Target target{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr};
   if (!v.spread) return multiply_all<N, kSame>(s, t, v, target, pixels);
-  if (s.src_chunk == s.dst_chunk) {
+#ifdef __AVX512F__
+  if constexpr (std::is_same_v<N, Bytes>) {
+    if (v.quads && s.src_chunk == 1) return multiply_all<N, kQuads>(s, t, v, target, pixels);
+    if (v.quads) return multiply_all<N, kQuadsOfTwo>(s, t, v, target, pixels);
+  }
+#endif
+  if (s.src_chunk == s.dst_chunk && s.round < 0) {
     switch (s.src_chunk) {
       case 1:
         return multiply_all<N, 1>(s, t, v, target, pixels);

@@ -4,15 +4,21 @@
 #include "gating/kernels/gate_kernels.hpp"
 #include "gating/kernels/skip_kernels.hpp"
 
-#define SLUICE_DECLARE_GATE_TABLES(isa)                   \
-  namespace sluice::isa {                                 \
-  extern const GateKernels<float> gate_f32;               \
-  extern const GateKernels<BFloat16> gate_bf16;           \
-  extern const SkipKernels skip;                          \
-  extern const SkipProducts skip_products_f32;            \
-  extern const SkipProducts skip_products_bytes;          \
-  extern const SkipEdgeKernels<float> skip_edges_f32;     \
-  extern const SkipEdgeKernels<BFloat16> skip_edges_bf16; \
+#define SLUICE_DECLARE_GATE_TABLES(isa)                             \
+  namespace sluice::isa {                                           \
+  extern const GateKernels<float> gate_f32;                         \
+  extern const GateKernels<BFloat16> gate_bf16;                     \
+  extern const SkipKernels skip;                                    \
+  extern const SkipProducts skip_products_f32;                      \
+  extern const SkipProducts skip_products_bytes;                    \
+  extern const SkipLoads<float> skip_loads_f32;                     \
+  extern const SkipLoads<BFloat16> skip_loads_bf16;                 \
+  extern const SkipLoads<std::uint8_t> skip_loads_u8;               \
+  extern const SkipStore<float, float> skip_store_f32;              \
+  extern const SkipStore<float, std::uint8_t> skip_store_f32_u8;    \
+  extern const SkipStore<BFloat16, BFloat16> skip_store_bf16;       \
+  extern const SkipStore<std::uint8_t, float> skip_store_u8_f32;    \
+  extern const SkipStore<std::uint8_t, std::uint8_t> skip_store_u8; \
   }
 
 SLUICE_DECLARE_GATE_TABLES(portable)

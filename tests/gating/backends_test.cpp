@@ -156,6 +156,32 @@ TEST_P(Backends, AgreeInBf16UpToItsRounding) {
   }
 }
 
+/// Sums of bytes are exact, and so all ways give the same bits.
+TEST_P(Backends, AgreeInBytes) {
+  const Trained trained(GetParam());
+  Network& network = *trained.built.network;
+  Executor dense(network, inference(false, Layout::kNhwc));
+  trained.run(dense);
+  network.set_source_ranges(dense.largest_sources());
+  ExecutorOptions options = inference(true, Layout::kNhwc);
+  options.bytes = true;
+  Executor bytes(network, options);
+  for (const char* name : {"relu0", "relu1", "relu2", "relu3"})
+    EXPECT_EQ(bytes.result(network.find(name)).desc.type, DataType::kU8) << name;
+  std::vector<float> first;
+  for (int k = 0; k < kAlternatives - 1; ++k) {
+    choose_all(bytes, k);
+    bytes.choose(0, 0);
+    trained.run(bytes);
+    if (k == 0) first = logits_of(bytes);
+    EXPECT_EQ(logits_of(bytes), first) << "way " << k;
+  }
+  std::int64_t open = 0;
+  const std::int64_t different = different_decisions(network, bytes, dense, open);
+  EXPECT_LE(different, open / 20);
+  EXPECT_TRUE(is_close(to_array({kImages, 10}, first.data()), to_array({kImages, 10}, logits_of(dense).data()), 0.2));
+}
+
 /// The first layer's base products may come from Winograd's kernels.
 TEST(Backends, WinogradIsForThoseThatAllowIt) {
   if (cpu_isa() == Isa::kPortable) GTEST_SKIP() << "this processor has no such kernels";

@@ -19,9 +19,12 @@ class SkipConvTest : public KernelTest {
   void expect(SkipCase c) {
     for (bool bytes : {false, true}) {
       c.bytes = bytes;
-      const SkipData data(c);
-      EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
+      expect_one(c);
     }
+  }
+  void expect_one(const SkipCase& c) {
+    const SkipData data(c);
+    EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
   }
   void expect_all_ways(SkipCase c) {
     for (bool bytes : {false, true}) {
@@ -207,6 +210,33 @@ TEST_P(SkipConvTest, LayoutsAndTypes) {
       c.src_type = narrow_src ? DataType::kBF16 : DataType::kF32;
       c.dst_type = narrow_dst ? DataType::kBF16 : DataType::kF32;
       expect(c);
+    }
+  }
+}
+
+TEST_P(SkipConvTest, BytesInAndOut) {
+  for (const SkipCase& size : {sizes(32, 48, 5, 9), sizes(12, 20, 4, 5), sizes(16, 16, 6, 8)}) {
+    for (bool from_bytes : {false, true}) {
+      for (DataType dst : {DataType::kF32, DataType::kU8}) {
+        for (DataType addend : {DataType::kF32, DataType::kU8}) {
+          SkipCase c = size;
+          c.bytes = from_bytes;
+          c.src_type = from_bytes ? DataType::kU8 : DataType::kF32;
+          c.dst_type = dst;
+          c.norms = true;
+          expect_one(c);
+          c.adds = true;
+          c.addend_type = addend;
+          c.in_place = addend == dst;
+          expect_one(c);
+          c.clips = true;
+          expect_one(c);
+          c.shuffle = true;
+          c.granularity = Granularity::kSlice;
+          c.lanes_from = 1;
+          expect_one(c);
+        }
+      }
     }
   }
 }

@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr float kSrcStep = 0.02F;  // clips what is above 2.54
+constexpr float kDstStep = 0.03F, kAddendStep = 0.01F;
 constexpr float kLow = -0.75F, kHigh = 1.25F;
 
 std::size_t index(std::int64_t i) {
@@ -18,11 +19,18 @@ std::size_t index(std::int64_t i) {
 }
 
 double element(const TensorDesc& desc, const void* data, std::int64_t at) {
+  if (desc.type == DataType::kU8)
+    return static_cast<double>(desc.step) * static_cast<double>(static_cast<const std::uint8_t*>(data)[at]);
   return static_cast<double>(desc.type == DataType::kBF16 ? widen(static_cast<const BFloat16*>(data)[at])
                                                           : static_cast<const float*>(data)[at]);
 }
 
 void set_element(const TensorDesc& desc, void* data, std::int64_t at, double value) {
+  if (desc.type == DataType::kU8) {
+    const double level = std::clamp(std::nearbyint(value / static_cast<double>(desc.step)), 0.0, 127.0);
+    static_cast<std::uint8_t*>(data)[at] = static_cast<std::uint8_t>(level);
+    return;
+  }
   if (desc.type == DataType::kBF16) return narrow(static_cast<float>(value), static_cast<BFloat16*>(data)[at]);
   static_cast<float*>(data)[at] = static_cast<float>(value);
 }
@@ -75,6 +83,11 @@ SkipData::SkipData(const SkipCase& c) : case_(c) {
   ConvGeometry g = problem().geometry;
   src_desc_ = {{c.images, c.inputs, c.height, c.width}, c.src_type, c.src_block == 0 ? c.inputs : c.src_block};
   dst_desc_ = {g.dst_shape(src_desc_.shape), c.dst_type, c.dst_block == 0 ? c.outputs : c.dst_block};
+  addend_desc_ = dst_desc_;
+  addend_desc_.type = c.addend_type.value_or(c.dst_type);
+  src_desc_.step = kSrcStep;
+  dst_desc_.step = kDstStep;
+  addend_desc_.step = kAddendStep;
   paths_ = PathMask({c.partitions, c.group, c.shuffle}, g.weights_shape(src_desc_.shape));
   Random random(static_cast<std::uint64_t>(c.inputs * 1000 + c.outputs), Purpose::kTest);
   src_ = random_activation(src_desc_, random, c.integers, c.bytes);
@@ -107,7 +120,7 @@ SkipProblem SkipData::problem() const {
   p.paths = paths_;
   p.granularity = case_.granularity;
   p.src_step = case_.bytes ? kSrcStep : 0;
-  p.adds = case_.adds;
+  if (case_.adds) p.addend = addend_desc_;
   if (case_.clips) {
     p.low = kLow;
     p.high = kHigh;
@@ -217,6 +230,8 @@ double SkipData::expected(std::int64_t channel, std::size_t at, bool open, doubl
 std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, double rounding) const {
   const Shape& shape = dst_desc_.shape;
   const std::int64_t plane = shape[kH] * shape[kW];
+  const double step = dst_desc_.type == DataType::kU8 ? static_cast<double>(dst_desc_.step) : 0;
+  const double half_step = step / 2, most = 127 * step;
   for (std::int64_t first = 0; first < case_.outputs; first += slice_width()) {
     const std::int64_t end = std::min(first + slice_width(), case_.outputs);
     const std::vector<double> score = scores(first, end);
@@ -224,10 +239,11 @@ std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, d
       for (std::int64_t o = first; o < end; ++o) {
         const std::int64_t n = i / plane, y = i % plane / shape[kW], x = i % shape[kW];
         const std::int64_t at = dst_desc_.offset(n, o, y, x);
-        const double before = case_.adds ? element(dst_desc_, addend.data(), at) : 0;
-        const double want = expected(o, index((n * shape[kC] + o) * plane + i % plane), score[index(i)] > 0, before);
+        const double before = case_.adds ? element(addend_desc_, addend.data(), at) : 0;
+        double want = expected(o, index((n * shape[kC] + o) * plane + i % plane), score[index(i)] > 0, before);
         const double got = element(dst_desc_, dst.data(), at);
-        if (std::abs(got - want) <= rounding * (1 + std::abs(want))) continue;
+        if (dst_desc_.type == DataType::kU8) want = std::clamp(want, 0.0, most);
+        if (std::abs(got - want) <= half_step + rounding * (1 + std::abs(want))) continue;
         std::ostringstream out;
         out << "image " << n << ", channel " << o << ", row " << y << ", column " << x << ": got " << got
             << ", expected " << want << (score[index(i)] > 0 ? " (open)" : " (closed)");
@@ -253,7 +269,7 @@ Buffer SkipData::given() const {
 
 std::string SkipData::compare(const SkipConv& conv) const {
   Random random(7, Purpose::kTest);
-  const Buffer addend = random_activation(dst_desc_, random, case_.integers);
+  const Buffer addend = random_activation(addend_desc_, random, case_.integers);
   Buffer dst(dst_desc_.bytes()), packed(conv.packed_bytes()), scratch(conv.scratch_bytes());
   // Whatever stands in memory must not matter.
   std::memset(scratch.data(), 0xff, index(scratch.bytes()));

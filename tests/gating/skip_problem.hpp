@@ -1,6 +1,7 @@
 // Random problems for the convolution that skips, and their results by plain sums in double.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct SkipCase {
   Granularity granularity = Granularity::kElement;
   double density = 0.3;  ///< share of open gates, about
   int lanes_from = SkipProblem::kNever;
-  std::int64_t src_block = 0, dst_block = 0;  ///< 0: all channels
-  DataType src_type = DataType::kF32, dst_type = DataType::kF32;
+  std::int64_t src_block = 0, dst_block = 0;                      ///< 0: all channels
+  DataType src_type = DataType::kF32, dst_type = DataType::kF32;  ///< a source in kU8 wants `bytes`
+  std::optional<DataType> addend_type;                            ///< like dst_type
   bool adds = false, in_place = false, clips = false;
   bool norms = false;  ///< scales and shifts of open and of closed outputs, all different
   bool bytes = false;  ///< products of bytes, of a source without numbers below 0
@@ -59,7 +61,7 @@ class SkipData {
   std::string compare_results(const Buffer& dst, const Buffer& addend, double rounding) const;
 
   SkipCase case_;
-  TensorDesc src_desc_, dst_desc_;
+  TensorDesc src_desc_, dst_desc_, addend_desc_;
   PathMask paths_;
   Buffer src_;
   std::vector<float> weights_;

@@ -1,7 +1,7 @@
 // Times the convolution that skips against dense ones of the same shape, alternating in one process: skip_speed
-// [--threads N] [--p N] [--int8] [--quick] [SHAPE...], a shape being 16x32x32n128. Prints a table: the dense direct
-// convolution's time, Winograd's, the base path alone, and by density how many times faster than the direct one each
-// way is.
+// [--threads N] [--p N] [--int8] [--quick] [--density D] [--dots] [SHAPE...], a shape being 16x32x32n128. Prints a
+// table: the dense direct convolution's time, Winograd's, the base path alone, and by density how many times faster
+// than the direct one each way is.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -59,7 +59,8 @@ double median(std::vector<double> values) {
 class Layer {
  public:
   Layer(const Size& size, const Options& options) : size_(size), options_(options) {
-    const std::int64_t block = size.channels % 16 == 0 && cpu_isa() == Isa::kAvx512 ? 16 : size.channels;
+    const bool blocked = size.channels % 16 == 0 && cpu_isa() == Isa::kAvx512 && !options.bytes;
+    const std::int64_t block = blocked ? 16 : size.channels;
     problem_.geometry.channels = size.channels;
     problem_.geometry.kernel = 3;
     problem_.geometry.pad = 1;
@@ -71,11 +72,8 @@ class Layer {
     src_ = Buffer(problem_.src.bytes());
     dst_ = Buffer(problem_.dst.bytes());
     Random random(1, Purpose::kTest);
-    for (std::int64_t i = 0; i < problem_.src.count(); ++i) {
-      const auto value = static_cast<float>(random.normal());
-      src_.as<float>()[i] = options.bytes ? std::max(value, 0.0F) : value;
-    }
-    if (options.bytes) problem_.src_step = 4.0F / 127;
+    for (std::int64_t i = 0; i < problem_.src.count(); ++i) src_.as<float>()[i] = static_cast<float>(random.normal());
+    if (options.bytes) go_in_bytes();
     const std::int64_t count = problem_.geometry.weights_shape(problem_.src.shape).count();
     const double scale = std::sqrt(2.0 * static_cast<double>(size.channels) / static_cast<double>(count));
     for (std::int64_t i = 0; i < count; ++i) weights_.push_back(static_cast<float>(random.normal() * scale));
@@ -98,14 +96,12 @@ class Layer {
     kernel_ = conv->kernel();
     return [=] { conv->run(src_.data(), packed->data(), shift_.data(), dst_.data(), scratch->data()); };
   }
-  /// From bytes that are there already to fp32: oneDNN's own part of an int8 convolution.
+  /// From bytes to bytes.
   std::function<void()> dense_bytes() {
     ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, false, false, {}};
     PostOp clip;
-    clip.high = std::numeric_limits<float>::infinity();
+    clip.high = kMostByteLevel;
     dense.post_ops = {clip};
-    dense.src.type = DataType::kU8;
-    dense.src.block = dense.dst.block = size_.channels;
     dense.scaled = dense.shifted = true;
     auto conv = std::make_shared<ConvForward>(dense);
     auto packed = std::make_shared<Buffer>(conv->weights().bytes());
@@ -146,11 +142,21 @@ class Layer {
   double share_open() const { return static_cast<double>(open_) / static_cast<double>(problem_.dst.count()); }
 
  private:
+  void go_in_bytes() {
+    for (std::int64_t i = 0; i < problem_.src.count(); ++i) {
+      const float level = std::nearbyint(src_.as<float>()[i] / kStep);
+      src_.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(std::clamp<float>(level, 0, kMostByteLevel));
+    }
+    problem_.src.type = problem_.dst.type = DataType::kU8;
+    problem_.src.step = problem_.dst.step = problem_.src_step = kStep;
+  }
+
   /// Base products of each channel, sorted.
   void find_quantiles() {
     base_.resize(static_cast<std::size_t>(size_.channels));
     SkipProblem problem = problem_;
     problem.low = -std::numeric_limits<float>::infinity();
+    problem.dst.type = DataType::kF32;
     const SkipConv conv(problem);
     Buffer packed(conv.packed_bytes()), scratch(conv.scratch_bytes());
     conv.pack(weights_.data(), packed.data(), scratch.data());
@@ -168,6 +174,8 @@ class Layer {
     }
     for (auto& values : base_) std::sort(values.begin(), values.end());
   }
+
+  static constexpr float kStep = 4.0F / kMostByteLevel;
 
   Size size_;
   Options options_;
@@ -256,6 +264,10 @@ Options parse_options(int argc, char** argv) {
       options.group = false;
     } else if (word == "--int8") {
       options.bytes = true;
+    } else if (word == "--density") {
+      options.densities = {i + 1 < argc ? std::atof(argv[++i]) : 0};
+    } else if (word == "--dots") {
+      options.ways = {SkipProblem::kNever};
     } else if (word == "--quick") {
       options.densities = {.05, .1, .3, .5, 1};
       options.repeats = 5;
