@@ -78,6 +78,7 @@ class Concat : public Layer {
       throw ShapeError("from", concat("expected images N x C x H x W or rows N x K, got ", to_string(src[0])));
     declare.dst = src[0];
     declare.like_src = true;
+    declare.keeps_nonnegative = true;
     for (std::size_t i = 1; i < src.size(); ++i) {
       Shape same = src[i];
       if (same.rank() > kC) same[kC] = src[0][kC];

@@ -30,6 +30,7 @@ class Dropout : public Layer {
     }
     declare.dst = src[0];
     declare.like_src = true;
+    declare.keeps_nonnegative = true;
     declare.stochastic = true;
   }
 

@@ -19,6 +19,7 @@ class Flatten : public Layer {
       throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
     declare.dst = {src[0][kN], src[0].count() / src[0][kN]};
     declare.dst_type = DataType::kF32;
+    declare.keeps_nonnegative = true;
   }
 
   void setup(Setup& setup) override {

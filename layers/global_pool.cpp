@@ -13,6 +13,7 @@ class GlobalPool : public Layer {
     require_image(src[0]);
     declare.dst = {src[0][kN], src[0][kC]};
     declare.dst_type = DataType::kF32;
+    declare.keeps_nonnegative = true;
   }
 
   ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }

@@ -27,6 +27,7 @@ class Pooling : public Layer {
     }
     declare.dst = {src[0][kN], src[0][kC], outputs(src[0][kH]), outputs(src[0][kW])};
     declare.like_src = true;
+    declare.keeps_nonnegative = true;
   }
 
   void setup(Setup& setup) override {

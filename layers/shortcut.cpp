@@ -33,6 +33,7 @@ class PadShortcut : public Layer {
     }
     declare.dst = {src[0][kN], channels_, (src[0][kH] + stride_ - 1) / stride_, (src[0][kW] + stride_ - 1) / stride_};
     declare.like_src = true;
+    declare.keeps_nonnegative = true;
   }
 
   ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }

@@ -78,6 +78,7 @@ struct Declarations {
   bool stochastic = false;          ///< needs random numbers in training
   bool is_activation = false;       ///< an element-wise non-linear function
   bool nonnegative = false;         ///< the result holds no number below 0
+  bool keeps_nonnegative = false;   ///< ... if no source does
   bool wants_activation =
       false;  ///< means something only where an activation follows, behind normalisation or addition
 

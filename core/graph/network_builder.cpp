@@ -184,6 +184,12 @@ class Network::Builder {
     return shapes;
   }
 
+  bool all_nonnegative(const Ids& src) const {
+    return std::all_of(src.begin(), src.end(), [this](int id) {
+      return id >= 0 && network_.nodes_[static_cast<std::size_t>(id)].declared.nonnegative;
+    });
+  }
+
   bool add_layer(Section& section, const std::string& type, const Ids& src) {
     const std::string share = take(section, "share");
     const std::size_t errors = config_.diagnostics().errors().size();
@@ -195,6 +201,7 @@ class Network::Builder {
     const std::vector<Shape> shapes = shapes_of(src);
     try {
       layer->infer(shapes, node.declared);
+      if (node.declared.keeps_nonnegative) node.declared.nonnegative = all_nonnegative(node.src);
     } catch (const ShapeError& e) {
       error(section, e.key(), concat(e.what(), " (", type, " of ", shapes_text(shapes), ")"));
       return false;
