@@ -167,7 +167,8 @@ class Worker {
   void multiply_base(std::int64_t tile, const void* src, const void* dst) {
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
-      tile_.ahead = ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst));
+      tile_.ahead =
+          starts_line(v) ? ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst)) : SkipAhead{};
       products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
     }
   }
@@ -190,14 +191,20 @@ class Worker {
         weights_ + p.weights, {}, tile_.sums + WinogradShape::kBlock * p.first);
   }
 
+  /// Whether a vector's memory is no other one's cache lines.
+  bool starts_line(std::int64_t vector) const {
+    const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
+    constexpr std::int64_t line = 64;
+    return vector * kernels_.lanes % from.block * std::max(size_of(from.type), size_of(to.type)) % line == 0;
+  }
+
   SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
     const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
-    const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1, line = 64;
+    const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
     const std::int64_t from_bytes = size_of(from.type), to_bytes = size_of(to.type);
     const bool one_block = from.block == from.shape[kC] && to.block == to.shape[kC];
     if (from.shape[kH] != to.shape[kH] || from.shape[kW] != to.shape[kW] || channel >= from.shape[kC] ||
-        next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block) ||
-        channel % from.block * std::max(from_bytes, to_bytes) % line != 0) {  // another vector's lines
+        next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block)) {
       return {};
     }
     const std::int64_t image = next / plan_.row_tiles * plan_.images, row = next % plan_.row_tiles * plan_.rows;

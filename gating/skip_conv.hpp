@@ -80,9 +80,9 @@ class SkipConv {
   void pack(const float* weights, void* packed, void* scratch) const;
   /// Whether run needs `given` (SkipProblem::kGiven).
   bool takes_products() const;
-  /// Returns how many of the outputs are open. `addend` may be `dst`; `dst` must not overlap `src`. `given`: Yp + Yr of
-  /// all outputs, like dst (which is not in bytes), for kGiven alone; without it open outputs are Yp. Allocates
-  /// nothing.
+  /// Returns how many of the outputs are open. `addend` may be `dst` if both have the same type; `dst` must not overlap
+  /// `src`. `given`: Yp + Yr of all outputs, like dst (which is not in bytes), for kGiven alone; without it open
+  /// outputs are Yp. Allocates nothing.
   std::int64_t run(const void* src, const void* packed, const SkipConstants& constants, const void* addend, void* dst,
                    void* scratch, const void* given = nullptr) const;
 

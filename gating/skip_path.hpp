@@ -39,7 +39,7 @@ class SkipPath {
   std::optional<int> decisions_;
   std::int64_t channels_ = 0, padded_ = 0;
   int packed_ = 0, whole_packed_ = 0, constants_ = 0;  ///< kept
-  bool floats_ = true;                                 ///< no bytes anywhere: there is a whole_
+  bool floats_ = true;                                 ///< source and result are not in bytes: there is a whole_
 };
 
 }  // namespace sluice

@@ -59,7 +59,7 @@ void SkipPlan::plan_shape() {
   const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
   const bool power_of_two = (shape.units & (shape.units - 1)) == 0;
   if (bytes() && kernels.lanes > 4 && shape.units < kernels.lanes && power_of_two && g.dilation == 1)
-    shape.round = static_cast<std::int32_t>(shape.units - 1);
+    shape.wrap = static_cast<std::int32_t>(shape.units - 1);
   if (grouped && together > 1 && uses_lanes() && !compact())
     shape.repeated = std::min((together - 1) * shape.src_chunk, shape.units);
   shape.pitch = compact() ? shape.units : ceil_div(shape.units + shape.repeated, kernels.lanes) * kernels.lanes;

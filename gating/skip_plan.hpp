@@ -73,7 +73,7 @@ struct SkipPlan {
 
   bool bytes() const { return places > 1; }
   /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.
-  bool compact() const { return shape.round >= 0; }
+  bool compact() const { return shape.wrap >= 0; }
   bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
   /// A tile as Winograd's kernels see it.

@@ -56,7 +56,8 @@ ByteConvolution::ByteConvolution(Setup& setup, const ConvGeometry& geometry) {
     }
   }
   if (clip.low > -kInfinity || clip.high < kInfinity) problem.post_ops.push_back(clip);
-  if (adds && setup.addend.type == DataType::kU8 && !to_bytes) return;
+  widens_addend_ = adds && setup.addend.type == DataType::kU8 && !to_bytes;
+  if (widens_addend_) problem.addend = dst;
   unit_ = to_bytes && !(adds && setup.addend.type == DataType::kF32) ? dst.step : 1.0F;
   try {
     product_ = ConvForward(problem);
@@ -67,7 +68,7 @@ ByteConvolution::ByteConvolution(Setup& setup, const ConvGeometry& geometry) {
   kernel_ = product_.kernel();
   src_ = problem.src;
   if (!in_bytes) src_.step = static_cast<float>(setup.src_range / kMostByteLevel);
-  adds_in_place_ = setup.dst_starts_as_addend;
+  adds_in_place_ = setup.dst_starts_as_addend || widens_addend_;
   channels_ = geometry.channels;
   filter_ = geometry.weights_shape(src.shape).count() / channels_;
   src_bytes_ = in_bytes ? 0 : align_up(src_.bytes());
@@ -99,6 +100,7 @@ void ByteConvolution::forward(Context& c) {
     round_to_bytes(c.src[0].as<const float>(), {src_, c.scratch});
     src = c.scratch;
   }
+  if (widens_addend_) widen_bytes(c.addend, c.dst.as<float>());
   const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
   product_.run(src, c.kept[packed_], Epilogue{numbers(c, scale_), numbers(c, shift_), addend}, c.dst.data,
                static_cast<char*>(c.scratch) + src_bytes_);

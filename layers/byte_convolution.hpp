@@ -35,6 +35,7 @@ class ByteConvolution {
   TensorDesc src_;              ///< in bytes, whatever it comes in
   float unit_ = 1;              ///< of scale and shift: the result's step, or 1
   bool adds_in_place_ = false;  ///< what is added stands in the result's memory
+  bool widens_addend_ = false;  ///< ... after it has been brought there, from bytes
   std::int64_t channels_ = 0, filter_ = 0, src_bytes_ = 0, level_bytes_ = 0;
   std::size_t packed_ = 0, scale_ = 0, shift_ = 0;  ///< kept
 };

@@ -52,7 +52,9 @@ void ByteEdges::copy_addend(const Context& c, float* to) const {
   const bool same_type = c.addend.desc.type == c.dst.desc.type;  // then the result's memory starts with it
   const Tensor addend{c.addend.desc, same_type ? c.dst.data : c.addend.data};
   if (addend.desc.type == DataType::kU8) return widen_bytes(addend, to);
-  std::memcpy(to, addend.data, static_cast<std::size_t>(addend.desc.bytes()));
+  parallel_for(addend.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::memcpy(to + begin, addend.as<const float>() + begin, static_cast<std::size_t>((end - begin) * 4));
+  });
 }
 
 }  // namespace sluice

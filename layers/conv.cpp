@@ -36,9 +36,9 @@ class Conv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
-  /// Without VNNI our kernels of floats are as fast.
+  /// Without VNNI our kernels of floats are as fast, and there are none of bytes for groups.
   ByteWish byte_wish(bool /*may_skip*/) const override {
-    return cpu_has_vnni() ? ByteWish::kMultiplies : ByteWish::kTakes;
+    return cpu_has_vnni() && geometry_.groups == 1 ? ByteWish::kMultiplies : ByteWish::kTakes;
   }
 
   void setup(Setup& setup) override {

@@ -135,8 +135,9 @@ class Planner {
     return found != ranges.end() ? found->second : 0.0;
   }
 
-  /// Of all who read a node's result or add it: one refusal counts, else one wish.
+  /// Of all who read a node's result or add it: one refusal counts, else one wish. The answer is wanted in floats.
   ByteWish readers_wish(int node) const {
+    if (node == network_.output_node()) return ByteWish::kNever;
     ByteWish wish = ByteWish::kTakes;
     for (const PlannedOperation& op : plan_.operations) {
       const std::vector<int>& sources = source_nodes(op);
@@ -156,7 +157,8 @@ class Planner {
     const ByteWish own = op.layer->byte_wish(options_.skip), readers = readers_wish(node);
     const bool wanted = own != ByteWish::kNever && readers != ByteWish::kNever &&
                         (own == ByteWish::kMultiplies || readers == ByteWish::kMultiplies);
-    if (!options_.bytes || training() || !wanted || shape_of(node).rank() != 4 ||
+    const bool floats = options_.type == DataType::kF32 && !blocked_;
+    if (!options_.bytes || training() || !floats || !wanted || shape_of(node).rank() != 4 ||
         !network_.nodes()[static_cast<std::size_t>(node)].declared.nonnegative) {
       return 0;
     }

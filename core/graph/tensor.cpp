@@ -1,5 +1,7 @@
 #include "core/graph/tensor.hpp"
 
+#include <cassert>
+
 #include "core/base/bfloat16.hpp"
 #include "core/base/parallel.hpp"
 
@@ -64,6 +66,7 @@ const char* to_string(DataType type) {
 
 void copy_activation(const Tensor& src, const Tensor& dst) {
   if (src.desc.type == DataType::kU8) {
+    assert(dst.desc.type == DataType::kF32);
     copy_typed<std::uint8_t, float>(src, dst);
     for (std::int64_t i = 0; i < dst.desc.count(); ++i) dst.as<float>()[i] *= src.desc.step;
     return;

@@ -17,8 +17,8 @@
 
 namespace sluice {
 
-/// What a network computes in. kInt8: inference with fp32 activations, whose layers multiply bytes where that is
-/// faster.
+/// What a network computes in. kInt8: inference whose layers multiply bytes where that is faster, and keep activations
+/// in them where they can; the rest is fp32.
 enum class Precision { kFp32, kBf16, kInt8 };
 /// "fp32", "bf16", "int8".
 std::string to_string(Precision precision);

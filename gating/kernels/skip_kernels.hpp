@@ -34,7 +34,7 @@ struct SkipShape {
   // Where lanes of a vector read units of their own (SkipRange).
   std::int64_t src_chunk = 0, dst_chunk = 0;
   std::int32_t lane_units[16] = {};  ///< how far behind that of lane 0 each one's is
-  std::int32_t round = -1;  ///< behind the last unit comes the first: one less than a power of two units, or -1
+  std::int32_t wrap = -1;  ///< behind the last unit comes the first: one less than a power of two units, or -1
   // The results.
   std::int64_t dst_pitch = 0;
 

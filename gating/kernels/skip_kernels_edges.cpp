@@ -7,7 +7,7 @@ namespace {
 
 using namespace simd;
 
-constexpr float kWhole = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
+constexpr float kNoFraction = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
 
 /// Zeroes units, and up to a vector of what is written later.
 template <class Unit>
@@ -53,15 +53,15 @@ struct BytePatch {
     NativeF32 x = load_f32(from) * factor;
     x = x > NativeF32{} ? x : NativeF32{};
     const NativeF32 most = broadcast(127);
-    x = (x > most ? most : x) + kWhole;
+    x = (x > most ? most : x) + kNoFraction;
     store_narrowed(to, reinterpret_cast<NativeU32>(x));
   }
   template <class T>
   SLUICE_INLINE void put_one(Place* to, T from) const {
     float x = widen(from) * factor;
     x = x > 0.0F ? x : 0.0F;
-    x = (x > 127.0F ? 127.0F : x) + kWhole;
-    *to = static_cast<Place>(static_cast<std::int32_t>(x - kWhole));
+    x = (x > 127.0F ? 127.0F : x) + kNoFraction;
+    *to = static_cast<Place>(static_cast<std::int32_t>(x - kNoFraction));
   }
 };
 
@@ -188,7 +188,7 @@ SLUICE_INLINE void store_f32(BFloat16* p, NativeF32 x) {
   store_narrowed(&p->bits, x == x ? rounded : (bits >> 16) | 0x40U);
 }
 SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
-  store_narrowed(p, reinterpret_cast<NativeU32>(x + kWhole));
+  store_narrowed(p, reinterpret_cast<NativeU32>(x + kNoFraction));
 }
 template <class T>
 SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {

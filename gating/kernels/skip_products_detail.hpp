@@ -97,12 +97,12 @@ SLUICE_INLINE void for_units(const SkipShape& s, const typename N::Unit* pixel, 
     }
   } else if constexpr (kSpread == kIndexed) {
     NativeI32 place = load_native<NativeI32>(s.lane_units);
-    if (s.round >= 0) {
+    if (s.wrap >= 0) {
       at = pixel;
       place += range.begin;
     }
     for (std::int64_t i = 0; i < count; ++i, place += 1) {
-      const NativeI32 index = place & s.round;
+      const NativeI32 index = place & s.wrap;
       asm volatile("" : "+r"(at));  // loaded again and again: there are no registers to keep what was
       step([ at, index ](std::int64_t offset)
                __attribute__((always_inline)) { return __builtin_shuffle(load_units<N>(at + offset), index); });
@@ -288,7 +288,7 @@ void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const 
     if (v.quads) return multiply_all<N, kQuadsOfTwo>(s, t, v, target, pixels);
   }
 #endif
-  if (s.src_chunk == s.dst_chunk && s.round < 0) {
+  if (s.src_chunk == s.dst_chunk && s.wrap < 0) {
     switch (s.src_chunk) {
       case 1:
         return multiply_all<N, 1>(s, t, v, target, pixels);

@@ -214,29 +214,34 @@ TEST_P(SkipConvTest, LayoutsAndTypes) {
   }
 }
 
+/// Sources in bytes and in floats, products of bytes and of floats, results and addends in both.
 TEST_P(SkipConvTest, BytesInAndOut) {
-  for (const SkipCase& size : {sizes(32, 48, 5, 9), sizes(12, 20, 4, 5), sizes(16, 16, 6, 8)}) {
-    for (bool from_bytes : {false, true}) {
-      for (DataType dst : {DataType::kF32, DataType::kU8}) {
-        for (DataType addend : {DataType::kF32, DataType::kU8}) {
-          SkipCase c = size;
-          c.bytes = from_bytes;
-          c.src_type = from_bytes ? DataType::kU8 : DataType::kF32;
-          c.dst_type = dst;
-          c.norms = true;
-          expect_one(c);
-          c.adds = true;
-          c.addend_type = addend;
-          c.in_place = addend == dst;
-          expect_one(c);
-          c.clips = true;
-          expect_one(c);
-          c.shuffle = true;
-          c.granularity = Granularity::kSlice;
-          c.lanes_from = 1;
-          expect_one(c);
-        }
+  for (SkipCase c : {sizes(32, 48, 5, 9), sizes(12, 20, 4, 5), sizes(16, 16, 6, 8)}) {
+    c.norms = c.clips = true;
+    for (int bits = 0; bits < 16; ++bits) {
+      c.bytes = (bits & 1) != 0;
+      c.src_type = (bits & 2) != 0 ? DataType::kU8 : DataType::kF32;
+      c.dst_type = (bits & 4) != 0 ? DataType::kU8 : DataType::kF32;
+      c.addend_type = (bits & 8) != 0 ? DataType::kU8 : DataType::kF32;
+      if (c.src_type == DataType::kU8 && !c.bytes) continue;
+      c.adds = false;
+      expect_one(c);
+      c.adds = true;
+      c.in_place = c.addend_type == c.dst_type;
+      for (int from : kWays) {
+        SkipCase way = c;
+        way.lanes_from = from;
+        expect_one(way);
       }
+      SkipCase shared = c;
+      shared.shuffle = true;
+      shared.granularity = Granularity::kSlice;
+      shared.lanes_from = 1;
+      expect_one(shared);
+      if (c.inputs % 16 != 0 || c.outputs % 16 != 0) continue;
+      SkipCase blocked = c;
+      blocked.src_block = blocked.dst_block = 16;
+      expect_one(blocked);
     }
   }
 }
@@ -340,6 +345,11 @@ TEST_P(SkipWinogradTest, LayoutsTypesAndDecisions) {
     expect_winograd(c);
     c.src_block = c.dst_block = 16;
     expect_winograd(c);
+    c.src_type = c.dst_type = DataType::kBF16;
+    expect_winograd(c);
+    c = sizes(96, 96, 8, 8);
+    c.partitions = 2;
+    c.granularity = granularity;
     c.src_type = c.dst_type = DataType::kBF16;
     expect_winograd(c);
   }

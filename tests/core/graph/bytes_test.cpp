@@ -40,13 +40,18 @@ const std::string kNetwork =
     "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nchannels = 5\n"
     "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 
+const std::vector<std::string> kInBytes = {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "clip"};
+
+/// The network's layers up to one, whose channels' means are the answer.
+std::string up_to(const std::string& layer) {
+  const std::size_t begin = kNetwork.find("[layer." + layer + "]");
+  return kNetwork.substr(0, kNetwork.find("[layer.", begin + 1)) + "[layer.means]\ntype = global_pool\n";
+}
+
 class ByteNetwork : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!cpu_has_vnni()) GTEST_SKIP() << "dense networks stay in floats without VNNI";
-    Executor floats(*built_, options(false));
-    give(floats);
-    built_->set_source_ranges(floats.largest_sources());
   }
 
   static ExecutorOptions options(bool bytes) {
@@ -56,74 +61,94 @@ class ByteNetwork : public ::testing::Test {
     return options;
   }
 
-  void give(Executor& executor) const {
+  static std::vector<float> answer(Executor& executor, Network& network) {
     executor.refresh();
-    Batch(*built_, kImages, 5, 4).give(executor);
+    Batch(network, kImages, 5, 4).give(executor);
     executor.forward();
+    const Tensor logits = executor.logits();
+    return {logits.as<const float>(), logits.as<const float>() + logits.desc.count()};
   }
 
-  Tensor result(const Executor& executor, const std::string& name) const { return executor.result(built_->find(name)); }
-
-  static void expect_near(Executor& a, Executor& b, double rounding) {
-    const std::map<std::string, double> of_a = a.largest_sources(), of_b = b.largest_sources();
-    ASSERT_EQ(of_a.size(), of_b.size());
-    for (const auto& [layer, most] : of_b) EXPECT_NEAR(of_a.at(layer), most, rounding * most) << layer;
-    const Tensor answer = a.logits(), other = b.logits();
-    double largest = 0;
-    for (std::int64_t i = 0; i < other.desc.count(); ++i)
-      largest = std::max(largest, std::abs(static_cast<double>(other.as<const float>()[i])));
-    for (std::int64_t i = 0; i < other.desc.count(); ++i)
-      EXPECT_NEAR(answer.as<const float>()[i], other.as<const float>()[i], rounding * largest);
+  static void measure_ranges(Network& network) {
+    Executor floats(network, options(false));
+    answer(floats, network);
+    network.set_source_ranges(floats.largest_sources());
   }
 
-  const Built built_{kNetwork};
+  /// Every number, to within a share of the largest.
+  static void expect_near(const std::vector<float>& got, const std::vector<float>& want, float rounding) {
+    ASSERT_EQ(got.size(), want.size());
+    const float largest = *std::max_element(want.begin(), want.end());
+    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], rounding * largest) << i;
+  }
 };
 
 TEST_F(ByteNetwork, ResultsGoInBytesWhereAllReadersTakeThem) {
-  const Executor executor(*built_, options(true));
-  for (const char* name : {"relu0", "relu1", "relu2", "relu3", "shortcut", "relu4", "relu5", "clip"}) {
-    EXPECT_EQ(result(executor, name).desc.type, DataType::kU8) << name;
-    EXPECT_GT(result(executor, name).desc.step, 0) << name;
+  const Built net(kNetwork);
+  measure_ranges(*net);
+  const Executor executor(*net, options(true));
+  const auto desc = [&](const std::string& name) { return executor.result(net->find(name)).desc; };
+  for (const std::string& name : kInBytes) {
+    EXPECT_EQ(desc(name).type, DataType::kU8) << name;
+    EXPECT_GT(desc(name).step, 0) << name;
   }
-  EXPECT_EQ(result(executor, "shortcut").desc.step, result(executor, "relu2").desc.step);
-  for (const char* name : {"e_bn", "relu6", "max", "pool", "fc"})
-    EXPECT_EQ(result(executor, name).desc.type, DataType::kF32) << name;
-  EXPECT_LT(executor.activation_bytes(), Executor(*built_, options(false)).activation_bytes());
+  EXPECT_EQ(desc("shortcut").type, DataType::kU8);
+  EXPECT_EQ(desc("shortcut").step, desc("relu2").step);
+  for (const char* name : {"e_bn", "relu6", "max", "pool", "fc"}) EXPECT_EQ(desc(name).type, DataType::kF32) << name;
+  EXPECT_LT(executor.activation_bytes(), Executor(*net, options(false)).activation_bytes());
 }
 
-/// Of each layer, what its source holds at most when its turn has come; and the answer.
+TEST_F(ByteNetwork, LayoutsAndTypesWithoutKernelsStayInFloats) {
+  const Built net(kNetwork);
+  measure_ranges(*net);
+  ExecutorOptions blocked = options(true);
+  blocked.layout = ExecutorOptions::LayoutChoice::kBlocked;
+  EXPECT_EQ(Executor(*net, blocked).result(net->find("relu1")).desc.type, DataType::kF32);
+}
+
 TEST_F(ByteNetwork, StaysNearTheOneInFloats) {
-  Executor floats(*built_, options(false)), bytes(*built_, options(true));
-  give(floats);
-  give(bytes);
-  expect_near(bytes, floats, 0.03);
+  for (const std::string& layer : kInBytes) {
+    SCOPED_TRACE(layer);
+    const Built net(up_to(layer));
+    measure_ranges(*net);
+    Executor floats(*net, options(false)), bytes(*net, options(true));
+    expect_near(answer(bytes, *net), answer(floats, *net), 0.05F);
+  }
 }
 
-/// Weights that are levels already: then the ways differ by nothing but sums' rounding.
-TEST_F(ByteNetwork, WaysGiveTheSameLevels) {
-  for (const Parameter& p : built_->parameters()) {
-    if (p.group != "weights" || p.shape.rank() != 4) continue;
-    float* const weights = built_->parameter_data() + p.offset;
+/// Weights that are levels already.
+void round_weights(Network& network) {
+  for (const Parameter& p : network.parameters()) {
+    if (p.shape.rank() != 4) continue;
     const std::int64_t each = p.shape.count() / p.shape[0];
     for (std::int64_t o = 0; o < p.shape[0]; ++o) {
-      float* const own = weights + o * each;
+      float* const own = network.parameter_data() + p.offset + o * each;
+      for (std::int64_t i = 0; i < each; ++i) own[i] = std::nearbyint(std::clamp(own[i], -0.5F, 0.5F) * 254) / 254;
       own[0] = 0.5F;
-      for (std::int64_t i = 1; i < each; ++i) own[i] = std::nearbyint(std::clamp(own[i], -0.5F, 0.5F) * 254) / 254;
     }
   }
-  Executor ints(*built_, options(true)), floats(*built_, options(true));
-  std::int64_t choices = 0;
-  const std::vector<OperationInfo> operations = floats.operations();
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    if (operations[i].alternatives.empty()) continue;
-    EXPECT_EQ(operations[i].alternatives, (std::vector<std::string>{"fp32", "int8"})) << operations[i].name;
-    if (operations[i].name != "h") floats.choose(i, 0);  // its source is in floats, and one way alone rounds it
-    ++choices;
+}
+
+/// Then the ways of a convolution whose source is in bytes differ by nothing but sums' rounding.
+TEST_F(ByteNetwork, WaysGiveTheSame) {
+  std::size_t choices = 0;
+  for (const char* layer : {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "relu6"}) {
+    SCOPED_TRACE(layer);
+    const Built net(up_to(layer));
+    round_weights(*net);
+    measure_ranges(*net);
+    Executor ints(*net, options(true)), floats(*net, options(true));
+    const std::vector<OperationInfo> operations = floats.operations();
+    choices = 0;
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      if (operations[i].alternatives.empty()) continue;
+      EXPECT_EQ(operations[i].alternatives, (std::vector<std::string>{"fp32", "int8"})) << operations[i].name;
+      floats.choose(i, 0);
+      ++choices;
+    }
+    expect_near(answer(ints, *net), answer(floats, *net), 1e-3F);
   }
-  EXPECT_EQ(choices, 7);  // a to f, and h behind a pooling; what g adds is not like its result
-  give(ints);
-  give(floats);
-  expect_near(ints, floats, 0.01);
+  EXPECT_EQ(choices, 7U);  // a to g
 }
 
 }  // namespace
