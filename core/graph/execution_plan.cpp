@@ -154,14 +154,13 @@ class Planner {
   /// What one level of an operation's result stands for; 0 where it goes in floats. (Numbers below 0 have no level.)
   float byte_step(const PlannedOperation& op) const {
     const int node = op.nodes.back();
-    const ByteWish own = op.layer->byte_wish(options_.skip), readers = readers_wish(node);
-    const bool wanted = own != ByteWish::kNever && readers != ByteWish::kNever &&
-                        (own == ByteWish::kMultiplies || readers == ByteWish::kMultiplies);
-    const bool floats = options_.type == DataType::kF32 && !blocked_;
-    if (!options_.bytes || training() || !floats || !wanted || shape_of(node).rank() != 4 ||
+    const bool possible = options_.bytes && !training() && options_.type == DataType::kF32 && !blocked_;
+    if (!possible || shape_of(node).rank() != 4 ||
         !network_.nodes()[static_cast<std::size_t>(node)].declared.nonnegative) {
       return 0;
     }
+    const ByteWish own = op.layer->byte_wish(options_.skip), readers = readers_wish(node);
+    if (std::min(own, readers) == ByteWish::kNever || std::max(own, readers) != ByteWish::kMultiplies) return 0;
     double range = 0;
     for (const PlannedOperation& reader : plan_.operations) {
       if (source_nodes(reader)[0] == node) range = std::max(range, source_range(reader));

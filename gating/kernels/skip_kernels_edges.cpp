@@ -47,6 +47,7 @@ struct BytePatch {
   using Unit = std::int32_t;
   using Place = std::uint8_t;
   float factor;
+
   /// Rounds to nearest, ties to even; what is no number becomes 0.
   template <class T>
   SLUICE_INLINE void put(Place* to, const T* from) const {
