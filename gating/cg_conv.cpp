@@ -140,6 +140,7 @@ class CgConv : public Layer {
     gate_ = Gate(gate_options_, products_, setup.dst);
     ConvProblem problem{geometry_, setup.src[0], products_, setup.mode, false, setup.allow_winograd, {}};
     problem.geometry.channels = 2 * geometry_.channels;
+    problem.mask = mask_.split_blocks();
     weight_bytes_ = align_up(problem.geometry.weights_shape(setup.src[0].shape).count() * 4);
     forward_ = ConvForward(problem);
     forward_packed_ = pack_with(setup, forward_.weights());

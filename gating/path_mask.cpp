@@ -46,6 +46,19 @@ void PathMask::split(const float* weights, float* both) const {
   }
 }
 
+BlockMask PathMask::split_blocks() const {
+  constexpr std::int64_t block = BlockMask::kBlock, most = block * BlockMask::kMostBlocks;
+  const std::int64_t outputs = weights_[0], inputs = weights_[1];
+  if (2 * outputs > most || inputs > most) return {};
+  BlockMask mask = BlockMask::none();
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      mask.set((is_base(o, i) ? o : outputs + o) / block, source_channel(i) / block);
+    }
+  }
+  return mask;
+}
+
 void PathMask::merge(const float* diff_both, float* diff_weights) const {
   const std::int64_t outputs = weights_[0], inputs = weights_[1], taps = weights_[2] * weights_[3];
   for (std::int64_t o = 0; o < outputs; ++o) {

@@ -5,6 +5,7 @@
 
 #include "core/base/shape.hpp"
 #include "core/config/keys.hpp"
+#include "layers/kernels/block_mask.hpp"
 
 namespace sluice {
 
@@ -38,6 +39,8 @@ class PathMask {
   /// Weights 2 O x I x KH x KW of one convolution over the unshuffled source: the base path's filters (zeros
   /// elsewhere), then the conditional path's.
   void split(const float* weights, float* both) const;
+  /// Where those weights can differ from zero.
+  BlockMask split_blocks() const;
   /// Adds the gradient of such weights to that of the original ones.
   void merge(const float* diff_both, float* diff_weights) const;
   /// Weights O x I x KH x KW of both paths together over the unshuffled source.

@@ -52,6 +52,7 @@ struct ConvProblem {
   /// The forward product is multiplied by a number for each output channel, and something is added, before anything
   /// else is done to it: numbers given with each run (Epilogue). Then the kAdd operand is one of them as well.
   bool scaled = false, shifted = false;
+  BlockMask mask = {};  ///< weights that the caller knows to be zeros, which may be left out
   /// Of a problem that is scaled: what a kAdd adds. One in bytes (and then the result is, too) is not given with each
   /// run: the result's memory starts with it.
   TensorDesc addend = {};

@@ -22,6 +22,10 @@ constexpr std::int64_t kMostSteps = kPoints * (WinogradShape::kMostBlocks * kSte
 SLUICE_INLINE std::int64_t src_step_of(const WinogradShape& s) {
   return s.src.blocks * kStep + kLanes;
 }
+/// A bit for each block of the source's channels that a block of the result's is made from.
+SLUICE_INLINE std::uint32_t sources_of(const WinogradShape& s, std::int64_t block) {
+  return s.mask.sources(block) & static_cast<std::uint32_t>((std::uint64_t{1} << s.src.blocks) - 1);
+}
 
 /// How results are stored: bf16 is rounded in one instruction where the processor has it.
 enum class Rounding { kGeneric, kNative };
@@ -195,10 +199,13 @@ SLUICE_INLINE void expand_sources(const WinogradShape& s, std::int64_t tile, std
   }
 }
 
-// dst[tile][16] = sum over channels of src[block][tile][channel] weights[channel][16], at one point.
-SLUICE_INLINE void multiply(std::int64_t blocks, const float* src, const float* weights, float* dst) {
+// dst[tile][16] = sum over channels of src[block][tile][channel] weights[channel][16], at one point; `blocks` has a bit
+// for each block to add.
+SLUICE_INLINE void multiply(std::uint32_t blocks, const float* all_src, const float* all_weights, float* dst) {
   NativeF32 sums[kTiles][kParts] = {};
-  for (std::int64_t block = 0; block < blocks; ++block, src += kStep, weights += kMatrix) {
+  for (; blocks != 0; blocks &= blocks - 1) {
+    const int block = __builtin_ctz(blocks);
+    const float *const src = all_src + block * kStep, *const weights = all_weights + block * kMatrix;
 #pragma GCC unroll 16
     for (int c = 0; c < kLanes; ++c) {
       const F32 w = load(weights + c * kLanes);
@@ -234,15 +241,18 @@ SLUICE_INLINE void multiply_halves(const float* src, const float* weights, float
   }
 }
 
-// The same at all points, for the tiles of a group. `between` is called after each point.
+// The same at all points, for one block of the result's channels and the tiles of a group. `between` is called after
+// each point.
 template <class Between>
-SLUICE_INLINE void multiply_points(const WinogradShape& s, std::int64_t tiles, const float* src, const float* weights,
-                                   float* dst, std::int64_t step, Between&& between) {
+SLUICE_INLINE void multiply_points(const WinogradShape& s, std::int64_t tiles, std::int64_t block, const float* src,
+                                   const float* all_weights, float* dst, std::int64_t step, Between&& between) {
   const std::int64_t src_step = src_step_of(s), matrix = s.src.blocks * kMatrix;
+  const float* const weights = all_weights + block * kPoints * matrix;
+  const std::uint32_t blocks = sources_of(s, block);
   for (int p = 0; p < kPoints; ++p) {
     if (s.halves) multiply_halves(src + p * src_step, weights + p * matrix, dst + p * step);
     for (std::int64_t t = 0; t < tiles && !s.halves; t += kTiles) {
-      multiply(s.src.blocks, src + p * src_step + t * kLanes, weights + p * matrix, dst + p * step + t * kLanes);
+      multiply(blocks, src + p * src_step + t * kLanes, weights + p * matrix, dst + p * step + t * kLanes);
     }
     between();
   }
@@ -281,7 +291,7 @@ SLUICE_INLINE void convolve_range(const WinogradShape& s, const WinogradRange& r
       float* const to = last ? expanded : products;
       const std::int64_t step = last ? src_step : kProductStep;
       NamedAhead named(s, wanted, group, block);
-      multiply_points(s, count, expanded, weights + block * kPoints * s.src.blocks * kMatrix, to, step, [&] {
+      multiply_points(s, count, block, expanded, weights, to, step, [&] {
         if (range.ahead != nullptr) return named.fetch();
         if (block > range.first_block) return;
         next.fetch();
@@ -363,7 +373,8 @@ void weight_gradient(const WinogradShape& s, const WinogradRange& range, const T
       for (int p = 0; p < kPoints; ++p) {
         if (dst_block == range.first_block) next.fetch();
         if (dst_block == range.first_block) next_diffs.fetch();
-        for (std::int64_t block = 0; block < s.src.blocks; ++block) {
+        for (std::uint32_t blocks = sources_of(s, dst_block); blocks != 0; blocks &= blocks - 1) {
+          const int block = __builtin_ctz(blocks);
           multiply_transposed(expanded + p * src_step + block * kStep, diffs + p * kProductStep,
                               own + p * matrix + block * kMatrix);
         }

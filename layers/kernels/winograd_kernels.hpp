@@ -13,6 +13,7 @@
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/cpu.hpp"
+#include "layers/kernels/block_mask.hpp"
 
 namespace sluice {
 
@@ -28,13 +29,14 @@ struct WinogradShape {
   static constexpr std::int64_t kTile = 4;
   static constexpr std::int64_t kBlock = 16;  ///< channels
   static constexpr std::int64_t kPoints = 36;
-  static constexpr std::int64_t kGroup = 8;        ///< tiles that are multiplied together
-  static constexpr std::int64_t kMostBlocks = 32;  ///< of a source's channels
+  static constexpr std::int64_t kGroup = 8;  ///< tiles that are multiplied together
+  static constexpr std::int64_t kMostBlocks = BlockMask::kMostBlocks;
 
   std::int64_t images = 0, height = 0, width = 0;
   WinogradChannels src, dst;
   /// One block of the source, of which each half of a result's block sees its own half alone; other weights are zeros.
   bool halves = false;
+  BlockMask mask = {};  ///< blocks of weights that are left out
 
   std::int64_t rows() const { return (height + kTile - 1) / kTile; }
   std::int64_t columns() const { return (width + kTile - 1) / kTile; }

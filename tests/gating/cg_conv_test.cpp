@@ -31,6 +31,8 @@ std::vector<LayerCase> path_cases() {
   add(cases, "pointwise_stride", {3, 16, 5, 7}, "channels = 32\nkernel = 1\nstride = 2\ngroup = yes");
   add(cases, "blocks", {2, 32, 4, 5}, "channels = 48\nkernel = 3\npad = 1\nstride = 2\npartitions = 8");
   add(cases, "winograd", {2, 32, 5, 7}, "channels = 32\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "winograd_groups", {1, 64, 4, 4}, "channels = 64\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "winograd_first_inputs", {1, 48, 4, 8}, "channels = 32\nkernel = 3\npad = 1\npartitions = 3");
   add(cases, "eight", {2, 8, 4, 5}, "channels = 8\nkernel = 3\npad = 1");  // both products fill one block
   add(cases, "from_tail_to_blocks", {2, 6, 6, 5}, "channels = 32\nkernel = 3\npad = 1\npartitions = 2");
   add(cases, "from_blocks_to_tail", {2, 32, 4, 3}, "channels = 20\nkernel = 3\npad = 1");

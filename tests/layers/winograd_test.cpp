@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "layers/kernels/winograd_kernels.hpp"
@@ -147,6 +148,37 @@ void expect_weight_gradient(Isa isa, bool nhwc) {
   expect_close(got, want, 3e-6);
 }
 
+/// Weights of blocks that the mask leaves out count as zeros, and get no gradient.
+template <class T>
+void expect_masked(Isa isa, double tolerance) {
+  WinogradShape shape = shape_of(false), back{kImages, kHeight, kWidth, shape.dst, shape.src};
+  shape.mask = BlockMask::none();
+  for (const auto& [d, s] : {std::pair(0, 1), std::pair(1, 0), std::pair(1, 2)}) shape.mask.set(d, s);
+  back.mask = shape.mask.transposed();
+  const Problem<T> p;
+  std::vector<double> want(p.dst.size()), want_src(p.src.size()), want_weights(p.weights.size());
+  for_each_product(false, [&](std::int64_t s, std::int64_t w, std::int64_t d) {
+    if (!shape.mask.has(w / 9 / kSrc / 16, w / 9 % kSrc / 16)) return;
+    want[static_cast<std::size_t>(d)] += at(p.src, s) * at(p.weights, w);
+    want_src[static_cast<std::size_t>(s)] += at(p.dst, d) * at(p.weights, w);
+    want_weights[static_cast<std::size_t>(w)] += at(p.src, s) * at(p.dst, d);
+  });
+  std::vector<T> got(want.size()), got_src(want_src.size());
+  std::vector<float> got_weights(want_weights.size()), sums(static_cast<std::size_t>(shape.part()));
+  const auto& kernels = winograd_kernels<T>(isa);
+  kernels.convolve(shape, {0, shape.groups(), 0, kDstBlocks}, p.src.data(),
+                   packed({kSrcBlocks, kDstBlocks, false}, p.weights, isa).data(), {}, got.data());
+  kernels.convolve(back, {0, back.groups(), 0, kSrcBlocks}, p.dst.data(),
+                   packed({kDstBlocks, kSrcBlocks, true}, p.weights, isa).data(), {}, got_src.data());
+  kernels.weight_gradient(shape, {0, shape.groups(), 0, kDstBlocks}, p.src.data(), p.dst.data(), sums.data());
+  for (std::int64_t i = 0; i < kSrcBlocks * kDstBlocks; ++i) {
+    winograd_weight_kernels(isa).unpack(shape, i % kSrcBlocks, i / kSrcBlocks, sums.data(), 1, got_weights.data());
+  }
+  expect_close(got, want, tolerance);
+  expect_close(got_src, want_src, tolerance);
+  expect_close(got_weights, want_weights, 3e-6);
+}
+
 /// The inner part of larger NHWC images, whose rim is read instead of zeros.
 void expect_inner_part(Isa isa) {
   constexpr std::int64_t row = (kWidth + 2) * kSrc, image = (kHeight + 2) * row;
@@ -190,6 +222,11 @@ class WinogradBuilds : public ::testing::TestWithParam<Isa> {
     if (GetParam() > cpu_isa()) GTEST_SKIP() << "this processor cannot run the build";
   }
 };
+
+TEST_P(WinogradBuilds, Masked) {
+  expect_masked<float>(GetParam(), 3e-6);
+  expect_masked<BFloat16>(GetParam(), 1.0 / 256);
+}
 
 TEST_P(WinogradBuilds, Convolution) {
   for (const bool nhwc : {false, true}) {
