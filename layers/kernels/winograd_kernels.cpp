@@ -205,7 +205,8 @@ SLUICE_INLINE void multiply(std::uint32_t blocks, const float* all_src, const fl
   NativeF32 sums[kTiles][kParts] = {};
   for (; blocks != 0; blocks &= blocks - 1) {
     const int block = __builtin_ctz(blocks);
-    const float *const src = all_src + block * kStep, *const weights = all_weights + block * kMatrix;
+    const float *src = all_src + block * kStep, *weights = all_weights + block * kMatrix;
+    asm("" : "+r"(src), "+r"(weights));  // or GCC keeps an address for each product
 #pragma GCC unroll 16
     for (int c = 0; c < kLanes; ++c) {
       const F32 w = load(weights + c * kLanes);
