@@ -77,6 +77,10 @@ bool cpu_has_vnni() {
   return cpu_isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512vnni");
 }
 
+bool cpu_has_vbmi2() {
+  return cpu_isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512vbmi2");
+}
+
 std::string cpu_description() {
   std::string text = brand() + ", " + to_string(cpu_isa());
   if (cpu_has_bf16()) text += ", bf16";

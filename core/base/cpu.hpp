@@ -17,6 +17,8 @@ std::string to_string(Isa isa);
 bool cpu_has_bf16();
 /// The processor adds four products of bytes in one instruction (AVX512_VNNI).
 bool cpu_has_vnni();
+/// The processor packs chosen words of a vector in one instruction (AVX512_VBMI2).
+bool cpu_has_vbmi2();
 /// "AMD EPYC ..., avx512, bf16, vnni" for logs and --version.
 std::string cpu_description();
 

@@ -14,6 +14,9 @@ const GateKernels<BFloat16>& gate_kernels(Isa isa) {
 }
 
 const SkipKernels& skip_kernels(Isa isa) {
+#ifdef __x86_64__
+  if (isa == Isa::kAvx512 && cpu_has_vbmi2()) return avx512::skip_vbmi2;
+#endif
   return SLUICE_CHOOSE(isa, skip);
 }
 const SkipProducts& skip_products(bool bytes, Isa isa) {

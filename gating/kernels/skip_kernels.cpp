@@ -72,12 +72,35 @@ struct Positions {
 constexpr Positions kPositions;
 #endif
 
+#ifdef __AVX512F__
+SLUICE_INLINE __m512i first_pixels() {
+  typedef std::int16_t Pixels __attribute__((vector_size(64)));
+  Pixels pixels;
+  for (int i = 0; i < 32; ++i) pixels[i] = static_cast<std::int16_t>(i);
+  return reinterpret_cast<__m512i>(pixels);
+}
+/// Those whose bit is set, one behind the other. In assembler: the instruction set of the whole file has no VBMI2.
+SLUICE_INLINE __m512i compressed(unsigned bits, __m512i pixels) {
+  __m512i packed;
+  asm("vpcompressw %1, %0%{%2%}%{z%}" : "=v"(packed) : "v"(pixels), "Yk"(static_cast<__mmask32>(bits)));
+  return packed;
+}
+#endif
+
+/// How pixels are listed: from a table, or compressed by one instruction where the processor has it.
+enum class Listing { kTable, kCompressed };
+
 /// The pixels, up to 32 from `first` on, where a lane is open, and their number; writes too many.
+template <Listing kListing>
 SLUICE_INLINE std::int64_t list_lane(const Word* words, std::int64_t first, unsigned valid, int lane, SkipPixel* to) {
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
   const __m512i wanted = _mm512_set1_epi16(static_cast<short>(1 << lane));
   unsigned bits = _mm512_test_epi16_mask(load_native<__m512i>(words + first), wanted) & valid;
+  if constexpr (kListing == Listing::kCompressed) {
+    store_native(to, compressed(bits, _mm512_add_epi16(first_pixels(), _mm512_set1_epi16(static_cast<short>(first)))));
+    return __builtin_popcount(bits);
+  }
 #else
   const __m256i shifted = _mm256_slli_epi16(load_native<__m256i>(words + first), 7 - lane);
   unsigned bits = static_cast<unsigned>(_mm256_movemask_epi8(shifted)) & valid;
@@ -125,13 +148,14 @@ std::int64_t split(const SkipTile& t, std::int64_t vector, int lanes_from, SkipP
   return count;
 }
 
+template <Listing kListing>
 void list(const SkipTile& t, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends) {
   const Word* const own = static_cast<const Word*>(words) + vector * t.pixels;
   std::int64_t count = 0;
   for (int lane = 0; lane < kNativeLanes; ++lane) {
     for (std::int64_t first = 0; first < t.pixels; first += 32) {
       const std::int64_t rest = t.pixels - first;
-      count += list_lane(own, first, rest < 32 ? (1U << rest) - 1 : ~0U, lane, lists + count);
+      count += list_lane<kListing>(own, first, rest < 32 ? (1U << rest) - 1 : ~0U, lane, lists + count);
     }
     ends[lane] = static_cast<std::int32_t>(count);
   }
@@ -139,6 +163,9 @@ void list(const SkipTile& t, std::int64_t vector, const void* words, SkipPixel* 
 
 }  // namespace
 
-extern const SkipKernels skip{kNativeLanes, sizeof(Word), decide, split, list};
+extern const SkipKernels skip{kNativeLanes, sizeof(Word), decide, split, list<Listing::kTable>};
+#ifdef __AVX512F__
+extern const SkipKernels skip_vbmi2{kNativeLanes, sizeof(Word), decide, split, list<Listing::kCompressed>};
+#endif
 
 }  // namespace sluice::SLUICE_ISA

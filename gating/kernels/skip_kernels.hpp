@@ -146,7 +146,7 @@ struct SkipKernels {
   /// how many there are.
   std::int64_t (*split)(const SkipTile&, std::int64_t vector, int lanes_from, SkipPixel* list);
   /// By lane of a vector, the pixels whose bit is set in `words`: one list behind the other, with `ends`. Writes up to
-  /// 16 numbers behind them.
+  /// 32 numbers behind them.
   void (*list)(const SkipTile&, std::int64_t vector, const void* words, SkipPixel* lists, std::int32_t* ends);
 };
 

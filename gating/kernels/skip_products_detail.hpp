@@ -13,6 +13,7 @@ using namespace simd;
 struct Floats {
   using Unit = float;
   using Native = NativeF32;
+  static constexpr bool kExact = false;
   static SLUICE_INLINE NativeF32 repeat(float x) { return broadcast(x); }
   static SLUICE_INLINE void add(NativeF32& sum, NativeF32 weights, NativeF32 x) { sum += weights * x; }
   static SLUICE_INLINE NativeF32 result(NativeF32 sum) { return sum; }
@@ -22,6 +23,7 @@ struct Floats {
 struct Bytes {
   using Unit = std::int32_t;
   using Native = NativeI32;
+  static constexpr bool kExact = true;
   static SLUICE_INLINE NativeI32 repeat(std::int32_t x) { return x - NativeI32{}; }
   static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) {
 #if defined(__AVX512VNNI__)
@@ -91,7 +93,6 @@ SLUICE_INLINE void for_units(const SkipShape& s, const typename N::Unit* pixel, 
   const std::int64_t count = range.count;
   const auto* at = pixel + range.begin;
   if constexpr (kSpread == kSame) {
-#pragma GCC unroll 2
     for (const auto* const end = at + count; at < end; ++at) {
       step([at](std::int64_t offset) __attribute__((always_inline)) { return N::repeat(at[offset]); });
     }
@@ -151,9 +152,12 @@ SLUICE_INLINE void multiply_run(const SkipShape& s, const SkipVector& v, const t
         weights += kNativeLanes;
 #pragma GCC unroll 2
         for (int r = 0; r < kRows; ++r) {
+          std::int64_t o1 = pitch, o3 = 3 * pitch, o5 = 5 * pitch, o7 = 7 * pitch, o9 = 9 * pitch;
+          asm("" : "+r"(o1), "+r"(o3), "+r"(o5), "+r"(o7), "+r"(o9));
+          const std::int64_t places[10] = {0, o1, 2 * o1, o3, 4 * o1, o5, 2 * o3, o7, 8 * o1, o9};
 #pragma GCC unroll 10
           for (int i = 0; i < kRun + 2; ++i) {
-            const auto x = read(r * row + i * pitch);
+            const auto x = read(r * row + places[i]);
             if (i < kRun) N::add(sums[r][i], left, x);
             if (i > 0 && i <= kRun) N::add(sums[r][i - 1], middle, x);
             if (i > 1) N::add(sums[r][i - 2], right, x);
@@ -369,9 +373,9 @@ SLUICE_INLINE void dot_pixels(const SkipShape& s, const SkipTile& t, std::int64_
                               const SkipPixel* list) {
   using Native = typename N::Native;
   const typename N::Unit* src[kCount];
-  Native even[8], odd[kCount];
+  Native sums[8], odd[kCount];
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) even[i] = Native{};
+  for (int i = 0; i < 8; ++i) sums[i] = Native{};
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
     src[i] = static_cast<const typename N::Unit*>(t.patch) + t.taps[list[i]];
@@ -385,24 +389,25 @@ SLUICE_INLINE void dot_pixels(const SkipShape& s, const SkipTile& t, std::int64_
     const std::uint64_t a = both & 0xffffffffU, b = both >> 32;
     const Native x = load_units<N>(weights);
 #pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) N::add(even[i], x, load_units<N>(src[i] + a));
+    for (int i = 0; i < kCount; ++i) N::add(sums[i], x, load_units<N>(src[i] + a));
     const Native y = load_units<N>(weights + kNativeLanes);
 #pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) N::add(odd[i], y, load_units<N>(src[i] + b));
+    for (int i = 0; i < kCount; ++i) N::add(N::kExact ? sums[i] : odd[i], y, load_units<N>(src[i] + b));
     weights += 2 * kNativeLanes;
   }
   if (dot.vectors % 2 != 0) {
     const Native x = load_units<N>(weights);
 #pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) N::add(even[i], x, load_units<N>(src[i] + *offset));
+    for (int i = 0; i < kCount; ++i) N::add(sums[i], x, load_units<N>(src[i] + *offset));
   }
+  asm volatile("" : "+r"(list));  // read once more: there are no registers to keep the numbers
   float* to[kCount];
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
-    even[i] += odd[i];
+    if (!N::kExact) sums[i] += odd[i];
     to[i] = t.sums + list[i] * s.dst_pitch + channel;
   }
-  add_sums<N, kCount>(even, to);
+  add_sums<N, kCount>(sums, to);
 }
 
 template <class N, int kCount>

@@ -25,6 +25,9 @@ SLUICE_DECLARE_GATE_TABLES(portable)
 #ifdef __x86_64__
 SLUICE_DECLARE_GATE_TABLES(avx2)
 SLUICE_DECLARE_GATE_TABLES(avx512)
+namespace sluice::avx512 {
+extern const SkipKernels skip_vbmi2;
+}
 namespace sluice::avx512_vnni {
 extern const SkipProducts skip_products_bytes;
 }
