@@ -19,19 +19,23 @@ void find_steps(const SkipPlan& plan, const float* weights, float* steps) {
   for (std::int64_t o = 0; o < s.dst_channels; ++o) steps[o] = byte_step(weights + o * size, size);
 }
 
+/// Which weights are meant: those of one path, or all.
+enum class Path { kBase, kConditional, kBoth };
+
 /// Puts weights into units.
 class UnitWriter {
  public:
   UnitWriter(const SkipPlan& plan, const float* weights, const float* steps)
       : plan_(plan), weights_(weights), steps_(steps) {}
 
-  /// The weights of one output and tap in a unit of the patch as far as they belong to a path, else zeros.
-  void put(std::int64_t o, std::int64_t tap, std::int64_t unit, bool is_base, void* to) const {
+  /// The weights of one output and tap in a unit of the patch as far as they are meant, else zeros.
+  void put(std::int64_t o, std::int64_t tap, std::int64_t unit, Path path, void* to) const {
     const SkipShape& s = plan_.shape;
     for (std::int64_t place = 0; place < plan_.places; ++place) {
       const bool inside = o < s.dst_channels && unit < s.units;
       const std::int64_t input = inside ? plan_.inputs[static_cast<std::size_t>(unit * plan_.places + place)] : -1;
-      const bool used = input >= 0 && plan_.problem.paths.is_base(o, input) == is_base;
+      const bool used =
+          input >= 0 && (path == Path::kBoth || plan_.problem.paths.is_base(o, input) == (path == Path::kBase));
       const float w = used ? weights_[(o * s.src_channels + input) * s.kernel * s.kernel + tap] : 0.0F;
       if (plan_.bytes()) {
         static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? byte_level(w, steps_[o]) : 0.0F);
@@ -48,8 +52,8 @@ class UnitWriter {
 };
 
 /// Weights of whole vectors of outputs, [tap][unit of the ranges][lane].
-void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vectors, bool is_base,
-                  const UnitWriter& writer, float* packed) {
+void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vectors, Path path, const UnitWriter& writer,
+                  float* packed) {
   const SkipShape& s = plan.shape;
   const std::int64_t lanes = plan.kernels.lanes;
   parallel_for(plan.vectors, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -68,7 +72,7 @@ void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vecto
               } else if (v.spread) {
                 own = (unit + lane / s.dst_chunk * s.src_chunk) % s.units;
               }
-              writer.put(vector * lanes + output, tap, own, is_base, to++);
+              writer.put(vector * lanes + output, tap, own, path, to++);
             }
           }
         }
@@ -85,26 +89,26 @@ void write_plain(const SkipWinogradPlan& p, const UnitWriter& writer, float* pla
     float* to = plain + begin * units * taps;
     for (std::int64_t o = channels * p.first + begin; o < channels * p.first + end; ++o) {
       for (std::int64_t unit = first_unit; unit < first_unit + units; ++unit) {
-        for (std::int64_t tap = 0; tap < taps; ++tap) writer.put(o, tap, unit, true, to++);
+        for (std::int64_t tap = 0; tap < taps; ++tap) writer.put(o, tap, unit, Path::kBase, to++);
       }
     }
   });
 }
 
 /// Weights of outputs one by one, [channel][vector of the patch][lane].
-void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, const UnitWriter& writer, float* packed) {
+void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, Path path, const UnitWriter& writer, float* packed) {
   const SkipShape& s = plan.shape;
   const std::int64_t lanes = plan.kernels.lanes;
   parallel_for(dot.end - dot.first, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = dot.first + begin; o < dot.first + end; ++o) {
-      float* to = packed + dot.weights + (o - dot.first) * dot.vector_count * lanes;
+      float* to = packed + (o - dot.first) * dot.vector_count * lanes;
       for (std::int64_t v = 0; v < dot.vector_count; ++v) {
         const std::int64_t offset = plan.offsets[static_cast<std::size_t>(dot.first_offset + v)];
         const std::int64_t row = offset / s.row_pitch() / s.dilation;
         for (std::int64_t lane = 0; lane < lanes; ++lane) {
           const std::int64_t at = offset % s.row_pitch() + lane, column = at / s.pitch / s.dilation;
           const bool inside = column < s.kernel;
-          writer.put(o, inside ? row * s.kernel + column : 0, inside ? at % s.pitch : s.units, false, to++);
+          writer.put(o, inside ? row * s.kernel + column : 0, inside ? at % s.pitch : s.units, path, to++);
         }
       }
     }
@@ -132,6 +136,7 @@ class Worker {
 
   std::int64_t run(std::int64_t tile, const void* src, const void* given, const void* addend, void* dst) {
     if (place(tile)) load(src);
+    if (plan_.direct() && addend != dst) return finish_at_once(tile, src, addend, dst);
     if (plan_.winograd.empty()) multiply_base(tile, src, dst);
     for (const SkipWinogradPlan& p : plan_.winograd) multiply_base(tile, p, src, dst);
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
@@ -167,10 +172,32 @@ class Worker {
   void multiply_base(std::int64_t tile, const void* src, const void* dst) {
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
-      tile_.ahead =
-          starts_line(v) ? ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst)) : SkipAhead{};
+      look_ahead(tile, v, src, dst);
       products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
     }
+  }
+
+  /// Everything as if it were closed, and then what is open.
+  std::int64_t finish_at_once(std::int64_t tile, const void* src, const void* addend, void* dst) {
+    const std::int64_t at = plan_.problem.dst.offset(tile_.image, 0, tile_.row, 0);
+    SkipDirect direct{static_cast<std::uint8_t*>(dst) + at, nullptr};
+    if (plan_.problem.addend) direct.addend = static_cast<const std::uint8_t*>(addend) + at;
+    const SkipPixels all = all_pixels();
+    for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
+      look_ahead(tile, v, src, dst);
+      products_.finish_closed(shape_, tile_, ending_, v, vector(plan_.base, v), all, direct);
+    }
+    std::int64_t open = 0;
+    for_dots([&](std::int64_t o, const SkipDotPlan& dot, const SkipPixel* list, std::int64_t count) {
+      products_.finish_open(shape_, tile_, ending_, o, dot_of(dot, dot.whole_weights, o), list, count, direct);
+      open += count;
+    });
+    return open;
+  }
+
+  void look_ahead(std::int64_t tile, std::int64_t v, const void* src, const void* dst) {
+    tile_.ahead =
+        starts_line(v) ? ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst)) : SkipAhead{};
   }
 
   /// By Winograd's kernels.
@@ -263,6 +290,20 @@ class Worker {
   }
 
   void add_dots() {
+    for_dots([&](std::int64_t o, const SkipDotPlan& dot, const SkipPixel* list, std::int64_t count) {
+      products_.dot(shape_, tile_, o, dot_of(dot, dot.weights, o), list, count);
+    });
+  }
+
+  /// One of the outputs whose weights begin at `weights`.
+  SkipDot dot_of(const SkipDotPlan& dot, std::int64_t weights, std::int64_t o) const {
+    const std::int64_t size = dot.vector_count * kernels_.lanes;
+    return {plan_.offsets.data() + dot.first_offset, dot.vector_count, weights_ + weights + (o - dot.first) * size};
+  }
+
+  /// Calls step(output, plan, pixels, their number) for what is computed one by one.
+  template <class Step>
+  void for_dots(Step&& step) {
     const std::int64_t lanes = kernels_.lanes;
     std::int64_t count = 0;
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
@@ -273,13 +314,9 @@ class Worker {
     }
     const std::int64_t first = tile_.vector * lanes, end = tile_.end_vector * lanes;
     for (const SkipDotPlan& dot : plan_.dots) {
-      const float* const weights = weights_ + dot.weights;
-      const std::int64_t size = dot.vector_count * lanes;
       for (std::int64_t o = std::max(first, dot.first); o < std::min(end, dot.end); ++o) {
         const std::int64_t begin = o == first ? 0 : ends_[o - 1];
-        products_.dot(shape_, tile_, o,
-                      {plan_.offsets.data() + dot.first_offset, dot.vector_count, weights + (o - dot.first) * size},
-                      lists_ + begin, ends_[o] - begin);
+        step(o, dot, lists_ + begin, ends_[o] - begin);
       }
     }
   }
@@ -348,9 +385,12 @@ void SkipConv::pack(const float* weights, void* packed, void* scratch) const {
     write_plain(p, writer, plain);
     pack_winograd({p.src_count, p.count, false}, plain, to + p.weights, plan_->isa);
   }
-  if (plan_->winograd.empty()) pack_vectors(*plan_, plan_->base, true, writer, to);
-  pack_vectors(*plan_, plan_->conditional, false, writer, to);
-  for (const SkipDotPlan& dot : plan_->dots) pack_dots(*plan_, dot, writer, to);
+  if (plan_->winograd.empty()) pack_vectors(*plan_, plan_->base, Path::kBase, writer, to);
+  pack_vectors(*plan_, plan_->conditional, Path::kConditional, writer, to);
+  for (const SkipDotPlan& dot : plan_->dots) {
+    pack_dots(*plan_, dot, Path::kConditional, writer, to + dot.weights);
+    if (plan_->whole_dots) pack_dots(*plan_, dot, Path::kBoth, writer, to + dot.whole_weights);
+  }
 }
 
 std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConstants& constants, const void* addend,

@@ -27,7 +27,8 @@ struct SkipWinogradPlan {
 struct SkipDotPlan {
   std::int64_t first = 0, end = 0;  ///< output channels
   std::int64_t first_offset = 0, vector_count = 0;
-  std::int64_t weights = 0;
+  std::int64_t weights = 0;        ///< of the conditional path
+  std::int64_t whole_weights = 0;  ///< of both, if there are such
 };
 
 struct SkipPlan {
@@ -65,6 +66,7 @@ struct SkipPlan {
   std::int64_t plain_bytes = 0;            ///< of the plain weights of the largest of them
   std::vector<std::uint32_t> offsets;
   std::vector<SkipDotPlan> dots;  ///< pass by pass
+  bool whole_dots = false;        ///< have weights of both paths too
   std::int64_t weights = 0;       ///< units of all
 
   // Memory of one piece, in bytes from its start.
@@ -76,6 +78,8 @@ struct SkipPlan {
   bool compact() const { return shape.wrap >= 0; }
   bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
   bool uses_dots() const { return problem.lanes_from > 1; }
+  /// Results go where they belong at once.
+  bool direct() const;
   /// A tile as Winograd's kernels see it.
   WinogradShape winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images, std::int64_t tile_rows) const;
 
@@ -89,6 +93,7 @@ struct SkipPlan {
   void plan_pixels();
   void plan_vectors();
   void plan_dots();
+  void plan_whole_dots();
   void plan_memory();
   bool winograd_halves() const;
   std::int64_t chunk_of(std::int64_t output) const { return grouped ? output / shape.dst_chunk : 0; }

@@ -114,6 +114,12 @@ struct SkipEnding {
   float low = 0, high = 0;
 };
 
+/// Where results in bytes go at once, without sums: at the tile's first pixel, one pixel dst_block behind the other.
+struct SkipDirect {
+  std::uint8_t* dst = nullptr;
+  const std::uint8_t* addend = nullptr;  ///< or null
+};
+
 /// Makes the patch. A source in bytes has one of bytes alone, which are copied.
 template <class T>
 struct SkipLoads {
@@ -134,6 +140,13 @@ struct SkipProducts {
   /// Adds the products of one output for listed pixels. The same bits whatever the list.
   void (*dot)(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
               std::int64_t count);
+  // Of bytes alone, for results that go where they belong at once.
+  /// Writes a vector of outputs as if all of them were closed, and opens gates.
+  void (*finish_closed)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t vector, const SkipVector&,
+                        const SkipPixels&, const SkipDirect&);
+  /// Writes one output for listed pixels, where it is open; `dot` is over both paths' inputs.
+  void (*finish_open)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t channel, const SkipDot&,
+                      const SkipPixel* list, std::int64_t count, const SkipDirect&);
 };
 
 struct SkipKernels {

@@ -58,4 +58,28 @@ SLUICE_INLINE NativeF32 select(unsigned bits, NativeF32 yes, NativeF32 no) {
 #endif
 }
 
+constexpr float kNoFraction = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
+
+SLUICE_INLINE void store_f32(float* p, NativeF32 x) {
+  store_native(p, x);
+}
+SLUICE_INLINE void store_f32(BFloat16* p, NativeF32 x) {
+  const NativeU32 bits = reinterpret_cast<NativeU32>(x);
+  const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  store_narrowed(&p->bits, x == x ? rounded : (bits >> 16) | 0x40U);
+}
+SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
+  store_narrowed(p, reinterpret_cast<NativeU32>(x + kNoFraction));
+}
+/// What is no number stays so in floats, and becomes the lowest in bytes.
+template <class T>
+SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
+  if constexpr (std::is_same_v<T, std::uint8_t>) {
+    x = x > low ? x : low;
+  } else {
+    x = x < low ? low : x;
+  }
+  return x > high ? high : x;
+}
+
 }  // namespace sluice::SLUICE_ISA::simd

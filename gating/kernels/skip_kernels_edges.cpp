@@ -7,8 +7,6 @@ namespace {
 
 using namespace simd;
 
-constexpr float kNoFraction = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
-
 /// Zeroes units, and up to a vector of what is written later.
 template <class Unit>
 SLUICE_INLINE void clear(Unit* to, std::int64_t count) {
@@ -91,6 +89,9 @@ SLUICE_INLINE void copy_pixels(const SkipShape& s, const P& patch, const Source<
     const T* const from = src.image + pixel * channels;
     const std::int64_t all = count * channels;
     std::int64_t c = 0;
+    if constexpr (std::is_same_v<P, LevelPatch>) {
+      for (; c + kNativeBytes <= all; c += kNativeBytes) store_native(to + c, load_native<NativeF32>(from + c));
+    }
     for (; c + kNativeLanes <= all; c += kNativeLanes) patch.put(to + c, from + c);
     for (; c < all; ++c) patch.put_one(to + c, from[c]);
     return;
@@ -180,34 +181,12 @@ SLUICE_INLINE NativeF32 load_first(const T* p, std::int64_t lanes) {
   return load_f32(padded);
 }
 
-SLUICE_INLINE void store_f32(float* p, NativeF32 x) {
-  store_native(p, x);
-}
-SLUICE_INLINE void store_f32(BFloat16* p, NativeF32 x) {
-  const NativeU32 bits = reinterpret_cast<NativeU32>(x);
-  const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  store_narrowed(&p->bits, x == x ? rounded : (bits >> 16) | 0x40U);
-}
-SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
-  store_narrowed(p, reinterpret_cast<NativeU32>(x + kNoFraction));
-}
 template <class T>
 SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {
   if (lanes >= kNativeLanes) return store_f32(p, x);
   T padded[kNativeLanes];
   store_f32(padded, x);
   for (std::int64_t l = 0; l < lanes; ++l) p[l] = padded[l];
-}
-
-/// What is no number stays so in floats, and becomes the lowest in bytes.
-template <class T>
-SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
-  if constexpr (std::is_same_v<T, std::uint8_t>) {
-    x = x > low ? x : low;
-  } else {
-    x = x < low ? low : x;
-  }
-  return x > high ? high : x;
 }
 
 /// Results of one vector of outputs: `count` pixels from `pixel` on.

@@ -192,28 +192,96 @@ SLUICE_INLINE void multiply_pixels(const SkipShape& s, const SkipVector& v, cons
   }
 }
 
-/// Where results of one vector go.
-struct Target {
+/// From a kernel's order of lanes to that of outputs.
+template <int kSpread>
+SLUICE_INLINE NativeF32 ordered(NativeF32 x) {
+#ifdef __AVX512F__
+  if constexpr (kSpread == kQuads) return in_order<1>(x);
+  if constexpr (kSpread == kQuadsOfTwo) return in_order<2>(x);
+#endif
+  return x;
+}
+
+/// How far behind an image's first element that of a channel is.
+SLUICE_INLINE std::int64_t channel_offset(const SkipShape& s, std::int64_t channel) {
+  return channel / s.dst_block * s.dst_block * s.dst_height * s.dst_width + channel % s.dst_block;
+}
+
+/// Where products of one vector go: sums.
+struct SumTarget {
   float* sums;
   std::int64_t pitch;
   const Word* open;  ///< null: the results are written, else added where a gate is open
 
   template <int kSpread>
   SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
-#ifdef __AVX512F__
-    if constexpr (kSpread == kQuads) x = in_order<1>(x);
-    if constexpr (kSpread == kQuadsOfTwo) x = in_order<2>(x);
-#endif
     float* const to = sums + pixel * pitch;
     if (open == nullptr) return store_native(to, x);
     store_native(to, load_f32(to) + select(open[pixel], x, NativeF32{}));
   }
-  SLUICE_INLINE bool any(std::int64_t pixel) const {
+  SLUICE_INLINE bool writes() const { return open == nullptr; }
+  /// Of a run of pixels.
+  SLUICE_INLINE bool wants(std::int64_t pixel) const {
     if (open == nullptr) return true;
     unsigned bits = 0;
     for (int i = 0; i < kRun; ++i) bits |= open[pixel + i];
     return bits != 0;
   }
+};
+
+/// What makes results of one vector of outputs that are closed.
+struct ClosedEnding {
+  NativeF32 limit, scale, shift;
+  float addend_scale, low, high;
+
+  SLUICE_INLINE ClosedEnding(const SkipEnding& e, std::int64_t channel)
+      : limit(load_f32(e.limit + channel)),
+        scale(load_f32(e.closed_scale + channel)),
+        shift(load_f32(e.closed_shift + channel)),
+        addend_scale(e.addend_scale),
+        low(e.low),
+        high(e.high) {}
+};
+
+/// Or results of outputs as if they were closed, in bytes.
+class ClosedTarget {
+ public:
+  SLUICE_INLINE ClosedTarget(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t vector,
+                             const SkipDirect& direct)
+      : ending_(e),
+        channel_(vector * kNativeLanes),
+        kept_(e, channel_),
+        open_(static_cast<Word*>(t.open) + vector * t.pixels),
+        dst_(direct.dst + channel_offset(s, channel_)),
+        addend_(direct.addend == nullptr ? nullptr : direct.addend + channel_offset(s, channel_)),
+        pitch_(s.dst_block) {}
+
+  template <int kSpread>
+  SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
+    // Only these leave registers for numbers by channel; else they are loaded again and again.
+    if constexpr (kNativeLanes == 16 && (kSpread == kSame || kSpread == kQuads)) return put(pixel, x, kept_);
+    const SkipEnding* e = &ending_;
+    asm volatile("" : "+r"(e));
+    put(pixel, x, ClosedEnding(*e, channel_));
+  }
+  SLUICE_INLINE bool writes() const { return true; }
+  SLUICE_INLINE bool wants(std::int64_t /*pixel*/) const { return true; }
+
+ private:
+  SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x, const ClosedEnding& e) const {
+    open_[pixel] = static_cast<Word>(greater(x, e.limit));
+    x = x * e.scale + e.shift;
+    if (addend_ != nullptr) x += load_f32(addend_ + pixel * pitch_) * e.addend_scale;
+    store_f32(dst_ + pixel * pitch_, clip<std::uint8_t>(x, broadcast(e.low), broadcast(e.high)));
+  }
+
+  const SkipEnding& ending_;
+  std::int64_t channel_;
+  ClosedEnding kept_;
+  Word* open_;
+  std::uint8_t* dst_;
+  const std::uint8_t* addend_;
+  std::int64_t pitch_;
 };
 
 /// What a run's pixels will need: hinted run by run, so that fetching spreads over the products.
@@ -228,15 +296,15 @@ SLUICE_INLINE void fetch_run(const SkipAhead& ahead, std::int64_t pixel) {
   fetch(ahead.dst, ahead.dst_pitch, std::integral_constant<int, 1>{});
 }
 
-template <class N, int kSpread, int kRows>
+template <class N, int kSpread, int kRows, class Target>
 void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
                    std::int64_t columns, std::int64_t row) {
   const std::int64_t width = s.dst_width;
   const auto* const patch = static_cast<const typename N::Unit*>(t.patch);
   for (std::int64_t x = 0; x < columns; x += kRun) {
     const std::int64_t pixel = row * width + x;
-    if (!target.any(pixel) && (kRows == 1 || !target.any(pixel + width))) continue;
-    if (target.open == nullptr && t.ahead.src != nullptr) {
+    if (!target.wants(pixel) && (kRows == 1 || !target.wants(pixel + width))) continue;
+    if (target.writes() && t.ahead.src != nullptr) {
       for (int r = 0; r < kRows; ++r) fetch_run(t.ahead, pixel + r * width);
     }
     typename N::Native sums[kRows][kRun];
@@ -244,12 +312,13 @@ void multiply_rows(const SkipShape& s, const SkipTile& t, const SkipVector& v, c
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int i = 0; i < kRun; ++i) target.put<kSpread>(pixel + r * width + i, N::result(sums[r][i]));
+      for (int i = 0; i < kRun; ++i)
+        target.template put<kSpread>(pixel + r * width + i, ordered<kSpread>(N::result(sums[r][i])));
     }
   }
 }
 
-template <class N, int kSpread>
+template <class N, int kSpread, class Target>
 void multiply_list(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
                    const SkipPixel* list, std::int64_t count) {
   const auto* const patch = static_cast<const typename N::Unit*>(t.patch);
@@ -262,12 +331,12 @@ void multiply_list(const SkipShape& s, const SkipTile& t, const SkipVector& v, c
     multiply_pixels<N, kSpread>(s, v, src, sums);
 #pragma GCC unroll 8
     for (int i = 0; i < kRun; ++i) {
-      if (i < own) target.put<kSpread>(list[first + i], N::result(sums[i]));
+      if (i < own) target.template put<kSpread>(list[first + i], ordered<kSpread>(N::result(sums[i])));
     }
   }
 }
 
-template <class N, int kSpread>
+template <class N, int kSpread, class Target>
 void multiply_all(const SkipShape& s, const SkipTile& t, const SkipVector& v, const Target& target,
                   const SkipPixels& pixels) {
   const std::int64_t rows = pixels.columns > 0 ? t.images * t.rows : 0;
@@ -280,11 +349,9 @@ void multiply_all(const SkipShape& s, const SkipTile& t, const SkipVector& v, co
   multiply_list<N, kSpread>(s, t, v, target, pixels.list, pixels.count);
 }
 
-template <class N>
-void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const SkipVector& v, const SkipPixels& pixels,
-              bool conditional) {
-  const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
-  const Target target{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr};
+template <class N, class Target>
+void multiply_to(const SkipShape& s, const SkipTile& t, const SkipVector& v, const SkipPixels& pixels,
+                 const Target& target) {
   if (!v.spread) return multiply_all<N, kSame>(s, t, v, target, pixels);
 #ifdef __AVX512F__
   if constexpr (std::is_same_v<N, Bytes>) {
@@ -303,6 +370,18 @@ void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const 
     }
   }
   if constexpr (kNativeLanes > 4) multiply_all<N, kIndexed>(s, t, v, target, pixels);
+}
+
+template <class N>
+void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const SkipVector& v, const SkipPixels& pixels,
+              bool conditional) {
+  const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
+  multiply_to<N>(s, t, v, pixels, SumTarget{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr});
+}
+
+void finish_closed(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t vector, const SkipVector& v,
+                   const SkipPixels& pixels, const SkipDirect& direct) {
+  multiply_to<Bytes>(s, t, v, pixels, ClosedTarget(s, t, e, vector, direct));
 }
 
 // Pixels at a time, and sums for each: together they hide the latency of an addition and fit the registers. Two sums
@@ -353,24 +432,73 @@ SLUICE_INLINE Native across(Native first, Native second) {
   return x;
 }
 
-template <class N, int kCount>
-SLUICE_INLINE void add_sums(const typename N::Native (&sums)[8], float* const (&to)[kCount]) {
+/// Calls put(i, sum) with the sums of the lanes of kCount vectors, each of which finish has changed.
+template <class N, int kCount, class Finish, class Put>
+SLUICE_INLINE void put_sums(const typename N::Native (&sums)[8], Finish&& finish, Put&& put) {
   const typename N::Native first = fold(sums[0], sums[1], sums[2], sums[3]);
   typename N::Native second{};
   if (kCount > 4) second = fold(sums[4], sums[5], sums[6], sums[7]);
   if (kNativeLanes == 4) {
+    const NativeF32 low = finish(N::result(first)), high = finish(N::result(second));
 #pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) *to[i] += static_cast<float>(i < 4 ? first[i % 4] : second[i % 4]);
+    for (int i = 0; i < kCount; ++i) put(i, i < 4 ? low[i % 4] : high[i % 4]);
     return;
   }
-  const NativeF32 all = N::result(across(first, second));
+  const NativeF32 all = finish(N::result(across(first, second)));
 #pragma GCC unroll 8
-  for (int i = 0; i < kCount; ++i) *to[i] += all[i < 4 ? i : i - 4 + kSecond];
+  for (int i = 0; i < kCount; ++i) put(i, all[i < 4 ? i : i - 4 + kSecond]);
 }
 
-template <class N, int kCount>
-SLUICE_INLINE void dot_pixels(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot,
-                              const SkipPixel* list) {
+/// What becomes of dots of one channel: they are added to sums.
+class SumDots {
+ public:
+  SLUICE_INLINE SumDots(const SkipShape& s, const SkipTile& t, std::int64_t channel)
+      : sums_(t.sums + channel), pitch_(s.dst_pitch) {}
+  SLUICE_INLINE NativeF32 finish(NativeF32 x) const { return x; }
+  SLUICE_INLINE void put(std::int64_t pixel, float x) const { sums_[pixel * pitch_] += x; }
+
+ private:
+  float* sums_;
+  std::int64_t pitch_;
+};
+
+/// Or they are results of open outputs, in bytes.
+template <bool kAdds>
+class OpenDots {
+ public:
+  SLUICE_INLINE OpenDots(const SkipShape& s, const SkipEnding& e, std::int64_t channel, const SkipDirect& direct)
+      : dst_(direct.dst + channel_offset(s, channel)),
+        addend_(direct.addend + (kAdds ? channel_offset(s, channel) : 0)),
+        pitch_(s.dst_block),
+        scale_(e.open_scale[channel]),
+        shift_(e.open_shift[channel]),
+        addend_scale_(e.addend_scale),
+        low_(e.low),
+        high_(e.high) {}
+  SLUICE_INLINE NativeF32 finish(NativeF32 x) const {
+    x = x * scale_ + shift_;
+    return kAdds ? x : clip<std::uint8_t>(x, broadcast(low_), broadcast(high_)) + kNoFraction;
+  }
+  SLUICE_INLINE void put(std::int64_t pixel, float x) const {
+    if (kAdds) {
+      x += static_cast<float>(addend_[pixel * pitch_]) * addend_scale_;
+      x = x > low_ ? x : low_;
+      x = (x > high_ ? high_ : x) + kNoFraction;
+    }
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    dst_[pixel * pitch_] = static_cast<std::uint8_t>(bits);
+  }
+
+ private:
+  std::uint8_t* dst_;
+  const std::uint8_t* addend_;
+  std::int64_t pitch_;
+  float scale_, shift_, addend_scale_, low_, high_;
+};
+
+template <class N, int kCount, class Dots>
+SLUICE_INLINE void dot_pixels(const SkipTile& t, const SkipDot& dot, const SkipPixel* list, const Dots& dots) {
   using Native = typename N::Native;
   const typename N::Unit* src[kCount];
   Native sums[8], odd[kCount];
@@ -400,44 +528,53 @@ SLUICE_INLINE void dot_pixels(const SkipShape& s, const SkipTile& t, std::int64_
 #pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) N::add(sums[i], x, load_units<N>(src[i] + *offset));
   }
-  asm volatile("" : "+r"(list));  // read once more: there are no registers to keep the numbers
-  float* to[kCount];
 #pragma GCC unroll 8
-  for (int i = 0; i < kCount; ++i) {
-    if (!N::kExact) sums[i] += odd[i];
-    to[i] = t.sums + list[i] * s.dst_pitch + channel;
-  }
-  add_sums<N, kCount>(sums, to);
+  for (int i = 0; i < kCount && !N::kExact; ++i) sums[i] += odd[i];
+  asm volatile("" : "+r"(list));  // read once more: there are no registers to keep the numbers
+  put_sums<N, kCount>(
+      sums, [&](NativeF32 x) __attribute__((always_inline)) { return dots.finish(x); },
+      [&](int i, float x) __attribute__((always_inline)) { dots.put(list[i], x); });
 }
 
-template <class N, int kCount>
-void dot_last(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
-              std::int64_t count) {
+template <class N, int kCount, class Dots>
+void dot_last(const SkipTile& t, const SkipDot& dot, const SkipPixel* list, std::int64_t count, const Dots& dots) {
   if constexpr (kCount > 0) {
-    if (count == kCount) return dot_pixels<N, kCount>(s, t, channel, dot, list);
-    dot_last<N, kCount - 1>(s, t, channel, dot, list, count);
+    if (count == kCount) return dot_pixels<N, kCount>(t, dot, list, dots);
+    dot_last<N, kCount - 1>(t, dot, list, count, dots);
   }
 }
 
-template <class N>
-void dot_list(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
-              std::int64_t count) {
+template <class N, class Dots>
+void dot_list(const SkipTile& t, const SkipDot& dot, const SkipPixel* list, std::int64_t count, const Dots& dots) {
   while (count >= 2 * kPixels || count == kPixels) {
-    dot_pixels<N, kPixels>(s, t, channel, dot, list);
+    dot_pixels<N, kPixels>(t, dot, list, dots);
     list += kPixels;
     count -= kPixels;
   }
   if (count > kPixels) {  // two halves: a few pixels take as long as one
     const std::int64_t half = (count + 1) / 2;
-    dot_last<N, kPixels>(s, t, channel, dot, list, half);
+    dot_last<N, kPixels>(t, dot, list, half, dots);
     list += half;
     count -= half;
   }
-  dot_last<N, kPixels>(s, t, channel, dot, list, count);
+  dot_last<N, kPixels>(t, dot, list, count, dots);
 }
 
 template <class N>
-constexpr SkipProducts kProducts{multiply<N>, dot_list<N>};
+void dot(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
+         std::int64_t count) {
+  dot_list<N>(t, dot, list, count, SumDots(s, t, channel));
+}
+
+void finish_open(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t channel, const SkipDot& dot,
+                 const SkipPixel* list, std::int64_t count, const SkipDirect& direct) {
+  if (direct.addend == nullptr) return dot_list<Bytes>(t, dot, list, count, OpenDots<false>(s, e, channel, direct));
+  dot_list<Bytes>(t, dot, list, count, OpenDots<true>(s, e, channel, direct));
+}
+
+template <class N>
+constexpr SkipProducts kProducts{multiply<N>, dot<N>, std::is_same_v<N, Bytes> ? finish_closed : nullptr,
+                                 std::is_same_v<N, Bytes> ? finish_open : nullptr};
 
 }  // namespace
 }  // namespace sluice::SLUICE_ISA
