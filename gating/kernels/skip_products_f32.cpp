@@ -1,9 +1,10 @@
-// Products of floats, for one instruction set.
-#include "gating/kernels/skip_products_detail.hpp"
+// Products over floats.
+#include "gating/kernels/skip_dots_detail.hpp"
+#include "gating/kernels/skip_vectors_detail.hpp"
 #include "gating/kernels/tables.hpp"
 
 namespace sluice::SLUICE_ISA {
 
-extern const SkipProducts skip_products_f32 = kProducts<Floats>;
+extern const SkipProducts skip_products_f32 = {multiply<Floats>, dot<Floats>, nullptr, nullptr};
 
 }  // namespace sluice::SLUICE_ISA
