@@ -27,14 +27,26 @@ Isa detect() {
   return Isa::kPortable;
 }
 
-Isa lowered(Isa found) {
+/// What the environment allows; empty: everything.
+std::string isa_limit() {
   const char* limit = std::getenv("SLUICE_MAX_ISA");
-  if (limit == nullptr || *limit == '\0') return found;
+  return limit == nullptr ? "" : limit;
+}
+
+Isa lowered(Isa found) {
+  const std::string limit = isa_limit();
+  if (limit.empty()) return found;
   for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
     if (to_string(isa) == limit) return isa < found ? isa : found;
   }
   throw Error(ExitCode::kEnvironment,
               concat("SLUICE_MAX_ISA: expected portable, avx2 or avx512, got '", limit, "'; correct or unset it"));
+}
+
+/// Whether what came after the first AVX-512 may be used.
+bool may_extend_avx512() {
+  static const bool may = cpu_isa() == Isa::kAvx512 && isa_limit().empty();
+  return may;
 }
 
 std::string brand() {
@@ -70,15 +82,15 @@ std::string to_string(Isa isa) {
 }
 
 bool cpu_has_bf16() {
-  return cpu_isa() == Isa::kAvx512 && cpuid_bf16();
+  return may_extend_avx512() && cpuid_bf16();
 }
 
 bool cpu_has_vnni() {
-  return cpu_isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512vnni");
+  return may_extend_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
 bool cpu_has_vbmi2() {
-  return cpu_isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512vbmi2");
+  return may_extend_avx512() && __builtin_cpu_supports("avx512vbmi2");
 }
 
 std::string cpu_description() {

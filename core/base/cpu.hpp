@@ -9,7 +9,7 @@ namespace sluice {
 enum class Isa { kPortable, kAvx2, kAvx512 };
 
 /// The best build this processor can run. SLUICE_MAX_ISA=portable|avx2|avx512 in the environment lowers it (read once;
-/// an unknown value is an Error(kEnvironment)).
+/// an unknown value is an Error(kEnvironment)); avx512 is the first AVX-512, without VNNI, VBMI2 and bf16.
 Isa cpu_isa();
 /// "portable", "avx2", "avx512".
 std::string to_string(Isa isa);
