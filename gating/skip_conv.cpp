@@ -179,9 +179,10 @@ class Worker {
 
   /// Everything as if it were closed, and then what is open.
   std::int64_t finish_at_once(std::int64_t tile, const void* src, const void* addend, void* dst) {
-    const std::int64_t at = plan_.problem.dst.offset(tile_.image, 0, tile_.row, 0);
-    SkipDirect direct{static_cast<std::uint8_t*>(dst) + at, nullptr};
-    if (plan_.problem.addend) direct.addend = static_cast<const std::uint8_t*>(addend) + at;
+    const TensorDesc& to = plan_.problem.dst;
+    const std::int64_t at = to.offset(tile_.image, 0, tile_.row, 0) * size_of(to.type);
+    SkipDirect direct{static_cast<char*>(dst) + at, nullptr};
+    if (plan_.problem.addend) direct.addend = static_cast<const char*>(addend) + at;
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
       look_ahead(tile, v, src, dst);

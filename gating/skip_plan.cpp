@@ -285,11 +285,11 @@ void SkipPlan::plan_dots() {
   plan_whole_dots();
 }
 
-// The base inputs lie in the same vectors: with their weights, open outputs need no base products. That gives the same
-// bits where all sums are exact.
+// The base inputs may lie in the same vectors: with their weights, open outputs need no base products. In bytes that
+// gives the same bits where all sums are exact.
 void SkipPlan::plan_whole_dots() {
   const double most = static_cast<double>(shape.src_channels * shape.kernel * shape.kernel) * 127 * 127;
-  if (!bytes() || problem.granularity != Granularity::kElement || most >= (1 << 24)) return;
+  if (problem.granularity != Granularity::kElement || !winograd.empty() || (bytes() && most >= (1 << 24))) return;
   const std::int64_t chunks = grouped ? shape.units / shape.src_chunk : 1, pixel = ceil_div(shape.units, kernels.lanes);
   const std::int64_t row = compact() ? ceil_div(shape.kernel * shape.pitch, kernels.lanes) : shape.kernel * pixel;
   if (static_cast<std::int64_t>(dots.size()) != chunks) return;  // more than one pass
@@ -305,9 +305,9 @@ void SkipPlan::plan_whole_dots() {
 
 bool SkipPlan::direct() const {
   const TensorDesc &dst = problem.dst, &addend = problem.addend ? *problem.addend : dst;
-  return whole_dots && problem.lanes_from > kernels.lanes && dst.type == DataType::kU8 &&
-         addend.type == DataType::kU8 && dst.shape[kC] % kernels.lanes == 0 &&
-         (images == 1 || dst.block == dst.shape[kC]);
+  const DataType type = bytes() ? DataType::kU8 : DataType::kF32;
+  return whole_dots && problem.lanes_from > kernels.lanes && dst.type == type && addend.type == type &&
+         dst.shape[kC] % kernels.lanes == 0 && (images == 1 || dst.block == dst.shape[kC]);
 }
 
 void SkipPlan::plan_memory() {

@@ -84,37 +84,48 @@ class SumDots {
   std::int64_t pitch_;
 };
 
-/// Or they are results of open outputs, in bytes.
-template <bool kAdds>
+/// Or they are results of open outputs.
+template <class T, bool kAdds>
 class OpenDots {
  public:
   SLUICE_INLINE OpenDots(const SkipShape& s, const SkipEnding& e, std::int64_t channel, const SkipDirect& direct)
-      : dst_(direct.dst + channel_offset(s, channel)),
-        addend_(direct.addend + (kAdds ? channel_offset(s, channel) : 0)),
+      : dst_(static_cast<T*>(direct.dst) + channel_offset(s, channel)),
+        addend_(static_cast<const T*>(direct.addend) + (kAdds ? channel_offset(s, channel) : 0)),
         pitch_(s.dst_block),
         scale_(e.open_scale[channel]),
         shift_(e.open_shift[channel]),
         addend_scale_(e.addend_scale),
         low_(e.low),
         high_(e.high) {}
+  /// All that can be done before an addend is known.
   SLUICE_INLINE NativeF32 finish(NativeF32 x) const {
     x = x * scale_ + shift_;
-    return kAdds ? x : clip<std::uint8_t>(x, broadcast(low_), broadcast(high_)) + kNoFraction;
+    return kAdds ? x : whole(clip<T>(x, broadcast(low_), broadcast(high_)));
   }
   SLUICE_INLINE void put(std::int64_t pixel, float x) const {
     if (kAdds) {
       x += static_cast<float>(addend_[pixel * pitch_]) * addend_scale_;
-      x = x > low_ ? x : low_;
-      x = (x > high_ ? high_ : x) + kNoFraction;
+      x = whole(clip<T>(x, low_, high_));
     }
-    std::uint32_t bits;
-    __builtin_memcpy(&bits, &x, sizeof bits);
-    dst_[pixel * pitch_] = static_cast<std::uint8_t>(bits);
+    if constexpr (kBytes) {
+      std::uint32_t bits;
+      __builtin_memcpy(&bits, &x, sizeof bits);
+      dst_[pixel * pitch_] = static_cast<T>(bits);
+    } else {
+      dst_[pixel * pitch_] = x;
+    }
   }
 
  private:
-  std::uint8_t* dst_;
-  const std::uint8_t* addend_;
+  static constexpr bool kBytes = std::is_same_v<T, std::uint8_t>;
+  /// Of bytes, so that the lowest bits are the number.
+  template <class X>
+  static SLUICE_INLINE X whole(X x) {
+    return kBytes ? x + kNoFraction : x;
+  }
+
+  T* dst_;
+  const T* addend_;
   std::int64_t pitch_;
   float scale_, shift_, addend_scale_, low_, high_;
 };
@@ -191,8 +202,9 @@ void dot(const SkipShape& s, const SkipTile& t, std::int64_t channel, const Skip
 template <class N>
 void finish_open(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t channel, const SkipDot& dot,
                  const SkipPixel* list, std::int64_t count, const SkipDirect& direct) {
-  if (direct.addend == nullptr) return dot_list<N>(t, dot, list, count, OpenDots<false>(s, e, channel, direct));
-  dot_list<N>(t, dot, list, count, OpenDots<true>(s, e, channel, direct));
+  using Result = typename N::Result;
+  if (direct.addend == nullptr) return dot_list<N>(t, dot, list, count, OpenDots<Result, false>(s, e, channel, direct));
+  dot_list<N>(t, dot, list, count, OpenDots<Result, true>(s, e, channel, direct));
 }
 
 }  // namespace

@@ -114,10 +114,11 @@ struct SkipEnding {
   float low = 0, high = 0;
 };
 
-/// Where results in bytes go at once, without sums: at the tile's first pixel, one pixel dst_block behind the other.
+/// Where results go at once, without sums: at the tile's first pixel, one pixel dst_block behind the other. Both are in
+/// fp32, or in bytes where products are of bytes.
 struct SkipDirect {
-  std::uint8_t* dst = nullptr;
-  const std::uint8_t* addend = nullptr;  ///< or null
+  void* dst = nullptr;
+  const void* addend = nullptr;  ///< or null
 };
 
 /// Makes the patch. A source in bytes has one of bytes alone, which are copied.
@@ -140,7 +141,7 @@ struct SkipProducts {
   /// Adds the products of one output for listed pixels. The same bits whatever the list.
   void (*dot)(const SkipShape&, const SkipTile&, std::int64_t channel, const SkipDot&, const SkipPixel* list,
               std::int64_t count);
-  // Of bytes alone, for results that go where they belong at once.
+  // Results that go where they belong at once:
   /// Writes a vector of outputs as if all of them were closed, and opens gates.
   void (*finish_closed)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t vector, const SkipVector&,
                         const SkipPixels&, const SkipDirect&);

@@ -72,8 +72,8 @@ SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
   store_narrowed(p, reinterpret_cast<NativeU32>(x + kNoFraction));
 }
 /// What is no number stays so in floats, and becomes the lowest in bytes.
-template <class T>
-SLUICE_INLINE NativeF32 clip(NativeF32 x, NativeF32 low, NativeF32 high) {
+template <class T, class X>
+SLUICE_INLINE X clip(X x, X low, X high) {
   if constexpr (std::is_same_v<T, std::uint8_t>) {
     x = x > low ? x : low;
   } else {

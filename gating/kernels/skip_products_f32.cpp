@@ -5,6 +5,7 @@
 
 namespace sluice::SLUICE_ISA {
 
-extern const SkipProducts skip_products_f32 = {multiply<Floats>, dot<Floats>, nullptr, nullptr};
+extern const SkipProducts skip_products_f32 = {multiply<Floats>, dot<Floats>, finish_closed<Floats>,
+                                               finish_open<Floats>};
 
 }  // namespace sluice::SLUICE_ISA

@@ -11,6 +11,7 @@ using namespace simd;
 /// Units of floats: one channel each.
 struct Floats {
   using Unit = float;
+  using Result = float;  ///< of what goes where it belongs at once
   using Native = NativeF32;
   static constexpr bool kExact = false;
   static SLUICE_INLINE NativeF32 repeat(float x) { return broadcast(x); }
@@ -21,6 +22,7 @@ struct Floats {
 /// Units of bytes: four channels each, 0 to 127, times signed ones. Two such products fit 16 bits.
 struct Bytes {
   using Unit = std::int32_t;
+  using Result = std::uint8_t;
   using Native = NativeI32;
   static constexpr bool kExact = true;
   static SLUICE_INLINE NativeI32 repeat(std::int32_t x) { return x - NativeI32{}; }

@@ -192,7 +192,8 @@ struct ClosedEnding {
         high(e.high) {}
 };
 
-/// Or results of outputs as if they were closed, in bytes.
+/// Or results of outputs as if they were closed.
+template <class T>
 class ClosedTarget {
  public:
   SLUICE_INLINE ClosedTarget(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t vector,
@@ -201,14 +202,15 @@ class ClosedTarget {
         channel_(vector * kNativeLanes),
         kept_(e, channel_),
         open_(static_cast<Word*>(t.open) + vector * t.pixels),
-        dst_(direct.dst + channel_offset(s, channel_)),
-        addend_(direct.addend == nullptr ? nullptr : direct.addend + channel_offset(s, channel_)),
+        dst_(static_cast<T*>(direct.dst) + channel_offset(s, channel_)),
+        addend_(direct.addend == nullptr ? nullptr
+                                         : static_cast<const T*>(direct.addend) + channel_offset(s, channel_)),
         pitch_(s.dst_block) {}
 
   template <int kSpread>
   SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
     // Only these leave registers for numbers by channel; else they are loaded again and again.
-    if constexpr (kNativeLanes == 16 && (kSpread == kSame || kSpread == kQuads)) return put(pixel, x, kept_);
+    if constexpr (kNativeLanes == 16 && (kSpread >= kSame || kSpread == kQuads)) return put(pixel, x, kept_);
     const SkipEnding* e = &ending_;
     asm volatile("" : "+r"(e));
     put(pixel, x, ClosedEnding(*e, channel_));
@@ -221,15 +223,15 @@ class ClosedTarget {
     open_[pixel] = static_cast<Word>(greater(x, e.limit));
     x = x * e.scale + e.shift;
     if (addend_ != nullptr) x += load_f32(addend_ + pixel * pitch_) * e.addend_scale;
-    store_f32(dst_ + pixel * pitch_, clip<std::uint8_t>(x, broadcast(e.low), broadcast(e.high)));
+    store_f32(dst_ + pixel * pitch_, clip<T>(x, broadcast(e.low), broadcast(e.high)));
   }
 
   const SkipEnding& ending_;
   std::int64_t channel_;
   ClosedEnding kept_;
   Word* open_;
-  std::uint8_t* dst_;
-  const std::uint8_t* addend_;
+  T* dst_;
+  const T* addend_;
   std::int64_t pitch_;
 };
 
@@ -331,7 +333,7 @@ void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const 
 template <class N>
 void finish_closed(const SkipShape& s, const SkipTile& t, const SkipEnding& e, std::int64_t vector, const SkipVector& v,
                    const SkipPixels& pixels, const SkipDirect& direct) {
-  multiply_to<N>(s, t, v, pixels, ClosedTarget(s, t, e, vector, direct));
+  multiply_to<N>(s, t, v, pixels, ClosedTarget<typename N::Result>(s, t, e, vector, direct));
 }
 
 }  // namespace

@@ -246,8 +246,8 @@ TEST_P(SkipConvTest, BytesInAndOut) {
   }
 }
 
-/// From bytes to bytes, where results need no sums (SkipPlan::direct), and where they do.
-TEST_P(SkipConvTest, BytesAtOnce) {
+/// From bytes to bytes and from floats to floats, where results need no sums (SkipPlan::direct), and where they do.
+TEST_P(SkipConvTest, AtOnce) {
   SkipCase free = sizes(16, 32, 4, 9), pointwise = sizes(32, 16, 6, 8), many = sizes(16, 16, 4, 8),
            tall = sizes(16, 16, 41, 32), wide = sizes(144, 16, 3, 8), whole = sizes(64, 64, 4, 8);
   free.group = false;
@@ -258,13 +258,14 @@ TEST_P(SkipConvTest, BytesAtOnce) {
   whole.partitions = 1;
   for (SkipCase c : {sizes(16, 16, 6, 8), sizes(32, 32, 5, 9), sizes(64, 64, 8, 8), sizes(8, 16, 5, 7),
                      sizes(16, 24, 5, 7), free, pointwise, many, tall, wide, whole}) {
-    c.bytes = c.norms = c.clips = true;
-    c.src_type = c.dst_type = DataType::kU8;
+    c.norms = c.clips = true;
     for (double density : {0.0, 0.1, 0.6, 1.0}) {
       c.density = density;
-      for (int form = 0; form < 3; ++form) {
-        c.adds = form > 0;
-        c.in_place = form > 1;
+      for (int form = 0; form < 6; ++form) {
+        c.bytes = form % 2 == 0;
+        c.src_type = c.dst_type = c.bytes ? DataType::kU8 : DataType::kF32;
+        c.adds = form > 1;
+        c.in_place = form > 3;
         expect_one(c);
         if (c.inputs % 16 != 0 || c.outputs % 16 != 0) continue;
         SkipCase blocked = c;
