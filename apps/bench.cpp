@@ -80,6 +80,8 @@ int bench(const CommandLine& line) {
   experiment.configure_threads();
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   if (split) options.images = read_images(experiment, checkpoint, *split);
+  const std::int64_t batch = experiment.eval.batch;
+  if (options.inference && options.images.count() < batch) options.images = random_images(*experiment.network, batch);
   BenchmarkResult result = run_benchmark(experiment, options);
   if (line.has("plan")) sweep_plan(experiment, options.images, result.plan);
   if (line.has("json")) {

@@ -8,12 +8,9 @@ void sweep_plan(Experiment& experiment, const BenchmarkImages& images, std::vect
   if (plan.empty()) return;
   Network& network = *experiment.network;
   const std::int64_t batch = experiment.eval.batch;
-  const bool given = images.count() >= batch;
-  const BenchmarkImages random = given ? BenchmarkImages{} : random_images(network, batch);
-  const BenchmarkImages& data = given ? images : random;
-  const int forwards = plan_forwards(data, batch);
+  const int forwards = plan_forwards(images, batch);
   Executor executor(network, experiment.executor_options(Mode::kInference, batch));
-  const auto run = [&] { run_images(executor, data, forwards); };
+  const auto run = [&] { run_images(executor, images, forwards); };
   executor.refresh();
   run();
   for (PlanRow& row : plan) row.density = gate_density(network, executor, row.kernel.layer);

@@ -124,8 +124,12 @@ void SkipPlan::plan_winograd() {
       winograd.push_back({block, 1, src, src_count, 0});
     }
   }
-  // Vectors of 16 multiplied and added for a tile of Winograd's and a block of outputs: products, and both transforms.
-  const SkipWinogradPlan& p = winograd.front();
+  if (!winograd_pays(winograd.front())) winograd.clear();
+}
+
+// Counts vectors of 16 multiplied and added for a tile of Winograd's and a block of outputs: products, and both
+// transforms.
+bool SkipPlan::winograd_pays(const SkipWinogradPlan& p) const {
   const Shape& dst = problem.dst.shape;
   const std::int64_t tiles = dst[kN] * ceil_div(dst[kH], kTile) * ceil_div(dst[kW], kTile);
   const double filled =
@@ -135,7 +139,7 @@ void SkipPlan::plan_winograd() {
   const double cost = static_cast<double>(WinogradShape::kPoints * kBlock) * share * sources / filled +
                       160 * sources / static_cast<double>(p.count) + 130;
   const double direct = pixels_each * 9 * static_cast<double>(shape.src_chunk);
-  if (cost > 0.85 * direct) winograd.clear();
+  return cost <= 0.85 * direct;
 }
 
 // Cycles of one tile, about: what an expected tenth of open gates costs, copies, and weights that come from far.

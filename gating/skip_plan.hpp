@@ -96,6 +96,7 @@ struct SkipPlan {
   void plan_whole_dots();
   void plan_memory();
   bool winograd_halves() const;
+  bool winograd_pays(const SkipWinogradPlan& p) const;
   std::int64_t chunk_of(std::int64_t output) const { return grouped ? output / shape.dst_chunk : 0; }
   SkipVectorPlan vector_plan(std::int64_t vector, bool is_base);
   std::int64_t pass_vectors() const;

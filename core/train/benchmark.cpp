@@ -121,9 +121,7 @@ std::map<std::string, double> layer_times(Executor& executor, const BenchmarkIma
 /// Times the network in turn with its plain twin, where it has one.
 void measure_inference(Experiment& experiment, const BenchmarkOptions& options, BenchmarkResult& result) {
   const std::int64_t batch = experiment.eval.batch;
-  const bool given = options.images.count() >= batch;
-  const BenchmarkImages random = given ? BenchmarkImages{} : random_images(*experiment.network, batch);
-  const BenchmarkImages& data = given ? options.images : random;
+  const BenchmarkImages& data = options.images;
   ExecutorOptions executor = experiment.executor_options(Mode::kInference, batch);
   if (executor.bytes && experiment.network->source_ranges().empty())
     experiment.network->set_source_ranges(measure_source_ranges(*experiment.network, executor, data));

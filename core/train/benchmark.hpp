@@ -36,7 +36,7 @@ struct BenchmarkOptions {
   bool training = true;
   bool inference = true;
   bool compare = true;     ///< inference: time the network's plain twin beside it, where it has one
-  BenchmarkImages images;  ///< empty: random ones
+  BenchmarkImages images;  ///< that inference sees: a batch or more
 };
 
 /// One of training and inference.
