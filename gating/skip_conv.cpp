@@ -135,10 +135,12 @@ class Worker {
   }
 
   std::int64_t run(std::int64_t tile, const void* src, const void* given, const void* addend, void* dst) {
+    tile_.streams = plan_.streams() && reinterpret_cast<std::uintptr_t>(dst) % kLine == 0;
     if (place(tile)) load(src);
     if (plan_.direct() && addend != dst) return finish_at_once(tile, src, addend, dst);
-    if (plan_.winograd.empty()) multiply_base(tile, src, dst);
-    for (const SkipWinogradPlan& p : plan_.winograd) multiply_base(tile, p, src, dst);
+    const void* const needed = tile_.streams ? addend : dst;  // when the tile is stored
+    if (plan_.winograd.empty()) multiply_base(tile, src, needed);
+    for (const SkipWinogradPlan& p : plan_.winograd) multiply_base(tile, p, src, needed);
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
     if (plan_.uses_lanes()) add_vectors();
     if (plan_.uses_dots()) add_dots();
@@ -153,6 +155,8 @@ class Worker {
   }
 
  private:
+  static constexpr std::int64_t kLine = 64;  ///< bytes of a cache's line
+
   /// Returns whether the tile has other pixels than the last one, those that the patch holds.
   bool place(std::int64_t tile) {
     const std::int64_t part = tile % plan_.parts, row = tile / plan_.parts % plan_.row_tiles,
@@ -222,10 +226,10 @@ class Worker {
   /// Whether a vector's memory is no other one's cache lines.
   bool starts_line(std::int64_t vector) const {
     const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
-    constexpr std::int64_t line = 64;
-    return vector * kernels_.lanes % from.block * std::max(size_of(from.type), size_of(to.type)) % line == 0;
+    return vector * kernels_.lanes % from.block * std::max(size_of(from.type), size_of(to.type)) % kLine == 0;
   }
 
+  /// `dst`: null if the tile will need nothing but its sums.
   SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
     const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
     const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
@@ -236,8 +240,9 @@ class Worker {
       return {};
     }
     const std::int64_t image = next / plan_.row_tiles * plan_.images, row = next % plan_.row_tiles * plan_.rows;
-    return {src + from.offset(image, channel, row, 0) * from_bytes,
-            dst + to.offset(tile_.image, channel, tile_.row, 0) * to_bytes, from.block * from_bytes,
+    const char* const from_here = src + from.offset(image, channel, row, 0) * from_bytes;
+    if (dst == nullptr) return {from_here, from_here, from.block * from_bytes, 0};
+    return {from_here, dst + to.offset(tile_.image, channel, tile_.row, 0) * to_bytes, from.block * from_bytes,
             to.block * to_bytes};
   }
 

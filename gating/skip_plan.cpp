@@ -251,7 +251,7 @@ std::int64_t SkipPlan::pass_vectors() const {
   const std::int64_t all_vectors = ceil_div(shape.units, kernels.lanes);
   const std::int64_t cache = isa == Isa::kAvx512 ? 48 << 10 : 32 << 10;
   const std::int64_t bytes = images * shape.src_rows(rows) * shape.columns * kernels.lanes * 4;  // of one vector
-  if (all_vectors * bytes <= 2 * cache) return all_vectors;
+  if (all_vectors * bytes <= 3 * cache / 2) return all_vectors;
   return ceil_div(all_vectors, ceil_div(all_vectors, std::max<std::int64_t>(1, cache * 7 / 8 / bytes)));
 }
 
@@ -312,6 +312,12 @@ bool SkipPlan::direct() const {
   const DataType type = bytes() ? DataType::kU8 : DataType::kF32;
   return whole_dots && problem.lanes_from > kernels.lanes && dst.type == type && addend.type == type &&
          dst.shape[kC] % kernels.lanes == 0 && (images == 1 || dst.block == dst.shape[kC]);
+}
+
+bool SkipPlan::streams() const {
+  constexpr std::int64_t kCached = 12 << 20;  // bytes: larger ones are gone before the next layer reads them
+  const TensorDesc &dst = problem.dst, &addend = problem.addend ? *problem.addend : dst;
+  return dst.type == DataType::kF32 && addend.type == DataType::kF32 && dst.block % 16 == 0 && dst.bytes() > kCached;
 }
 
 void SkipPlan::plan_memory() {

@@ -80,6 +80,8 @@ struct SkipPlan {
   bool uses_dots() const { return problem.lanes_from > 1; }
   /// Results go where they belong at once.
   bool direct() const;
+  /// Results may go past the caches.
+  bool streams() const;
   /// A tile as Winograd's kernels see it.
   WinogradShape winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images, std::int64_t tile_rows) const;
 

@@ -62,6 +62,7 @@ struct SkipTile {
   float* sums = nullptr;   ///< [pixel][dst_pitch]: base products, to which open conditional ones are added
   void* open = nullptr;    ///< [vector][pixel], words
   void* single = nullptr;  ///< the same, of what is added one by one
+  bool streams = false;    ///< results in fp32, whole cache lines, go past the caches: they do not fit
   SkipAhead ahead;
 };
 

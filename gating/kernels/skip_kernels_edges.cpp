@@ -181,6 +181,17 @@ SLUICE_INLINE NativeF32 load_first(const T* p, std::int64_t lanes) {
   return load_f32(padded);
 }
 
+/// Where a vector is a cache line, so that nothing of it has to be read first.
+template <class T>
+constexpr bool kMayStream = kNativeBytes == 64 && std::is_same_v<T, float>;
+SLUICE_INLINE void stream(float* p, NativeF32 x) {
+#ifdef __AVX512F__
+  _mm512_stream_ps(p, reinterpret_cast<__m512>(x));
+#else
+  store_native(p, x);
+#endif
+}
+
 template <class T>
 SLUICE_INLINE void store_first(T* p, NativeF32 x, std::int64_t lanes) {
   if (lanes >= kNativeLanes) return store_f32(p, x);
@@ -213,7 +224,14 @@ SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const Ski
     if (given != nullptr) x = select(open[i], load_first(given + i * s.dst_block, lanes), x);
     x = x * scale + shift;
     if (addend != nullptr) x += load_first(addend + i * s.dst_block, lanes) * e.addend_scale;
-    store_first(dst + i * s.dst_block, clip<T>(x, low, high), lanes);
+    x = clip<T>(x, low, high);
+    if constexpr (kWhole && kMayStream<T>) {
+      if (t.streams) {
+        stream(dst + i * s.dst_block, x);
+        continue;
+      }
+    }
+    store_first(dst + i * s.dst_block, x, lanes);
   }
 }
 
@@ -241,6 +259,9 @@ void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* 
       }
     }
   }
+#ifdef __AVX512F__
+  if (t.streams) _mm_sfence();
+#endif
 }
 
 }  // namespace

@@ -276,6 +276,21 @@ TEST_P(SkipConvTest, AtOnce) {
   }
 }
 
+/// Results that do not fit the caches, and go past them where they are whole cache lines.
+TEST_P(SkipConvTest, LargeResults) {
+  SkipCase c = sizes(16, 64, 64, 64);
+  c.images = 13;
+  c.kernel = 1;
+  c.pad = 0;
+  c.lanes_from = 1;
+  expect_one(c);
+  c.adds = c.clips = c.norms = true;
+  expect_one(c);
+  c.src_block = c.dst_block = 16;
+  c.in_place = true;
+  expect_one(c);
+}
+
 class Threads {
  public:
   explicit Threads(int count) : before_(num_threads()) { set_threads(count); }
