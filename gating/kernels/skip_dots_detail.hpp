@@ -6,8 +6,8 @@
 namespace sluice::SLUICE_ISA {
 namespace {
 
-// Pixels at a time, and sums for each: together they hide the latency of an addition and fit the registers. Two sums
-// for every number of pixels: an output's bits do not depend on which others are open.
+// Pixels at a time, and sums for each: together they hide the latency of an addition and fit the registers. Floats have
+// two sums for every number of pixels: an output's bits do not depend on which others are open.
 constexpr int kPixels = kNativeLanes == 16 ? 8 : 7;
 
 /// Lanes whose index in the pair (a, b) is pattern(place in its 128 bits), counted there.
