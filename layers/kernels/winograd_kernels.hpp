@@ -27,7 +27,7 @@ struct WinogradChannels {
 /// Stride 1, one pixel around the image, a zero unless it is there: source and result have the same height and width.
 struct WinogradShape {
   static constexpr std::int64_t kTile = 4;
-  static constexpr std::int64_t kBlock = 16;  ///< channels
+  static constexpr std::int64_t kBlock = BlockMask::kBlock;  ///< channels
   static constexpr std::int64_t kPoints = 36;
   static constexpr std::int64_t kGroup = 8;  ///< tiles that are multiplied together
   static constexpr std::int64_t kMostBlocks = BlockMask::kMostBlocks;

@@ -26,6 +26,12 @@ class SkipConvTest : public KernelTest {
     const SkipData data(c);
     EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
   }
+  /// In blocks of 16 channels, where they fit.
+  void expect_blocked(SkipCase c) {
+    if (c.inputs % 16 != 0 || c.outputs % 16 != 0) return;
+    c.src_block = c.dst_block = 16;
+    expect_one(c);
+  }
   void expect_all_ways(SkipCase c) {
     for (bool bytes : {false, true}) {
       c.bytes = bytes;
@@ -238,10 +244,7 @@ TEST_P(SkipConvTest, BytesInAndOut) {
       shared.granularity = Granularity::kSlice;
       shared.lanes_from = 1;
       expect_one(shared);
-      if (c.inputs % 16 != 0 || c.outputs % 16 != 0) continue;
-      SkipCase blocked = c;
-      blocked.src_block = blocked.dst_block = 16;
-      expect_one(blocked);
+      expect_blocked(c);
     }
   }
 }
@@ -267,10 +270,7 @@ TEST_P(SkipConvTest, AtOnce) {
         c.adds = form > 1;
         c.in_place = form > 3;
         expect_one(c);
-        if (c.inputs % 16 != 0 || c.outputs % 16 != 0) continue;
-        SkipCase blocked = c;
-        blocked.src_block = blocked.dst_block = 16;
-        expect_one(blocked);
+        expect_blocked(c);
       }
     }
   }
