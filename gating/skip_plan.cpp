@@ -259,6 +259,7 @@ void SkipPlan::plan_dots() {
   if (problem.granularity != Granularity::kElement && !uses_dots()) return;  // see SkipConv::pack
   const std::int64_t lanes = kernels.lanes, each = pass_vectors(), units = shape.units;
   const std::int64_t chunks = grouped ? units / shape.src_chunk : 1;
+  bool complete = each * lanes >= units;  // every output has all vectors in one pass
   for (std::int64_t begin = 0; begin * lanes < units; begin += each) {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
       SkipDotPlan d;
@@ -274,8 +275,9 @@ void SkipPlan::plan_dots() {
             shape.dilation * (tap / shape.kernel * shape.row_pitch() + tap % shape.kernel * shape.pitch);
         for (std::int64_t v = begin; v < begin + each && v * lanes < units; ++v) {
           const std::int64_t low = chunk * shape.src_chunk, high = low + shape.src_chunk;
-          if (v * lanes >= low && std::min((v + 1) * lanes, units) <= high) continue;  // the base path has all of it
-          offsets.push_back(static_cast<std::uint32_t>(at + v * lanes));
+          const bool is_base = v * lanes >= low && std::min((v + 1) * lanes, units) <= high;  // all of it
+          complete = complete && !is_base;
+          if (!is_base) offsets.push_back(static_cast<std::uint32_t>(at + v * lanes));
         }
       }
       d.vector_count = static_cast<std::int64_t>(offsets.size()) - d.first_offset;
@@ -286,7 +288,7 @@ void SkipPlan::plan_dots() {
     }
   }
   offsets.push_back(0);  // they are read in pairs
-  plan_whole_dots();
+  if (complete) plan_whole_dots();
 }
 
 // The base inputs may lie in the same vectors: with their weights, open outputs need no base products. In bytes that
@@ -294,12 +296,6 @@ void SkipPlan::plan_dots() {
 void SkipPlan::plan_whole_dots() {
   const double most = static_cast<double>(shape.src_channels * shape.kernel * shape.kernel) * 127 * 127;
   if (problem.granularity != Granularity::kElement || !winograd.empty() || (bytes() && most >= (1 << 24))) return;
-  const std::int64_t chunks = grouped ? shape.units / shape.src_chunk : 1, pixel = ceil_div(shape.units, kernels.lanes);
-  const std::int64_t row = compact() ? ceil_div(shape.kernel * shape.pitch, kernels.lanes) : shape.kernel * pixel;
-  if (static_cast<std::int64_t>(dots.size()) != chunks) return;  // more than one pass
-  for (const SkipDotPlan& d : dots) {
-    if (d.vector_count != shape.kernel * row) return;  // without some that have base inputs alone
-  }
   whole_dots = true;
   for (SkipDotPlan& d : dots) {
     d.whole_weights = weights;
