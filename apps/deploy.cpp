@@ -106,7 +106,7 @@ Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, co
   made.kind = Checkpoint::Kind::kDeployable;
   made.class_names = source.class_names;
   made.history = source.history;
-  for (const char* counter : {"epoch", "step"}) made.state[counter] = source.state.at(counter);
+  for (const char* counter : {"epoch", "step"}) made.state[counter] = source.counter(counter);
   made.state["instruction_set"] = to_string(cpu_isa());
   made.state["threads"] = std::int64_t{num_threads()};
   if (experiment.run.precision == Precision::kInt8) made.ranges = experiment.network->source_ranges();

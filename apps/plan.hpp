@@ -8,7 +8,7 @@
 namespace sluice {
 
 /// Measures the densities of the layers in `plan`, and at which ones they are slower than their dense twins, on the
-/// images of the benchmark (random ones where there are fewer than a batch).
+/// images of the benchmark.
 void sweep_plan(Experiment& experiment, const BenchmarkImages& images, std::vector<PlanRow>& plan);
 
 }  // namespace sluice

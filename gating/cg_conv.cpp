@@ -44,6 +44,9 @@ class CgConv : public Layer {
   void infer(const std::vector<Shape>& src, Declarations& declare) override {
     require_sources(src, 1);
     declare.dst = geometry_.dst_shape(src[0]);
+    if (declare.dst[kW] > SkipConv::kMostWidth)
+      throw ShapeError("", concat("the result ", to_string(declare.dst), " has rows of more than ",
+                                  SkipConv::kMostWidth, " pixels"));
     const Shape weights = geometry_.weights_shape(src[0]);
     mask_ = PathMask(paths_, weights);
     declare.parameter("weight", weights, "weights", Init::kaiming(weights[1] * weights[2] * weights[3]));

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/graph/kernel_plan.hpp"
+#include "gating/gate_counts.hpp"
 
 namespace sluice {
 namespace {
@@ -50,11 +51,10 @@ std::optional<double> DensitySweep::break_even(double dense_ms) const {
 
 std::optional<double> gate_density(const Network& network, const Executor& executor, const std::string& layer) {
   const int node = network.find(layer);
-  const std::vector<std::string>& names = network.nodes()[static_cast<std::size_t>(node)].declared.counts;
-  const auto open = std::find(names.begin(), names.end(), "open"), all = std::find(names.begin(), names.end(), "total");
-  if (open == names.end() || all == names.end()) return std::nullopt;
-  const std::int64_t* const counts = executor.counts(node);
-  return static_cast<double>(counts[open - names.begin()]) / static_cast<double>(counts[all - names.begin()]);
+  if (node < 0) return std::nullopt;
+  const std::optional<Ratio> gates = open_gates(network.nodes()[static_cast<std::size_t>(node)], executor.counts(node));
+  if (!gates || gates->whole == 0) return std::nullopt;
+  return gates->value();
 }
 
 std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, int forwards,

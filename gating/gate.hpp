@@ -5,8 +5,9 @@
 //   dst = P + d (.) R,  d = 1 where the mean of q over the decision's channels is above 0, else 0 (a tie is closed)
 // The step has no useful derivative, so backward takes that of s = sigmoid(alpha * mean q) in its place (Hua et al.,
 // NeurIPS 2019, section 3.3; Zhang et al., ICLR 2020, section 3.2):
-//   u = sum over the decision's channels of (g (.) R) * alpha s (1 - s) / channels, 0 where mean q < 0 if
-//   sparse_backprop diff_R = g (.) d,  diff_P = g + slope u,  and sum(u) for the threshold
+//   u = sum over the decision's channels of (g (.) R) * alpha s (1 - s) / channels,
+//       with sparse_backprop 0 where mean q < 0;
+//   diff_R = g (.) d,  diff_P = g + slope u,  and sum(u) for the threshold
 #pragma once
 
 #include <cstdint>

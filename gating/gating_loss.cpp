@@ -40,7 +40,8 @@ class GatingLoss : public AuxiliaryLoss {
       macs += term.weight;
       terms_.push_back(term);
     }
-    for (Term& term : terms_) term.weight = by_cost_ ? term.weight * static_cast<double>(terms_.size()) / macs : 1.0;
+    for (Term& term : terms_)
+      term.weight = by_cost_ && macs > 0 ? term.weight * static_cast<double>(terms_.size()) / macs : 1.0;
   }
 
   double forward(const Network& network) override {

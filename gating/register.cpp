@@ -1,20 +1,10 @@
 // The list of what the plug-in brings.
-#include <algorithm>
-
-#include "core/graph/network.hpp"
 #include "core/graph/registry.hpp"
+#include "gating/gate_counts.hpp"
 #include "gating/gating.hpp"
 
 namespace sluice {
 namespace {
-
-/// The layer's gates that are open, of all; nothing for a layer without gates.
-std::optional<Ratio> open_gates(const Node& node, const std::int64_t* counts) {
-  const std::vector<std::string>& names = node.declared.counts;
-  const auto open = std::find(names.begin(), names.end(), "open"), all = std::find(names.begin(), names.end(), "total");
-  if (open == names.end() || all == names.end()) return std::nullopt;
-  return Ratio{counts[open - names.begin()], counts[all - names.begin()]};
-}
 
 std::optional<Ratio> closed_gates(const Node& node, const std::int64_t* counts) {
   std::optional<Ratio> gates = open_gates(node, counts);

@@ -357,6 +357,54 @@ float* padded(const float* values, float otherwise, std::int64_t channels, std::
   return to;
 }
 
+/// The constants in the units of sums and results, in `memory`.
+SkipEnding ending_of(const SkipPlan& plan, const void* packed, const SkipConstants& constants, char* memory) {
+  const std::int64_t channels = plan.shape.dst_channels, count = plan.vectors * plan.kernels.lanes;
+  int arrays = 0;
+  const auto copy = [&](const float* values, float otherwise) {
+    char* const to = memory + plan.numbers_bytes / SkipPlan::kNumbers * arrays++;
+    return padded(values, otherwise, channels, count, reinterpret_cast<float*>(to));
+  };
+  SkipEnding ending;
+  float* const limit = copy(constants.gate.limit, 0);
+  float* const slope = copy(constants.gate.slope, 0);
+  float* const open_scale = copy(constants.open_scale, 1);
+  float* const closed_scale = copy(constants.closed_scale, 1);
+  float* const open_shift = copy(constants.open_shift, 0);
+  float* const closed_shift = copy(constants.closed_shift, 0);
+  if (plan.bytes()) {  // sums count in steps of products
+    const float* const weight_steps = static_cast<const float*>(packed) + plan.weights;
+    for (std::int64_t o = 0; o < channels; ++o) {
+      const float step = plan.problem.src_step * weight_steps[o];
+      limit[o] /= step;
+      slope[o] *= step;
+      open_scale[o] *= step;
+      closed_scale[o] *= step;
+    }
+  }
+  ending.limit = limit;
+  ending.slope = slope;
+  ending.open_scale = open_scale;
+  ending.open_shift = open_shift;
+  ending.closed_scale = closed_scale;
+  ending.closed_shift = closed_shift;
+  ending.differ = constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift;
+  ending.low = plan.problem.low;
+  ending.high = plan.problem.high;
+  if (plan.problem.addend && plan.problem.addend->type == DataType::kU8)
+    ending.addend_scale = plan.problem.addend->step;
+  if (plan.problem.dst.type == DataType::kU8) {  // results count in steps of their own
+    const float per_step = 1 / plan.problem.dst.step;
+    for (float* const numbers : {open_scale, open_shift, closed_scale, closed_shift}) {
+      for (std::int64_t o = 0; o < channels; ++o) numbers[o] *= per_step;
+    }
+    ending.addend_scale *= per_step;
+    ending.low = std::max(ending.low * per_step, 0.0F);
+    ending.high = std::min(ending.high * per_step, static_cast<float>(kMostByteLevel));
+  }
+  return ending;
+}
+
 }  // namespace
 
 SkipConv::SkipConv(const SkipProblem& problem, Isa isa) : plan_(std::make_shared<SkipPlan>(problem, isa)) {}
@@ -402,50 +450,8 @@ void SkipConv::pack(const float* weights, void* packed, void* scratch) const {
 std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConstants& constants, const void* addend,
                            void* dst, void* scratch, const void* given) const {
   const SkipPlan& plan = *plan_;
-  const std::int64_t channels = plan.shape.dst_channels, count = plan.vectors * plan.kernels.lanes;
   char* const memory = static_cast<char*>(scratch);
-  int arrays = 0;
-  const auto copy = [&](const float* values, float otherwise) {
-    char* const to = memory + plan.numbers_bytes / 6 * arrays++;
-    return padded(values, otherwise, channels, count, reinterpret_cast<float*>(to));
-  };
-  SkipEnding ending;
-  float* const limit = copy(constants.gate.limit, 0);
-  float* const slope = copy(constants.gate.slope, 0);
-  float* const open_scale = copy(constants.open_scale, 1);
-  float* const closed_scale = copy(constants.closed_scale, 1);
-  float* const open_shift = copy(constants.open_shift, 0);
-  float* const closed_shift = copy(constants.closed_shift, 0);
-  if (plan.bytes()) {  // sums count in steps of products
-    const float* const weight_steps = static_cast<const float*>(packed) + plan.weights;
-    for (std::int64_t o = 0; o < channels; ++o) {
-      const float step = plan.problem.src_step * weight_steps[o];
-      limit[o] /= step;
-      slope[o] *= step;
-      open_scale[o] *= step;
-      closed_scale[o] *= step;
-    }
-  }
-  ending.limit = limit;
-  ending.slope = slope;
-  ending.open_scale = open_scale;
-  ending.open_shift = open_shift;
-  ending.closed_scale = closed_scale;
-  ending.closed_shift = closed_shift;
-  ending.differ = constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift;
-  ending.low = plan.problem.low;
-  ending.high = plan.problem.high;
-  if (plan.problem.addend && plan.problem.addend->type == DataType::kU8)
-    ending.addend_scale = plan.problem.addend->step;
-  if (plan.problem.dst.type == DataType::kU8) {  // results count in steps of their own
-    const float per_step = 1 / plan.problem.dst.step;
-    for (float* const numbers : {open_scale, open_shift, closed_scale, closed_shift}) {
-      for (std::int64_t o = 0; o < channels; ++o) numbers[o] *= per_step;
-    }
-    ending.addend_scale *= per_step;
-    ending.low = std::max(ending.low * per_step, 0.0F);
-    ending.high = std::min(ending.high * per_step, static_cast<float>(kMostByteLevel));
-  }
+  const SkipEnding ending = ending_of(plan, packed, constants, memory);
   std::atomic<std::int64_t> open{0};
   parallel_for(plan.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {

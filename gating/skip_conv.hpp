@@ -68,6 +68,8 @@ class SkipConv {
   /// Plans for the threads there are now.
   explicit SkipConv(const SkipProblem& problem, Isa isa = cpu_isa());
 
+  static constexpr std::int64_t kMostWidth = 1 << 16;  ///< of results: a tile's pixels have numbers of 16 bits
+
   /// Channels in a vector of an instruction set: 4, 8 or 16.
   static int lanes(Isa isa = cpu_isa());
 

@@ -84,6 +84,7 @@ void SkipPath::set_up_whole(Setup& setup, const ConvGeometry& geometry) {
 
 /// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
 void SkipPath::refresh(Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) {
+  differ_ = norms != nullptr;
   ways_.front().pack(weights, kept(c, packed_), c.scratch);
   if (floats_) {
     float* const whole = static_cast<float*>(c.scratch);
@@ -108,8 +109,8 @@ std::int64_t SkipPath::forward(Context& c) {
   const SkipConstants constants = {{array(c, kLimit), array(c, kSlope)},
                                    array(c, kOpenScale),
                                    array(c, kOpenShift),
-                                   array(c, kClosedScale),
-                                   array(c, kClosedShift)};
+                                   array(c, differ_ ? kClosedScale : kOpenScale),
+                                   array(c, differ_ ? kClosedShift : kOpenShift)};
   if (decisions_) record(c);
   const auto way = static_cast<std::size_t>(c.alternative);
   const bool given = ways_[way].takes_products();

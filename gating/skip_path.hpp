@@ -39,6 +39,7 @@ class SkipPath {
   std::optional<int> decisions_;
   std::int64_t channels_ = 0, padded_ = 0;
   int packed_ = 0, whole_packed_ = 0, constants_ = 0;  ///< kept
+  bool differ_ = false;                                ///< numbers of what is closed from those of what is open
   bool floats_ = true;                                 ///< source and result are not in bytes: there is a whole_
 };
 

@@ -9,8 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::int64_t kRun = 8;
-constexpr std::int64_t kMostPixels = 512;  // of a tile
+constexpr std::int64_t kMostPixels = 512;  // of a tile, unless one row has more
 constexpr std::int64_t kBlock = WinogradShape::kBlock, kTile = WinogradShape::kTile;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
@@ -118,7 +117,9 @@ void SkipPlan::plan_winograd() {
     const std::int64_t first = chunk_of(block * kBlock), last = chunk_of((block + 1) * kBlock - 1);
     const std::int64_t src = first * shape.src_chunk / kBlock;
     const std::int64_t src_count = ceil_div((last + 1) * shape.src_chunk, kBlock) - src;
-    if (!winograd.empty() && winograd.back().first_src == src && winograd.back().src_count == src_count) {
+    const bool goes_on = !winograd.empty() && winograd.back().first_src == src &&
+                         winograd.back().src_count == src_count && winograd.back().count < WinogradShape::kMostBlocks;
+    if (goes_on) {
       ++winograd.back().count;
     } else {
       winograd.push_back({block, 1, src, src_count, 0});
@@ -170,7 +171,9 @@ void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
 }
 
 void SkipPlan::plan_tiles() {
-  const std::int64_t most = shape.units <= 8 ? 512 : shape.units <= 32 ? 256 : 128;  // more do not fit the first cache
+  const std::int64_t most = shape.units <= 8    ? kMostPixels
+                            : shape.units <= 32 ? 256
+                                                : 128;  // more do not fit the first cache
   const std::int64_t most_parts = problem.granularity == Granularity::kPixel ? 1 : num_threads();
   std::int64_t best_pixels = most, best_parts = 1;
   double least = 0;
@@ -189,7 +192,7 @@ void SkipPlan::plan_tiles() {
 
 void SkipPlan::plan_pixels() {
   const bool runs = shape.kernel == 3 && shape.stride == 1 && shape.dilation == 1;
-  run_columns = runs ? shape.dst_width / kRun * kRun : 0;
+  run_columns = runs ? shape.dst_width / SkipPixels::kRun * SkipPixels::kRun : 0;
   const std::int64_t image_pitch = shape.src_rows(rows) * shape.row_pitch();
   for (std::int64_t n = 0; n < images; ++n) {
     for (std::int64_t y = 0; y < rows; ++y) {
@@ -331,7 +334,7 @@ void SkipPlan::plan_memory() {
   lists_at = take((uses_dots() ? vectors * lanes * count : count) * 2 + 64);
   ends_at = take(vectors * lanes * 4);
   piece_bytes = at + 64;
-  numbers_bytes = 6 * align_up(vectors * lanes * 4);
+  numbers_bytes = kNumbers * align_up(vectors * lanes * 4);
 }
 
 }  // namespace sluice

@@ -71,7 +71,8 @@ struct SkipPlan {
 
   // Memory of one piece, in bytes from its start.
   std::int64_t patch_at = 0, sums_at = 0, open_at = 0, single_at = 0, lists_at = 0, ends_at = 0, piece_bytes = 0;
-  std::int64_t numbers_bytes = 0;  ///< before all pieces
+  static constexpr int kNumbers = 6;  ///< arrays by channel: those of SkipEnding
+  std::int64_t numbers_bytes = 0;     ///< before all pieces
 
   bool bytes() const { return places > 1; }
   /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.

@@ -1,6 +1,8 @@
 #include "core/base/cpu.hpp"
 
+#ifdef __x86_64__
 #include <cpuid.h>
+#endif
 
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +12,7 @@
 namespace sluice {
 namespace {
 
+#ifdef __x86_64__
 // Leaf 7, subleaf 1, EAX bit 5: AVX512_BF16. GCC's __builtin_cpu_supports does not know it in every version.
 bool cpuid_bf16() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -26,6 +29,43 @@ Isa detect() {
     return Isa::kAvx2;
   return Isa::kPortable;
 }
+
+bool has_vnni() {
+  return __builtin_cpu_supports("avx512vnni");
+}
+bool has_vbmi2() {
+  return __builtin_cpu_supports("avx512vbmi2");
+}
+
+std::string brand() {
+  char text[49] = {};
+  unsigned* words = nullptr;
+  unsigned registers[12] = {};
+  words = registers;
+  for (unsigned i = 0; i < 3; ++i) {
+    if (__get_cpuid(0x80000002U + i, words + 4 * i, words + 4 * i + 1, words + 4 * i + 2, words + 4 * i + 3) == 0)
+      return "CPU";
+  }
+  std::memcpy(text, registers, 48);
+  return text;
+}
+#else
+bool cpuid_bf16() {
+  return false;
+}
+Isa detect() {
+  return Isa::kPortable;
+}
+bool has_vnni() {
+  return false;
+}
+bool has_vbmi2() {
+  return false;
+}
+std::string brand() {
+  return "CPU";
+}
+#endif
 
 /// What the environment allows; empty: everything.
 std::string isa_limit() {
@@ -47,19 +87,6 @@ Isa lowered(Isa found) {
 bool may_extend_avx512() {
   static const bool may = cpu_isa() == Isa::kAvx512 && isa_limit().empty();
   return may;
-}
-
-std::string brand() {
-  char text[49] = {};
-  unsigned* words = nullptr;
-  unsigned registers[12] = {};
-  words = registers;
-  for (unsigned i = 0; i < 3; ++i) {
-    if (__get_cpuid(0x80000002U + i, words + 4 * i, words + 4 * i + 1, words + 4 * i + 2, words + 4 * i + 3) == 0)
-      return "CPU";
-  }
-  std::memcpy(text, registers, 48);
-  return text;
 }
 
 }  // namespace
@@ -86,11 +113,11 @@ bool cpu_has_bf16() {
 }
 
 bool cpu_has_vnni() {
-  return may_extend_avx512() && __builtin_cpu_supports("avx512vnni");
+  return may_extend_avx512() && has_vnni();
 }
 
 bool cpu_has_vbmi2() {
-  return may_extend_avx512() && __builtin_cpu_supports("avx512vbmi2");
+  return may_extend_avx512() && has_vbmi2();
 }
 
 std::string cpu_description() {

@@ -49,6 +49,11 @@ struct Checkpoint {
   Kind kind = Kind::kFull;
   std::vector<CheckpointTensor> tensors;    ///< in network order; the first user of a shared tensor holds its values
   std::map<std::string, StateValue> state;  ///< a full checkpoint has at least the integers `epoch` and `step`
+  /// One of them; 0 where a file without optimizer lacks it.
+  StateValue counter(const std::string& name) const {
+    const auto found = state.find(name);
+    return found == state.end() ? StateValue{std::int64_t{0}} : found->second;
+  }
   HistoryTable history;
   std::string config;             ///< resolved configuration
   std::vector<double> mean, std;  ///< normalisation of the network's input, one for each channel

@@ -253,7 +253,7 @@ Checkpoint weights_of(Checkpoint full) {
   }
   weights.tensors = std::move(kept);
   weights.kind = Checkpoint::Kind::kWeightsOnly;
-  const StateValue epoch = weights.state.at("epoch"), step = weights.state.at("step");
+  const StateValue epoch = weights.counter("epoch"), step = weights.counter("step");
   weights.state = {{"epoch", epoch}, {"step", step}};
   return weights;
 }

@@ -88,8 +88,9 @@ constexpr int quad_output(int lane, int src_chunk) {
   return unit / src_chunk * 4 * src_chunk + quad * src_chunk + unit % src_chunk;
 }
 
-/// Pixels side by side go faster: `columns` of each row, from the first on, a multiple of 8, and then a list.
+/// Pixels side by side go faster: `columns` of each row, from the first on, a multiple of kRun, and then a list.
 struct SkipPixels {
+  static constexpr int kRun = 8;
   std::int64_t columns = 0;
   const SkipPixel* list = nullptr;
   std::int64_t count = 0;

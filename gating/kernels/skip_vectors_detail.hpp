@@ -6,7 +6,7 @@
 namespace sluice::SLUICE_ISA {
 namespace {
 
-constexpr int kRun = 8;                                // pixels side by side
+constexpr int kRun = SkipPixels::kRun;
 constexpr int kMostRows = kNativeLanes == 16 ? 2 : 1;  // of runs at a time: 32 registers hold more sums
 
 /// How lanes read a channel of a pixel (SkipRange): all the same, or each group of as many lanes as there are channels

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 
 namespace sluice {
@@ -22,7 +23,10 @@ class BlockMask {
     sources_[static_cast<std::size_t>(dst_block)] |= std::uint32_t{1} << src_block;
   }
   bool has(std::int64_t dst_block, std::int64_t src_block) const { return (sources(dst_block) >> src_block & 1) != 0; }
-  std::uint32_t sources(std::int64_t dst_block) const { return sources_[static_cast<std::size_t>(dst_block)]; }
+  std::uint32_t sources(std::int64_t dst_block) const {
+    assert(dst_block < kMostBlocks);
+    return sources_[static_cast<std::size_t>(dst_block)];
+  }
   bool is_all() const { return sources_ == BlockMask().sources_; }
   /// With source and result in each other's place.
   BlockMask transposed() const {

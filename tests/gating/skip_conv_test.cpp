@@ -317,6 +317,9 @@ TEST_P(SkipWinogradTest, Widths) {
   expect_winograd(sizes(96, 96, 8, 8));  // blocks of outputs that share blocks of sources with their neighbours
   expect_winograd(sizes(32, 64, 8, 8));
   expect_winograd(sizes(64, 32, 8, 8));
+  SkipCase many = sizes(64, 1040, 8, 8);  // more outputs than a mask of blocks has places
+  many.group = false;
+  expect_winograd(many);
   for (std::int64_t partitions : {1, 2, 8}) {
     SkipCase c = sizes(64, 64, 8, 8);
     c.partitions = partitions;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <limits>
 #include <thread>
 
 #include "core/base/error.hpp"
@@ -166,6 +167,13 @@ TEST_F(Sessions, AModelRefusesWhatItCannotServe) {
   };
   EXPECT_EQ(code(path_ + ".missing", {}), ExitCode::kCheckpoint);
   EXPECT_EQ(code(path_, {"--run.tempo=fast"}), ExitCode::kUsage);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const Normalization& bad : {Normalization{{0.4, 0.5, 0.6}, {0.2, 0, 0.3}}, Normalization{{0.4, 0.5}, {0.2, 0.3}},
+                                   Normalization{{0.4, nan, 0.6}, {0.2, 0.25, 0.3}}}) {
+    save(untrained_checkpoint(Experiment(Config::parse(kText, "net.ini"), registry_), bad), path_);
+    EXPECT_EQ(code(path_, {}), ExitCode::kCheckpoint);
+    EXPECT_EQ(code(path_, {"--data.mean=0.5", "--data.std=0.25"}), ExitCode::kInternal);  // is served
+  }
 }
 
 }  // namespace
