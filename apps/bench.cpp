@@ -21,7 +21,8 @@ Program describe() {
       "Times training steps (train.batch images) and inference (eval.batch images) on random data, layer by layer and "
       "as a\n"
       "whole, and compares them with the machine's measured peak, and inference of a network with gates with that of "
-      "its dense twin.";
+      "its dense twin.\n"
+      "Layers run as the plan of a deployed file says, else in the way that is fastest on these images.";
   program.flags = {
       {"steps", "N", "Timed steps (default 10); medians are printed."},
       {"only", "PHASE", "train or infer; in int8 there is inference alone."},
@@ -79,9 +80,10 @@ int bench(const CommandLine& line) {
   if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   experiment.configure_threads();
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
+  options.plan.assign(checkpoint.plan.begin(), checkpoint.plan.end());
   if (split) options.images = read_images(experiment, checkpoint, *split);
   const std::int64_t batch = experiment.eval.batch;
-  if (options.inference && options.images.count() < batch) options.images = random_images(*experiment.network, batch);
+  if (options.inference && !split) options.images = random_images(*experiment.network, batch);
   BenchmarkResult result = run_benchmark(experiment, options);
   if (line.has("plan")) sweep_plan(experiment, options.images, result.plan);
   if (line.has("json")) {

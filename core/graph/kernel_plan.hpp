@@ -14,7 +14,7 @@ struct PlannedKernel {
   std::string layer;
   std::vector<std::string> alternatives;
   std::vector<double> ms;  ///< of each, for one call of forward: medians over the rounds
-  int chosen = 0;          ///< the fastest
+  int chosen = 0;          ///< the one that runs: the fastest, unless a plan says otherwise
 };
 
 /// Times every alternative of every layer and leaves the fastest ones chosen. `run` calls forward on images like those
@@ -29,7 +29,7 @@ using KernelChoice = std::pair<std::string, std::string>;
 /// What runs now, for every layer that has a choice.
 std::vector<KernelChoice> chosen_kernels(const Executor& executor);
 /// Choices whose layer or alternative the executor does not have are passed over: they speak of another network. Those
-/// that were measured elsewhere give the same results, and may not be the fastest here.
+/// that were measured elsewhere give the same results up to rounding, and may not be the fastest here.
 void choose_kernels(Executor& executor, const std::vector<KernelChoice>& choices);
 
 }  // namespace sluice

@@ -71,6 +71,10 @@ class Network::Builder {
     const std::size_t errors = config_.diagnostics().errors().size();
     std::vector<Section> layers = expand_layers(config_);
     check_type_sections(config_, registry_.types());
+    std::set<std::string> types;
+    for (const Section& section : layers) {
+      if (const Entry* type = section.find("type")) types.insert(type->value);
+    }
     bool sound = config_.diagnostics().errors().size() == errors;
     for (Section& section : layers) {
       if (sound) {
@@ -84,6 +88,8 @@ class Network::Builder {
                                         "the configuration declares no layers; include a network file, such as "
                                         "configs/networks/resnet20.ini");
     }
+    for (const Node& node : network_.nodes_) types.insert(node.type);
+    if (!config_.diagnostics().has_errors()) check_idle_types(types);
     config_.replace_layers(std::move(flat_));
     place();
   }
@@ -126,6 +132,23 @@ class Network::Builder {
       // of the shape made up here
     }
     section.reject_unused(config_.diagnostics());
+  }
+
+  /// No layer reads a section of a type that none has: mistakes in it, and the wrong type itself, would go unseen.
+  void check_idle_types(const std::set<std::string>& types) {
+    for (const Section& section : config_.sections()) {
+      if (section.name().rfind("type.", 0) != 0 || section.entries().empty()) continue;
+      const std::string type = section.name().substr(5);
+      if (types.count(type) != 0 || (!registry_.is_layer(type) && !registry_.is_composite(type))) continue;
+      Section trial = section;
+      trial.set(make_entry("type", type, section.source()));
+      for (const KeyDoc& key : registry_.keys(type)) {
+        if (key.required && trial.find(key.name) == nullptr) trial.set(make_entry(key.name, "1", section.source()));
+      }
+      check_keys(trial);
+      config_.diagnostics().warning(
+          concat(section.where(section.entries().front().key), ": no layer is of this type, so this has no effect"));
+    }
   }
 
   /// The value of a key that every layer has, or "".

@@ -118,6 +118,25 @@ std::map<std::string, double> layer_times(Executor& executor, const BenchmarkIma
   return by_name;
 }
 
+/// Times what every layer can run; then the plan's choices stand, and elsewhere the fastest.
+std::vector<PlanRow> plan_rows(Executor& executor, const BenchmarkOptions& options) {
+  const int forwards = plan_forwards(options.images, executor.options().batch);
+  std::vector<PlanRow> rows;
+  for (PlannedKernel& kernel :
+       plan_kernels(executor, kPlanRounds, forwards, [&] { run_images(executor, options.images, forwards); })) {
+    rows.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
+  }
+  choose_kernels(executor, options.plan);
+  for (const auto& [layer, name] : chosen_kernels(executor)) {
+    for (PlanRow& row : rows) {
+      const std::vector<std::string>& names = row.kernel.alternatives;
+      if (row.kernel.layer == layer)
+        row.kernel.chosen = static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
+    }
+  }
+  return rows;
+}
+
 /// Times the network in turn with its plain twin, where it has one.
 void measure_inference(Experiment& experiment, const BenchmarkOptions& options, BenchmarkResult& result) {
   const std::int64_t batch = experiment.eval.batch;
@@ -127,11 +146,7 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
     experiment.network->set_source_ranges(measure_source_ranges(*experiment.network, executor, data));
   std::vector<std::unique_ptr<Contender>> contenders;
   contenders.push_back(std::make_unique<Contender>(*experiment.network, executor, data));
-  Executor& own = contenders[0]->executor();
-  const int forwards = plan_forwards(data, batch);
-  for (PlannedKernel& kernel : plan_kernels(own, kPlanRounds, forwards, [&] { run_images(own, data, forwards); })) {
-    result.plan.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
-  }
+  result.plan = plan_rows(contenders[0]->executor(), options);
   result.peak_memory_bytes = peak_memory();
   const Registry& registry = experiment.network->registry();
   std::unique_ptr<Network> twin;
@@ -147,6 +162,7 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   // A twin in bytes takes the fastest of its ways as well.
   for (std::size_t i = 1; executor.bytes && i < contenders.size(); ++i) {
     Executor& other = contenders[i]->executor();
+    const int forwards = plan_forwards(data, batch);
     plan_kernels(other, kPlanRounds, forwards, [&] { run_images(other, data, forwards); });
   }
   std::vector<Step> steps;

@@ -35,8 +35,9 @@ struct BenchmarkOptions {
   std::int64_t warmup = 3;  ///< steps before them
   bool training = true;
   bool inference = true;
-  bool compare = true;     ///< inference: time the network's plain twin beside it, where it has one
-  BenchmarkImages images;  ///< that inference sees: a batch or more
+  bool compare = true;             ///< inference: time the network's plain twin beside it, where it has one
+  BenchmarkImages images;          ///< that inference sees: a batch or more
+  std::vector<KernelChoice> plan;  ///< inference: what a deployed file says; layers not in it run what is fastest here
 };
 
 /// One of training and inference.
@@ -73,8 +74,8 @@ struct BenchmarkResult {
   std::int64_t peak_memory_bytes = 0;  ///< largest resident size of the process, without the twins
 };
 
-/// Where layers can run in several ways the fastest ones on these images are chosen first. A training step is
-/// everything but the data: weights into kernel layouts, forward, backward, update.
+/// Where layers can run in several ways and no plan says how, the fastest ones on these images are chosen first. A
+/// training step is everything but the data: weights into kernel layouts, forward, backward, update.
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options);
 
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);

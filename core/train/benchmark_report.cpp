@@ -121,7 +121,7 @@ void print_plan(std::ostream& out, const std::vector<PlanRow>& rows) {
     out << "\nplan: no layer of this network can run in several ways\n";
     return;
   }
-  out << "\nplan: milliseconds of each way to run a layer, the fastest one chosen, and of its dense twin\n"
+  out << "\nplan: milliseconds of each way to run a layer, in brackets the one that runs, and of its dense twin\n"
       << std::fixed << std::setprecision(3);
   for (const PlanRow& row : rows) print_row(out, row);
   out << std::defaultfloat;
