@@ -119,6 +119,7 @@ Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, co
 void print(std::ostream& out, const std::string& output, const std::vector<PlannedKernel>& plan,
            const Evaluation& before, const Evaluation& after) {
   out << std::fixed << std::setprecision(3);
+  if (plan.empty()) out << "plan: empty, no layer of this network can run in several ways\n";
   for (const PlannedKernel& kernel : plan) {
     print_kernel(out, kernel);
     out << "\n";

@@ -50,8 +50,12 @@ Format format_of(const DataOptions& options) {
           coarse ? 0 : 1,     coarse ? 20 : 100};
 }
 
+/// The script makes the archive's folder in the one that it is given.
 std::string fetch(const Format& format, const std::string& dir) {
-  return concat("run apps/get-data.sh ", format.name, " ", dir);
+  fs::path target(dir);
+  if (target.filename().empty()) target = target.parent_path();  // "data/"
+  if (target.filename() == format.folder) target = target.parent_path();
+  return concat("run apps/get-data.sh ", format.name, " ", target.empty() ? "." : target.string());
 }
 
 /// The folder with the binary files: `dir`, or the one in it that the archive makes.

@@ -241,8 +241,8 @@ Executor::Executor(Network& network, const ExecutorOptions& options) {
   }
   if (options.bytes && network.source_ranges().empty()) {
     throw Error(ExitCode::kUsage,
-                "run.precision = int8 needs measured ranges, and this network has none; sluice-deploy CHECKPOINT.h5 -o "
-                "DEPLOYABLE.h5 --precision=int8 measures and stores them");
+                "run.precision = int8 needs a file that was deployed in int8; sluice-deploy CHECKPOINT.h5 -o "
+                "DEPLOYABLE.h5 --precision=int8 makes one");
   }
   state_ = std::make_unique<State>(network, options);
 }

@@ -134,7 +134,8 @@ class Network::Builder {
     section.reject_unused(config_.diagnostics());
   }
 
-  /// No layer reads a section of a type that none has: mistakes in it, and the wrong type itself, would go unseen.
+  /// No layer reads a section of a type that none has: mistakes in it, and the wrong type on a command line, would go
+  /// unseen.
   void check_idle_types(const std::set<std::string>& types) {
     for (const Section& section : config_.sections()) {
       if (section.name().rfind("type.", 0) != 0 || section.entries().empty()) continue;
@@ -146,8 +147,10 @@ class Network::Builder {
         if (key.required && trial.find(key.name) == nullptr) trial.set(make_entry(key.name, "1", section.source()));
       }
       check_keys(trial);
-      config_.diagnostics().warning(
-          concat(section.where(section.entries().front().key), ": no layer is of this type, so this has no effect"));
+      for (const Entry& entry : section.entries()) {  // in a file it may wait for another [define]
+        if (entry.origin == Entry::Origin::kCommandLine)
+          config_.diagnostics().warning(concat(section.where(entry.key), ": no layer is of this type: has no effect"));
+      }
     }
   }
 

@@ -113,8 +113,12 @@ void print_comparison(std::ostream& out, const BackendComparison& comparison) {
       << "accuracy     " << 100 * share(comparison.correct_skip, comparison.images) << " % skipping, "
       << 100 * share(comparison.correct_dense, comparison.images) << " % dense\n"
       << std::scientific << std::setprecision(1) << "logits       differ by " << comparison.largest_difference
-      << " of the largest at most\n"
-      << "gates        " << all.different << " of " << all.decisions << " decided otherwise ("
+      << " of the largest at most\n";
+  if (all.decisions == 0) {
+    out << "gates        none: both backends compute the same\n" << std::defaultfloat;
+    return;
+  }
+  out << "gates        " << all.different << " of " << all.decisions << " decided otherwise ("
       << share(all.different, all.decisions) << ")\n";
   for (const BackendComparison::Layer& layer : comparison.layers)
     out << "  " << layer.name << ": " << layer.different << " of " << layer.decisions << "\n";

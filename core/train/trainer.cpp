@@ -50,10 +50,16 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
 }
 
 void Trainer::start_from(const std::string& init) {
-  const RestoreReport report = restore_weights(load(init), network_, !experiment_.train.init_partial);
+  const RestoreReport report = restore_weights(load(init), network_, false);
   if (report.restored.empty()) {
     throw Error(ExitCode::kCheckpoint, concat(init, ": none of its ", report.extra.size(),
                                               " tensors belongs to the network; train.init wants the same network"));
+  }
+  if (!experiment_.train.init_partial && !(report.missing.empty() && report.extra.empty())) {
+    const std::string& first = report.missing.empty() ? report.extra.front() : report.missing.front();
+    throw Error(ExitCode::kCheckpoint, concat(init, ": lacks ", report.missing.size(),
+                                              " of the network's tensors and has ", report.extra.size(), " others, ",
+                                              first, " for one; train.init_partial = yes takes what both have"));
   }
   log_.info(concat("starts from the weights of ", init));
   for (const std::string& path : report.missing) log_.info(concat("  without ", path, ", which starts anew"));

@@ -109,6 +109,10 @@ FILES = sum([
 TENSORS = [
     misfit("missing tensor", "a.h5: 1 of 5 tensors does not fit the network:\n"
            "  weights/fc/bias: missing in the checkpoint, the network has 3", "drop=weights/fc/bias"),
+    Case("init: missing tensor", "sluice-train run/config.ini --run.dir=other --train.init=a.h5", 5,
+         "a.h5: lacks 1 of the network's tensors and has 0 others, weights/fc/bias for one; "
+         "train.init_partial = yes takes what both have",
+         make=lambda box: (copied_run()(box), forged("drop=weights/fc/bias")(box))),
     misfit("extra tensor", "a.h5: 1 of 6 tensors does not fit the network:\n"
            "  weights/fc/extra: the checkpoint has 3x2, the network has no such tensor", "add=weights/fc/extra:3x2"),
     misfit("tensor of another shape", "a.h5: 1 of 5 tensors does not fit the network:\n"

@@ -133,7 +133,7 @@ def bytes_too(box):
     compared = json.loads(box.ok("sluice-eval", "bytes.h5", "--compare", "--json").out)
     expect(compared["equal"] >= 18 and compared["different"] < compared["decisions"] / 20, f"int8: {compared}")
     box.ok("sluice-bench", "net.ini", "--only=infer", "--steps=2", "--run.precision=int8", "--json")
-    none = "run.precision = int8 needs measured ranges, and this network has none; sluice-deploy CHECKPOINT.h5 -o "
+    none = "run.precision = int8 needs a file that was deployed in int8; sluice-deploy CHECKPOINT.h5 -o "
     train = "run.precision = int8 is for inference; train in fp32 or bf16, then run sluice-deploy --precision=int8"
     for program, arguments, text in [("sluice-eval", ["run/weights.h5", "--run.precision=int8"], none),
                                      ("sluice-train", ["net.ini", "--run.dir=other", "--run.precision=int8"],

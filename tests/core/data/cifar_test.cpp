@@ -88,6 +88,11 @@ TEST_F(Cifar10, MissingFolderAndFiles) {
   EXPECT_EQ(open_error(options_), options_.dir +
                                       ": expected the folder of CIFAR-10, got nothing; run apps/get-data.sh " +
                                       "cifar10 " + options_.dir + ", or set [data] dir");
+  for (const char* own : {"cifar-10-batches-bin", "cifar-10-batches-bin/"}) {  // which the script makes itself
+    options_.dir = folder_ / own;
+    EXPECT_EQ(open_error(options_),
+              options_.dir + ": expected the folder of CIFAR-10, got nothing; " + fetch() + ", or set [data] dir");
+  }
   options_.dir = folder_ / "test_batch.bin";
   EXPECT_EQ(open_error(options_), options_.dir +
                                       ": expected the folder of CIFAR-10, got a file; run apps/get-data.sh " +
