@@ -7,14 +7,6 @@ namespace {
 
 using namespace simd;
 
-// Rows summed in fp32 before the sum goes on in double.
-constexpr std::int64_t kChunk = 256;
-
-SLUICE_INLINE F32 divide(F32 a, F32 b) {
-  for (int k = 0; k < kParts; ++k) a.part[k] = a.part[k] / b.part[k];
-  return a;
-}
-
 SLUICE_INLINE float sum_of(F32 x) {
   float total = 0;
   for (int k = 1; k < kParts; ++k) x.part[0] += x.part[k];
@@ -56,10 +48,6 @@ SLUICE_INLINE void by_width(int lanes, Body&& body) {
   } else {
     body(std::integral_constant<bool, false>{});
   }
-}
-
-SLUICE_INLINE void widen_add(double* sum, F32 x, int lanes) {
-  for (int i = 0; i < lanes; ++i) sum[i] += static_cast<double>(x[i]);
 }
 
 std::int64_t total_of(I32 open, int lanes) {
@@ -209,7 +197,7 @@ void backward(ChannelGroup g, const GateConstants& gate, Surrogate surrogate, co
           const F32 q = (p - limit) * gradients.slope;
           const F32 u = diff * gradients.values.difference(p, r) * surrogate_slope(q, surrogate);
           gradients.add(at, p, r, diff, if_greater(p, limit, diff, F32{}), u);
-          if (row % kChunk == kChunk - 1) gradients.flush(sum, dot);
+          if (row % kSummedInSingle == kSummedInSingle - 1) gradients.flush(sum, dot);
         }
         gradients.flush(sum, dot);
       });
@@ -243,7 +231,7 @@ void backward_scored(ChannelGroup g, const GateConstants& gate, Surrogate surrog
           const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes), s = set(score[row]);
           const F32 u = set(gradient[row]) * surrogate_slope(s * share, surrogate) * share;
           gradients.add(at, p, r, diff, if_greater(s, F32{}, diff, F32{}), u);
-          if (row % kChunk == kChunk - 1) gradients.flush(sum, dot);
+          if (row % kSummedInSingle == kSummedInSingle - 1) gradients.flush(sum, dot);
         }
         gradients.flush(sum, dot);
       });
@@ -255,8 +243,8 @@ void full_statistics(ChannelGroup g, const T* base, const T* conditional, const 
   by_width(
       g.lanes, [&](auto whole) __attribute__((always_inline)) {
         const F32 centre = get<whole.value>(pivot, g.lanes);
-        for (std::int64_t begin = 0; begin < g.rows; begin += kChunk) {
-          const std::int64_t end = begin + kChunk < g.rows ? begin + kChunk : g.rows;
+        for (std::int64_t begin = 0; begin < g.rows; begin += kSummedInSingle) {
+          const std::int64_t end = begin + kSummedInSingle < g.rows ? begin + kSummedInSingle : g.rows;
           F32 s{}, q{};
           for (std::int64_t row = begin; row < end; ++row) {
             const std::int64_t at = row * g.stride;

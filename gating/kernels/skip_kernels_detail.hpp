@@ -14,13 +14,10 @@ using Word = std::conditional_t<kNativeLanes == 16, std::uint16_t, std::uint8_t>
 SLUICE_INLINE NativeF32 broadcast(float x) {
   return x - NativeF32{};
 }
-SLUICE_INLINE NativeF32 load_f32(const float* p) {
-  return load_native<NativeF32>(p);
+template <class T>
+SLUICE_INLINE NativeF32 load_f32(const T* p) {
+  return load_part(p);
 }
-SLUICE_INLINE NativeF32 load_f32(const BFloat16* p) {
-  return reinterpret_cast<NativeF32>(load_widened(&p->bits) << 16);
-}
-
 SLUICE_INLINE NativeF32 load_f32(const std::uint8_t* p) {
   return __builtin_convertvector(reinterpret_cast<NativeI32>(load_widened(p)), NativeF32);
 }
@@ -60,13 +57,9 @@ SLUICE_INLINE NativeF32 select(unsigned bits, NativeF32 yes, NativeF32 no) {
 
 constexpr float kNoFraction = 12582912.0F;  // 1.5 2^23: behind it a float has no fraction
 
-SLUICE_INLINE void store_f32(float* p, NativeF32 x) {
-  store_native(p, x);
-}
-SLUICE_INLINE void store_f32(BFloat16* p, NativeF32 x) {
-  const NativeU32 bits = reinterpret_cast<NativeU32>(x);
-  const NativeU32 rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  store_narrowed(&p->bits, x == x ? rounded : (bits >> 16) | 0x40U);
+template <class T>
+SLUICE_INLINE void store_f32(T* p, NativeF32 x) {
+  store_part(p, x);
 }
 SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
   store_narrowed(p, reinterpret_cast<NativeU32>(x + kNoFraction));

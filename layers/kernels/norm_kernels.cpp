@@ -1,5 +1,5 @@
 // Batch normalisation over one channel group, for one instruction set.
-#include "core/base/simd.hpp"
+#include "layers/kernels/partial.hpp"
 #include "layers/kernels/tables.hpp"
 
 namespace sluice::SLUICE_ISA {
@@ -7,32 +7,11 @@ namespace {
 
 using namespace simd;
 
-// Whole groups of 16 channels take the vector path; narrower ones go through a padded copy.
-template <bool kWhole, class T>
-SLUICE_INLINE F32 get(const T* p, int lanes) {
-  return kWhole ? load(p) : load_n(p, lanes);
-}
-template <bool kWhole, class T>
-SLUICE_INLINE void put(T* p, F32 x, int lanes) {
-  if (kWhole) {
-    store(p, x);
-  } else {
-    store_n(p, x, lanes);
-  }
-}
-
-SLUICE_INLINE void widen_add(double* sum, F32 x, int lanes) {
-  for (int i = 0; i < lanes; ++i) sum[i] += static_cast<double>(x[i]);
-}
-
-// Rows summed in fp32 before the sum goes on in double.
-constexpr std::int64_t kChunk = 256;
-
 template <bool kWhole, class T>
 SLUICE_INLINE void statistics_of(ChannelGroup g, const T* x, const float* pivot, double* sum, double* square) {
   const F32 p = get<kWhole>(pivot, g.lanes);
-  for (std::int64_t begin = 0; begin < g.rows; begin += kChunk) {
-    const std::int64_t end = begin + kChunk < g.rows ? begin + kChunk : g.rows;
+  for (std::int64_t begin = 0; begin < g.rows; begin += kSummedInSingle) {
+    const std::int64_t end = begin + kSummedInSingle < g.rows ? begin + kSummedInSingle : g.rows;
     F32 s0{}, s1{}, q0{}, q1{};
     std::int64_t r = begin;
     for (; r + 1 < end; r += 2) {
@@ -124,8 +103,8 @@ template <bool kWhole, GradientMask kMask, class T>
 SLUICE_INLINE void reduce_of(ChannelGroup g, const NormGradient<T>& in, T* diff_addend, double* sum, double* dot) {
   const Mask m = make_mask<kWhole, kMask>(g, in);
   const F32 mean = get<kWhole>(in.mean, g.lanes);
-  for (std::int64_t begin = 0; begin < g.rows; begin += kChunk) {
-    const std::int64_t end = begin + kChunk < g.rows ? begin + kChunk : g.rows;
+  for (std::int64_t begin = 0; begin < g.rows; begin += kSummedInSingle) {
+    const std::int64_t end = begin + kSummedInSingle < g.rows ? begin + kSummedInSingle : g.rows;
     F32 s{}, d{};
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t at = r * g.stride;

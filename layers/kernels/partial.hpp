@@ -1,5 +1,8 @@
-// Loads and stores of up to 16 channels: whole vectors, or the first `lanes` through a padded copy. For kernel files.
+// What kernel files share. Loads and stores of up to 16 channels: whole vectors, or the first `lanes` through a padded
+// copy.
 #pragma once
+
+#include <type_traits>
 
 #include "core/base/simd.hpp"
 
@@ -16,6 +19,26 @@ SLUICE_INLINE void put(T* p, F32 x, int lanes) {
   } else {
     store_n(p, x, lanes);
   }
+}
+
+/// Calls body(i, whole, lanes) for whole vectors of a flat array and once for the rest; `whole` is a constant.
+template <class Body>
+SLUICE_INLINE void for_vectors(std::int64_t n, Body&& body) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) body(i, std::true_type{}, kLanes);
+  if (i < n) body(i, std::false_type{}, static_cast<int>(n - i));
+}
+
+SLUICE_INLINE F32 divide(F32 a, F32 b) {
+  for (int k = 0; k < kParts; ++k) a.part[k] = a.part[k] / b.part[k];
+  return a;
+}
+
+/// Rows summed in fp32 before the sum goes on in double.
+constexpr std::int64_t kSummedInSingle = 256;
+
+SLUICE_INLINE void widen_add(double* sum, F32 x, int lanes) {
+  for (int i = 0; i < lanes; ++i) sum[i] += static_cast<double>(x[i]);
 }
 
 // Small unsigned numbers of one or two bytes, one for each lane.

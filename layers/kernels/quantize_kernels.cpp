@@ -11,19 +11,6 @@ using namespace simd;
 constexpr std::int32_t kMagnitude = 0x7fffffff;
 constexpr std::int32_t kMinusZero = static_cast<std::int32_t>(0x80000000);
 
-/// Calls body(i, whole, lanes) for whole vectors and once for the rest.
-template <class Body>
-SLUICE_INLINE void for_vectors(std::int64_t n, Body&& body) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) body(i, std::true_type{}, kLanes);
-  if (i < n) body(i, std::false_type{}, static_cast<int>(n - i));
-}
-
-SLUICE_INLINE F32 divide(F32 a, F32 b) {
-  for (int k = 0; k < kParts; ++k) a.part[k] = a.part[k] / b.part[k];
-  return a;
-}
-
 SLUICE_INLINE I32 larger(I32 a, I32 b) {
   for (int k = 0; k < kParts; ++k) a.part[k] = a.part[k] > b.part[k] ? a.part[k] : b.part[k];
   return a;
