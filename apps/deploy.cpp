@@ -1,5 +1,8 @@
 // sluice-deploy: makes a checkpoint ready for inference on this machine.
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -18,7 +21,7 @@ namespace {
 
 using namespace sluice;
 
-constexpr int kRounds = 7;
+constexpr int kRounds = 7;  // of a plan, at least
 constexpr std::int64_t kRangeImages = 2048;
 
 Program describe() {
@@ -61,6 +64,16 @@ std::string output_of(const CommandLine& line) {
   return *output;
 }
 
+/// As many rounds as fill a second, for a plan of a few ways: short ones are told apart by many.
+int rounds_for(const std::function<void()>& run) {
+  constexpr double kWays = 4, kMost = 60;
+  run();
+  const auto begin = std::chrono::steady_clock::now();
+  run();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return static_cast<int>(std::clamp(1 / (kWays * seconds), static_cast<double>(kRounds), kMost));
+}
+
 /// The plan of the whole network on these images, and for int8 its ranges.
 std::vector<PlannedKernel> plan(Experiment& experiment, const Checkpoint& checkpoint, Split split) {
   const std::int64_t batch = experiment.eval.batch;
@@ -72,7 +85,8 @@ std::vector<PlannedKernel> plan(Experiment& experiment, const Checkpoint& checkp
   Executor executor(*experiment.network, options);
   executor.refresh();
   const int forwards = plan_forwards(images, batch);
-  return plan_kernels(executor, kRounds, forwards, [&] { run_images(executor, images, forwards); });
+  const auto run = [&] { run_images(executor, images, forwards); };
+  return plan_kernels(executor, rounds_for(run), forwards, run);
 }
 
 std::vector<KernelChoice> choices_of(const std::vector<PlannedKernel>& plan) {
