@@ -80,7 +80,7 @@ int train(Experiment& experiment, const CommandLine& line, double start) {
   const std::string path =
       experiment.run.dir.empty() ? default_directory(line.positional().front()) : experiment.run.dir;
   const std::string machine = concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
-                                     " threads of ", available_threads());
+                                     num_threads() == 1 ? " thread of " : " threads of ", available_threads());
   const StopSignals signals;
   RunDirectory directory(path, run_mode(line));
   Log log;

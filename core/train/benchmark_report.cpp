@@ -128,8 +128,8 @@ void print_plan(std::ostream& out, const std::vector<PlanRow>& rows) {
 }
 
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result) {
-  out << cpu_description() << "; oneDNN " << onednn::version() << "; " << num_threads() << " threads; "
-      << to_string(experiment.run.precision) << "\n"
+  out << cpu_description() << "; oneDNN " << onednn::version() << "; " << num_threads()
+      << (num_threads() == 1 ? " thread; " : " threads; ") << to_string(experiment.run.precision) << "\n"
       << std::fixed << std::setprecision(2);
   print_phase(out, "training: milliseconds forward and backward", result.training, result.peak_gflops);
   print_phase(out, "inference: milliseconds", result.inference, result.peak_gflops);
