@@ -93,6 +93,12 @@ def deployment(box):
     box.ok("sluice-inspect", "net.h5", "--verify")
     deployed = json.loads(box.ok("sluice-eval", "net.h5", "--json").out)
     expect(deployed["accuracy"] == report["accuracy_after"], f"deploy: {deployed['accuracy']}, {report}")
+    for way in ["dots", "all"]:  # at most one of them is the fastest
+        box.forge("edit", "net.h5", "planned.h5", f"plan=gated:{way}")
+        row = json.loads(box.ok("sluice-bench", "planned.h5", "--only=infer", "--steps=2", "--json").out)["plan"][0]
+        expect(row["chosen"] == way, f"bench: {row} with a plan of {way}")
+    box.forge("edit", "net.h5", "young.h5", "kind=weights_only", "state=epoch", "state=step")
+    box.ok("sluice-deploy", "young.h5", "-o", "old.h5", "--eval.batch=5")
     again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5", "--eval.batch=8").out
     expect("accuracy before" in again and "wrote full.h5" in again, f"deploy: {again}")
     names = [tensor["path"] for tensor in json.loads(box.ok("sluice-inspect", "full.h5", "--json").out)["tensors"]]
