@@ -1,8 +1,10 @@
 #include "apps/load.hpp"
 
-#include <ostream>
+#include <iostream>
 
+#include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
 #include "core/plugin/load.hpp"
 #include "core/train/training_checkpoint.hpp"
 #include "gating/gating.hpp"
@@ -43,6 +45,18 @@ Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::str
   Experiment experiment = experiment_of(checkpoint, overrides, registry);
   restore_weights(checkpoint, *experiment.network);
   return experiment;
+}
+
+void note_foreign_plan(const Checkpoint& checkpoint) {
+  const auto differs = [&](const char* name, const StateValue& here) {
+    const auto found = checkpoint.state.find(name);
+    return found != checkpoint.state.end() && found->second != here;
+  };
+  if (checkpoint.plan.empty()) return;
+  if (!differs("instruction_set", to_string(cpu_isa())) && !differs("threads", std::int64_t{num_threads()})) return;
+  std::cerr << "note: " << checkpoint.file
+            << ": its plan was made for another processor or number of threads; it works, and sluice-deploy makes a "
+               "faster one for this\n";
 }
 
 std::optional<Split> split_of(const CommandLine& line, const std::string& flag) {

@@ -97,6 +97,11 @@ def deployment(box):
         box.forge("edit", "net.h5", "planned.h5", f"plan=gated:{way}")
         row = json.loads(box.ok("sluice-bench", "planned.h5", "--only=infer", "--steps=2", "--json").out)["plan"][0]
         expect(row["chosen"] == way, f"bench: {row} with a plan of {way}")
+    box.forge("edit", "net.h5", "foreign.h5", "state=instruction_set:another")
+    for program in ["sluice-eval", "sluice-bench"]:
+        for file, wanted in [("foreign.h5", 1), ("net.h5", 0)]:
+            said = box.run(program, file, *(["--only=infer", "--steps=1"] if program == "sluice-bench" else []))
+            expect(said.code == 0 and said.err.count("plan was made for another processor") == wanted, f"{program}: {said}")
     box.forge("edit", "net.h5", "young.h5", "kind=weights_only", "state=epoch", "state=step")
     box.ok("sluice-deploy", "young.h5", "-o", "old.h5", "--eval.batch=5")
     again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5", "--eval.batch=8").out

@@ -35,6 +35,8 @@ std::vector<BadLayer> bad_layers() {
       {"kernel", "cg_conv", "channels = 4\nkernel = 6\npartitions = 2",
        "[layer.bad] kernel: the filter covers 6 pixels (dilation x (kernel - 1) + 1) but the padded image has only 4x5 "
        "(cg_conv of 1x6x4x5)"},
+      {"wide_result", "cg_conv", "channels = 4\nkernel = 1\npartitions = 2\npad = 32766",
+       "[layer.bad]: the result 1x4x65536x65537 has rows of more than 65536 pixels (cg_conv of 1x6x4x5)"},
       {"of_row", "cg_conv", "channels = 4\nkernel = 1\nfrom = row",
        "[layer.bad]: expected an image N x C x H x W, got 1x4 (cg_conv of 1x4)"},
       {"sources", "cg_conv", "channels = 4\nkernel = 1\nfrom = image, image",
