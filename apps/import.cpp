@@ -7,6 +7,7 @@
 #include "apps/load.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/checkpoint/seal.hpp"
 #include "core/data/normalization.hpp"
 #include "core/train/training_checkpoint.hpp"
 
@@ -113,6 +114,9 @@ int import_file(const CommandLine& line) {
   const auto normalization =
       given_normalization(experiment.data, experiment.network->input_shape(1)[kC]).value_or(Normalization{});
   const ImportReport report = import_weights(options, *experiment.network);
+  if (report.matched.empty() && check_seal(options.file).state == SealReport::State::kIntact)
+    throw Error(ExitCode::kCheckpoint, concat(options.file, ": is a checkpoint of Sluice, which needs no import: ",
+                                              "[train] init starts from it, sluice-eval and sluice-deploy take it"));
   const bool complete = report.complete(options.partial);
   if (complete) {
     Checkpoint checkpoint = untrained_checkpoint(experiment, normalization);

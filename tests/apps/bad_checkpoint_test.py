@@ -272,6 +272,9 @@ IMPORTING = [
     Case("import: another network", IMPORT, 5,
          "w.h5: of the network's 7 tensors, 7 are missing (first: conv.weight (4x2x3x3)); nothing was written; compare the "
          "names: the report has both", make=foreign),
+    Case("import: a checkpoint of Sluice", "sluice-import a.h5 net.ini -o out.h5", 5,
+         "a.h5: is a checkpoint of Sluice, which needs no import: [train] init starts from it, sluice-eval and "
+         "sluice-deploy take it", make=whole),
     Case("import: no configuration", "sluice-import w.h5 -o out.h5", 2,
          "command line: expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help", make=foreign),
     Case("import: no output", "sluice-import w.h5 net.ini", 2, "command line: expected -o FILE, the file to write",
