@@ -71,7 +71,7 @@ std::optional<Split> split_of(const CommandLine& line, const std::string& flag) 
 
 Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated) {
   if (const auto given = given_normalization(experiment.data, evaluated.shape().channels)) return *given;
-  if (!checkpoint.mean.empty()) return {checkpoint.mean, checkpoint.std};
+  if (const auto stored = stored_normalization(checkpoint, evaluated.shape().channels)) return *stored;
   return make_normalization(experiment.data, *open_training(experiment.data).train);
 }
 

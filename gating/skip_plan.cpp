@@ -171,9 +171,8 @@ void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
 }
 
 void SkipPlan::plan_tiles() {
-  const std::int64_t most = shape.units <= 8    ? kMostPixels
-                            : shape.units <= 32 ? 256
-                                                : 128;  // more do not fit the first cache
+  std::int64_t most = kMostPixels;
+  if (shape.units > 8) most = shape.units <= 32 ? 256 : 128;  // more do not fit the first cache
   const std::int64_t most_parts = problem.granularity == Granularity::kPixel ? 1 : num_threads();
   std::int64_t best_pixels = most, best_parts = 1;
   double least = 0;

@@ -39,12 +39,10 @@ bool has_vbmi2() {
 
 std::string brand() {
   char text[49] = {};
-  unsigned* words = nullptr;
   unsigned registers[12] = {};
-  words = registers;
   for (unsigned i = 0; i < 3; ++i) {
-    if (__get_cpuid(0x80000002U + i, words + 4 * i, words + 4 * i + 1, words + 4 * i + 2, words + 4 * i + 3) == 0)
-      return "CPU";
+    unsigned* const words = registers + 4 * i;
+    if (__get_cpuid(0x80000002U + i, words, words + 1, words + 2, words + 3) == 0) return "CPU";
   }
   std::memcpy(text, registers, 48);
   return text;

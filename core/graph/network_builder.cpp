@@ -71,10 +71,6 @@ class Network::Builder {
     const std::size_t errors = config_.diagnostics().errors().size();
     std::vector<Section> layers = expand_layers(config_);
     check_type_sections(config_, registry_.types());
-    std::set<std::string> types;
-    for (const Section& section : layers) {
-      if (const Entry* type = section.find("type")) types.insert(type->value);
-    }
     bool sound = config_.diagnostics().errors().size() == errors;
     for (Section& section : layers) {
       if (sound) {
@@ -88,8 +84,7 @@ class Network::Builder {
                                         "the configuration declares no layers; include a network file, such as "
                                         "configs/networks/resnet20.ini");
     }
-    for (const Node& node : network_.nodes_) types.insert(node.type);
-    if (!config_.diagnostics().has_errors()) check_idle_types(types);
+    if (!config_.diagnostics().has_errors()) check_idle_types();
     config_.replace_layers(std::move(flat_));
     place();
   }
@@ -108,6 +103,7 @@ class Network::Builder {
       error(section, "", concat("a layer '", section.name(), "' stands before this one; rename one of them"));
       return false;
     }
+    types_.insert(type);
     Ids src;
     if (!resolve_sources(section, src)) return false;
     const bool added = registry_.is_layer(type) ? add_layer(section, type, src) : add_composite(section, type, src);
@@ -136,11 +132,11 @@ class Network::Builder {
 
   /// No layer reads a section of a type that none has: mistakes in it, and the wrong type on a command line, would go
   /// unseen.
-  void check_idle_types(const std::set<std::string>& types) {
+  void check_idle_types() {
     for (const Section& section : config_.sections()) {
       if (section.name().rfind("type.", 0) != 0 || section.entries().empty()) continue;
       const std::string type = section.name().substr(5);
-      if (types.count(type) != 0 || (!registry_.is_layer(type) && !registry_.is_composite(type))) continue;
+      if (types_.count(type) != 0 || (!registry_.is_layer(type) && !registry_.is_composite(type))) continue;
       Section trial = section;
       trial.set(make_entry("type", type, section.source()));
       for (const KeyDoc& key : registry_.keys(type)) {
@@ -366,6 +362,7 @@ class Network::Builder {
   Config& config_;
   const Registry& registry_;
   std::vector<Section> flat_;
+  std::set<std::string> types_;  ///< of the layers and composites so far
   std::map<std::string, int> results_ = {{"data", kDataSource}, {"labels", kLabelsSource}};
 };
 

@@ -33,7 +33,6 @@ class Model {
 
  private:
   Model(Experiment experiment, const Checkpoint& checkpoint);
-  void check_normalization(const std::string& file) const;
 
   Experiment experiment_;
   ImageShape image_;

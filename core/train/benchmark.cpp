@@ -118,14 +118,16 @@ std::map<std::string, double> layer_times(Executor& executor, const BenchmarkIma
   return by_name;
 }
 
+std::vector<PlannedKernel> plan_kernels(Executor& executor, const BenchmarkImages& data) {
+  const int forwards = plan_forwards(data, executor.options().batch);
+  return plan_kernels(executor, kPlanRounds, forwards, [&] { run_images(executor, data, forwards); });
+}
+
 /// Times what every layer can run; then the plan's choices stand, and elsewhere the fastest.
 std::vector<PlanRow> plan_rows(Executor& executor, const BenchmarkOptions& options) {
-  const int forwards = plan_forwards(options.images, executor.options().batch);
   std::vector<PlanRow> rows;
-  for (PlannedKernel& kernel :
-       plan_kernels(executor, kPlanRounds, forwards, [&] { run_images(executor, options.images, forwards); })) {
+  for (PlannedKernel& kernel : plan_kernels(executor, options.images))
     rows.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
-  }
   choose_kernels(executor, options.plan);
   for (const auto& [layer, name] : chosen_kernels(executor)) {
     for (PlanRow& row : rows) {
@@ -160,11 +162,7 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
     contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
   }
   // A twin in bytes takes the fastest of its ways as well.
-  for (std::size_t i = 1; executor.bytes && i < contenders.size(); ++i) {
-    Executor& other = contenders[i]->executor();
-    const int forwards = plan_forwards(data, batch);
-    plan_kernels(other, kPlanRounds, forwards, [&] { run_images(other, data, forwards); });
-  }
+  for (std::size_t i = 1; executor.bytes && i < contenders.size(); ++i) plan_kernels(contenders[i]->executor(), data);
   std::vector<Step> steps;
   for (const auto& contender : contenders) steps.emplace_back([&c = *contender] { c.step(); });
   const auto times = time_in_turn(options.warmup, options.steps, steps);

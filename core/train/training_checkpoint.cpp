@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <map>
 
@@ -256,6 +257,20 @@ Checkpoint weights_of(Checkpoint full) {
   const StateValue epoch = weights.counter("epoch"), step = weights.counter("step");
   weights.state = {{"epoch", epoch}, {"step", step}};
   return weights;
+}
+
+std::optional<Normalization> stored_normalization(const Checkpoint& checkpoint, std::int64_t channels) {
+  const std::vector<double>&mean = checkpoint.mean, &std = checkpoint.std;
+  const auto refuse = [&](const char* why) { throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": ", why)); };
+  if (mean.empty()) return std::nullopt;
+  const auto count = static_cast<std::size_t>(channels);
+  if (mean.size() != count || std.size() != count)
+    refuse("/normalisation: has not one mean and one std for each channel of an image; set data.mean and data.std");
+  for (std::size_t c = 0; c < count; ++c) {
+    if (!std::isfinite(mean[c]) || !std::isfinite(std[c]) || std[c] <= 0)
+      refuse("/normalisation: expected finite numbers, std above 0; set data.mean and data.std");
+  }
+  return Normalization{mean, std};
 }
 
 Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,10 @@ Checkpoint make_checkpoint(const TrainingParts& parts);
 /// The same without the state of the training: weights (the averaged ones where there are any), buffers, and what is
 /// needed to use them.
 Checkpoint weights_of(Checkpoint full);
+
+/// The normalisation of images that a checkpoint holds, if it does. Throws Error(kCheckpoint) unless it has a finite
+/// mean and a finite std above 0 for each channel.
+std::optional<Normalization> stored_normalization(const Checkpoint& checkpoint, std::int64_t channels);
 
 /// A weights-only checkpoint of a network whose tensors came from elsewhere: epoch 0, no history.
 Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization);
