@@ -85,9 +85,26 @@ void SkipPlan::plan_units() {
     order.push_back(input < 0 ? -1 : static_cast<std::int32_t>(problem.paths.source_channel(input)));
   in_order = in_order && std::is_sorted(order.begin(), order.begin() + channels);
   if (!in_order) shape.order = order.data();
+  shape.shuffles = shuffles();
   shape.units = static_cast<std::int64_t>(inputs.size()) / places;
   shape.src_chunk = ceil_div(own, places);
   shape.src_factor = problem.src_step > 0 ? 1 / problem.src_step : 1;
+}
+
+// A channel shuffle in 2^n groups is n perfect shuffles.
+std::int32_t SkipPlan::shuffles() const {
+  const std::int64_t channels = shape.src_channels, group = order.size() > 1 ? order[1] : 0;
+  const std::int64_t lanes = bytes() ? SkipShape::kShuffledBytes : kernels.lanes;
+  const bool whole = static_cast<std::int64_t>(order.size()) == channels && channels % (2 * lanes) == 0;
+  if (shape.order == nullptr || !whole || channels > SkipShape::kMostShuffled || group <= 0 || channels % group != 0)
+    return 0;
+  const std::int64_t groups = channels / group;
+  for (std::int64_t place = 0; place < channels; ++place) {
+    if (order[static_cast<std::size_t>(place)] != place % groups * group + place / groups) return 0;
+  }
+  std::int32_t count = 0;
+  while ((std::int64_t{1} << count) < groups) ++count;
+  return std::int64_t{1} << count == groups ? count : 0;
 }
 
 bool SkipPlan::winograd_halves() const {

@@ -89,6 +89,7 @@ struct SkipPlan {
  private:
   void plan_shape();
   void plan_units();
+  std::int32_t shuffles() const;
   void plan_winograd();
   void plan_tiles();
   void set_tile(std::int64_t most_pixels, std::int64_t wanted_parts);

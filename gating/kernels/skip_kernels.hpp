@@ -30,6 +30,10 @@ struct SkipShape {
   std::int64_t repeated = 0;  ///< the first units stand once more behind the last one; then come zeros
   /// The source channel of each place in the units, -1: zero; null: the channels as they are, zeros behind them.
   const std::int32_t* order = nullptr;
+  /// `order` is as many perfect shuffles (each takes channels in turns from the two halves) of at most kMostShuffled
+  /// channels, whose halves are whole vectors of kShuffledBytes or lanes; 0: it is none.
+  std::int32_t shuffles = 0;
+  static constexpr std::int64_t kMostShuffled = 1024, kShuffledBytes = 16;
   float src_factor = 0;  ///< bytes are the source times this, rounded to 0 to 127
   // Where lanes of a vector read units of their own (SkipRange).
   std::int64_t src_chunk = 0, dst_chunk = 0;

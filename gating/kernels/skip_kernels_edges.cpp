@@ -124,6 +124,40 @@ SLUICE_INLINE void copy_ordered(const SkipShape& s, const P& patch, const Source
   }
 }
 
+/// Lanes of two vectors in turns, their first halves or their last ones.
+template <bool kLast, class Vector>
+SLUICE_INLINE Vector in_turns(Vector a, Vector b) {
+  using Lane = std::conditional_t<sizeof(a[0]) == 1, std::uint8_t, std::int32_t>;
+  typedef Lane Index __attribute__((vector_size(sizeof(Vector))));
+  constexpr int kLanes = sizeof(Vector) / sizeof(Lane);
+  Index index{};
+  for (int l = 0; l < kLanes; ++l) index[l] = static_cast<Lane>(l / 2 + l % 2 * kLanes + (kLast ? kLanes / 2 : 0));
+  return __builtin_shuffle(a, b, index);
+}
+
+/// Channels in order become shuffled ones (SkipShape::shuffles).
+template <class Place>
+SLUICE_INLINE void shuffle_pixels(const SkipShape& s, std::int64_t count, std::int64_t pitch, Place* to) {
+  constexpr std::int64_t lanes = sizeof(Place) == 1 ? SkipShape::kShuffledBytes : kNativeLanes;
+  typedef Place Vector __attribute__((vector_size(lanes * sizeof(Place))));
+  alignas(64) Place memory[2][SkipShape::kMostShuffled];
+  const std::int64_t channels = s.src_channels, half = channels / 2;
+  for (std::int64_t i = 0; i < count; ++i, to += pitch) {
+    const Place* from = to;
+    for (std::int32_t round = 0; round < s.shuffles; ++round) {
+      Place* const next = round > 0 && round + 1 == s.shuffles ? to : memory[round % 2];
+      for (std::int64_t c = 0; c < half; c += lanes) {
+        const Vector a = load_native<Vector>(from + c), b = load_native<Vector>(from + half + c);
+        store_native(next + 2 * c, in_turns<false>(a, b));
+        store_native(next + 2 * c + lanes, in_turns<true>(a, b));
+      }
+      from = next;
+    }
+    for (std::int64_t c = 0; c < channels && from != to; c += lanes)
+      store_native(to + c, load_native<Vector>(from + c));
+  }
+}
+
 /// What stands behind the channels of pixels.
 template <class Unit>
 SLUICE_INLINE void end_pixels(const SkipShape& s, std::int64_t count, Unit* to) {
@@ -161,10 +195,14 @@ void load(const SkipShape& s, const SkipTile& t, const T* src) {
       }
       auto* const pixels = to + left * s.pitch;
       clear(to, left * s.pitch);
-      if (s.order == nullptr) {
-        copy_pixels(s, patch, source, y * s.src_width, count, pixels);
-      } else {
+      if (s.order != nullptr && s.shuffles == 0) {
         copy_ordered(s, patch, source, y * s.src_width, count, pixels);
+      } else {
+        copy_pixels(s, patch, source, y * s.src_width, count, pixels);
+      }
+      if (s.shuffles > 0) {
+        constexpr std::int64_t places = sizeof(typename P::Unit) / sizeof(typename P::Place);
+        shuffle_pixels(s, count, s.pitch * places, reinterpret_cast<typename P::Place*>(pixels));
       }
       if (s.units < s.pitch) end_pixels(s, count, pixels);
       clear(pixels + count * s.pitch, right * s.pitch);

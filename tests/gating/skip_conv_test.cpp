@@ -127,6 +127,26 @@ TEST_P(SkipConvTest, Shuffles) {
   }
 }
 
+/// Channels that are shuffled by whole vectors (SkipShape::shuffles), and some that are not: in 3 groups, or 12 in a
+/// half.
+TEST_P(SkipConvTest, ShufflesByVectors) {
+  const std::pair<std::int64_t, std::int64_t> groups[] = {{32, 2}, {64, 8}, {96, 4}, {96, 3}, {24, 2}};
+  for (const auto& [channels, partitions] : groups) {
+    SkipCase c = sizes(channels, 48, 3, 7);
+    c.shuffle = true;
+    c.partitions = partitions;
+    for (DataType type : {DataType::kF32, DataType::kBF16, DataType::kU8}) {
+      c.src_type = c.dst_type = type;
+      c.bytes = type == DataType::kU8;
+      expect_one(c);
+      expect_blocked(c);
+    }
+    c.src_type = DataType::kF32;
+    c.group = false;
+    expect_one(c);
+  }
+}
+
 TEST_P(SkipConvTest, Filters) {
   SkipCase c = sizes(16, 16, 9, 11);
   c.stride = 2;
