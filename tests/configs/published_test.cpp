@@ -338,5 +338,26 @@ TEST_F(PublishedTable, EveryPlaceExists) {
   }
 }
 
+/// The block whose gated convolutions bring both normalisations, as the paper draws it.
+TEST_F(PublishedTable, GatedConvolutionsWithTwoNormsReplaceTheBlocksNorms) {
+  const auto load = [&](const std::vector<std::string>& overrides) {
+    std::vector<std::string> all = {"define.gated_conv=cg_conv", "define.second_conv=cg_conv"};
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    Config config = Config::load({kSource + "/configs/networks/resnet20.ini"}, all);
+    auto network = std::make_unique<Network>(config, registry_);
+    config.check();
+    return network;
+  };
+  const auto one = load({}), two = load({"define.block=two_norms", "type.cg_conv.two_norms=yes"});
+  const auto norms = [](const Network& network) {
+    const std::vector<Node>& nodes = network.nodes();
+    return std::count_if(nodes.begin(), nodes.end(), [](const Node& node) { return node.type == "batchnorm"; });
+  };
+  EXPECT_EQ(norms(*one), 19);
+  EXPECT_EQ(norms(*two), 1);  // behind the first convolution
+  EXPECT_EQ(two->macs(), one->macs());
+  EXPECT_EQ(two->learned_count() - one->learned_count(), 2 * 2 * static_cast<std::int64_t>(kChannels));
+}
+
 }  // namespace
 }  // namespace sluice
