@@ -19,6 +19,11 @@ MAX_FUNCTION_LINES = 80
 MAX_FILE_BYTES = 8 << 20
 FORBIDDEN_BELOW_GATING = re.compile(r"(?<![a-z])gating|cg_conv|pg_conv", re.IGNORECASE)
 MARKS = re.compile(r"\b(?:TODO|FIXME|HACK)\b")
+# Headers of libraries that the product may use, and the Debian packages that bring them.
+LIBRARIES = {"Random123/": "librandom123-dev", "boost/": "libboost-program-options-dev", "hdf5.h": "libhdf5-dev",
+             "nlohmann/": "nlohmann-json3-dev", "tbb/": "libtbb-dev", "xxhash.h": "libxxhash-dev", "zlib.h": "zlib1g-dev"}
+# Of the compiler and the C library; others of theirs have neither a slash nor a dot.
+SYSTEM = re.compile(r"(?:sys|sanitizer)/\w+\.h|(?:cpuid|dlfcn|fcntl|fnmatch|immintrin|link|omp|poll|sched|signal|time|unistd|xmmintrin)\.h")
 ONEDNN_HEADER = "core/graph/onednn.hpp"
 CLANG_FORMAT_VERSION = 14
 
@@ -57,6 +62,7 @@ def rank(folder):
 
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+LIBRARY_INCLUDE = re.compile(r"^\s*#\s*include\s*<([^>]*[/.][^>]*)>", re.MULTILINE)
 
 
 def check_arrows(root):
@@ -76,6 +82,22 @@ def check_arrows(root):
                 breaches.append(f'{where}: "{target}" is not written from the root')
             elif folder in ARROWS and rank(top) > rank(folder):
                 breaches.append(f"{where}: {folder} must not include {target}")
+    return breaches
+
+
+def check_libraries(root):
+    """What the product includes is brought by a package that the set-up script installs to build it."""
+    setup = read(root, Path("apps/setup.sh"))
+    installed = re.search(r"sluice_build_packages=\(([^)]*)\)", setup).group(1).split()
+    breaches = []
+    for path in cpp_files(root, *ARROWS):
+        for match in LIBRARY_INCLUDE.finditer(read(root, path)):
+            header = match.group(1)
+            package = next((p for start, p in LIBRARIES.items() if header.startswith(start)), None)
+            if package is None and not SYSTEM.fullmatch(header):
+                breaches.append(f"{path}:{line_of(match)}: <{header}> is of no library in house.py's list")
+            elif package is not None and package not in installed:
+                breaches.append(f"{path}:{line_of(match)}: <{header}> wants {package} among sluice_build_packages of apps/setup.sh")
     return breaches
 
 
@@ -211,8 +233,8 @@ def check_format(root):
     return breaches
 
 
-CHECKS = {"arrows": check_arrows, "words": check_words, "top-level": check_top_level, "sizes": check_sizes,
-          "text": check_text, "format": check_format}
+CHECKS = {"arrows": check_arrows, "libraries": check_libraries, "words": check_words, "top-level": check_top_level,
+          "sizes": check_sizes, "text": check_text, "format": check_format}
 
 
 def main():

@@ -13,6 +13,7 @@ ORDERLY = {
     "core/b.cpp": '#include "core/b.hpp"\n',
     "layers/c.cpp": '// C.\n#include "core/a.hpp"\n',
     "gating/d.cpp": '// D: gating.\n#include "layers/c.hpp"\n',
+    "apps/setup.sh": "sluice_build_packages=(g++ zlib1g-dev\n  libtbb-dev)\n",
     "apps/e.cpp": '// E.\n#include "gating/d.hpp"\n\nint main() { return 0; }\n',
     "tests/f.cpp": '// F.\n#include "apps/e.hpp"\n',
 }
@@ -56,6 +57,14 @@ class HouseTest(unittest.TestCase):
         self.write("core/graph/onednn.hpp", "// The one.\n" + include)
         self.write("layers/c.hpp", "// Another.\n" + include)
         self.expect("arrows", "layers/c.hpp:3: only core/graph/onednn.hpp brings oneDNN's types into headers")
+
+    def test_libraries(self):
+        self.write("core/b.cpp", '#include "core/b.hpp"\n#include <sys/stat.h>\n#include <zlib.h>\n\n#include <tbb/task_arena.h>\n')
+        self.write("layers/c.cpp", "// C.\n#include <nlohmann/json.hpp>\n")
+        self.write("apps/e.cpp", "// E.\n#include <fmt/format.h>\n")
+        self.write("tests/f.cpp", "// F.\n#include <gtest/gtest.h>\n")
+        self.expect("libraries", "apps/e.cpp:2: <fmt/format.h> is of no library in house.py's list",
+                    "layers/c.cpp:2: <nlohmann/json.hpp> wants nlohmann-json3-dev among sluice_build_packages of apps/setup.sh")
 
     def test_words(self):
         self.write("core/b.cpp", '#include "core/b.hpp"\n// For Gating.\n')
