@@ -79,7 +79,7 @@ int bench(const CommandLine& line) {
                                                     : load_experiment(line.positional(), line.overrides(), registry);
   if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   experiment.configure_threads();
-  note_foreign_plan(checkpoint);
+  note_foreign_plan(checkpoint, experiment);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   options.plan.assign(checkpoint.plan.begin(), checkpoint.plan.end());
   if (split) options.images = read_images(experiment, checkpoint, *split);

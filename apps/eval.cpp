@@ -102,7 +102,7 @@ int evaluate(const CommandLine& line) {
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   experiment.configure_threads();
-  note_foreign_plan(checkpoint);
+  note_foreign_plan(checkpoint, experiment);
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   const PipelineOptions pipeline =

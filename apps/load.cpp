@@ -47,16 +47,20 @@ Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::str
   return experiment;
 }
 
-void note_foreign_plan(const Checkpoint& checkpoint) {
+void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment) {
   const auto differs = [&](const char* name, const StateValue& here) {
     const auto found = checkpoint.state.find(name);
     return found != checkpoint.state.end() && found->second != here;
   };
   if (checkpoint.plan.empty()) return;
-  if (!differs("instruction_set", to_string(cpu_isa())) && !differs("threads", std::int64_t{num_threads()})) return;
-  std::cerr << "note: " << checkpoint.file
-            << ": its plan was made for another processor or number of threads; it works, and sluice-deploy makes a "
-               "faster one for this\n";
+  const std::int64_t batch = Config::parse(checkpoint.config, checkpoint.file).read<EvalOptions>("eval").batch;
+  std::string other;
+  if (differs("instruction_set", to_string(cpu_isa())) || differs("threads", std::int64_t{num_threads()}))
+    other = "another processor or number of threads";
+  if (batch != experiment.eval.batch) other += concat(other.empty() ? "" : ", and ", "batches of ", batch);
+  if (other.empty()) return;
+  std::cerr << "note: " << checkpoint.file << ": its plan was made for " << other
+            << "; it works, and sluice-deploy makes a faster one for this\n";
 }
 
 std::optional<Split> split_of(const CommandLine& line, const std::string& flag) {

@@ -31,9 +31,9 @@ Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::st
 /// What experiment_of does with the weights put into the network.
 Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry);
 
-/// Says on standard error where the plan of a deployed file was made for other instructions, or another number of
-/// threads, than there are now.
-void note_foreign_plan(const Checkpoint& checkpoint);
+/// Says on standard error where the plan of a deployed file was made for other instructions, another number of threads
+/// or batches of another size than there are now.
+void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment);
 
 /// The split that a flag names, if it is there. Throws Error(kUsage) for another word.
 std::optional<Split> split_of(const CommandLine& line, const std::string& flag);

@@ -39,7 +39,7 @@ def tracked_files(root):
                                 capture_output=True, check=True).stdout.decode()
         files = [Path(name) for name in listed.split("\0") if name]
         return sorted(f for f in files if (root / f).is_file())
-    ignored = {"build", "runs", "data"}
+    ignored = {".git", "build", "runs", "data"}
     files = []
     for folder, folders, names in os.walk(root):
         relative = Path(folder).relative_to(root)

@@ -3,6 +3,7 @@ import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import house
 
@@ -57,6 +58,11 @@ class HouseTest(unittest.TestCase):
         self.write("core/graph/onednn.hpp", "// The one.\n" + include)
         self.write("layers/c.hpp", "// Another.\n" + include)
         self.expect("arrows", "layers/c.hpp:3: only core/graph/onednn.hpp brings oneDNN's types into headers")
+
+    def test_history_without_git_is_none_of_its_files(self):
+        self.write(".git/pack", "x" * (house.MAX_FILE_BYTES + 1))
+        with mock.patch("house.shutil.which", return_value=None):
+            self.expect("top-level")
 
     def test_libraries(self):
         self.write("core/b.cpp", '#include "core/b.hpp"\n#include <sys/stat.h>\n#include <zlib.h>\n\n#include <tbb/task_arena.h>\n')

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs a build into a fresh prefix and builds against it, out of the tree: the plug-in of tests/plugin, the gate and the
 # training loop that docs/bring-your-own.md shows, and the service of docs/serving.md.
-# usage: run.sh SOURCE_DIR BUILD_DIR WORK_DIR CXX_COMPILER
+# usage: run.sh SOURCE_DIR BUILD_DIR WORK_DIR CXX_COMPILER GENERATOR
 set -euo pipefail
-source=$1 build=$2 work=$3 compiler=$4
+source=$1 build=$2 work=$3 compiler=$4 generator=$5
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 rm -rf "$work"
@@ -16,11 +16,13 @@ if grep -rlF -e "$source" -e "$build" "$work/prefix" --include='*.cmake' --inclu
   fail "these installed files name the source or build folder"
 fi
 for library in "$work"/prefix/lib*/libsluice_*.so "$work"/prefix/lib*/*/libsluice_*.so "$work"/prefix/bin/*; do
-  [ -f "$library" ] || continue
+  [[ -f $library && $library != *.py ]] || continue
   readelf -d "$library" | grep -E 'R(UN)?PATH' | grep -F "$build" && fail "$library looks for libraries in the build folder"
 done
 
-configure() { cmake -S "$1" -B "$2" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_CXX_COMPILER="$compiler" "${@:3}"; }
+configure() {
+  cmake -S "$1" -B "$2" -G "$generator" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_CXX_COMPILER="$compiler" "${@:3}"
+}
 
 configure "$work/swish" "$work/build" -DCMAKE_BUILD_TYPE=Release
 cmake --build "$work/build"
