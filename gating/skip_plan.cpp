@@ -91,20 +91,16 @@ void SkipPlan::plan_units() {
   shape.src_factor = problem.src_step > 0 ? 1 / problem.src_step : 1;
 }
 
-// A channel shuffle in 2^n groups is n perfect shuffles.
+// A channel shuffle in 2^n groups is n perfect shuffles. Without padding channels are out of order for no other reason.
 std::int32_t SkipPlan::shuffles() const {
-  const std::int64_t channels = shape.src_channels, group = order.size() > 1 ? order[1] : 0;
+  const std::int64_t channels = shape.src_channels, groups = channels / problem.paths.base_inputs();
   const std::int64_t lanes = bytes() ? SkipShape::kShuffledBytes : kernels.lanes;
-  const bool whole = static_cast<std::int64_t>(order.size()) == channels && channels % (2 * lanes) == 0;
-  if (shape.order == nullptr || !whole || channels > SkipShape::kMostShuffled || group <= 0 || channels % group != 0)
-    return 0;
-  const std::int64_t groups = channels / group;
-  for (std::int64_t place = 0; place < channels; ++place) {
-    if (order[static_cast<std::size_t>(place)] != place % groups * group + place / groups) return 0;
-  }
+  const bool padded = static_cast<std::int64_t>(order.size()) != channels;
+  const bool fits = channels % (2 * lanes) == 0 && channels <= SkipShape::kMostShuffled;
+  if (shape.order == nullptr || padded || !fits || (groups & (groups - 1)) != 0) return 0;
   std::int32_t count = 0;
-  while ((std::int64_t{1} << count) < groups) ++count;
-  return std::int64_t{1} << count == groups ? count : 0;
+  for (std::int64_t left = groups; left > 1; left /= 2) ++count;
+  return count;
 }
 
 bool SkipPlan::winograd_halves() const {

@@ -136,13 +136,15 @@ SLUICE_INLINE Vector in_turns(Vector a, Vector b) {
 }
 
 /// Channels in order become shuffled ones (SkipShape::shuffles).
-template <class Place>
-SLUICE_INLINE void shuffle_pixels(const SkipShape& s, std::int64_t count, std::int64_t pitch, Place* to) {
+template <class P>
+SLUICE_INLINE void shuffle_pixels(const SkipShape& s, std::int64_t count, typename P::Unit* units) {
+  using Place = typename P::Place;
   constexpr std::int64_t lanes = sizeof(Place) == 1 ? SkipShape::kShuffledBytes : kNativeLanes;
   typedef Place Vector __attribute__((vector_size(lanes * sizeof(Place))));
   alignas(64) Place memory[2][SkipShape::kMostShuffled];
   const std::int64_t channels = s.src_channels, half = channels / 2;
-  for (std::int64_t i = 0; i < count; ++i, to += pitch) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    Place* const to = reinterpret_cast<Place*>(units + i * s.pitch);
     const Place* from = to;
     for (std::int32_t round = 0; round < s.shuffles; ++round) {
       Place* const next = round > 0 && round + 1 == s.shuffles ? to : memory[round % 2];
@@ -199,10 +201,7 @@ void load(const SkipShape& s, const SkipTile& t, const T* src) {
         copy_ordered(s, patch, source, y * s.src_width, count, pixels);
       } else {
         copy_pixels(s, patch, source, y * s.src_width, count, pixels);
-      }
-      if (s.shuffles > 0) {
-        constexpr std::int64_t places = sizeof(typename P::Unit) / sizeof(typename P::Place);
-        shuffle_pixels(s, count, s.pitch * places, reinterpret_cast<typename P::Place*>(pixels));
+        if (s.shuffles > 0) shuffle_pixels<P>(s, count, pixels);
       }
       if (s.units < s.pitch) end_pixels(s, count, pixels);
       clear(pixels + count * s.pitch, right * s.pitch);

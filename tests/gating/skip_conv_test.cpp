@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/parallel.hpp"
+#include "gating/skip_plan.hpp"
 #include "tests/gating/skip_problem.hpp"
 #include "tests/layers/kernel_values.hpp"
 
@@ -130,14 +131,21 @@ TEST_P(SkipConvTest, Shuffles) {
 /// Channels that are shuffled by whole vectors (SkipShape::shuffles), and some that are not: in 3 groups, or 12 in a
 /// half.
 TEST_P(SkipConvTest, ShufflesByVectors) {
-  const std::pair<std::int64_t, std::int64_t> groups[] = {{32, 2}, {64, 8}, {96, 4}, {96, 3}, {24, 2}};
-  for (const auto& [channels, partitions] : groups) {
+  struct Groups {
+    std::int64_t channels, partitions;
+    int shuffles;  ///< -1: as many as the instruction set allows
+  };
+  for (const auto& [channels, partitions, shuffles] :
+       {Groups{32, 2, 1}, Groups{64, 8, 3}, Groups{96, 4, 2}, Groups{96, 3, 0}, Groups{24, 2, -1}}) {
     SkipCase c = sizes(channels, 48, 3, 7);
     c.shuffle = true;
     c.partitions = partitions;
     for (DataType type : {DataType::kF32, DataType::kBF16, DataType::kU8}) {
       c.src_type = c.dst_type = type;
       c.bytes = type == DataType::kU8;
+      if (shuffles >= 0) {
+        EXPECT_EQ(SkipPlan(SkipData(c).problem(), GetParam()).shape.shuffles, shuffles);
+      }
       expect_one(c);
       expect_blocked(c);
     }
