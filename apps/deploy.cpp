@@ -13,6 +13,7 @@
 #include "core/base/atomic_file.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/training_checkpoint.hpp"
@@ -152,7 +153,7 @@ void print_json(std::ostream& out, const std::string& output, const std::vector<
                                  {"accuracy_after", after.accuracy()},
                                  {"plan", nlohmann::ordered_json::object()}};
   for (const auto& [layer, kernel] : choices_of(plan)) json["plan"][layer] = kernel;
-  out << json.dump(2) << "\n";
+  out << json_text(json) << "\n";
 }
 
 int deploy(const CommandLine& line) {

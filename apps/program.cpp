@@ -10,6 +10,7 @@
 #include <new>
 
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 #include "core/base/version.hpp"
 
 namespace sluice {
@@ -45,22 +46,44 @@ int run_parsed(const Program& program, int argc, char** argv, const std::functio
   return code;
 }
 
-int report(const Program& program, const char* text, ExitCode code) {
+int report(const Program& program, const std::string& text, ExitCode code) {
   std::cerr << program.name << ": " << text << "\n";
   return static_cast<int>(code);
 }
 
+/// While it lives, what a stream prints is printable, whatever file it came from.
+class PrintableStream {
+ public:
+  explicit PrintableStream(std::ostream& stream) : stream_(stream), own_(stream.rdbuf()), buffer_(*own_) {
+    stream_.rdbuf(&buffer_);
+  }
+  ~PrintableStream() {
+    buffer_.pubsync();
+    stream_.rdbuf(own_);
+  }
+  PrintableStream(const PrintableStream&) = delete;
+  PrintableStream& operator=(const PrintableStream&) = delete;
+
+ private:
+  std::ostream& stream_;
+  std::streambuf* own_;
+  PrintableBuffer buffer_;
+};
+
 }  // namespace
 
 int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
+  const PrintableStream out(std::cout), err(std::cerr);
   try {
     return run_parsed(program, argc, argv, run);
-  } catch (const Error& error) {
+  } catch (const ErrorLines& error) {
     return report(program, error.what(), error.code());
+  } catch (const Error& error) {
+    return report(program, one_line(error.what()), error.code());
   } catch (const std::bad_alloc&) {
     return report(program, "out of memory", ExitCode::kEnvironment);
   } catch (const std::exception& error) {
-    return report(program, error.what(), ExitCode::kInternal);
+    return report(program, one_line(error.what()), ExitCode::kInternal);
   }
 }
 

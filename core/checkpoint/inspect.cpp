@@ -5,6 +5,8 @@
 #include <sstream>
 
 #include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
+#include "core/base/printable.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 #include "core/checkpoint/protected_child.hpp"
 
@@ -18,7 +20,7 @@ constexpr int kDone = static_cast<int>(ExitCode::kDone), kDifferent = static_cas
               kDamaged = static_cast<int>(ExitCode::kCheckpoint);
 
 void print_json(std::ostream& out, const Json& json) {
-  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  out << json_text(json) << "\n";
 }
 
 /// Calls `print` under a heading where there is more than one part.
@@ -84,7 +86,7 @@ int show(const InspectOptions& options, std::ostream& out) {
 
 /// One line for each problem of a file that is opened here; for verification.
 int list_problems(const std::string& path, std::ostream& out) {
-  for (const std::string& problem : detail::find_problems(InspectedFile::open(path))) out << problem << "\n";
+  for (const std::string& problem : detail::find_problems(InspectedFile::open(path))) out << one_line(problem) << "\n";
   return kDone;
 }
 
@@ -147,7 +149,7 @@ int show_protected(const InspectOptions& options, const std::vector<SealReport>&
     // What the library makes of a damaged file says less than what the seal found, unless it crashed.
     const std::string text = damage.empty() ? problem : returned ? damage : damage + "\n" + problem;
     const int code = returned ? result.code : kDamaged;
-    throw Error(static_cast<ExitCode>(code), text);
+    throw ErrorLines(static_cast<ExitCode>(code), text);
   }
   out << result.out;
   if (!damage.empty()) err << damage << "; shown is what can still be read\n";

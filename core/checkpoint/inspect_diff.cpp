@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 
 namespace sluice::detail {
@@ -69,14 +70,13 @@ Json compare_tensors(const Hdf5DataSet& a, const Hdf5DataSet& b, const std::stri
 }
 
 std::string shown(const StateValue& value) {
-  return std::visit([](const auto& held) { return Json(held).dump(-1, ' ', false, Json::error_handler_t::replace); },
-                    value);
+  return std::visit([](const auto& held) { return json_text(Json(held), -1); }, value);
 }
 std::string shown(double value) {
-  return Json(value).dump();
+  return json_text(Json(value), -1);
 }
 std::string shown(const StatisticValue& value) {
-  return std::visit([](const auto& held) { return Json(held).dump(); }, value);
+  return std::visit([](const auto& held) { return json_text(Json(held), -1); }, value);
 }
 
 std::string shown(const std::vector<CheckpointCost>& terms) {

@@ -4,6 +4,8 @@
 #include <map>
 #include <ostream>
 
+#include "core/base/json_text.hpp"
+#include "core/base/printable.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 
 namespace sluice::detail {
@@ -13,7 +15,10 @@ namespace {
 class TextTable {
  public:
   explicit TextTable(std::vector<std::string> titles) { add(std::move(titles)); }
-  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  void add(std::vector<std::string> cells) {
+    for (std::string& cell : cells) cell = one_line(cell);
+    rows_.push_back(std::move(cells));
+  }
   /// The first `left` columns stand at the left, the others at the right.
   void print(std::ostream& out, std::size_t left) const {
     std::vector<std::size_t> widths;
@@ -50,7 +55,7 @@ std::string show(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_float()) return number(value.get<double>(), "%.6g");
   if (value.is_null()) return "nan";
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(value, -1);
 }
 
 std::string size_text(double bytes) {
@@ -243,9 +248,9 @@ void print_diff(std::ostream& out, const Json& diff) {
   if (any) table.print(out, 2);
   for (const char* side : {"a", "b"}) {
     for (const Json& path : diff[concat("only_in_", side)])
-      out << "only in " << show(diff[side]) << ": " << show(path) << "\n";
+      out << "only in " << one_line(show(diff[side])) << ": " << one_line(show(path)) << "\n";
   }
-  for (const Json& difference : diff["other"]) out << show(difference) << "\n";
+  for (const Json& difference : diff["other"]) out << one_line(show(difference)) << "\n";
   if (diff["equal"].get<bool>()) {
     out << "equal: " << diff["tensors"].size() << " tensors\n";
   } else {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "core/base/json_text.hpp"
 #include "core/train/evaluator.hpp"
 
 namespace sluice {
@@ -139,7 +140,7 @@ void print_json_comparison(std::ostream& out, const BackendComparison& compariso
   for (const BackendComparison::Layer& layer : comparison.layers) {
     json["layers"].push_back({{"name", layer.name}, {"decisions", layer.decisions}, {"different", layer.different}});
   }
-  out << json.dump(2) << "\n";
+  out << json_text(json) << "\n";
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/base/cpu.hpp"
+#include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/train/benchmark.hpp"
@@ -156,7 +157,7 @@ void print_json_benchmark(std::ostream& out, const Experiment& experiment, const
   if (result.inference.batch != 0) json["infer_layers"] = layers_json(result.inference);
   for (const BenchmarkTwin& twin : result.twins) json["infer_" + twin.name + "_layers"] = layers_json(twin.phase);
   if (!result.plan.empty()) json["plan"] = plan_json(result.plan);
-  out << json.dump(2) << "\n";
+  out << json_text(json) << "\n";
 }
 
 }  // namespace sluice

@@ -5,6 +5,8 @@
 #include <ostream>
 
 #include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
+#include "core/base/printable.hpp"
 #include "core/train/import.hpp"
 
 namespace sluice {
@@ -46,7 +48,7 @@ void print_matches(std::ostream& out, const std::vector<ImportReport::Match>& ma
 void print_list(std::ostream& out, const std::string& title, const std::vector<std::string>& lines) {
   if (lines.empty()) return;
   out << title << "\n";
-  for (const std::string& line : lines) out << "  " << line << "\n";
+  for (const std::string& line : lines) out << "  " << one_line(line) << "\n";
 }
 
 Json shape_json(const Shape& shape) {
@@ -128,12 +130,12 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
   json["skipped"] = report.skipped;
   json["kept"] = report.kept;
   json["stripped"] = report.stripped;
-  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  out << json_text(json) << "\n";
 }
 
 void print_json_export(std::ostream& out, const std::string& input, const std::string& output, std::int64_t tensors) {
   const Json json = {{"file", input}, {"output", output}, {"tensors", tensors}};
-  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  out << json_text(json) << "\n";
 }
 
 }  // namespace sluice

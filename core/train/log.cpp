@@ -15,6 +15,7 @@
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -79,10 +80,11 @@ void Log::error(const std::string& text) {
 
 void Log::note(const std::string& text) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  file_lines(text);
+  file_lines(printable(text));
 }
 
-void Log::line(int fd, const std::string& text) {
+void Log::line(int fd, const std::string& raw) {
+  const std::string text = printable(raw);
   const std::lock_guard<std::mutex> guard(mutex_);
   erase_status();
   write_all(fd, text + '\n');
@@ -115,7 +117,7 @@ void Log::set_status(const std::string& text) {
   if (!terminal_) return;
   const std::lock_guard<std::mutex> guard(mutex_);
   if (text.empty()) erase_status();
-  status_ = text;
+  status_ = one_line(text);
   draw_status();
 }
 

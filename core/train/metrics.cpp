@@ -18,36 +18,48 @@ namespace {
 
 using detail::CsvRecord;
 
-/// The file's text; empty when there is none. Behind a zero byte there is only what a power cut left.
-std::string text_of(const std::string& path) {
-  std::string text = read_file(path).value_or("");
-  text.resize(std::min(text.size(), text.find('\0')));
-  return text;
-}
-
 [[noreturn]] void not_ours(const std::string& path, std::size_t line, const std::string& what) {
   throw Error(ExitCode::kCheckpoint,
               concat(path, ":", line, ": ", what, "; the file was changed since: move it away to go on without it"));
 }
 
-void replace_if_cut(const std::string& path, const std::string& before, const std::string& after) {
-  if (after != before) write_file_atomic(path, after);
+/// The file's text without a byte order mark; empty when there is none. Behind a zero byte there is only what a power
+/// cut left.
+std::string text_of(const std::string& path) {
+  std::string text = read_file(path).value_or("");
+  const auto begins = [&text](std::string_view mark) { return text.compare(0, mark.size(), mark) == 0; };
+  if (begins("\xFF\xFE") || begins("\xFE\xFF")) not_ours(path, 1, "is UTF-16 text, expected UTF-8");
+  text.resize(std::min(text.size(), text.find('\0')));
+  return begins("\xEF\xBB\xBF") ? text.substr(3) : text;
 }
 
-/// Cuts rows past `last_step`; returns the columns.
+void replace_if_cut(const std::string& path, const std::string& kept) {
+  if (kept != read_file(path).value_or("")) write_file_atomic(path, kept);
+}
+
+void check_columns(const std::string& path, const std::vector<std::string>& columns) {
+  std::set<std::string> seen;
+  for (const std::string& column : columns)
+    if (!seen.insert(column).second) not_ours(path, 1, concat("the header has the column '", column, "' twice"));
+  if (!columns.empty() && seen.count("step") == 0) not_ours(path, 1, "the header has no column 'step'");
+}
+
+/// Cuts rows past `last_step` and puts line ends right; returns the columns.
 std::vector<std::string> cut_csv(const std::string& path, std::int64_t last_step) {
   const std::string text = text_of(path);
   const std::vector<CsvRecord> records = detail::csv_records(text);
   std::string kept;
-  const auto keep = [&](const CsvRecord& record) { kept.append(text, record.begin, record.end + 1 - record.begin); };
+  const auto keep = [&](const CsvRecord& record) {
+    kept.append(text, record.begin, record.end - record.begin).append("\n");
+  };
   std::vector<std::string> columns;
   if (!records.empty()) {
     columns = records[0].cells;
     keep(records[0]);
   }
+  check_columns(path, columns);
   const auto found = std::find(columns.begin(), columns.end(), "step");
   const auto step_column = static_cast<std::size_t>(found - columns.begin());
-  if (!columns.empty() && found == columns.end()) not_ours(path, 1, "the header has no column 'step'");
   for (std::size_t i = 1; i < records.size(); ++i) {
     const std::vector<std::string>& cells = records[i].cells;
     if (cells.size() != columns.size())
@@ -56,20 +68,28 @@ std::vector<std::string> cut_csv(const std::string& path, std::int64_t last_step
     if (!step) not_ours(path, i + 1, concat("expected an integer in column 'step', got '", cells[step_column], "'"));
     if (*step <= last_step) keep(records[i]);
   }
-  replace_if_cut(path, text, kept);
+  replace_if_cut(path, kept);
   return columns;
+}
+
+/// The line that begins at text[begin] and ends at text[end], a line end, which may be CR and LF.
+std::string_view line_at(const std::string& text, std::size_t begin, std::size_t end) {
+  std::string_view line = std::string_view(text).substr(begin, end - begin);
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  return line;
 }
 
 void cut_jsonl(const std::string& path, std::int64_t last_step) {
   const std::string text = text_of(path);
   std::string kept;
-  std::size_t line = 1;
-  for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1, ++line) {
-    const std::optional<std::int64_t> step = detail::json_step(std::string_view(text).substr(begin, end - begin));
-    if (!step) not_ours(path, line, "expected an object with an integer 'step'");
-    if (*step <= last_step) kept.append(text, begin, end + 1 - begin);
+  std::size_t number = 1;
+  for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1, ++number) {
+    const std::string_view line = line_at(text, begin, end);
+    const std::optional<std::int64_t> step = detail::json_step(line);
+    if (!step) not_ours(path, number, "expected an object with an integer 'step'");
+    if (*step <= last_step) kept.append(line).append("\n");
   }
-  replace_if_cut(path, text, kept);
+  replace_if_cut(path, kept);
 }
 
 int open_to_append(const std::string& path) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/base/printable.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -25,9 +27,33 @@ std::string csv_text(const std::string& text) {
   std::string quoted = "\"";
   for (char c : text) {
     if (c == '"') quoted += '"';
-    quoted += c;
+    quoted +=
+        c == '\n' || c == '\r' ? ' ' : c;  // a row is a line: one that was cut is told from one with a stray quote
   }
   return quoted + '"';
+}
+
+/// The quote that ends the cell whose quote stands at text[begin]: a cell or a line ends behind it. npos: none, and the
+/// first one is a stray character.
+std::size_t closing_quote(std::string_view text, std::size_t begin) {
+  for (std::size_t at = begin + 1; (at = text.find('"', at)) != std::string_view::npos; ++at) {
+    if (text.substr(at + 1, 1) != "\"") {
+      const bool ends = at + 1 < text.size() && std::string_view(",\r\n").find(text[at + 1]) != std::string_view::npos;
+      return ends ? at : std::string_view::npos;
+    }
+    ++at;  // a doubled quote stands for one
+  }
+  return std::string_view::npos;
+}
+
+/// The text of a cell in quotes.
+std::string unquoted(std::string_view cell) {
+  std::string text;
+  for (std::size_t at = 1; at + 1 < cell.size(); ++at) {
+    text += cell[at];
+    if (cell[at] == '"') ++at;
+  }
+  return text;
 }
 
 /// Behind the string that begins at text[at], a quote.
@@ -53,7 +79,7 @@ std::string json_value(const MetricValue& value) {
 
 std::string json_string(const std::string& text) {
   std::string quoted = "\"";
-  for (char c : text) {
+  for (char c : valid_utf8(text)) {
     if (c == '"' || c == '\\') {
       quoted += '\\';
       quoted += c;
@@ -71,20 +97,21 @@ std::string json_string(const std::string& text) {
 std::vector<CsvRecord> csv_records(std::string_view text) {
   std::vector<CsvRecord> records;
   CsvRecord record{0, 0, {""}};
-  bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == '"') {
-      // A doubled quote inside quotes stands for one.
-      if (!quoted && i > record.begin && text[i - 1] == '"') record.cells.back() += '"';
-      quoted = !quoted;
-    } else if (quoted || (c != ',' && c != '\n')) {
-      record.cells.back() += c;
+    const bool begins = i == record.begin || text[i - 1] == ',';
+    if (c == '"' && begins && closing_quote(text, i) != std::string_view::npos) {
+      const std::size_t close = closing_quote(text, i);
+      record.cells.back() = unquoted(text.substr(i, close + 1 - i));
+      i = close;
     } else if (c == ',') {
       record.cells.emplace_back();
+    } else if (c != '\n' && c != '\r') {
+      record.cells.back() += c;
     } else {
       record.end = i;
       records.push_back(record);
+      if (c == '\r' && text.substr(i + 1, 1) == "\n") ++i;
       record = {i + 1, 0, {""}};
     }
   }

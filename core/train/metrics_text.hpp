@@ -21,7 +21,8 @@ struct CsvRecord {
   std::size_t begin, end;
   std::vector<std::string> cells;
 };
-/// All records that end with a line end; an unfinished last one is left out.
+/// All records that end with a line end (LF, CR or both); an unfinished last one is left out. Only a quote at the
+/// beginning of a cell that has its other one at the end is no part of the text.
 std::vector<CsvRecord> csv_records(std::string_view text);
 
 /// The integer of the top-level key "step" of a JSON object on one line.

@@ -6,6 +6,8 @@
 #include <ostream>
 
 #include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
+#include "core/base/printable.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
@@ -38,7 +40,7 @@ void print_confusion(std::ostream& out, const ReportSubject& subject, const Eval
   const std::size_t classes = subject.class_names.size();
   out << "\nconfusion matrix (a row for each class, a column for each prediction):\n";
   for (std::size_t label = 0; label < classes; ++label) {
-    out << "  " << std::left << std::setw(14) << subject.class_names[label] << std::right;
+    out << "  " << std::left << std::setw(14) << one_line(subject.class_names[label]) << std::right;
     for (std::size_t predicted = 0; predicted < classes; ++predicted) {
       out << std::setw(6) << evaluation.confusion[label * classes + predicted];
     }
@@ -142,7 +144,7 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
   out << std::fixed << std::setprecision(2);
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    out << "  " << std::left << std::setw(14) << subject.class_names[c] << std::right << std::setw(7)
+    out << "  " << std::left << std::setw(14) << one_line(subject.class_names[c]) << std::right << std::setw(7)
         << 100 * classes[c].accuracy() << " %  (" << classes[c].correct << " of " << classes[c].images << ")\n";
   }
   if (subject.confusion) print_confusion(out, subject, evaluation);
@@ -181,7 +183,7 @@ void print_json_report(std::ostream& out, const ReportSubject& subject, const Ne
     if (!declared.costs.empty() || !declared.counts.empty())
       json["layers"].push_back(layer_json(network, evaluation, metrics, i));
   }
-  out << json.dump(2) << "\n";
+  out << json_text(json) << "\n";
 }
 
 }  // namespace sluice

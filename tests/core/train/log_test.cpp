@@ -82,6 +82,15 @@ class LogTest : public testing::Test {
 
 const char kStamp[] = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9][+-][0-9][0-9][0-9][0-9] ";
 
+TEST_F(LogTest, WhatComesFromFilesCannotActOnTheTerminal) {
+  Pipe out, err;
+  Log log(out.writer, err.writer);
+  log.info("a\x1b]0;owned\a\nb");
+  log.warning("caf\xe9");
+  EXPECT_EQ(out.read_all(), "a\\x1b]0;owned\\x07\nb\n");
+  EXPECT_EQ(err.read_all(), "warning: caf\\xe9\n");
+}
+
 TEST_F(LogTest, LinesGoToTheirStreamAndAllToTheFile) {
   Pipe out, err;
   {

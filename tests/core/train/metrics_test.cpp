@@ -61,7 +61,7 @@ TEST_F(Metrics, RowsOfEveryKindOfValue) {
   files.write({{"epoch", step(2)}, {"step", step(782)}, {"loss", kNaN}, {"note", "plain"}, {"lr", -kInf}});
   EXPECT_EQ(read(csv_),
             "epoch,step,loss,note,lr\n"
-            "1,391,0.1,\"a, \"\"b\"\"\nc\",1e-07\n"
+            "1,391,0.1,\"a, \"\"b\"\" c\",1e-07\n"
             "2,782,nan,plain,-inf\n");
   EXPECT_EQ(read(jsonl_),
             "{\"epoch\":1,\"step\":391,\"loss\":0.1,\"note\":\"a, \\\"b\\\"\\u000ac\",\"lr\":1e-07}\n"
@@ -80,6 +80,12 @@ TEST_F(Metrics, EveryLineIsValidJsonAndNumbersReadBack) {
     EXPECT_EQ(row["x"].get<double>(), value);
     EXPECT_EQ(row["s"], "\x01\\\t\"\xc3\xa9");
   }
+}
+
+TEST_F(Metrics, BytesThatAreNoUtf8BecomeReplacementCharactersInJson) {
+  MetricsFiles files(csv_, jsonl_, -1);
+  files.write({{"step", step(1)}, {"s", std::string("caf\xe9")}});
+  EXPECT_EQ(read(jsonl_), "{\"step\":1,\"s\":\"caf\xEF\xBF\xBD\"}\n");
 }
 
 TEST_F(Metrics, EachRowIsThereWhenWriteReturns) {
@@ -113,7 +119,7 @@ TEST_F(Metrics, ResumingCutsRowsPastTheStepAndGoesOn) {
     files.write({{"note", "again"}, {"step", step(25)}, {"acc", 0.5}});
   }
   EXPECT_EQ(read(csv_),
-            "note,step,loss,acc\n\"\"\"step\"\":5,\n\",10,0.1,\n\"\"\"step\"\":5,\n\",20,0.05,\nagain,25,,0.5\n");
+            "note,step,loss,acc\n\"\"\"step\"\":5, \",10,0.1,\n\"\"\"step\"\":5, \",20,0.05,\nagain,25,,0.5\n");
   EXPECT_EQ(read(jsonl_),
             "{\"note\":\"\\\"step\\\":5,\\u000a\",\"step\":10,\"loss\":0.1}\n"
             "{\"note\":\"\\\"step\\\":5,\\u000a\",\"step\":20,\"loss\":0.05}\n"
@@ -131,7 +137,7 @@ TEST_F(Metrics, AnUnfinishedLastLineIsCut) {
     files.write({{"step", step(22)}, {"note", "x\ny"}});
   }
   const std::string csv = read(csv_), jsonl = read(jsonl_);
-  const std::string kept_csv = "step,note\n1,\"x\ny\"\n", kept_jsonl = jsonl.substr(0, jsonl.find('\n') + 1);
+  const std::string kept_csv = "step,note\n1,\"x y\"\n", kept_jsonl = jsonl.substr(0, jsonl.find('\n') + 1);
   for (std::size_t size = kept_csv.size(); size < csv.size(); ++size) {
     put(csv_, csv.substr(0, size));
     put(jsonl_, jsonl.substr(0, kept_jsonl.size() + (size - kept_csv.size())));
@@ -148,6 +154,12 @@ TEST_F(Metrics, FilesOfSomebodyElseAreRefused) {
   const std::string hint = "; the file was changed since: move it away to go on without it";
   put(csv_, "epoch,loss\n1,2\n");
   EXPECT_EQ(error_of_opening(ExitCode::kCheckpoint), csv_ + ":1: the header has no column 'step'" + hint);
+  put(csv_, "step,loss,loss\n1,2,2\n");
+  EXPECT_EQ(error_of_opening(ExitCode::kCheckpoint), csv_ + ":1: the header has the column 'loss' twice" + hint);
+  put(csv_, std::string("\xFF\xFEs\0t\0", 6));
+  EXPECT_EQ(error_of_opening(ExitCode::kCheckpoint), csv_ + ":1: is UTF-16 text, expected UTF-8" + hint);
+  put(csv_, "step;loss\n1;2\n");
+  EXPECT_EQ(error_of_opening(ExitCode::kCheckpoint), csv_ + ":1: the header has no column 'step'" + hint);
   put(csv_, "step,loss\n1,2\n2\n");
   EXPECT_EQ(error_of_opening(ExitCode::kCheckpoint), csv_ + ":3: expected 2 cells as in the header, got 1" + hint);
   put(csv_, "step,loss\n1,2\ntwo,2\n");
@@ -158,6 +170,33 @@ TEST_F(Metrics, FilesOfSomebodyElseAreRefused) {
     put(jsonl_, std::string("{\"step\":1}\n") + line + "\n");
     EXPECT_EQ(error_of_opening(ExitCode::kCheckpoint), jsonl_ + ":2: expected an object with an integer 'step'" + hint);
   }
+}
+
+TEST_F(Metrics, WhatASpreadsheetDidToAFileCostsNoRowAndNoColumn) {
+  const std::string csv = "step,note,loss\n1,\"a, b\",0.5\n2,plain,0.25\n";
+  const std::string spoilt[] = {
+      "\xEF\xBB\xBF" + csv,
+      "step,note,loss\r\n1,\"a, b\",0.5\r\n2,plain,0.25\r\n",
+      "\xEF\xBB\xBFstep,note,loss\r1,\"a, b\",0.5\r2,plain,0.25\r",
+  };
+  for (const std::string& text : spoilt) {
+    put(csv_, text);
+    put(jsonl_, "\xEF\xBB\xBF{\"step\":1}\r\n{\"step\":2}\r\n");
+    MetricsFiles files(csv_, jsonl_, 2);
+    EXPECT_EQ(files.columns(), (std::vector<std::string>{"step", "note", "loss"}));
+    EXPECT_EQ(read(csv_), csv);
+    EXPECT_EQ(read(jsonl_), "{\"step\":1}\n{\"step\":2}\n");
+    files.write({{"step", step(3)}, {"note", "c"}, {"loss", 0.125}});
+    EXPECT_EQ(read(csv_), csv + "3,c,0.125\n");
+  }
+}
+
+TEST_F(Metrics, StrayQuotesBelongToTheirCells) {
+  const std::string csv = "\"step\",note\n\"1\",\"open\n2,5\" pipe\n3,\"a\" b\n4,\"x\"\"\n5,\"\"\"\"\n";
+  put(csv_, csv);
+  MetricsFiles files(csv_, jsonl_, 100);
+  EXPECT_EQ(files.columns(), (std::vector<std::string>{"step", "note"}));
+  EXPECT_EQ(read(csv_), csv);
 }
 
 TEST_F(Metrics, ADirectoryInTheWayIsNamed) {
