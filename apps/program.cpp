@@ -8,6 +8,7 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <system_error>
 
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
@@ -82,6 +83,8 @@ int run_program(const Program& program, int argc, char** argv, const std::functi
     return report(program, one_line(error.what()), error.code());
   } catch (const std::bad_alloc&) {
     return report(program, "out of memory", ExitCode::kEnvironment);
+  } catch (const std::system_error& error) {  // of std::filesystem, or a thread that does not start
+    return report(program, concat(error.what(), "; check the disk, or free memory").c_str(), ExitCode::kEnvironment);
   } catch (const std::exception& error) {
     return report(program, one_line(error.what()), ExitCode::kInternal);
   }
