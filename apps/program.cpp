@@ -13,6 +13,7 @@
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/version.hpp"
+#include "core/graph/onednn_crash.hpp"
 
 namespace sluice {
 namespace {
@@ -76,6 +77,7 @@ class PrintableStream {
 int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
   const PrintableStream out(std::cout), err(std::cerr);
   try {
+    explain_crashes_of_onednn(program.name.c_str());
     return run_parsed(program, argc, argv, run);
   } catch (const ErrorLines& error) {
     return report(program, error.what(), error.code());

@@ -25,9 +25,9 @@ void check(dnnl_status_t status, const char* what) {
   if (status == dnnl_success) return;
   if (status == dnnl_out_of_memory) throw std::bad_alloc();
   const std::string text = concat("oneDNN: ", what, " failed: ", dnnl_status2str(status));
-  // Shapes and layouts were checked before: what can fail while it runs is to get memory and threads.
-  if (status == dnnl_runtime_error) throw Error(ExitCode::kEnvironment, text + "; free memory, or use fewer threads");
-  throw Error(ExitCode::kInternal, text);
+  if (status == dnnl_invalid_arguments) throw Error(ExitCode::kInternal, text);
+  // What to compute was settled before: it lacks memory for code or for a kernel that it makes late.
+  throw Error(ExitCode::kEnvironment, text + "; free memory, or use fewer threads");
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ SKIPPED = 77
 TIMES = {"seconds", "images_per_second", "data_wait_percent"}
 CODES = {0, 2, 3, 5, 6}
 RUN = re.sub(r"(synthetic_\w+|mean|std) = .*\n", "", NET.replace("2x6x5", "3x6x5").replace("synthetic", "hdf5\ndir = .", 1))
-RUN += "[checkpoint]\ninterval = 0.000001\n"
+RUN += "[checkpoint]\ninterval = 0.000001\n[log]\ninterval = 1e-9\n"
 
 
 class Phase:
@@ -130,7 +130,7 @@ def prepare(reference, started):
         subprocess.run([TOOLS + "/forge", "dataset", box.at("train.h5"), "images=24x6x5x3", "labels=24"], check=True)
         subprocess.run([TOOLS + "/forge", "dataset", box.at("test.h5"), "images=10x6x5x3", "labels=10"], check=True)
     reference.ok("sluice-train", "net.ini")
-    paced = Paced(started, "sluice-train", "net.ini", "--log.interval=1e-9")
+    paced = Paced(started, "sluice-train", "net.ini")
     paced.steps(1)
     paced.process.kill()
     paced.end()
