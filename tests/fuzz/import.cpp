@@ -30,9 +30,12 @@ type = softmax_cross_entropy
 from = fc, labels
 )";
 
+struct Layers : Registry {
+  Layers() { register_layers(*this); }
+};
+
 struct Target {
-  Target() { register_layers(registry); }
-  Registry registry;
+  Layers registry;
   Config config = Config::parse(kNetwork, "net.ini");
   Network network{config, registry};
 };
