@@ -1,8 +1,9 @@
 // Checkpoints with an intact seal over anything: loaded, written again, and shown by what sluice-inspect does.
+#include "core/checkpoint/checkpoint.hpp"
+
 #include <sstream>
 #include <vector>
 
-#include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/inspect.hpp"
 #include "core/checkpoint/seal.hpp"
 #include "tests/fuzz/harness.hpp"

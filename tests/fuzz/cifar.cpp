@@ -11,8 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.kind = data[0] == '0' ? DataKind::kCifar10 : DataKind::kCifar100;
   options.cifar100_coarse = data[0] == '2';
   const bool ten = options.kind == DataKind::kCifar10;
-  const std::string names_file =
-      ten ? "batches.meta.txt" : options.cifar100_coarse ? "coarse_label_names.txt" : "fine_label_names.txt";
+  const std::string names_file = ten                       ? "batches.meta.txt"
+                                 : options.cifar100_coarse ? "coarse_label_names.txt"
+                                                           : "fine_label_names.txt";
   std::string_view rest = text_of(data + 1, size - 1);
   const std::string_view names = take_until(rest, '\0');
   std::filesystem::remove(names_file);

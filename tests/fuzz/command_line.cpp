@@ -1,7 +1,8 @@
 // Command lines, an argument on each line: flags as the programs have them, and overrides as configurations take them.
+#include "core/config/command_line.hpp"
+
 #include <vector>
 
-#include "core/config/command_line.hpp"
 #include "core/config/config.hpp"
 #include "core/data/options.hpp"
 #include "tests/fuzz/harness.hpp"

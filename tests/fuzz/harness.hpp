@@ -44,7 +44,8 @@ bool attempt(std::initializer_list<ExitCode> codes, Work work) {
 class MemoryFile {
  public:
   explicit MemoryFile(std::string_view bytes) {
-    if (::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) found("no memory for the input");
+    if (::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+      found("no memory for the input");
   }
   ~MemoryFile() { ::close(fd_); }
   MemoryFile(const MemoryFile&) = delete;
@@ -62,7 +63,8 @@ class MemoryFile {
 /// nothing else is near.
 inline const std::string& scratch_folder() {
   static const std::string folder = [] {
-    std::string name = std::filesystem::is_directory("/dev/shm") ? "/dev/shm/sluice-fuzz-XXXXXX" : "/tmp/sluice-fuzz-XXXXXX";
+    std::string name =
+        std::filesystem::is_directory("/dev/shm") ? "/dev/shm/sluice-fuzz-XXXXXX" : "/tmp/sluice-fuzz-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr || ::chdir(name.c_str()) != 0) found("no scratch folder");
     static const std::string remembered = name;
     ::atexit([] { std::filesystem::remove_all(remembered); });

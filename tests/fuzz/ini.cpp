@@ -37,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (text.find("/dev") != std::string::npos) return 0;  // an include could wait there for ever
   std::string first, second;
   if (!attempt({ExitCode::kUsage}, [&] { first = resolved(text, "fuzz.ini"); })) return 0;
-  if (!attempt({ExitCode::kUsage}, [&] { second = resolved(first, "fuzz.ini"); })) found("cannot be read back:\n" + first);
+  if (!attempt({ExitCode::kUsage}, [&] { second = resolved(first, "fuzz.ini"); }))
+    found("cannot be read back:\n" + first);
   return 0;
 }
 

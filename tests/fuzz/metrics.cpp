@@ -1,5 +1,6 @@
 // metrics.csv and metrics.jsonl as a run finds them when it resumes. Input: both, with a byte 0 between them.
 #include "core/train/metrics.hpp"
+
 #include "tests/fuzz/harness.hpp"
 
 namespace sluice {
@@ -7,7 +8,8 @@ namespace {
 
 void resume(std::int64_t last_step) {
   MetricsFiles files("metrics.csv", "metrics.jsonl", last_step);
-  files.write({{"epoch", std::int64_t{3}}, {"step", last_step + 1}, {"new, \"column\"", 0.5}, {"text", std::string("a\nb,c")}});
+  files.write(
+      {{"epoch", std::int64_t{3}}, {"step", last_step + 1}, {"new, \"column\"", 0.5}, {"text", std::string("a\nb,c")}});
 }
 
 }  // namespace
