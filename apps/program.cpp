@@ -8,10 +8,12 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <system_error>
 
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/version.hpp"
+#include "core/graph/onednn_crash.hpp"
 
 namespace sluice {
 namespace {
@@ -75,6 +77,7 @@ class PrintableStream {
 int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
   const PrintableStream out(std::cout), err(std::cerr);
   try {
+    explain_crashes_of_onednn(program.name.c_str());
     return run_parsed(program, argc, argv, run);
   } catch (const ErrorLines& error) {
     return report(program, error.what(), error.code());
@@ -82,6 +85,8 @@ int run_program(const Program& program, int argc, char** argv, const std::functi
     return report(program, one_line(error.what()), error.code());
   } catch (const std::bad_alloc&) {
     return report(program, "out of memory", ExitCode::kEnvironment);
+  } catch (const std::system_error& error) {  // of std::filesystem, or a thread that does not start
+    return report(program, concat(error.what(), "; check the disk, or free memory").c_str(), ExitCode::kEnvironment);
   } catch (const std::exception& error) {
     return report(program, one_line(error.what()), ExitCode::kInternal);
   }

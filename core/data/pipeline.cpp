@@ -94,8 +94,9 @@ struct Pipeline::State {
   std::int64_t handed_back = 0;  // batches below are no longer looked at by the consumer
   std::int64_t filling = 0;      // claimed and not ready
   std::int64_t tasks = 0;        // given to TBB and not ended
+  bool abandoned = false;        // the last task deletes this
 
-  std::unique_ptr<tbb::task_arena> arena;
+  std::unique_ptr<tbb::task_arena> arena;  // of the consumer alone
 };
 
 Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
@@ -153,14 +154,20 @@ void Pipeline::State::enqueue(std::int64_t count, std::unique_lock<std::mutex>& 
   tasks += count;
   lock.unlock();  // so that the tasks need not wait for it
   give_away(this);
-  for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this});
+  try {
+    for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this});
+  } catch (const std::exception&) {
+    arena.reset();  // no thread or no memory for one: next() does it all; tasks that were not taken count for ever
+  }
   lock.lock();
 }
 
 void Pipeline::State::work() {
   std::unique_lock<std::mutex> lock(mutex);
   if (next_claim < claimable()) prepare(next_claim++, lock);
-  if (--tasks == 0) changed.notify_all();
+  const bool last = --tasks == 0 && abandoned;
+  lock.unlock();
+  if (last) delete this;
 }
 
 /// Fills the slot of a batch that the caller has just claimed; the lock is released meanwhile.
@@ -223,10 +230,15 @@ const Batch* Pipeline::State::take() {
 Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
     : state_(std::make_unique<State>(dataset, options)) {}
 
+/// Tasks that have not begun are not waited for: where the system gives no thread they never do.
 Pipeline::~Pipeline() {
+  state_->arena.reset();
   std::unique_lock<std::mutex> lock(state_->mutex);
   state_->cancel(lock);
-  state_->changed.wait(lock, [this] { return state_->tasks == 0; });
+  state_->abandoned = true;
+  const bool left = state_->tasks > 0;
+  lock.unlock();
+  if (left) state_.release();
 }
 
 std::int64_t Pipeline::batches() const {

@@ -1,5 +1,7 @@
 #include "core/graph/onednn.hpp"
 
+#include <new>
+
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "oneapi/dnnl/dnnl_debug.h"
@@ -20,9 +22,12 @@ bool is_empty(const memory::desc& desc) {
 #endif
 
 void check(dnnl_status_t status, const char* what) {
-  if (status != dnnl_success) {
-    throw Error(ExitCode::kInternal, concat("oneDNN: ", what, " failed: ", dnnl_status2str(status)));
-  }
+  if (status == dnnl_success) return;
+  if (status == dnnl_out_of_memory) throw std::bad_alloc();
+  const std::string text = concat("oneDNN: ", what, " failed: ", dnnl_status2str(status));
+  if (status == dnnl_invalid_arguments) throw Error(ExitCode::kInternal, text);
+  // What to compute was settled before: it lacks memory for code or for a kernel that it makes late.
+  throw Error(ExitCode::kEnvironment, text + "; free memory, or use fewer threads");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <tbb/global_control.h>
+#include <tbb/task_arena.h>
 
 #include <atomic>
 #include <chrono>
@@ -307,6 +308,28 @@ TEST_F(PipelineTest, WorksAloneWhereTbbMayUseOneThreadOnly) {
   Pipeline limited(set_, options);
   expect_equal(epoch(limited, 0), expected);
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST_F(PipelineTest, NobodyWaitsForTasksThatNoThreadRuns) {
+  Pipeline free(set_, training());
+  const std::vector<Batch> expected = epoch(free, 0);
+  const tbb::global_control two(tbb::global_control::max_allowed_parallelism, 2);
+  std::atomic<bool> busy{false}, may_end{false};
+  tbb::task_arena arena(1, 0, tbb::task_arena::priority::high);
+  arena.enqueue([&] {
+    busy = true;
+    while (!may_end) std::this_thread::yield();
+    busy = false;
+  });
+  while (!busy) std::this_thread::yield();
+  PipelineOptions options = training();
+  options.workers = 1;
+  {
+    Pipeline pipeline(set_, options);
+    expect_equal(epoch(pipeline, 0), expected);
+  }
+  may_end = true;
+  while (busy) std::this_thread::yield();
 }
 
 TEST_F(PipelineTest, BeforeTheFirstEpochThereIsNothing) {
