@@ -3,7 +3,9 @@
 
 Needs PyTorch and h5py. A file that holds more than weights is fine as long as they stand under "state_dict", "model" or "net".
 """
+import os
 import pickle
+import secrets
 import sys
 
 import h5py
@@ -31,9 +33,27 @@ def skipped_because(name, value):
     return None if torch.is_tensor(value) else "entries that are no tensors"
 
 
+def write(path, tensors):
+    """Beside its place, then renamed: a file that is there, or a link, is not touched."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name[:200]}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    try:
+        with h5py.File(temporary, "x") as file:
+            for tensor, values in tensors.items():
+                file[tensor] = values
+        os.rename(temporary, path)
+    except OSError as error:
+        sys.exit(f"{path}: cannot be written: {error}")
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
+    if os.path.lexists(sys.argv[2]):
+        sys.exit(f"{sys.argv[2]}: is there already; name another file, or remove it")
     written, wrapped, skipped = {}, 0, {}
     for name, value in state_dict(sys.argv[1]).items():
         reason = skipped_because(name, value)
@@ -43,9 +63,7 @@ def main():
         while name.startswith("module."):  # of torch.nn.DataParallel
             name, wrapped = name[len("module."):], wrapped + 1
         written[name] = value.detach().float().numpy()  # float(): numpy has no bfloat16
-    with h5py.File(sys.argv[2], "w") as file:
-        for name, values in written.items():
-            file[name] = values
+    write(sys.argv[2], written)
     print(f"{sys.argv[2]}: {len(written)} tensors")
     if wrapped:
         print(f"took the leading module. from {wrapped} names")

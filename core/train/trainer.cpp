@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/digest.hpp"
@@ -125,6 +126,14 @@ TrainingParts Trainer::parts() {
 void Trainer::resume() {
   const std::optional<CheckpointStore::Last> last = store_->last();
   if (!last) {
+    // The weights are written at the end: here was a whole run, and starting anew would replace them.
+    if (std::filesystem::exists(directory_.weights_file())) {
+      throw Error(ExitCode::kCheckpoint,
+                  concat(directory_.weights_file(),
+                         ": is of a run whose checkpoints are gone, so that it cannot be "
+                         "continued; choose another run.dir (train.init = ",
+                         directory_.weights_file(), " starts from these weights), or move it away"));
+    }
     log_.info("the run ended before its first checkpoint: starting from the beginning");
     return;
   }
@@ -337,7 +346,7 @@ void Trainer::checkpoint(bool best) {
 }
 
 void Trainer::write_weights() {
-  const std::string path = directory_.path() + "/weights.h5";
+  const std::string path = directory_.weights_file();
   save(weights_of(early_stopping_->state().best ? load(store_->best_path()) : make_checkpoint(parts())), path);
   log_.info(concat("weights of the best epoch: ", path, "; digest of the last weights ",
                    digest_hex(network_.parameter_data(), network_.parameter_count() * 4)));
