@@ -1,7 +1,6 @@
 // sluice-deploy: makes a checkpoint ready for inference on this machine.
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <iomanip>
 #include <iostream>
@@ -9,8 +8,8 @@
 
 #include "apps/images.hpp"
 #include "apps/load.hpp"
+#include "apps/outputs.hpp"
 #include "apps/program.hpp"
-#include "core/base/atomic_file.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
@@ -36,7 +35,8 @@ Program describe() {
       "layers\n"
       "round their sources to bytes. Reports the accuracy before and after.";
   program.flags = {
-      {"output", "FILE", "The file to write; must not be there.", 'o'},
+      {"output", "FILE", "The file to write, or - for standard output.", 'o'},
+      force_flag(),
       {"images", "SPLIT", "Measure on images of train (default), validation or test."},
       {"precision", "NAME", "Of the deployed network, fp32, bf16 or int8: the same as --run.precision=NAME."},
       {"json", "", "Print JSON."}};
@@ -52,17 +52,6 @@ std::vector<std::string> overrides_of(const CommandLine& line) {
   if (const auto precision = line.value("precision")) overrides.push_back("--run.precision=" + *precision);
   overrides.emplace_back("--run.backend=skip");
   return overrides;
-}
-
-std::string output_of(const CommandLine& line) {
-  const std::optional<std::string> output = line.value("output");
-  if (!output || output->empty())
-    throw Error(ExitCode::kUsage, "command line: expected -o DEPLOYABLE.h5, the file to write");
-  std::error_code ignored;
-  if (std::filesystem::exists(*output, ignored))
-    throw Error(ExitCode::kUsage, concat(*output, ": is there already; name another file or remove it"));
-  check_can_write(*output);
-  return *output;
 }
 
 /// As many rounds as fill a second, for a plan of a few ways: short ones are told apart by many.
@@ -161,19 +150,23 @@ int deploy(const CommandLine& line) {
     throw Error(ExitCode::kUsage,
                 concat("command line: expected one checkpoint, got ", line.positional().size(), " files"));
   }
-  const std::string output = output_of(line);
+  const Output output = output_of(line, "output", "sluice-deploy",
+                                  [](const std::string& path) { return is_checkpoint_with("deployed_from", path); });
   const Split split = split_of(line, "images").value_or(Split::kTrain);
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
+  refuse_inputs(output, {checkpoint.file}, experiment);
   experiment.configure_threads();
   const std::unique_ptr<Dataset> test = open_dataset(experiment.data, Split::kTest);
   const std::vector<PlannedKernel> measured = plan(experiment, checkpoint, split);
   const std::vector<KernelChoice> kernels = choices_of(measured);
   const Evaluation before = evaluate(experiment, checkpoint, *test, nullptr);
   const Evaluation after = evaluate(experiment, checkpoint, *test, &kernels);
-  save(deployable(checkpoint, experiment, normalization_of(experiment, checkpoint, *test), kernels, after), output);
-  (line.has("json") ? print_json : print)(std::cout, output, measured, before, after);
+  const Checkpoint made =
+      deployable(checkpoint, experiment, normalization_of(experiment, checkpoint, *test), kernels, after);
+  save(made, output);
+  (line.has("json") ? print_json : print)(report_stream(output), output.path(), measured, before, after);
   return 0;
 }
 

@@ -1,15 +1,12 @@
 // sluice-eval: evaluates a checkpoint on the whole of a data set.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 
 #include "apps/load.hpp"
+#include "apps/outputs.hpp"
 #include "apps/program.hpp"
-#include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
 #include "core/train/backend_comparison.hpp"
 #include "core/train/report.hpp"
@@ -26,12 +23,14 @@ Program describe() {
       "Evaluates a checkpoint on the test set of the configuration it was trained with (every image exactly once). "
       "Overrides\n"
       "change that configuration: --data.dir=DIR, --run.precision=bf16, --eval.batch=1.";
-  program.flags = {{"split", "NAME", "test (default), validation or train."},
-                   {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image."},
-                   {"confusion", "", "Print the confusion matrix."},
-                   {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
-                   {"compare", "", "Run both backends and count where they differ."},
-                   {"json", "", "Print JSON."}};
+  program.flags = {
+      {"split", "NAME", "test (default), validation or train."},
+      {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image; - is standard output."},
+      force_flag(),
+      {"confusion", "", "Print the confusion matrix."},
+      {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
+      {"compare", "", "Run both backends and count where they differ."},
+      {"json", "", "Print JSON."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);
@@ -39,14 +38,17 @@ Program describe() {
   return program;
 }
 
-/// Collects a line for each image and writes them all at once.
+constexpr char kPredictionsBegin[] = "index,label,prediction,";
+
+bool are_predictions(const std::string& path) {
+  char begin[sizeof(kPredictionsBegin)] = "";
+  std::ifstream(path, std::ios::binary).read(begin, sizeof(begin) - 1);
+  return std::string(begin) == kPredictionsBegin;
+}
+
+/// A line for each image.
 class Predictions {
  public:
-  /// Refuses a place that cannot be written to, before the evaluation. No path: nothing will be written.
-  explicit Predictions(std::string path) : path_(std::move(path)) {
-    if (!path_.empty()) check_can_write(path_);
-  }
-
   void add(const Batch& batch, const float* logits, std::int64_t classes) {
     if (text_.tellp() == 0) {
       text_ << "index,label,prediction";
@@ -63,10 +65,9 @@ class Predictions {
     }
   }
 
-  void write() const { write_file_atomic(path_, text_.str()); }
+  std::string text() const { return text_.str(); }
 
  private:
-  std::string path_;
   std::ostringstream text_;
 };
 
@@ -97,10 +98,12 @@ int evaluate(const CommandLine& line) {
   }
   check_flags(line);
   const Split split = split_of(line, "split").value_or(Split::kTest);
-  Predictions predictions(line.value("predictions").value_or(""));
+  std::optional<Output> output;
+  if (line.has("predictions")) output = output_of(line, "predictions", "sluice-eval", are_predictions);
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
+  if (output) refuse_inputs(*output, {checkpoint.file}, experiment);
   experiment.configure_threads();
   note_foreign_plan(checkpoint, experiment);
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
@@ -115,20 +118,22 @@ int evaluate(const CommandLine& line) {
   }
   Evaluator evaluator(*experiment.network, options, *dataset, pipeline);
   evaluator.choose({checkpoint.plan.begin(), checkpoint.plan.end()});
+  Predictions predictions;
   Evaluator::BatchResult on_batch;
-  if (line.has("predictions")) {
+  if (output) {
     on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {
       predictions.add(batch, logits, classes);
     };
   }
   const Evaluation evaluation = *evaluator.run(on_batch);
-  if (line.has("predictions")) predictions.write();
+  if (output) output->write(predictions.text());
+  std::ostream& out = output ? report_stream(*output) : std::cout;
   const ReportSubject subject{line.positional().front(), to_string(split), dataset->name(),
                               class_names(*dataset, *experiment.network), line.has("confusion")};
   if (line.has("json")) {
-    print_json_report(std::cout, subject, *experiment.network, evaluation);
+    print_json_report(out, subject, *experiment.network, evaluation);
   } else {
-    print_report(std::cout, subject, *experiment.network, evaluation);
+    print_report(out, subject, *experiment.network, evaluation);
   }
   return 0;
 }

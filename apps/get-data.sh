@@ -55,7 +55,7 @@ esac
 md5=${SLUICE_DATA_MD5:-$md5}
 url=${base%/}/$archive
 part=$dir/$archive.part
-unpacking=$dir/.$folder.unpacking
+unpacking=''
 
 next_step() {
   echo "Train on it with: sluice-train configs/experiments/cifar10_resnet20_dense.ini$kind --data.dir=$dir"
@@ -150,8 +150,7 @@ stop_download() {
 
 unpack() {
   local from=$1 lacking
-  rm -rf "$unpacking"
-  if ! { mkdir "$unpacking" && tar --extract --gzip --no-same-owner --file "$from" --directory "$unpacking"; } 2>/dev/null; then
+  if ! { unpacking=$(mktemp -d "$dir/.$folder.unpacking.XXXXXXXXXX") && tar --extract --gzip --no-same-owner --file "$from" --directory "$unpacking"; } 2>/dev/null; then
     die 6 "$dir: cannot unpack $from; is the disk full?"
   fi
   if ! lacking=$(missing_file "$unpacking/$folder"); then
@@ -173,10 +172,13 @@ mkdir -p "$dir" 2>/dev/null
 if command -v flock >/dev/null; then
   exec 9<"$dir"
   flock --nonblock 9 || die 6 "$dir: another get-data.sh is at work there; wait for it"
+  rm -rf "$dir/.$folder.unpacking."??????????  # of runs that were killed
 fi
-trap 'rm -rf "$unpacking"' EXIT
+trap '[[ -z $unpacking ]] || rm -rf "$unpacking"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+[[ ! -L $part && ( -f $part || ! -e $part ) ]] || die 6 "$part: is no regular file, which the download would be written to; remove it"
 
 if [[ -s $dir/$archive ]]; then
   sum=$(sum_of "$dir/$archive")

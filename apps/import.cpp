@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "apps/load.hpp"
+#include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
 #include "core/checkpoint/seal.hpp"
@@ -29,7 +30,8 @@ Program describe() {
       "weight of the layer layer1.0.conv1, and must have equal shapes but for dimensions of size 1. With --export it "
       "writes\n"
       "the weights of a checkpoint as such a file.";
-  program.flags = {{"output", "FILE", "The file to write; an old one is replaced.", 'o'},
+  program.flags = {{"output", "FILE", "The file to write, or - for standard output.", 'o'},
+                   force_flag(),
                    {"group", "PATH", "Group of the file that holds the data sets (default /), as WEIGHTS.h5:GROUP."},
                    {"rename", "OLD=NEW",
                     "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
@@ -51,14 +53,8 @@ Program describe() {
   throw Error(ExitCode::kUsage, "command line: " + text);
 }
 
-/// The output, which must be none of the files that are read.
-std::string output_of(const CommandLine& line, const std::string& input) {
-  const auto output = line.value("output");
-  if (!output || output->empty()) refuse("expected -o FILE, the file to write");
-  std::error_code ignored;
-  if (std::filesystem::equivalent(*output, input, ignored))
-    refuse(concat("-o: ", *output, " is the file that is read"));
-  return *output;
+bool is_imported(const std::string& path) {
+  return is_checkpoint_with("imported_from", path);
 }
 
 std::vector<std::pair<std::string, std::string>> renames_of(const CommandLine& line) {
@@ -88,14 +84,18 @@ int export_file(const CommandLine& line) {
   }
   if (!line.positional().empty() || !line.overrides().empty())
     refuse("--export takes one checkpoint and nothing else; expected --export CHECKPOINT.h5 -o WEIGHTS.h5");
-  const std::string input = *line.value("export"), output = output_of(line, input);
+  const std::string input = *line.value("export");
+  const Output output = output_of(line, "output", "sluice-import", is_exported);
+  output.refuse_inputs({input});
   Registry registry;
   register_all(registry);
-  const std::int64_t tensors = export_weights(load(input), registry.torch_names(), output);
+  const ExportedWeights exported = export_weights(load(input), registry.torch_names(), output.path());
+  output.write(exported.bytes);
+  std::ostream& out = report_stream(output);
   if (line.has("json"))
-    print_json_export(std::cout, input, output, tensors);
+    print_json_export(out, input, output.path(), exported.tensors);
   else
-    std::cout << "wrote " << output << ": " << tensors << " tensors of " << input << "\n";
+    out << "wrote " << output.path() << ": " << exported.tensors << " tensors of " << input << "\n";
   return 0;
 }
 
@@ -106,10 +106,11 @@ int import_file(const CommandLine& line) {
   options.group = group_of(line, options.file);
   options.renames = renames_of(line);
   options.partial = line.has("partial");
-  const std::string output = output_of(line, options.file);
+  const Output output = output_of(line, "output", "sluice-import", is_imported);
   Registry registry;
   Experiment experiment =
       load_experiment({line.positional().begin() + 1, line.positional().end()}, line.overrides(), registry);
+  refuse_inputs(output, {options.file}, experiment);
   experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   const auto normalization =
       given_normalization(experiment.data, experiment.network->input_shape(1)[kC]).value_or(Normalization{});
@@ -123,12 +124,13 @@ int import_file(const CommandLine& line) {
     checkpoint.run["imported_from"] = options.file + (options.group == "/" ? "" : ":" + options.group);
     save(checkpoint, output);
   }
+  std::ostream& out = report_stream(output);
   if (line.has("json"))
-    print_json_import(std::cout, options, report, complete ? output : "");
+    print_json_import(out, options, report, complete ? output.path() : "");
   else
-    print_import(std::cout, options, report);
+    print_import(out, options, report);
   if (!complete) throw Error(ExitCode::kCheckpoint, import_failure(options, report));
-  if (!line.has("json")) std::cout << "wrote " << output << "\n";
+  if (!line.has("json")) out << "wrote " << output.path() << "\n";
   return 0;
 }
 

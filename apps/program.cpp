@@ -1,17 +1,19 @@
 // The frame around every program.
 #include "apps/program.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <system_error>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/system_error.hpp"
 #include "core/base/version.hpp"
 #include "core/graph/onednn_crash.hpp"
 
@@ -24,12 +26,23 @@ void print_help(const Program& program, const std::vector<Flag>& flags) {
   if (program.more_help) program.more_help(std::cout);
 }
 
+[[noreturn]] void refuse_output(int error_number) {
+  throw Error(ExitCode::kEnvironment,
+              concat("cannot write to standard output: ", system_reason(error_number, Access::kWrite)));
+}
+
+/// Before any work is done.
+void check_open_output() {
+  const int access = ::fcntl(STDOUT_FILENO, F_GETFL);
+  if (access < 0 || (access & O_ACCMODE) == O_RDONLY) refuse_output(EBADF);
+}
+
 void check_output() {
   errno = 0;
   if (std::cout.flush()) return;
   // Where an earlier write failed its reason is lost; asking again gives it once more.
   if (errno == 0 && ::write(STDOUT_FILENO, "\n", 1) == 1) errno = EIO;
-  throw Error(ExitCode::kEnvironment, concat("cannot write to standard output: ", std::strerror(errno)));
+  refuse_output(errno);
 }
 
 int run_parsed(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
@@ -37,6 +50,7 @@ int run_parsed(const Program& program, int argc, char** argv, const std::functio
   flags.push_back({"help", "", "Print this text.", 'h'});
   flags.push_back({"version", "", "Print the versions of the program, its libraries and the processor."});
   const CommandLine line = parse_command_line(argc, argv, flags);
+  if (program.prints) check_open_output();
   int code = static_cast<int>(ExitCode::kDone);
   if (line.has("help"))
     print_help(program, flags);
@@ -75,6 +89,7 @@ class PrintableStream {
 }  // namespace
 
 int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
+  occupy_standard_descriptors();
   const PrintableStream out(std::cout), err(std::cerr);
   try {
     explain_crashes_of_onednn(program.name.c_str());

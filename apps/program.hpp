@@ -16,6 +16,7 @@ struct Program {
   std::string summary;                           ///< one or more sentences
   std::vector<Flag> flags;                       ///< beside --help and --version
   std::function<void(std::ostream&)> more_help;  ///< printed behind the flags; may be empty
+  bool prints = true;                            ///< its result goes to standard output, which must not be closed
 };
 
 /// Parses the command line, answers --help and --version, else calls `run`, whose result is the exit code. An Error

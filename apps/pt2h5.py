@@ -137,8 +137,8 @@ def convert(path, weights):
 
 def write(path, written):
     """All or nothing: a temporary takes the name in the end."""
-    if os.path.lexists(path) and not os.path.isfile(path):
-        refuse(f"{path}: is there and no regular file; name another file")
+    if os.path.lexists(path):
+        refuse(f"{path}: is there already; name another file, or remove it")
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".pt2h5-", dir=os.path.dirname(path) or ".")

@@ -23,6 +23,7 @@ Program describe() {
       "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
       "the\n"
       "resolved configuration, metrics, log and checkpoints.";
+  program.prints = false;  // the log file has it too
   program.flags = {
       {"dry-run", "", "Check everything, print the layer table, and stop."},
       {"print-config", "", "Print the resolved configuration, and stop."},

@@ -2,83 +2,28 @@
 #include "core/base/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
-#include <system_error>
+#include <random>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
 
 namespace sluice {
 namespace {
 
-const char* advice(int error_number) {
-  switch (error_number) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return "free some space, or choose a place with more room";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return "choose a place that you may write to";
-    case ENOENT:
-      return "make the directory first";
-    default:
-      return "check the disk and the path";
-  }
-}
-
-/// A descriptor that closes itself.
-class Descriptor {
- public:
-  /// `label` stands in messages: the file the user knows, not its temporary.
-  Descriptor(const std::string& path, int flags, const std::string& label)
-      : label_(label), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) throw_system_error(label, "open", errno);
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  void write_all(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) throw_system_error(label_, "write", errno);
-      bytes.remove_prefix(static_cast<std::size_t>(count));
-    }
-  }
-  std::string read_all() {
-    std::string bytes;
-    char block[65536];
-    for (;;) {
-      const ssize_t count = ::read(fd_, block, sizeof block);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) throw_system_error(label_, "read", errno);
-      if (count == 0) return bytes;
-      bytes.append(block, static_cast<std::size_t>(count));
-    }
-  }
-  void sync() {
-    // EINVAL: some file systems cannot flush directories or special files, and have nothing to flush then.
-    if (::fsync(fd_) != 0 && errno != EINVAL) throw_system_error(label_, "flush", errno);
-  }
-  // Network file systems report a full disk here.
-  void close() {
-    const int fd = fd_;
-    fd_ = -1;
-    if (::close(fd) != 0 && errno != EINTR) throw_system_error(label_, "close", errno);
-  }
-
- private:
-  std::string label_;
-  int fd_;
-};
+constexpr std::string_view kEnd = ".tmp";
+constexpr std::size_t kRandomDigits = 16;
+constexpr std::size_t kLongestName = 200;  // of the file, in the name of its temporary: 255 bytes hold the rest
+constexpr double kStaleSeconds = 24 * 3600;
 
 /// Removes the file unless told to keep it.
 class Cleanup {
@@ -96,25 +41,52 @@ class Cleanup {
   bool done_ = false;
 };
 
+std::string random_digits() {
+  std::random_device source;  // the system's generator: nobody can guess the name and lay a link there
+  std::string digits;
+  while (digits.size() < kRandomDigits) digits += "0123456789abcdef"[source() % 16];
+  return digits;
+}
+
+/// Exclusive: what already has the name, also a link, is neither opened nor followed.
+Descriptor make_temporary(const std::string& name, const std::string& label) {
+  return {name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, label};
+}
+
 void rename_and_sync(const std::string& temporary, const std::string& path) {
+  check_regular_or_absent(path);
   if (std::rename(temporary.c_str(), path.c_str()) != 0) throw_system_error(path, "replace", errno);
   Descriptor directory(directory_of(path), O_RDONLY | O_DIRECTORY, directory_of(path));
   directory.sync();
 }
 
-bool is_temporary(const std::string& name) {
-  constexpr std::string_view kEnd = ".tmp";
-  return name.size() > kEnd.size() + 1 && name.front() == '.' &&
-         name.compare(name.size() - kEnd.size(), kEnd.size(), kEnd) == 0;
+/// The process in the name of a temporary of ours; 0 for any other name.
+pid_t process_of(std::string_view name) {
+  const auto ends_with = [&](std::string_view end) {
+    return name.size() > end.size() && name.substr(name.size() - end.size()) == end;
+  };
+  if (name.empty() || name.front() != '.' || !ends_with(kEnd)) return 0;
+  name.remove_suffix(kEnd.size());
+  const std::size_t dash = name.rfind('-'), dot = name.rfind('.');
+  if (dash == std::string_view::npos || dot == 0 || dot > dash) return 0;
+  const std::string_view digits = name.substr(dash + 1), process = name.substr(dot + 1, dash - dot - 1);
+  if (digits.size() != kRandomDigits || digits.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+    return 0;
+  pid_t number = 0;
+  const auto [end, error] = std::from_chars(process.data(), process.data() + process.size(), number);
+  return error == std::errc() && end == process.data() + process.size() && number > 0 ? number : 0;
+}
+
+bool is_stale(const std::string& path) {
+  const pid_t process = process_of(std::filesystem::path(path).filename().string());
+  struct stat status {};
+  if (process == 0 || ::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  // Our own number: of an earlier process, as in a container that starts again. We have written nothing here yet.
+  const bool alive = process != ::getpid() && (::kill(process, 0) == 0 || errno == EPERM);
+  return !alive || std::difftime(std::time(nullptr), status.st_mtime) > kStaleSeconds;
 }
 
 }  // namespace
-
-void throw_system_error(const std::string& path, const std::string& action, int error_number) {
-  throw Error(ExitCode::kEnvironment,
-              concat(path, ": cannot ", action, ": ", std::generic_category().message(error_number), "; ",
-                     advice(error_number)));
-}
 
 std::string directory_of(const std::string& path) {
   const std::string directory = std::filesystem::path(path).parent_path().string();
@@ -129,14 +101,24 @@ void check_can_write(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0 && errno != ENOENT) throw_system_error(path, "write", errno);
 }
 
+void check_has_room(const std::string& directory, std::size_t bytes) {
+  const std::string temporary = temporary_name(directory + "/probe");
+  Descriptor file = make_temporary(temporary, directory);
+  const Cleanup cleanup(temporary);
+  file.write_all(std::string(bytes, '\0'));
+  file.sync();
+  file.close();
+}
+
 std::string temporary_name(const std::string& path) {
   const std::filesystem::path whole(path);
-  return (whole.parent_path() / concat('.', whole.filename().string(), '.', ::getpid(), ".tmp")).string();
+  const std::string name = whole.filename().string().substr(0, kLongestName);
+  return (whole.parent_path() / concat('.', name, '.', ::getpid(), '-', random_digits(), kEnd)).string();
 }
 
 void commit_file(const std::string& temporary, const std::string& path) {
   Cleanup cleanup(temporary);
-  Descriptor file(temporary, O_RDONLY, path);
+  Descriptor file(temporary, O_RDONLY | O_NOFOLLOW, path);
   file.sync();
   file.close();
   rename_and_sync(temporary, path);
@@ -144,14 +126,17 @@ void commit_file(const std::string& temporary, const std::string& path) {
 }
 
 std::optional<std::string> read_file(const std::string& path) {
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::nullopt;
-  return Descriptor(path, O_RDONLY, path).read_all();
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 && errno == ENOENT) return std::nullopt;
+  // O_NONBLOCK: a FIFO would wait for a writer.
+  return Descriptor(path, O_RDONLY | O_NONBLOCK, path).read_all();
 }
 
 void write_file_atomic(const std::string& path, std::string_view bytes) {
+  check_regular_or_absent(path);
   const std::string temporary = temporary_name(path);
+  Descriptor file = make_temporary(temporary, path);
   Cleanup cleanup(temporary);
-  Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC, path);
   file.write_all(bytes);
   file.sync();
   file.close();
@@ -163,8 +148,7 @@ int remove_stale_temporaries(const std::string& directory) {
   int count = 0;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    if (!is_temporary(entry.path().filename().string())) continue;
-    if (std::filesystem::remove(entry.path(), ignored)) ++count;
+    if (is_stale(entry.path().string()) && std::filesystem::remove(entry.path(), ignored)) ++count;
   }
   return count;
 }

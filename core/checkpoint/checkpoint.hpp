@@ -11,6 +11,8 @@
 
 namespace sluice {
 
+class Output;
+
 /// Files say "major.minor". A reader takes any minor of its major (it skips what it does not know) and refuses a newer
 /// major.
 constexpr int kCheckpointMajor = 1;
@@ -84,6 +86,8 @@ std::string content_digest(const Checkpoint& checkpoint, int minor = kCheckpoint
 /// left behind. Throws Error(kEnvironment) with path and cause (disk full, no such directory), Error(kInternal) for a
 /// document that the format cannot hold (see docs/checkpoint-format.md).
 void save(const Checkpoint& checkpoint, const std::string& path);
+/// The same to a file, or the same bytes to wherever the output goes.
+void save(const Checkpoint& checkpoint, const Output& output);
 
 /// Reads a sealed file; the seal is checked before the HDF5 library sees a byte of it. Throws Error(kCheckpoint) naming
 /// the file and what is wrong with it.

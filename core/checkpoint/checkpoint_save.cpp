@@ -4,6 +4,7 @@
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/base/output.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/hdf5.hpp"
 #include "core/checkpoint/seal.hpp"
@@ -226,14 +227,24 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path)
   return file.image();
 }
 
-}  // namespace
-
-void save(const Checkpoint& checkpoint, const std::string& path) {
+std::vector<char> sealed(const Checkpoint& checkpoint, const std::string& path) {
   check_tensors(checkpoint);
   check_tables(checkpoint);
   std::vector<char> bytes = lay_out(checkpoint, path);
   append_seal(bytes);
+  return bytes;
+}
+
+}  // namespace
+
+void save(const Checkpoint& checkpoint, const std::string& path) {
+  const std::vector<char> bytes = sealed(checkpoint, path);
   write_file_atomic(path, std::string_view(bytes.data(), bytes.size()));
+}
+
+void save(const Checkpoint& checkpoint, const Output& output) {
+  if (output.is_file()) return save(checkpoint, output.path());
+  output.write(sealed(checkpoint, output.path()));
 }
 
 }  // namespace sluice

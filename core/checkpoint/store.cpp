@@ -85,7 +85,6 @@ std::string CheckpointStore::save(const Checkpoint& checkpoint, std::int64_t ste
 
 void CheckpointStore::make_best(const std::string& path) const {
   const std::string best = best_path(), temporary = temporary_name(best);
-  ::unlink(temporary.c_str());
   if (::link(path.c_str(), temporary.c_str()) == 0) {
     commit_file(temporary, best);
     ::unlink(temporary.c_str());  // rename leaves it where best.h5 already was this very file

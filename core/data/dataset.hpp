@@ -74,6 +74,9 @@ struct TrainingSets {
   std::unique_ptr<Dataset> validation;  ///< null where `validation` is 0
 };
 
+/// Whether a set with these options may consist of the file at `path`, among others; opens nothing.
+bool may_be_read(const DataOptions& options, const std::string& path);
+
 /// Both open what the options describe, with padding, channels and class names applied. Throw Error(kData) where files
 /// are missing, damaged or do not fit the options, each message with the file and, where it applies, the byte offset or
 /// the position in the set.

@@ -48,6 +48,9 @@ struct PhaseResult {
   double gflops = 0;             ///< 2 x dense multiply-adds (training: three times those of inference) per second, 1e9
   std::int64_t activation_bytes = 0, kept_bytes = 0;
   std::vector<OperationInfo> operations;  ///< times are means over a few more steps
+
+  /// Winograd's algorithm or gates leave out a part of the dense multiply-adds: `gflops` may pass the machine's peak.
+  bool saves_work() const;
 };
 
 /// A network that was timed in turn with the one in question.
@@ -70,7 +73,8 @@ struct BenchmarkResult {
   PhaseResult training, inference;
   std::vector<BenchmarkTwin> twins;    ///< of inference
   std::vector<PlanRow> plan;           ///< of inference, for every layer that can run in several ways
-  double peak_gflops = 0;              ///< of a large matrix product by oneDNN in the same precision, measured beside
+  double peak_gflops = 0;              ///< best rate of large matrix products by oneDNN in the same precision, measured
+                                       ///< beside, and of phases that do all of their work
   std::int64_t peak_memory_bytes = 0;  ///< largest resident size of the process, without the twins
 };
 
@@ -78,11 +82,14 @@ struct BenchmarkResult {
 /// training step is everything but the data: weights into kernel layouts, forward, backward, update.
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options);
 
+/// "50 GFLOP/s = 50 % of the measured peak of 100": a share of the peak only where it can be one.
+std::string rate_text(const PhaseResult& phase, double peak);
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
 /// One layer and its times, the chosen one in brackets, without the end of the line.
 void print_kernel(std::ostream& out, const PlannedKernel& kernel);
 void print_plan(std::ostream& out, const std::vector<PlanRow>& rows);
-/// train_images_per_second, infer_images_per_second, train_ms, infer_ms, ..., train_layers and infer_layers [{name,
+/// train_images_per_second, infer_images_per_second, train_ms, infer_ms, train_gflops, train_dense_equivalent
+/// (PhaseResult::saves_work), ..., train_layers and infer_layers [{name,
 /// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a plain twin infer_dense_ms, infer_dense_direct_ms
 /// and so on, and speedup_over_dense, speedup_over_dense_direct.
 void print_json_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);

@@ -29,8 +29,7 @@ void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, 
     out << "  " << kernel_text(o) << "\n";
   }
   out << "  step " << phase.median_ms << " ms (" << phase.fastest_ms << " to " << phase.slowest_ms << "), "
-      << std::setprecision(0) << phase.images_per_second << " images per second, " << phase.gflops
-      << " GFLOP/s = " << 100 * phase.gflops / peak << " % of the measured peak of " << peak << "\n"
+      << std::setprecision(0) << phase.images_per_second << " images per second, " << rate_text(phase, peak) << "\n"
       << std::setprecision(2);
 }
 
@@ -65,6 +64,7 @@ void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const Ph
   json[prefix + "_ms_fastest"] = phase.fastest_ms;
   json[prefix + "_ms_slowest"] = phase.slowest_ms;
   json[prefix + "_gflops"] = phase.gflops;
+  json[prefix + "_dense_equivalent"] = phase.saves_work();
   json[prefix + "_activation_bytes"] = phase.activation_bytes;
 }
 
@@ -108,6 +108,19 @@ void print_row(std::ostream& out, const PlanRow& row) {
 }
 
 }  // namespace
+
+std::string rate_text(const PhaseResult& phase, double peak) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(0) << phase.gflops << " GFLOP/s"
+       << (phase.saves_work() ? " of dense work" : "");
+  if (phase.gflops <= peak) {
+    text << " = " << 100 * phase.gflops / peak << " % of the measured peak of " << peak;
+  } else {
+    text << ", more than the measured peak of " << peak
+         << ": Winograd's algorithm or gates leave out a part of that work";
+  }
+  return text.str();
+}
 
 void print_kernel(std::ostream& out, const PlannedKernel& kernel) {
   out << "  " << std::left << std::setw(24) << kernel.layer << std::right;

@@ -1,7 +1,9 @@
 // The weights of a checkpoint in the form in which other programs hand them in.
+#include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <map>
 
-#include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
 #include "core/checkpoint/hdf5.hpp"
 #include "core/train/import.hpp"
@@ -9,6 +11,9 @@
 
 namespace sluice {
 namespace {
+
+/// Behind the end that the file's header states: HDF5 ignores it, and we know our own file by it.
+constexpr char kMark[] = "weights exported by Sluice\n";
 
 using Names = std::map<std::string, std::string>;
 
@@ -26,7 +31,7 @@ std::string torch_name(const std::string& path, const Names& torch_names) {
 
 }  // namespace
 
-std::int64_t export_weights(const Checkpoint& checkpoint, const Names& torch_names, const std::string& path) {
+ExportedWeights export_weights(const Checkpoint& checkpoint, const Names& torch_names, const std::string& path) {
   const Checkpoint weights = checkpoint.kind == Checkpoint::Kind::kFull ? weights_of(checkpoint) : checkpoint;
   Hdf5File file = Hdf5File::create_image(path, ExitCode::kEnvironment);
   std::map<std::string, std::string> paths;  // by name
@@ -43,9 +48,16 @@ std::int64_t export_weights(const Checkpoint& checkpoint, const Names& torch_nam
     else
       file.link(name, "/" + torch_name(tensor.alias_of, torch_names));
   }
-  const std::vector<char> bytes = file.image();
-  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()));
-  return static_cast<std::int64_t>(paths.size());
+  std::vector<char> bytes = file.image();
+  bytes.insert(bytes.end(), std::begin(kMark), std::end(kMark));
+  return {std::move(bytes), static_cast<std::int64_t>(paths.size())};
+}
+
+bool is_exported(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(-static_cast<std::streamoff>(sizeof(kMark)), std::ios::end);
+  char end[sizeof(kMark)] = "";
+  return file.read(end, sizeof(end)) && std::equal(std::begin(end), std::end(end), std::begin(kMark));
 }
 
 }  // namespace sluice

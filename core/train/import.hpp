@@ -74,10 +74,16 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
 
 void print_json_export(std::ostream& out, const std::string& input, const std::string& output, std::int64_t tensors);
 
+struct ExportedWeights {
+  std::vector<char> bytes;   ///< of the HDF5 file
+  std::int64_t tensors = 0;  ///< names of them in it
+};
 /// Weights and buffers (the averaged ones where there are any) as one plain fp32 data set each, under PyTorch's names
-/// (`torch_names` as Registry::torch_names); a shared parameter is one data set with several names. Replaces the file
-/// atomically. Returns the number of names.
-std::int64_t export_weights(const Checkpoint& checkpoint, const std::map<std::string, std::string>& torch_names,
-                            const std::string& path);
+/// (`torch_names` as Registry::torch_names); a shared parameter is one data set with several names. `path` stands in
+/// messages.
+ExportedWeights export_weights(const Checkpoint& checkpoint, const std::map<std::string, std::string>& torch_names,
+                               const std::string& path);
+/// The file ends as those of export_weights do.
+bool is_exported(const std::string& path);
 
 }  // namespace sluice

@@ -2,38 +2,26 @@
 #include "core/train/log.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <ctime>
 #include <string_view>
-#include <system_error>
 
-#include "core/base/atomic_file.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/system_error.hpp"
 
 namespace sluice {
 namespace {
 
-/// 0, or the number of the error.
-int write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(fd, text.data(), text.size());
-    if (count >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN) {
-      pollfd ready{fd, POLLOUT, 0};  // somebody made the console non-blocking: wait, but not for ever
-      if (::poll(&ready, 1, 1000) <= 0) return EAGAIN;
-    } else if (errno != EINTR) {
-      return errno;
-    }
-  }
-  return 0;
+/// Lines that the console does not take are lost, and hold nothing up for more than a second.
+int show(int fd, std::string_view text) {
+  constexpr int kPatienceMs = 1000;
+  return write_fully(fd, text, kPatienceMs);
 }
 
 std::string time_stamp() {
@@ -60,8 +48,7 @@ Log::~Log() {
 
 void Log::open_file(const std::string& path) {
   const std::lock_guard<std::mutex> guard(mutex_);
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (file < 0) throw_system_error(path, "open", errno);
+  const int file = open_regular(path, O_WRONLY | O_CREAT | O_APPEND);
   if (file_ >= 0) ::close(file_);
   file_ = file;
   path_ = path;
@@ -87,7 +74,7 @@ void Log::line(int fd, const std::string& raw) {
   const std::string text = printable(raw);
   const std::lock_guard<std::mutex> guard(mutex_);
   erase_status();
-  write_all(fd, text + '\n');
+  show(fd, text + '\n');
   file_lines(text);
   draw_status();
 }
@@ -101,11 +88,11 @@ void Log::file_lines(const std::string& text) {
     lines += stamp + text.substr(begin, end - begin) + '\n';
     begin = end + 1;
   }
-  const int error = write_all(file_, lines);
+  const int error = write_fully(file_, lines);
   if (error == 0 || file_failed_) return;
   file_failed_ = true;
-  write_all(err_, concat("warning: ", path_, ": cannot write: ", std::generic_category().message(error),
-                         "; the log file will miss lines\n"));
+  show(err_, concat("warning: ", path_, ": cannot write: ", system_reason(error, Access::kWrite),
+                    "; the log file will miss lines\n"));
 }
 
 int Log::width() const {
@@ -123,11 +110,11 @@ void Log::set_status(const std::string& text) {
 
 // The last column stays free: a full line makes some terminals wrap.
 void Log::draw_status() const {
-  if (!status_.empty()) write_all(err_, "\r" + status_.substr(0, static_cast<std::size_t>(width() - 1)) + "\033[K");
+  if (!status_.empty()) show(err_, "\r" + status_.substr(0, static_cast<std::size_t>(width() - 1)) + "\033[K");
 }
 
 void Log::erase_status() const {
-  if (!status_.empty()) write_all(err_, "\r\033[K");
+  if (!status_.empty()) show(err_, "\r\033[K");
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/base/atomic_file.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
 #include "core/train/metrics_text.hpp"
 
@@ -92,26 +93,9 @@ void cut_jsonl(const std::string& path, std::int64_t last_step) {
   replace_if_cut(path, kept);
 }
 
-int open_to_append(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd < 0) throw_system_error(path, "open", errno);
-  return fd;
-}
-
 off_t size_of(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 ? status.st_size : 0;
-}
-
-/// 0, or the number of the error.
-int append(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(fd, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return 0;
 }
 
 std::string header_line(const std::vector<std::string>& columns) {
@@ -162,10 +146,10 @@ void MetricsFiles::write(const MetricsRow& row) {
   add_columns(row);
   const off_t csv_size = size_of(csv_.fd), jsonl_size = size_of(jsonl_.fd);
   const std::string* failed = &csv_path_;
-  int error = append(csv_.fd, csv_line(row, columns_));
+  int error = write_fully(csv_.fd, csv_line(row, columns_));
   if (error == 0) {
     failed = &jsonl_path_;
-    error = append(jsonl_.fd, json_line(row));
+    error = write_fully(jsonl_.fd, json_line(row));
   }
   if (error == 0) return;
   // A row stands in both files or in neither. Shrinking needs no space; if it fails all the same, the next start cuts.
@@ -192,7 +176,7 @@ void MetricsFiles::add_columns(const MetricsRow& row) {
 
 void MetricsFiles::File::open(const std::string& path) {
   close();
-  fd = open_to_append(path);
+  fd = open_regular(path, O_WRONLY | O_CREAT | O_APPEND);
 }
 
 void MetricsFiles::File::close() {

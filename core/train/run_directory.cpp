@@ -10,20 +10,29 @@
 #include <system_error>
 
 #include "core/base/atomic_file.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
+#include "core/base/system_error.hpp"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// "4711 on node3", or "unknown" when the holder could not leave its name.
+constexpr std::size_t kRoom = 64 << 10;  // bytes that must fit onto the disk at the start
+
+/// The first line, "4711 on node3"; "" when the holder could not leave its name.
 std::string read_holder(int lock) {
-  char text[256];
+  char text[512];
   const ssize_t size = ::pread(lock, text, sizeof text, 0);
-  if (size <= 0) return "unknown";
+  if (size <= 0) return "";
   std::string holder(text, static_cast<std::size_t>(size));
   return holder.substr(0, holder.find('\n'));
+}
+
+/// "4711 on node3", or nothing yet: no file of somebody else that happens to be called .lock.
+bool is_holder(const std::string& line) {
+  return line.empty() || (line.find_first_not_of("0123456789") == line.find(" on ") && line.find(" on ") > 0);
 }
 
 void write_holder(int lock) {
@@ -53,7 +62,8 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode) : path_(withou
     make();
     take_lock(O_RDWR | O_CREAT);
     check_mode(mode);  // another process may have started and ended since
-    probe();
+    for (const std::string& file : files()) check_regular_or_absent(file);
+    check_has_room(path_, kRoom);
   } catch (...) {
     remove_made();
     if (lock_ >= 0) ::close(lock_);
@@ -100,10 +110,14 @@ void RunDirectory::remove_made() {
 std::vector<std::string> RunDirectory::run_files() const {
   std::vector<std::string> found;
   std::error_code error;
-  for (const std::string& file : {config_file(), metrics_csv(), metrics_jsonl(), log_file()})
-    if (fs::exists(file, error)) found.push_back(fs::path(file).filename().string());
+  for (const std::string& file : files())
+    if (fs::exists(fs::symlink_status(file, error))) found.push_back(fs::path(file).filename().string());
   if (fs::is_directory(checkpoints(), error) && !fs::is_empty(checkpoints(), error)) found.push_back("checkpoints");
   return found;
+}
+
+std::vector<std::string> RunDirectory::files() const {
+  return {config_file(), weights_file(), metrics_csv(), metrics_jsonl(), log_file()};
 }
 
 void RunDirectory::check_mode(RunMode mode) const {
@@ -111,6 +125,12 @@ void RunDirectory::check_mode(RunMode mode) const {
   if (mode == RunMode::kResume && found.empty())
     throw Error(ExitCode::kUsage,
                 concat(path_, ": there is no run to resume; start one without --resume, or use --auto-resume"));
+  // A run has a log before it has a configuration: this one is the user's.
+  if (mode == RunMode::kAutoResume && found == std::vector<std::string>{"config.ini"})
+    throw Error(ExitCode::kUsage,
+                concat(config_file(),
+                       ": a run would replace it by its resolved configuration, and nothing else of a "
+                       "run is here; move it out of the run directory, or choose another run.dir"));
   if (mode != RunMode::kNew || found.empty()) return;
   std::string list;
   for (const std::string& name : found) list += (list.empty() ? "" : ", ") + name;
@@ -121,27 +141,25 @@ void RunDirectory::check_mode(RunMode mode) const {
 void RunDirectory::take_lock(int flags) {
   if (lock_ >= 0) return;
   const std::string file = path_ + "/.lock";
-  lock_ = ::open(file.c_str(), flags | O_CLOEXEC, 0666);
-  if (lock_ < 0 && errno == ENOENT && (flags & O_CREAT) == 0) return;
-  if (lock_ < 0) throw_system_error(file, "open", errno);
+  std::error_code ignored;
+  if ((flags & O_CREAT) == 0 && !fs::exists(fs::symlink_status(file, ignored))) return;
+  lock_ = open_regular(file, flags);
+  const auto refuse = [&](ExitCode code, const std::string& text) {
+    ::close(lock_);
+    lock_ = -1;  // not ours to remove
+    throw Error(code, text);
+  };
+  const std::string holder = read_holder(lock_);
+  if (!is_holder(holder))
+    refuse(ExitCode::kUsage, file + ": is no lock of Sluice, which needs this name; choose another run.dir");
   if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return write_holder(lock_);
   const int problem = errno;
   if (problem == EWOULDBLOCK) {
-    const std::string holder = read_holder(lock_);
-    ::close(lock_);
-    lock_ = -1;
-    throw Error(ExitCode::kEnvironment,
-                concat(path_, ": another process (", holder,
-                       ") uses this run directory; wait until it ends, or choose another run.dir"));
+    refuse(ExitCode::kEnvironment, concat(path_, ": another process (", holder.empty() ? "unknown" : holder,
+                                          ") uses this run directory; wait until it ends, or choose another run.dir"));
   }
   warnings_.push_back(concat(path_, ": no lock (", std::generic_category().message(problem),
                              "); nothing keeps a second process from using this run directory"));
-}
-
-void RunDirectory::probe() const {
-  const std::string file = path_ + "/.write-probe";
-  write_file_atomic(file, std::string(65536, '\0'));
-  ::unlink(file.c_str());
 }
 
 }  // namespace sluice

@@ -40,18 +40,19 @@ class RunDirectory {
 
   std::string config_file() const { return path_ + "/config.ini"; }    ///< the resolved configuration
   std::string changes_file() const { return path_ + "/changes.log"; }  ///< of the configuration; none without changes
+  std::string weights_file() const { return path_ + "/weights.h5"; }   ///< of the best epoch, at the end
   std::string metrics_csv() const { return path_ + "/metrics.csv"; }
   std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
   std::string log_file() const { return path_ + "/log.txt"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }  ///< a directory, made by the checkpoint store
 
  private:
+  std::vector<std::string> files() const;
   std::vector<std::string> run_files() const;
   void check_mode(RunMode mode) const;
   void make();
   void remove_made();
   void take_lock(int flags);
-  void probe() const;
 
   std::string path_;
   std::vector<std::string> made_;  ///< directories made for this run, the innermost first

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/digest.hpp"
@@ -42,8 +43,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   take_teachers();
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
-  if (directory.holds_run() && !last)
-    log_.info("the run ended before its first checkpoint: starting from the beginning");
+  if (directory.holds_run() && !last) start_over();
   if (!last || resume(*last, permission)) write_configuration();
   // The row of an unfinished epoch is written again when the epoch ends.
   metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(),
@@ -323,7 +323,7 @@ void Trainer::checkpoint(bool best) {
 
 void Trainer::write_weights() {
   mend_best();
-  const std::string path = directory_.path() + "/weights.h5";
+  const std::string path = directory_.weights_file();
   save(weights_of(early_stopping_->state().best ? load(store_->best_path()) : make_checkpoint(parts())), path);
   log_.info(concat("weights of the best epoch: ", path, "; digest of the last weights ",
                    digest_hex(network_.parameter_data(), network_.parameter_count() * 4)));

@@ -43,6 +43,7 @@ class Trainer {
   void start_from(const std::string& init);
   void take_teachers();
   EarlyStoppingOptions watched_metric();
+  void start_over();
   /// False where the run had ended and nothing about it changes.
   bool resume(const CheckpointStore::Last& last, const ResumePermission& permission);
   std::vector<Change> changes_since(const Checkpoint& checkpoint) const;

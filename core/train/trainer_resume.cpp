@@ -61,6 +61,19 @@ std::string place(const TrainingPosition& position) {
 
 }  // namespace
 
+/// The weights are written at the end: where they are, a whole run was, and starting anew would replace them.
+void Trainer::start_over() {
+  const std::string weights = directory_.weights_file();
+  if (std::filesystem::exists(weights)) {
+    throw Error(ExitCode::kCheckpoint,
+                concat(weights,
+                       ": is of a run whose checkpoints are gone, so that it cannot be continued; choose another "
+                       "run.dir (train.init = ",
+                       weights, " starts from these weights), or move it away"));
+  }
+  log_.info("the run ended before its first checkpoint: starting from the beginning");
+}
+
 bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& permission) {
   for (const std::string& warning : last.warnings) log_.warning(warning);
   TrainingParts all = parts();

@@ -65,7 +65,7 @@ expect_empty() { [[ -z $(ls -A "$dir" 2>/dev/null) ]] || complain "left behind: 
 with_programs() {
   rm -rf "${work:?}/bin" && mkdir "$work/bin"
   local program
-  for program in bash cat cut dirname flock gzip md5sum mkdir mv rm stat tar "$@"; do
+  for program in bash cat cut dirname flock gzip md5sum mkdir mktemp mv rm stat tar "$@"; do
     ln -s "$(command -v "$program")" "$work/bin/$program"
   done
 }
@@ -149,11 +149,18 @@ expect_requests ""
 
 begin "an archive brought by hand is used and kept"
 cp "$archive" "$dir"
-mkdir "$dir/.cifar-10-batches-bin.unpacking"  # of a run that was killed
+mkdir "$dir/.cifar-10-batches-bin.unpacking.0123456789"  # of a run that was killed
 with_programs
 PATH=$work/bin run 0 cifar10 "$dir"
 rm "$dir/cifar-10-binary.tar.gz" || complain "the archive is gone"
 expect_complete
+
+begin "a link in the place of the download is not followed"
+echo precious >"$work/victim"
+ln -s "$work/victim" "$dir/cifar-10-binary.tar.gz.part"
+run 6 cifar10 "$dir" --url "$url"
+expect_error "$dir/cifar-10-binary.tar.gz.part: is no regular file, which the download would be written to; remove it"
+[[ $(cat "$work/victim") == precious ]] || complain "the file behind the link was written to"
 
 begin "an archive brought by hand that is wrong"
 cp "$archive" "$dir"

@@ -119,7 +119,10 @@ TEST_F(ImportProgram, CommandLine) {
   EXPECT_EQ(error(kWeights + " -o x.h5", 2),
             "command line: expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help");
   EXPECT_EQ(error(usual, 2), "command line: expected -o FILE, the file to write");
-  EXPECT_EQ(error(usual + " -o " + kWeights, 2), "command line: -o: " + kWeights + " is the file that is read");
+  EXPECT_EQ(
+      error(usual + " -o " + kWeights, 2),
+      kWeights +
+          ": is there already, and sluice-import did not write it; name another file, or replace it with --force");
   EXPECT_EQ(error(usual + " -o x.h5 --rename=fc", 2),
             "command line: --rename: expected OLD=NEW, for example fc=linear, got 'fc'");
   EXPECT_EQ(error("--export a.h5 -o b.h5 --partial", 2), "command line: --partial does not go with --export");

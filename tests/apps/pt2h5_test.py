@@ -113,7 +113,7 @@ def main():
             done = run(line)
             expect(line, (done.returncode, done.stderr.startswith(f"{line}.pt: cannot be read ("), done.stderr.count("\n")),
                    (1, True, 1))
-        for target, words in (("plain.pt", "is the file that is read; name another one"), (".", "is there and no regular file"),
+        for target, words in (("plain.pt", "is the file that is read; name another one"), (".", "is there already; name another file, or remove it"),
                               ("no/x.h5", "cannot be written: ")):
             done = run("plain", target)
             expect(target, (done.returncode, done.stderr.startswith(f"{target}: {words}")), (1, True))

@@ -113,14 +113,14 @@ def deployment(box):
     expect(names and not [name for name in names if "optimizer" in name], f"deploy keeps the optimiser: {names}")
 
     for arguments, code, text in [
-            (["run/weights.h5"], 2, "command line: expected -o DEPLOYABLE.h5, the file to write"),
-            (["run/weights.h5", "-o", "net.h5"], 2, "net.h5: is there already; name another file or remove it"),
+            (["run/weights.h5"], 2, "command line: expected -o FILE, the file to write"),
+            (["run/weights.h5", "-o", "net.h5"], 2, "net.h5: is there already, and sluice-deploy did not write it; name another file, or replace it with --force"),
             (["-o", "new.h5"], 2, "command line: expected one checkpoint, got 0 files"),
             (["run/weights.h5", "-o", "new.h5", "--precision=int3"], 2,
              "command line: [run] precision: expected one of fp32, bf16, int8, got 'int3'"),
             (["net.ini", "-o", "new.h5"], 5, "net.ini: "),
-            (["run/weights.h5", "-o", ""], 2, "command line: expected -o DEPLOYABLE.h5, the file to write"),
-            (["run/weights.h5", "-o", "run"], 2, "run: is there already; name another file or remove it"),
+            (["run/weights.h5", "-o", ""], 2, "command line: expected -o FILE, the file to write"),
+            (["run/weights.h5", "-o", "run"], 6, "run: is a directory, expected the name of a file"),
             (["run/weights.h5", "-o", "x" * 300], 6, "x" * 300 + ": "),
             (["run/weights.h5", "-o", "no/such/new.h5"], 6, "no/such/new.h5: ")]:
         files = box.tree()

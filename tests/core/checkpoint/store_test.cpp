@@ -44,7 +44,7 @@ TEST_F(Store, KeepsTheNewestAndTheBest) {
 }
 
 TEST_F(Store, RemovesStaleTemporariesAndNothingElse) {
-  write_file(path(".checkpoint-0000000005.h5.99.tmp"), "half");
+  write_file(path(concat(".checkpoint-0000000005.h5.", getpid(), "-0123456789abcdef.tmp")), "half");
   write_file(path("notes.txt"), "mine");
   CheckpointStore store(dir_, 2);
   EXPECT_THAT(files(), ElementsAre("notes.txt"));

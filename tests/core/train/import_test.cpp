@@ -74,6 +74,13 @@ class ImportTest : public InDirectory {
     for (const auto& [name, shape] : small_shapes()) put(file, prefix + name, shape, values_of(name, shape));
     finish(file);
   }
+  /// Writes what export_weights makes; returns the number of tensors.
+  std::int64_t exported(const Checkpoint& checkpoint, const std::string& name) {
+    const ExportedWeights weights = export_weights(checkpoint, registry_.torch_names(), path(name));
+    write_file(path(name), {weights.bytes.data(), weights.bytes.size()});
+    EXPECT_TRUE(is_exported(path(name)));
+    return weights.tensors;
+  }
   static std::vector<std::pair<std::string, Shape>> small_shapes() {
     return {{"conv.weight", {3, 3, 3, 3}}, {"norm.weight", {3}}, {"norm.bias", {3}},
             {"fc.weight", {4, 3}},         {"fc.bias", {4}},     {"norm.running_mean", {3}},
@@ -277,13 +284,14 @@ TEST_F(ImportTest, OtherNamesInPyTorch) {
   EXPECT_THAT(checkpoint.find("buffers/norm/running_var")->values, ElementsAre(1, 1, 1));
 
   // 6 tensors, and the second name of the shared one.
-  EXPECT_EQ(export_weights(checkpoint, registry_.torch_names(), path("back.h5")), 7);
+  EXPECT_EQ(exported(checkpoint, "back.h5"), 7);
   const Hdf5File back = Hdf5File::open(path("back.h5"), ExitCode::kData);
   EXPECT_THAT(back.data_set("norm.inner.mean").read<float>(), ElementsAre(1, 2, 3));
   EXPECT_THAT(back.members(), ::testing::Not(::testing::Contains(HasSubstr("running"))));
 
   // A file with our own names is as good.
   write_small();
+  EXPECT_FALSE(is_exported(path("w.h5")));
   EXPECT_EQ(import(experiment).tensors, 7);
   EXPECT_EQ(error_of_second_name(),
             "the name of 'running_var' in PyTorch is registered twice; two plug-ins may use the same name");
@@ -457,7 +465,7 @@ TEST_F(ImportTest, ExportAndImportMakeARoundTrip) {
   Experiment experiment = small(), again = small();
   experiment.network->initialise(11);
   const Checkpoint checkpoint = untrained_checkpoint(experiment, {});
-  EXPECT_EQ(export_weights(checkpoint, registry_.torch_names(), path("w.h5")), 8);
+  EXPECT_EQ(exported(checkpoint, "w.h5"), 8);
   {
     const Hdf5File file = Hdf5File::open(path("w.h5"), ExitCode::kData);
     const Hdf5DataSet weight = file.data_set("conv.weight");
@@ -472,7 +480,7 @@ TEST_F(ImportTest, ExportAndImportMakeARoundTrip) {
 
 TEST_F(ImportTest, ExportLeavesTheStateOfTrainingOut) {
   Checkpoint full = sample_checkpoint();
-  EXPECT_EQ(export_weights(full, registry_.torch_names(), path("w.h5")), 7);
+  EXPECT_EQ(exported(full, "w.h5"), 7);
   EXPECT_THAT(Hdf5File::open(path("w.h5"), ExitCode::kData).members(),
               ElementsAre("bn1.running_mean", "bn1.scale", "conv1.weight", "layer1.0.conv1.weight",
                           "layer1.0.gate.threshold", "linear.scale", "linear.weight"));

@@ -148,7 +148,9 @@ TEST_F(LogTest, AFullDiskIsSaidOnceAndStopsNothing) {
   waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
   EXPECT_EQ(out.read_all(), "one\ntwo\n");
-  EXPECT_EQ(err.read_all(), "warning: " + file_ + ": cannot write: File too large; the log file will miss lines\n");
+  EXPECT_EQ(err.read_all(), "warning: " + file_ +
+                                ": cannot write: File too large; raise the limit (ulimit -f), or choose a file system "
+                                "that takes larger files; the log file will miss lines\n");
 }
 
 TEST_F(LogTest, AConsoleThatWentAwayStopsNothing) {

@@ -201,8 +201,7 @@ TEST_F(Metrics, StrayQuotesBelongToTheirCells) {
 
 TEST_F(Metrics, ADirectoryInTheWayIsNamed) {
   std::filesystem::create_directory(csv_);
-  EXPECT_EQ(error_of_opening(ExitCode::kEnvironment),
-            csv_ + ": cannot read: Is a directory; check the disk and the path");
+  EXPECT_EQ(error_of_opening(ExitCode::kEnvironment), csv_ + ": cannot read: Is a directory; name a file in it");
 }
 
 TEST_F(Metrics, AFullDiskLeavesNoHalfRowInEitherFile) {
@@ -223,7 +222,8 @@ TEST_F(Metrics, AFullDiskLeavesNoHalfRowInEitherFile) {
     } catch (const Error& error) {
       text = error.what();
     }
-    _exit(text == jsonl_ + ": cannot write: File too large; free some space, or choose a place with more room" ? 0 : 1);
+    const std::string advice = "raise the limit (ulimit -f), or choose a file system that takes larger files";
+    _exit(text == jsonl_ + ": cannot write: File too large; " + advice ? 0 : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);

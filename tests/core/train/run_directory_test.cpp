@@ -66,6 +66,7 @@ TEST_F(RunDirectoryTest, IsMadeWithItsParents) {
   EXPECT_FALSE(run.holds_run());
   EXPECT_EQ(run.warnings(), std::vector<std::string>{});
   EXPECT_EQ(run.config_file(), path_ + "/config.ini");
+  EXPECT_EQ(run.weights_file(), path_ + "/weights.h5");
   EXPECT_EQ(run.metrics_csv(), path_ + "/metrics.csv");
   EXPECT_EQ(run.metrics_jsonl(), path_ + "/metrics.jsonl");
   EXPECT_EQ(run.log_file(), path_ + "/log.txt");
@@ -113,7 +114,7 @@ TEST_F(RunDirectoryTest, FilesOfOthersAreNoRun) {
 }
 
 TEST_F(RunDirectoryTest, ARunIsNotMixedWithANewOne) {
-  for (const char* name : {"config.ini", "metrics.csv", "metrics.jsonl", "log.txt"}) {
+  for (const char* name : {"config.ini", "weights.h5", "metrics.csv", "metrics.jsonl", "log.txt"}) {
     touch(name);
     EXPECT_EQ(failure(path_, RunMode::kNew, ExitCode::kUsage),
               path_ + ": holds a run already (" + name +
@@ -183,11 +184,47 @@ TEST_F(RunDirectoryTest, TheLockGoesWithAKilledProcess) {
 }
 
 TEST_F(RunDirectoryTest, StaleTemporariesGo) {
-  touch(".metrics.csv.4711.tmp");
-  touch("mine.tmp");
+  const std::string stale = concat(".metrics.csv.", getpid(), "-0123456789abcdef.tmp");  // of an earlier process
+  for (const std::string& name : {stale, std::string(".notes.tmp"), std::string(".write-probe")}) touch(name);
   const RunDirectory run(path_, RunMode::kNew);
-  EXPECT_FALSE(fs::exists(path_ + "/.metrics.csv.4711.tmp"));
-  EXPECT_TRUE(fs::exists(path_ + "/mine.tmp"));
+  EXPECT_FALSE(fs::exists(path_ + "/" + stale));
+  EXPECT_TRUE(fs::exists(path_ + "/.notes.tmp"));
+  EXPECT_TRUE(fs::exists(path_ + "/.write-probe"));
+}
+
+TEST_F(RunDirectoryTest, LinksAreNotFollowed) {
+  touch("victim");
+  const std::string end =
+      ": is a symbolic link, expected a regular file or nothing; remove it, or choose another place";
+  fs::create_symlink("victim", path_ + "/.lock");
+  EXPECT_EQ(failure(path_, RunMode::kNew, ExitCode::kEnvironment), path_ + "/.lock" + end);
+  fs::remove(path_ + "/.lock");
+  for (const char* name : {"config.ini", "weights.h5", "metrics.csv", "metrics.jsonl", "log.txt"}) {
+    for (const char* target : {"victim", "none"}) {
+      touch("checkpoints/checkpoint-0000000001.h5");
+      fs::create_symlink(target, path_ + "/" + name);
+      EXPECT_EQ(failure(path_, RunMode::kResume, ExitCode::kEnvironment), path_ + "/" + name + end);
+      fs::remove(path_ + "/" + name);
+    }
+  }
+  EXPECT_EQ(fs::file_size(path_ + "/victim"), 1U);
+}
+
+TEST_F(RunDirectoryTest, AFileOfSomebodyElseIsNoLock) {
+  touch(".lock");
+  EXPECT_EQ(failure(path_, RunMode::kAutoResume, ExitCode::kUsage),
+            path_ + "/.lock: is no lock of Sluice, which needs this name; choose another run.dir");
+  EXPECT_EQ(fs::file_size(path_ + "/.lock"), 1U);
+}
+
+TEST_F(RunDirectoryTest, AConfigurationOfTheUserStays) {
+  touch("config.ini");
+  EXPECT_EQ(failure(path_, RunMode::kAutoResume, ExitCode::kUsage),
+            path_ +
+                "/config.ini: a run would replace it by its resolved configuration, and nothing else of a run is "
+                "here; move it out of the run directory, or choose another run.dir");
+  touch("log.txt");
+  EXPECT_EQ(failure(path_, RunMode::kAutoResume, ExitCode::kDone), "no error");
 }
 
 TEST_F(RunDirectoryTest, PathsThatCannotBeARunDirectory) {
@@ -195,8 +232,9 @@ TEST_F(RunDirectoryTest, PathsThatCannotBeARunDirectory) {
   touch("file");
   EXPECT_EQ(failure(path_ + "/file", RunMode::kNew, ExitCode::kUsage),
             path_ + "/file: [run] dir names a file, not a directory; choose another run.dir");
-  EXPECT_EQ(failure(path_ + "/file/deeper", RunMode::kNew, ExitCode::kEnvironment),
-            path_ + "/file/deeper: cannot make the directory: Not a directory; check the disk and the path");
+  EXPECT_EQ(
+      failure(path_ + "/file/deeper", RunMode::kNew, ExitCode::kEnvironment),
+      path_ + "/file/deeper: cannot make the directory: Not a directory; correct the path: a part of it is a file");
 }
 
 TEST_F(RunDirectoryTest, AnUnwritableDirectoryIsNoticedBeforeTraining) {
@@ -220,7 +258,8 @@ TEST_F(RunDirectoryTest, AFullDiskIsNoticedBeforeTraining) {
     setrlimit(RLIMIT_FSIZE, &limit);
     return failure(path_, RunMode::kNew, ExitCode::kEnvironment) ==
                    path_ +
-                       "/.write-probe: cannot write: File too large; free some space, or choose a place with more room"
+                       ": cannot write: File too large; raise the limit (ulimit -f), or choose a file system that "
+                       "takes larger files"
                ? 0
                : 1;
   });

@@ -1,0 +1,46 @@
+#include "apps/outputs.hpp"
+
+#include <iostream>
+
+#include "core/base/error.hpp"
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/data/dataset.hpp"
+#include "core/plugin/load.hpp"
+
+namespace sluice {
+
+Flag force_flag() {
+  return {"force", "", "Replace a file that another program wrote."};
+}
+
+Output output_of(const CommandLine& line, const std::string& flag, const std::string& program,
+                 std::function<bool(const std::string& path)> ours) {
+  const std::string path = line.value(flag).value_or("");
+  if (path.empty())
+    throw Error(ExitCode::kUsage, concat("command line: expected ", flag == "output" ? "-o " : "--" + flag + "=",
+                                         "FILE, the file to write"));
+  return {path, {program, std::move(ours), line.has("force")}};
+}
+
+void refuse_inputs(const Output& output, std::vector<std::string> inputs, Experiment& experiment) {
+  for (const std::string& file : experiment.config.diagnostics().files()) inputs.push_back(file);
+  for (const std::string& file : experiment.config.read<PluginOptions>("plugins").load) inputs.push_back(file);
+  output.refuse_inputs(inputs);
+  if (output.replaces_foreign() && may_be_read(experiment.data, output.path()))
+    throw Error(ExitCode::kUsage, concat(output.path(), ": belongs to the data set that this call reads (data.dir = ",
+                                         experiment.data.dir, "); name another file"));
+}
+
+std::ostream& report_stream(const Output& output) {
+  return output.is_standard_output() ? std::cerr : std::cout;
+}
+
+bool is_checkpoint_with(const std::string& member, const std::string& path) {
+  try {
+    return load(path).run.count(member) > 0;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace sluice
