@@ -11,6 +11,7 @@
 #include "apps/program.hpp"
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/train/backend_comparison.hpp"
 #include "core/train/report.hpp"
 
@@ -20,7 +21,6 @@ using namespace sluice;
 
 Program describe() {
   Program program;
-  program.name = "sluice-eval";
   program.usage = "CHECKPOINT.h5 [--section.key=value ...] [options]";
   program.summary =
       "Evaluates a checkpoint on the test set of the configuration it was trained with (every image exactly once). "
@@ -67,7 +67,7 @@ class Predictions {
 
  private:
   std::string path_;
-  std::ostringstream text_;
+  TextWriter text_;
 };
 
 std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
@@ -101,7 +101,7 @@ int evaluate(const CommandLine& line) {
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
-  experiment.configure_threads();
+  start_threads(experiment);
   note_foreign_plan(checkpoint, experiment);
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
@@ -136,5 +136,5 @@ int evaluate(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(describe(), argc, argv, evaluate);
+  return run_program("sluice-eval", describe, argc, argv, evaluate);
 }

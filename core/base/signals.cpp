@@ -22,8 +22,13 @@ std::atomic<std::int64_t> g_interrupted_ns{0};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 constexpr std::int64_t kSameRequestNs = 50'000'000;
-constexpr std::array<std::pair<int, const char*>, 6> kNames = {
-    {{SIGINT, "INT"}, {SIGTERM, "TERM"}, {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGHUP, "HUP"}, {SIGQUIT, "QUIT"}}};
+constexpr std::array<std::pair<int, const char*>, 7> kNames = {{{SIGINT, "INT"},
+                                                                {SIGTERM, "TERM"},
+                                                                {SIGUSR1, "USR1"},
+                                                                {SIGUSR2, "USR2"},
+                                                                {SIGHUP, "HUP"},
+                                                                {SIGXCPU, "XCPU"},
+                                                                {SIGQUIT, "QUIT"}}};
 
 std::int64_t now_ns() {
   timespec now{};
@@ -45,18 +50,27 @@ void on_stop_signal(int signal) {
   errno = saved_errno;
 }
 
+bool is_ignored(int signal) {
+  struct sigaction now {};
+  return sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 }  // namespace
 
-StopSignals::StopSignals(const std::vector<int>& signals) {
+StopSignals::StopSignals(std::initializer_list<int> signals) {
   g_first_signal = 0;
   g_interrupts = 0;
-  for (int signal : signals) install(signal, on_stop_signal);
+  for (int signal : signals)
+    if (signal != SIGHUP || !is_ignored(signal)) install(signal, on_stop_signal);
   install(SIGPIPE, SIG_IGN);
   install(SIGXFSZ, SIG_IGN);
 }
 
 StopSignals::~StopSignals() {
-  for (const Saved& saved : saved_) sigaction(saved.signal, &saved.action, nullptr);
+  while (count_ > 0) {
+    const Saved& saved = saved_[--count_];
+    sigaction(saved.signal, &saved.action, nullptr);
+  }
 }
 
 void StopSignals::install(int signal, void (*handler)(int)) {
@@ -65,13 +79,20 @@ void StopSignals::install(int signal, void (*handler)(int)) {
   action.sa_flags = SA_RESTART;  // library calls that know nothing of signals must not fail half-way
   sigemptyset(&action.sa_mask);
   Saved saved{signal, {}};
-  if (sigaction(signal, &action, &saved.action) != 0)
+  if (count_ == saved_.size() || sigaction(signal, &action, &saved.action) != 0)
     throw Error(ExitCode::kInternal, concat("cannot handle ", signal_name(signal)));
-  saved_.push_back(saved);
+  saved_[count_++] = saved;
 }
 
 int stop_requested() {
   return g_first_signal;
+}
+
+void throw_if_stopped() {
+  const int signal = stop_requested();
+  if (signal == 0) return;
+  throw Error(ExitCode::kStopped, concat("stopped before the first step: received ", signal_name(signal),
+                                         "; nothing is lost, start again with the same command"));
 }
 
 std::string signal_name(int signal) {

@@ -56,7 +56,7 @@ struct Slot {
 
 // Batch b of an epoch lives in slot b % slots. Batches are claimed in order, by a background task or by next() itself
 // where none has got so far; a batch may be claimed once the one that had its slot was handed back.
-struct Pipeline::State {
+struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   State(const Dataset& set, const PipelineOptions& wanted);
 
   std::int64_t claimable() const { return std::min(batches, handed_back + static_cast<std::int64_t>(slots.size())); }
@@ -66,6 +66,7 @@ struct Pipeline::State {
   void work();
   struct Task {
     State* state;
+    std::shared_ptr<State> life;  // a task may begin, or be dropped, when the pipeline is gone
     void operator()() const { take_over(state)->work(); }
   };
   void begin(std::int64_t new_epoch, std::int64_t first_batch);
@@ -90,7 +91,6 @@ struct Pipeline::State {
   std::int64_t next_take = 0;    // batch that next() returns next
   std::int64_t handed_back = 0;  // batches below are no longer looked at by the consumer
   std::int64_t filling = 0;      // claimed and not ready
-  std::int64_t tasks = 0;        // given to TBB and not ended
 
   std::unique_ptr<tbb::task_arena> arena;
 };
@@ -141,17 +141,18 @@ void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t first_batch) {
 
 void Pipeline::State::enqueue(std::int64_t count, std::unique_lock<std::mutex>& lock) {
   if (!arena || count == 0) return;
-  tasks += count;
   lock.unlock();  // so that the tasks need not wait for it
   give_away(this);
-  for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this});
+  try {
+    for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this, shared_from_this()});
+  } catch (const std::exception&) {  // no thread, or no memory for a task: next() makes what no task claims
+  }
   lock.lock();
 }
 
 void Pipeline::State::work() {
   std::unique_lock<std::mutex> lock(mutex);
   if (next_claim < claimable()) prepare(next_claim++, lock);
-  if (--tasks == 0) changed.notify_all();
 }
 
 /// Fills the slot of a batch that the caller has just claimed; the lock is released meanwhile.
@@ -213,14 +214,14 @@ const Batch* Pipeline::State::take() {
 }
 
 Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
-    : state_(std::make_unique<State>(dataset, options)) {
+    : state_(std::make_shared<State>(dataset, options)) {
   state_->next_claim = state_->next_take = state_->handed_back = state_->batches;
 }
 
 Pipeline::~Pipeline() {
   std::unique_lock<std::mutex> lock(state_->mutex);
   state_->cancel(lock);
-  state_->changed.wait(lock, [this] { return state_->tasks == 0; });
+  state_->arena.reset();  // here, and not by a task that is the last to hold the state
 }
 
 std::int64_t Pipeline::batches() const {

@@ -11,6 +11,8 @@
 #include <chrono>
 #include <thread>
 
+#include "core/base/error.hpp"
+
 namespace sluice {
 namespace {
 
@@ -32,7 +34,7 @@ void pause_ms(int ms) {
 }
 
 TEST(Signals, EachStopSignalIsRemembered) {
-  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) {
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU}) {
     StopSignals signals;
     EXPECT_EQ(stop_requested(), 0);
     errno = EBADF;
@@ -78,7 +80,7 @@ TEST(Signals, TheSameRequestDeliveredTwiceIsOne) {
 TEST(Signals, FormerHandlersComeBack) {
   struct sigaction before {
   }, during{}, after{};
-  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ}) {
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU, SIGPIPE, SIGXFSZ}) {
     sigaction(signal, nullptr, &before);
     {
       StopSignals signals;
@@ -97,6 +99,31 @@ TEST(Signals, OnlyTheListedSignalsAreTaken) {
   EXPECT_EQ(action.sa_handler, SIG_DFL);
   raise(SIGTERM);
   EXPECT_EQ(stop_requested(), SIGTERM);
+}
+
+TEST(Signals, AHangUpThatIsIgnoredStaysIgnored) {
+  const int status = status_of_child([] {
+    ::signal(SIGHUP, SIG_IGN);
+    StopSignals signals;
+    raise(SIGHUP);
+    _exit(stop_requested());
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(Signals, LongWorkBeforeTheFirstStepEndsWithAnError) {
+  StopSignals signals;
+  EXPECT_NO_THROW(throw_if_stopped());
+  raise(SIGXCPU);
+  try {
+    throw_if_stopped();
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kStopped);
+    EXPECT_STREQ(error.what(),
+                 "stopped before the first step: received SIGXCPU; nothing is lost, start again with the same command");
+  }
 }
 
 TEST(Signals, AClosedPipeAndAFileLimitAreErrorsOfTheWrite) {
@@ -121,7 +148,7 @@ TEST(Signals, AClosedPipeAndAFileLimitAreErrorsOfTheWrite) {
 TEST(Signals, NamesAndNumbers) {
   EXPECT_EQ(signal_name(SIGTERM), "SIGTERM");
   EXPECT_EQ(signal_name(99), "signal 99");
-  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT}) {
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU, SIGQUIT}) {
     EXPECT_EQ(signal_number(signal_name(signal)), signal);
     EXPECT_EQ(signal_number(signal_name(signal).substr(3)), signal);
   }
