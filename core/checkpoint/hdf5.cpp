@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 
 #include "core/checkpoint/hdf5_detail.hpp"
 
@@ -20,10 +22,24 @@ std::recursive_mutex& library_mutex() {
   return mutex;
 }
 
-extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* text) {
-  std::string& cause = *static_cast<std::string*>(text);
-  if (cause.empty() && error->desc != nullptr) cause = error->desc;
+/// The innermost entry of the library's error stack. Allocates nothing: exceptions must not pass through the library.
+struct Cause {
+  std::array<char, 500> text{};
+  bool no_memory = false;
+};
+extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* taken) {
+  Cause& cause = *static_cast<Cause*>(taken);
+  if (cause.text[0] != '\0' || error->desc == nullptr) return 0;
+  std::strncpy(cause.text.data(), error->desc, cause.text.size() - 1);
+  std::replace(cause.text.begin(), cause.text.end(), '\n', ' ');
+  cause.no_memory = error->maj_num == H5E_RESOURCE && error->min_num == H5E_NOSPACE;
   return 0;
+}
+
+Cause first_cause() {
+  Cause cause;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sluice_take_first_cause, &cause);
+  return cause;
 }
 }  // namespace
 
@@ -44,15 +60,18 @@ void Hdf5Handle::close() noexcept {
 }
 
 std::string hdf5_cause() {
-  std::string cause;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sluice_take_first_cause, &cause);
-  std::replace(cause.begin(), cause.end(), '\n', ' ');
-  return cause.empty() ? "the HDF5 library gives no reason" : cause;
+  const Cause cause = first_cause();
+  return cause.text[0] == '\0' ? "the HDF5 library gives no reason" : cause.text.data();
 }
 
 void hdf5_fail(const Hdf5Context& context, const std::string& path, const std::string& doing) {
-  throw Error(context.code,
-              concat(context.file, ": ", path, path.empty() ? "" : ": ", "cannot ", doing, ": ", hdf5_cause()));
+  const Cause cause = first_cause();
+  const std::string where = concat(context.file, ": ", path, path.empty() ? "" : ": ");
+  if (cause.no_memory) {
+    throw Error(ExitCode::kEnvironment, concat(where, "cannot ", doing, ": out of memory (", cause.text.data(),
+                                               "), or the file claims to hold more than it does"));
+  }
+  throw Error(context.code, concat(where, "cannot ", doing, ": ", hdf5_cause()));
 }
 
 hid_t native_type(Number number) {
@@ -185,7 +204,11 @@ Hdf5Handle access_list() {
 // The library asks these for the memory of a file in memory: it lives in the context, so that nothing is copied.
 void* image_malloc(std::size_t size, H5FD_file_image_op_t, void* context) {
   std::vector<char>& bytes = static_cast<Hdf5Context*>(context)->bytes;
-  if (bytes.size() < size) bytes.resize(size);
+  try {
+    if (bytes.size() < size) bytes.resize(size);
+  } catch (const std::exception&) {
+    return nullptr;
+  }
   return bytes.data();
 }
 void* image_memcpy(void* to, const void*, std::size_t, H5FD_file_image_op_t, void*) {

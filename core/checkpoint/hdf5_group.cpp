@@ -46,13 +46,11 @@ std::string Hdf5Group::below(const std::string& name) const {
 
 std::vector<std::string> Hdf5Group::members() const {
   const Hdf5Guard guard;
-  std::vector<std::string> names;
-  const auto collect = [](hid_t, const char* name, const H5L_info_t*, void* list) -> herr_t {
-    static_cast<std::vector<std::string>*>(list)->emplace_back(name);
-    return 0;
-  };
-  if (H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names) < 0) fail("list its members");
-  return names;
+  detail::Names names;
+  if (H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, &detail::Names::add<H5L_info_t>, &names) < 0 &&
+      !names.problem)
+    fail("list its members");
+  return names.take();
 }
 
 Hdf5Group::Kind Hdf5Group::kind(const std::string& name) const {
