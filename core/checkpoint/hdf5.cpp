@@ -172,10 +172,10 @@ Shape space_shape(const Hdf5Context& context, const std::string& path, hid_t spa
 }
 
 Hdf5Handle text_type(std::size_t length) {
-  Hdf5Handle type(H5Tcopy(H5T_C_S1));
-  H5Tset_size(type.id(), std::max<std::size_t>(length, 1));
-  H5Tset_strpad(type.id(), H5T_STR_NULLPAD);
-  H5Tset_cset(type.id(), H5T_CSET_UTF8);
+  Hdf5Handle type(must(H5Tcopy(H5T_C_S1)));
+  must(H5Tset_size(type.id(), std::max<std::size_t>(length, 1)));
+  must(H5Tset_strpad(type.id(), H5T_STR_NULLPAD));
+  must(H5Tset_cset(type.id(), H5T_CSET_UTF8));
   return type;
 }
 
@@ -193,7 +193,7 @@ void check_readable(const Hdf5Context& context) {
 }
 
 Hdf5Handle access_list() {
-  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  Hdf5Handle access(must(H5Pcreate(H5P_FILE_ACCESS)));
   // Locks fail on some network file systems, and a reader needs none. HDF5_USE_FILE_LOCKING still wins.
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
   H5Pset_file_locking(access.id(), false, true);
@@ -229,12 +229,12 @@ herr_t image_release(void*) {
 
 /// An access list for a file in the context's memory.
 Hdf5Handle image_access(Hdf5Context& context) {
-  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  Hdf5Handle access(must(H5Pcreate(H5P_FILE_ACCESS)));
   H5FD_file_image_callbacks_t callbacks = {image_malloc, image_memcpy,  image_realloc, image_free,
                                            image_share,  image_release, &context};
   const std::size_t kIncrement = 1 << 20;
-  H5Pset_fapl_core(access.id(), kIncrement, false);
-  H5Pset_file_image_callbacks(access.id(), &callbacks);
+  must(H5Pset_fapl_core(access.id(), kIncrement, false));
+  must(H5Pset_file_image_callbacks(access.id(), &callbacks));
   return access;
 }
 
@@ -301,7 +301,7 @@ Hdf5File Hdf5File::open_image(std::vector<char> bytes, const std::string& name, 
   context->code = code;
   context->bytes = std::move(bytes);
   const detail::Hdf5Handle access = detail::image_access(*context);
-  H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size());
+  detail::must(H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size()));
   context->handle = detail::Hdf5Handle(H5Fopen(detail::image_name(*context).c_str(), H5F_ACC_RDONLY, access.id()));
   if (context->handle.id() < 0)
     throw Error(code, concat(name, ": cannot open as an HDF5 file: ", detail::hdf5_cause()));
@@ -313,10 +313,10 @@ Hdf5File Hdf5File::create_image(const std::string& name, ExitCode code) {
   auto context = std::make_shared<detail::Hdf5Context>();
   context->file = name;
   context->code = code;
-  const detail::Hdf5Handle access = detail::image_access(*context), creation(H5Pcreate(H5P_FILE_CREATE));
-  H5Pset_fclose_degree(access.id(), H5F_CLOSE_SEMI);
-  H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18);
-  H5Pset_obj_track_times(creation.id(), false);
+  const detail::Hdf5Handle access = detail::image_access(*context), creation(detail::must(H5Pcreate(H5P_FILE_CREATE)));
+  detail::must(H5Pset_fclose_degree(access.id(), H5F_CLOSE_SEMI));
+  detail::must(H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18));
+  detail::must(H5Pset_obj_track_times(creation.id(), false));
   context->handle =
       detail::Hdf5Handle(H5Fcreate(detail::image_name(*context).c_str(), H5F_ACC_TRUNC, creation.id(), access.id()));
   if (context->handle.id() < 0) detail::hdf5_fail(*context, "", "create an HDF5 file in memory");

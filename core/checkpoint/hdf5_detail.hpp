@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,12 @@ struct Hdf5Context {
   std::vector<char> bytes;
   Hdf5Handle handle;
 };
+
+/// Around calls that make or set property lists and types of ours, which fail for want of memory alone.
+inline hid_t must(hid_t result) {
+  if (result < 0) throw std::bad_alloc();
+  return result;
+}
 
 /// The names that the library tells a callback. No exception may pass through the library: one waits for its return.
 struct Names {
