@@ -64,7 +64,6 @@ int dry_run(const Experiment& experiment, const std::string& fewer_threads) {
   try {
     check_data(experiment);
   } catch (const Error& error) {
-    if (error.code() == ExitCode::kStopped) throw;
     std::cerr << "warning: training cannot start: " << error.what() << "\n";
   }
   return 0;
@@ -83,7 +82,7 @@ int train(Experiment& experiment, const CommandLine& line, double start, const s
       experiment.run.dir.empty() ? default_directory(line.positional().front()) : experiment.run.dir;
   const std::string machine = concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
                                      num_threads() == 1 ? " thread of " : " threads of ", available_threads());
-  throw_if_stopped();
+  StopSignals::end_at_once(false);
   RunDirectory directory(path, run_mode(line));
   Log log;
   log.open_file(directory.log_file());
@@ -107,7 +106,8 @@ int train(Experiment& experiment, const CommandLine& line, double start, const s
 }  // namespace
 
 int main(int argc, char** argv) {
-  const StopSignals signals;  // first of all: a signal while the data are read ends the run like one between steps
+  const StopSignals signals;  // first of all: a signal in the first second ends the run like one between steps
+  StopSignals::end_at_once(true);
   const double start = TimeBudget::steady_seconds();
   return run_program("sluice-train", describe, argc, argv, [start](const CommandLine& line) {
     if (line.positional().empty()) {

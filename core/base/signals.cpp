@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "core/base/error.hpp"
@@ -15,10 +16,11 @@
 namespace sluice {
 namespace {
 
-// A signal handler has nothing but globals to talk through: these three are the only ones of Sluice.
+// A signal handler has nothing but globals to talk through: these are the only ones of Sluice.
 std::atomic<int> g_first_signal{0};
 std::atomic<int> g_interrupts{0};
 std::atomic<std::int64_t> g_interrupted_ns{0};
+std::atomic<bool> g_end_at_once{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 constexpr std::int64_t kSameRequestNs = 50'000'000;
@@ -36,7 +38,25 @@ std::int64_t now_ns() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+constexpr const char* kStopped = "stopped before the first step: received ";
+constexpr const char* kAdvice = "; nothing is lost, start again with the same command";
+
+const char* short_name(int signal) {
+  for (const auto& [number, name] : kNames)
+    if (number == signal) return name;
+  return nullptr;
+}
+
+[[noreturn]] void end_process(int signal) {
+  const char* name = short_name(signal);
+  for (const char* text :
+       {program_invocation_short_name, ": ", kStopped, "SIG", name != nullptr ? name : "NAL", kAdvice, "\n"})
+    if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
+  ::_exit(static_cast<int>(ExitCode::kStopped));
+}
+
 void on_stop_signal(int signal) {
+  if (g_end_at_once) end_process(signal);
   const int saved_errno = errno;
   int none = 0;
   g_first_signal.compare_exchange_strong(none, signal);
@@ -60,6 +80,7 @@ bool is_ignored(int signal) {
 StopSignals::StopSignals(std::initializer_list<int> signals) {
   g_first_signal = 0;
   g_interrupts = 0;
+  g_end_at_once = false;
   for (int signal : signals)
     if (signal != SIGHUP || !is_ignored(signal)) install(signal, on_stop_signal);
   install(SIGPIPE, SIG_IGN);
@@ -84,6 +105,10 @@ void StopSignals::install(int signal, void (*handler)(int)) {
   saved_[count_++] = saved;
 }
 
+void StopSignals::end_at_once(bool yes) {
+  g_end_at_once = yes;
+}
+
 int stop_requested() {
   return g_first_signal;
 }
@@ -91,14 +116,12 @@ int stop_requested() {
 void throw_if_stopped() {
   const int signal = stop_requested();
   if (signal == 0) return;
-  throw Error(ExitCode::kStopped, concat("stopped before the first step: received ", signal_name(signal),
-                                         "; nothing is lost, start again with the same command"));
+  throw Error(ExitCode::kStopped, concat(kStopped, signal_name(signal), kAdvice));
 }
 
 std::string signal_name(int signal) {
-  for (const auto& [number, name] : kNames)
-    if (number == signal) return concat("SIG", name);
-  return concat("signal ", signal);
+  const char* name = short_name(signal);
+  return name != nullptr ? concat("SIG", name) : concat("signal ", signal);
 }
 
 int signal_number(const std::string& name) {

@@ -24,6 +24,10 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
+  /// For the time in which nothing is made yet that would have to be put right: a stop signal ends the process at once
+  /// with exit code 75 and a line, also where it waits for a file. With `false` signals are recorded, as at first.
+  static void end_at_once(bool yes);
+
  private:
   struct Saved {
     int signal;

@@ -84,10 +84,22 @@ def wait_for(condition):
     raise AssertionError("waited in vain")
 
 
+def handles(process, number):
+    with open(f"/proc/{process.pid}/status", encoding="utf-8") as status:
+        caught = next(line for line in status if line.startswith("SigCgt:"))
+    return int(caught.split()[1], 16) >> (number - 1) & 1
+
+
 def signals_at_any_time():
     """While data are measured, and between steps: code 75, and the same command goes on."""
     hang_up = "stopped before the first step: received SIGHUP; nothing is lost, start again with the same command"
     with Sandbox() as box:
+        os.mkfifo(box.at("f.ini"))
+        process = box.start("sluice-train", "f.ini", "--auto-resume")  # waits for its configuration
+        wait_for(lambda: handles(process, signal.SIGHUP))
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=120)
+        expect("SIGHUP while the configuration is read", (process.returncode, err), (75, f"sluice-train: {hang_up}\n"))
         box.write("m.ini", box.text("net.ini").replace("mean = 0.5\nstd = 0.25\n", "").replace("size = 56", "size = 1000000"))
         process = box.start("sluice-train", "m.ini", "--auto-resume")
         wait_for(lambda: os.path.exists(box.at("run/log.txt")))

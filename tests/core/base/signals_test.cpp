@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
 #include "core/base/error.hpp"
@@ -124,6 +125,20 @@ TEST(Signals, LongWorkBeforeTheFirstStepEndsWithAnError) {
     EXPECT_STREQ(error.what(),
                  "stopped before the first step: received SIGXCPU; nothing is lost, start again with the same command");
   }
+}
+
+TEST(Signals, WhereNothingIsMadeYetTheProcessEndsAtOnce) {
+  const int status = status_of_child([] {
+    StopSignals signals;
+    StopSignals::end_at_once(true);
+    if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
+    raise(SIGUSR1);
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 75);
+  StopSignals signals;
+  raise(SIGUSR1);  // another one only records
+  EXPECT_EQ(stop_requested(), SIGUSR1);
 }
 
 TEST(Signals, AClosedPipeAndAFileLimitAreErrorsOfTheWrite) {
