@@ -1,7 +1,8 @@
-#include "core/base/text_stream.hpp"
 #include "core/graph/layer.hpp"
 
 #include <cmath>
+
+#include "core/base/text_stream.hpp"
 
 namespace sluice {
 
