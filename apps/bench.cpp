@@ -15,7 +15,6 @@ using namespace sluice;
 
 Program describe() {
   Program program;
-  program.name = "sluice-bench";
   program.usage = "CONFIG.ini... or CHECKPOINT.h5 [--section.key=value ...] [options]";
   program.summary =
       "Times training steps (train.batch images) and inference (eval.batch images) on random data, layer by layer and "
@@ -78,7 +77,7 @@ int bench(const CommandLine& line) {
   Experiment experiment = is_checkpoint_name(first) ? load_trained(checkpoint, line.overrides(), registry)
                                                     : load_experiment(line.positional(), line.overrides(), registry);
   if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  experiment.configure_threads();
+  start_threads(experiment);
   note_foreign_plan(checkpoint, experiment);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   options.plan.assign(checkpoint.plan.begin(), checkpoint.plan.end());
@@ -99,5 +98,5 @@ int bench(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(describe(), argc, argv, bench);
+  return run_program("sluice-bench", describe, argc, argv, bench);
 }

@@ -26,7 +26,6 @@ constexpr std::int64_t kRangeImages = 2048;
 
 Program describe() {
   Program program;
-  program.name = "sluice-deploy";
   program.usage = "CHECKPOINT.h5 -o DEPLOYABLE.h5 [--section.key=value ...] [options]";
   program.summary =
       "Makes a checkpoint ready for inference: drops what only training needs, and measures on images of the data "
@@ -157,7 +156,7 @@ int deploy(const CommandLine& line) {
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   refuse_inputs(output, {checkpoint.file}, experiment);
-  experiment.configure_threads();
+  start_threads(experiment);
   const std::unique_ptr<Dataset> test = open_dataset(experiment.data, Split::kTest);
   const std::vector<PlannedKernel> measured = plan(experiment, checkpoint, split);
   const std::vector<KernelChoice> kernels = choices_of(measured);
@@ -173,5 +172,5 @@ int deploy(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(describe(), argc, argv, deploy);
+  return run_program("sluice-deploy", describe, argc, argv, deploy);
 }

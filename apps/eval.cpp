@@ -8,6 +8,7 @@
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/train/backend_comparison.hpp"
 #include "core/train/report.hpp"
 
@@ -17,7 +18,6 @@ using namespace sluice;
 
 Program describe() {
   Program program;
-  program.name = "sluice-eval";
   program.usage = "CHECKPOINT.h5 [--section.key=value ...] [options]";
   program.summary =
       "Evaluates a checkpoint on the test set of the configuration it was trained with (every image exactly once). "
@@ -68,7 +68,7 @@ class Predictions {
   std::string text() const { return text_.str(); }
 
  private:
-  std::ostringstream text_;
+  TextWriter text_;
 };
 
 std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
@@ -104,7 +104,7 @@ int evaluate(const CommandLine& line) {
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   if (output) refuse_inputs(*output, {checkpoint.file}, experiment);
-  experiment.configure_threads();
+  start_threads(experiment);
   note_foreign_plan(checkpoint, experiment);
   const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
@@ -141,5 +141,5 @@ int evaluate(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(describe(), argc, argv, evaluate);
+  return run_program("sluice-eval", describe, argc, argv, evaluate);
 }

@@ -18,7 +18,6 @@ using namespace sluice;
 
 Program describe() {
   Program program;
-  program.name = "sluice-import";
   program.usage =
       "WEIGHTS.h5[:GROUP] CONFIG.ini... -o CHECKPOINT.h5 [--section.key=value ...] [options]\n"
       "       sluice-import --export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
@@ -137,7 +136,7 @@ int import_file(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(describe(), argc, argv, [](const CommandLine& line) {
+  return run_program("sluice-import", describe, argc, argv, [](const CommandLine& line) {
     return line.has("export") ? export_file(line) : import_file(line);
   });
 }

@@ -15,7 +15,6 @@ using sluice::ExitCode;
 
 sluice::Program describe() {
   sluice::Program program;
-  program.name = "sluice-inspect";
   program.usage = "FILE.h5 [options]";
   program.summary =
       "Shows what is in a checkpoint, without loading the network; by default its header and its tensors in network "
@@ -81,7 +80,7 @@ sluice::InspectOptions read_options(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return sluice::run_program(describe(), argc, argv, [](const CommandLine& line) {
+  return sluice::run_program("sluice-inspect", describe, argc, argv, [](const CommandLine& line) {
     return sluice::inspect(read_options(line), std::cout, std::cerr);
   });
 }

@@ -47,6 +47,11 @@ Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::str
   return experiment;
 }
 
+void start_threads(const Experiment& experiment) {
+  const std::string fewer = experiment.configure_threads();
+  if (!fewer.empty()) std::cerr << "warning: " << fewer << "\n";
+}
+
 void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment) {
   const auto differs = [&](const char* name, const StateValue& here) {
     const auto found = checkpoint.state.find(name);

@@ -31,6 +31,9 @@ Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::st
 /// What experiment_of does with the weights put into the network.
 Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry);
 
+/// Starts the threads that `[run] threads` wants; says on standard error where there are fewer.
+void start_threads(const Experiment& experiment);
+
 /// Says on standard error where the plan of a deployed file was made for other instructions, another number of threads
 /// or batches of another size than there are now.
 void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment);

@@ -2,9 +2,12 @@
 #include "apps/program.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -12,6 +15,7 @@
 
 #include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/system_error.hpp"
 #include "core/base/version.hpp"
@@ -20,8 +24,8 @@
 namespace sluice {
 namespace {
 
-void print_help(const Program& program, const std::vector<Flag>& flags) {
-  std::cout << "Usage: " << program.name << " " << program.usage << "\n" << program.summary << "\n\nOptions:\n";
+void print_help(const char* name, const Program& program, const std::vector<Flag>& flags) {
+  std::cout << "Usage: " << name << " " << program.usage << "\n" << program.summary << "\n\nOptions:\n";
   print_flags(std::cout, flags);
   if (program.more_help) program.more_help(std::cout);
 }
@@ -45,7 +49,8 @@ void check_output() {
   refuse_output(errno);
 }
 
-int run_parsed(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
+int run_parsed(const char* name, const Program& program, int argc, char** argv,
+               const std::function<int(const CommandLine&)>& run) {
   std::vector<Flag> flags = program.flags;
   flags.push_back({"help", "", "Print this text.", 'h'});
   flags.push_back({"version", "", "Print the versions of the program, its libraries and the processor."});
@@ -53,17 +58,18 @@ int run_parsed(const Program& program, int argc, char** argv, const std::functio
   if (program.prints) check_open_output();
   int code = static_cast<int>(ExitCode::kDone);
   if (line.has("help"))
-    print_help(program, flags);
+    print_help(name, program, flags);
   else if (line.has("version"))
-    std::cout << version_text(program.name);
+    std::cout << version_text(name);
   else
     code = run(line);
   check_output();
   return code;
 }
 
-int report(const Program& program, const std::string& text, ExitCode code) {
-  std::cerr << program.name << ": " << text << "\n";
+/// Allocates nothing: memory may be what is wanting.
+int report(const char* name, const char* text, ExitCode code) {
+  std::cerr << name << ": " << text << "\n";
   return static_cast<int>(code);
 }
 
@@ -74,7 +80,10 @@ class PrintableStream {
     stream_.rdbuf(&buffer_);
   }
   ~PrintableStream() {
-    buffer_.pubsync();
+    try {
+      buffer_.pubsync();
+    } catch (const std::exception&) {  // no memory for the last bytes
+    }
     stream_.rdbuf(own_);
   }
   PrintableStream(const PrintableStream&) = delete;
@@ -86,25 +95,51 @@ class PrintableStream {
   PrintableBuffer buffer_;
 };
 
+/// The program that is between its start and its end, for who ends it in between.
+const char* running = nullptr;
+
+/// OpenMP's runtime ends a process by itself where it gets no thread or no memory, with code 1 and a line of its own.
+void end_of_process() {
+  if (running == nullptr) return;
+  std::cerr << running << ": a library ended the program (see above); free memory, or use fewer threads\n";
+  std::_Exit(static_cast<int>(ExitCode::kEnvironment));
+}
+
+int report_exception(const char* name) try {
+  try {
+    throw;
+  } catch (const ErrorLines& error) {
+    return report(name, error.what(), error.code());
+  } catch (const Error& error) {
+    return report(name, one_line(error.what()).c_str(), error.code());
+  } catch (const std::bad_alloc&) {
+    return report(name, "out of memory", ExitCode::kEnvironment);
+  } catch (const std::exception& error) {
+    return report(name, one_line(error.what()).c_str(), ExitCode::kInternal);
+  }
+} catch (...) {
+  return report(name, "out of memory", ExitCode::kEnvironment);
+}
+
 }  // namespace
 
-int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run) {
+int run_program(const char* name, Program (*describe)(), int argc, char** argv,
+                const std::function<int(const CommandLine&)>& run) {
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of the write
   occupy_standard_descriptors();
-  const PrintableStream out(std::cout), err(std::cerr);
+  running = name;
+  std::atexit(end_of_process);
+  int code = 0;
   try {
-    explain_crashes_of_onednn(program.name.c_str());
-    return run_parsed(program, argc, argv, run);
-  } catch (const ErrorLines& error) {
-    return report(program, error.what(), error.code());
-  } catch (const Error& error) {
-    return report(program, one_line(error.what()), error.code());
-  } catch (const std::bad_alloc&) {
-    return report(program, "out of memory", ExitCode::kEnvironment);
-  } catch (const std::system_error& error) {  // of std::filesystem, or a thread that does not start
-    return report(program, concat(error.what(), "; check the disk, or free memory").c_str(), ExitCode::kEnvironment);
-  } catch (const std::exception& error) {
-    return report(program, one_line(error.what()), ExitCode::kInternal);
+    const PrintableStream out(std::cout), err(std::cerr);
+    explain_crashes_of_onednn(name);
+    available_threads();  // counted before anything binds this thread
+    code = run_parsed(name, describe(), argc, argv, run);
+  } catch (...) {
+    code = report_exception(name);
   }
+  running = nullptr;
+  return code;
 }
 
 }  // namespace sluice

@@ -11,7 +11,6 @@
 namespace sluice {
 
 struct Program {
-  std::string name;                              ///< "sluice-inspect"
   std::string usage;                             ///< what follows the name: "FILE.h5 [options]"
   std::string summary;                           ///< one or more sentences
   std::vector<Flag> flags;                       ///< beside --help and --version
@@ -19,9 +18,10 @@ struct Program {
   bool prints = true;                            ///< its result goes to standard output, which must not be closed
 };
 
-/// Parses the command line, answers --help and --version, else calls `run`, whose result is the exit code. An Error
-/// becomes
-/// "<name>: <text>" on stderr and its exit code; output that cannot be written is an error too.
-int run_program(const Program& program, int argc, char** argv, const std::function<int(const CommandLine&)>& run);
+/// Parses the command line of the program that `describe` returns, answers --help and --version, else calls `run`,
+/// whose result is the exit code. An Error becomes "<name>: <text>" on stderr and its exit code, want of memory exit
+/// code 6; output that cannot be written is an error too.
+int run_program(const char* name, Program (*describe)(), int argc, char** argv,
+                const std::function<int(const CommandLine&)>& run);
 
 }  // namespace sluice

@@ -17,7 +17,6 @@ using namespace sluice;
 
 Program describe() {
   Program program;
-  program.name = "sluice-train";
   program.usage = "CONFIG.ini... [--section.key=value ...] [options]";
   program.summary =
       "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
@@ -34,7 +33,8 @@ Program describe() {
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"
-           "resumable (SIGTERM, SIGINT, SIGUSR1, SIGUSR2 or train.max_time), 128 + n on a second signal.\n";
+           "resumable (SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or train.max_time), 128 + n on a second\n"
+           "SIGTERM or SIGINT.\n";
     print_keys(out);
   };
   return program;
@@ -59,7 +59,8 @@ void check_data(const Experiment& experiment) {
 }
 
 /// The table does not need the data, which may be on another machine: what is wrong with them is a warning.
-int dry_run(const Experiment& experiment) {
+int dry_run(const Experiment& experiment, const std::string& fewer_threads) {
+  if (!fewer_threads.empty()) std::cerr << "warning: " << fewer_threads << "\n";
   const Executor executor(*experiment.network, experiment.executor_options(Mode::kTraining, experiment.train.batch));
   print_layer_table(std::cout, *experiment.network, executor);
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
@@ -92,24 +93,26 @@ RunMode run_mode(const CommandLine& line) {
   return line.has("auto-resume") ? RunMode::kAutoResume : RunMode::kNew;
 }
 
-int train(Experiment& experiment, const CommandLine& line, double start) {
+int train(Experiment& experiment, const CommandLine& line, double start, const std::string& fewer_threads) {
   const std::string path = directory_of(experiment, line.positional().front());
   const std::string machine = concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
                                      num_threads() == 1 ? " thread of " : " threads of ", available_threads());
-  const StopSignals signals;
+  StopSignals::end_at_once(false);
   RunDirectory directory(path, run_mode(line));
   Log log;
   log.open_file(directory.log_file());
   log.info(concat("run directory ", path, "; ", machine));
+  if (!fewer_threads.empty()) log.warning(fewer_threads);
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& warning : directory.warnings()) log.warning(warning);
   bool started = false;
   try {
     Trainer trainer(experiment, directory, log, start, {line.has("extend"), line.has("accept-changes")});
+    throw_if_stopped();
     started = true;
     return static_cast<int>(trainer.run());
   } catch (const std::exception& error) {
-    log.note(concat("error: ", error.what()));  // main prints it
+    log.note(concat(started || stop_requested() == 0 ? "error: " : "", error.what()));  // main prints it
     if (!started) directory.discard();
     throw;
   }
@@ -118,8 +121,10 @@ int train(Experiment& experiment, const CommandLine& line, double start) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const StopSignals signals;  // first of all: a signal in the first second ends the run like one between steps
+  StopSignals::end_at_once(true);
   const double start = TimeBudget::steady_seconds();
-  return run_program(describe(), argc, argv, [start](const CommandLine& line) {
+  return run_program("sluice-train", describe, argc, argv, [start](const CommandLine& line) {
     if (line.positional().empty()) {
       throw Error(ExitCode::kUsage,
                   "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini");
@@ -130,7 +135,7 @@ int main(int argc, char** argv) {
       std::cout << experiment.config.resolved();
       return 0;
     }
-    experiment.configure_threads();
-    return line.has("dry-run") ? dry_run(experiment) : train(experiment, line, start);
+    const std::string fewer_threads = experiment.configure_threads();
+    return line.has("dry-run") ? dry_run(experiment, fewer_threads) : train(experiment, line, start, fewer_threads);
   });
 }

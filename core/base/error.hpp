@@ -1,9 +1,10 @@
 // The one exception type of Sluice, and the exit code that a program ends with when it reaches main.
 #pragma once
 
-#include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "core/base/text_stream.hpp"
 
 namespace sluice {
 
@@ -32,7 +33,7 @@ class Error : public std::runtime_error {
 /// Joins the printed forms of its arguments: concat("expected ", 3, ", got ", 4).
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-  std::ostringstream text;
+  TextWriter text;
   (text << ... << parts);
   return text.str();
 }

@@ -1,16 +1,14 @@
 #include "core/base/parallel.hpp"
 
-#include <sched.h>
+#include <pthread.h>
 #ifdef __SSE2__
 #include <xmmintrin.h>
 #endif
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <fstream>
-#include <string>
 
+#include "core/base/error.hpp"
 #include "oneapi/dnnl/dnnl_config.h"
 
 #if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_TBB
@@ -27,14 +25,8 @@
 namespace sluice {
 namespace {
 
-// cgroup v2: "max 100000" or "200000 100000" (quota and period in microseconds).
-int cgroup_limit() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return std::max(1, static_cast<int>(std::ceil(std::stod(quota) / period)));
-}
+constexpr const char* kOpenMpLimit = "OpenMP grants no more (OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS)";
+constexpr const char* kSystemLimit = "the system starts no more (ulimit -u, or the pids limit of a container)";
 
 void flush_denormals() {
 #ifdef __SSE2__
@@ -42,7 +34,26 @@ void flush_denormals() {
 #endif
 }
 
+// A child has one thread, whatever the pools of its parent believe.
+std::atomic<bool> computed_with_several{false};
+std::atomic<int> forks{0};  // that took threads away
+
+void remember_several() {
+  if (computed_with_several.exchange(true)) return;
+  pthread_atfork(nullptr, nullptr, [] { ++forks; });
+}
+
+[[noreturn]] void refuse_after_fork() {
+  throw Error(ExitCode::kEnvironment,
+              "threads: this process was forked from one that computed with several threads, which it lacks; fork "
+              "before the first session is made, or call set_threads(1) in the child and make its sessions there");
+}
+
+}  // namespace
+
 #ifdef SLUICE_POOL_TBB
+
+namespace {
 // The arena bounds our loops; global_control bounds oneDNN's, which run in the arena of the calling thread.
 struct Pool {
   int threads = available_threads();
@@ -52,30 +63,22 @@ Pool& pool() {
   static Pool instance;
   return instance;
 }
-#endif
-
 }  // namespace
-
-int available_threads() {
-  cpu_set_t mask;
-  int count = 1;
-  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) count = std::max(1, CPU_COUNT(&mask));
-  const int limit = cgroup_limit();
-  return limit > 0 ? std::min(count, limit) : count;
-}
-
-#ifdef SLUICE_POOL_TBB
 
 int num_threads() {
   return pool().threads;
 }
 
-void set_threads(int count) {
+GrantedThreads set_threads(int count) {
+  if (count > 1 && forks > 0) refuse_after_fork();
+  const int startable = startable_threads(count);
   pool().limit.reset();
   pool().limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
-                                                       static_cast<std::size_t>(count));
-  pool().threads = count;
+                                                       static_cast<std::size_t>(startable));
+  pool().threads = startable;
   flush_denormals();  // TBB's workers take over the caller's floating-point settings
+  if (startable > 1) remember_several();
+  return {startable, startable < count ? kSystemLimit : nullptr};
 }
 
 void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t),
@@ -88,34 +91,94 @@ void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*
       tbb::static_partitioner());
 }
 
-void detail::adopt_threads() {}
+detail::PlannedThreads detail::adopt_threads() {
+  if (num_threads() > 1) {
+    if (forks > 0) refuse_after_fork();
+    remember_several();
+  }
+  return {num_threads(), forks};
+}
+
+void detail::adopt_threads(const PlannedThreads& planned) {
+  if (planned.count > 1 && planned.forks != forks) refuse_after_fork();
+}
 
 #else
 
 namespace {
+
 // OpenMP keeps the number of threads, and the processor its floating-point settings, for each thread that asks.
 std::atomic<int> wanted_threads{0};  // 0: nobody has set it
-thread_local int adopted_threads = 0;
+thread_local int adopted_threads = -1;
+
+/// The caller is inside parallel regions of its own, and OpenMP makes no more threads there.
+bool is_nested() {
+  return omp_in_parallel() != 0 && omp_get_active_level() >= omp_get_max_active_levels();
+}
+
+[[noreturn]] void refuse_fewer(int wanted, const GrantedThreads& granted) {
+  throw Error(ExitCode::kEnvironment,
+              concat("threads: ", wanted, " are wanted, but this thread gets ", granted.count, ": ", granted.limit,
+                     "; compute outside of parallel regions, or call set_threads(", granted.count,
+                     ") before sessions are made"));
+}
+
+/// Starts a region of `count` threads from the calling thread; returns how many OpenMP granted. Later regions get as
+/// many: their number is not left to the machine's load.
+int try_region(int count, bool flushing) {
+  omp_set_dynamic(0);
+  omp_set_num_threads(count);
+  if (flushing) flush_denormals();
+  if (count == 1) return 1;  // needs no region, which a forked child could not begin
+  remember_several();
+  int granted = 1;
+#pragma omp parallel
+  {
+    if (flushing) flush_denormals();
+#pragma omp master
+    granted = omp_get_num_threads();
+  }
+  omp_set_num_threads(granted);
+  return granted;
+}
+
+GrantedThreads grant(int count, bool flushing) {
+  if (count > 1 && forks > 0) refuse_after_fork();
+  const int startable = count <= adopted_threads ? count : startable_threads(count);
+  const int granted = try_region(startable, flushing);
+  if (granted < startable) return {granted, kOpenMpLimit};
+  return {granted, granted < count ? kSystemLimit : nullptr};
+}
+
+void adopt(int wanted) {
+  // Where nobody has set a number it is the one that OpenMP starts with.
+  const GrantedThreads granted = grant(wanted > 0 ? wanted : omp_get_max_threads(), wanted > 0);
+  if (granted.count < wanted) refuse_fewer(wanted, granted);
+  adopted_threads = wanted;
+}
+
 }  // namespace
 
-void detail::adopt_threads() {
+detail::PlannedThreads detail::adopt_threads() {
   const int wanted = wanted_threads.load(std::memory_order_relaxed);
-  if (wanted == adopted_threads) return;
-  adopted_threads = wanted;
-  omp_set_num_threads(wanted);
-#pragma omp parallel
-  flush_denormals();
+  if (wanted != adopted_threads || (wanted != 1 && (forks > 0 || is_nested()))) adopt(wanted);
+  return {omp_get_max_threads(), forks};
+}
+
+void detail::adopt_threads(const PlannedThreads& planned) {
+  if (planned.count > 1 && planned.forks != forks) refuse_after_fork();
+  if (planned.count > 1 && is_nested()) refuse_fewer(planned.count, {1, kOpenMpLimit});
+  adopt_threads();
 }
 
 int num_threads() {
-  detail::adopt_threads();
-  return omp_get_max_threads();
+  return detail::adopt_threads().count;
 }
 
-void set_threads(int count) {
-  wanted_threads = count;
-  adopted_threads = 0;
-  detail::adopt_threads();
+GrantedThreads set_threads(int count) {
+  const GrantedThreads granted = grant(count, true);
+  adopted_threads = wanted_threads = granted.count;
+  return granted;
 }
 
 void detail::run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t),

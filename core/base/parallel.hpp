@@ -5,17 +5,36 @@
 
 namespace sluice {
 
+/// What set_threads could get.
+struct GrantedThreads {
+  int count = 1;
+  const char* limit = nullptr;  ///< what withheld the rest; null where nothing did
+};
+
 /// Threads a step uses; the processors this process may run on until set_threads is called.
 int num_threads();
 /// Sets the threads of our kernels and of oneDNN, for steps on whatever thread, and makes them flush denormal numbers
-/// to zero, which are slow and mean nothing to training. `count` is at least 1.
-void set_threads(int count);
-/// The processors this process may run on: the affinity mask, limited by the cgroup's quota.
+/// to zero, which are slow and mean nothing to training. `count` is at least 1. The threads are started to see that
+/// they are there: where the system or OpenMP (OMP_THREAD_LIMIT) grants fewer, those are used. Throws
+/// Error(kEnvironment) for more than one in a child that was forked from a process which computed with several.
+GrantedThreads set_threads(int count);
+/// The processors this process may run on: the affinity mask, or the places that OpenMP binds its threads to, limited
+/// by the control groups' quotas. Counted by the first call.
 int available_threads();
+/// How many of `count` threads, this one among them, the system lets the process have at a time just now.
+int startable_threads(int count);
 
 namespace detail {
-/// Makes what set_threads said hold for the calling thread, before it calls oneDNN.
-void adopt_threads();
+/// What an executor was planned for: so many threads, before or after a fork.
+struct PlannedThreads {
+  int count = 1;
+  int forks = 0;
+};
+/// Makes what set_threads said hold for the calling thread, before it calls oneDNN. Throws Error(kEnvironment) where
+/// this thread gets fewer, as one inside a parallel region of the caller's does: oneDNN would wait for them for ever.
+PlannedThreads adopt_threads();
+/// The same for a thread that runs what was planned; throws in a child that lost the threads by a fork.
+void adopt_threads(const PlannedThreads& planned);
 void run_parallel(std::int64_t n, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t), void* context);
 }  // namespace detail
 

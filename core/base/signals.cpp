@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "core/base/error.hpp"
@@ -15,15 +16,21 @@
 namespace sluice {
 namespace {
 
-// A signal handler has nothing but globals to talk through: these three are the only ones of Sluice.
+// A signal handler has nothing but globals to talk through: these are the only ones of Sluice.
 std::atomic<int> g_first_signal{0};
 std::atomic<int> g_interrupts{0};
 std::atomic<std::int64_t> g_interrupted_ns{0};
+std::atomic<bool> g_end_at_once{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 constexpr std::int64_t kSameRequestNs = 50'000'000;
-constexpr std::array<std::pair<int, const char*>, 6> kNames = {
-    {{SIGINT, "INT"}, {SIGTERM, "TERM"}, {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGHUP, "HUP"}, {SIGQUIT, "QUIT"}}};
+constexpr std::array<std::pair<int, const char*>, 7> kNames = {{{SIGINT, "INT"},
+                                                                {SIGTERM, "TERM"},
+                                                                {SIGUSR1, "USR1"},
+                                                                {SIGUSR2, "USR2"},
+                                                                {SIGHUP, "HUP"},
+                                                                {SIGXCPU, "XCPU"},
+                                                                {SIGQUIT, "QUIT"}}};
 
 std::int64_t now_ns() {
   timespec now{};
@@ -31,7 +38,25 @@ std::int64_t now_ns() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+constexpr const char* kStopped = "stopped before the first step: received ";
+constexpr const char* kAdvice = "; nothing is lost, start again with the same command";
+
+const char* short_name(int signal) {
+  for (const auto& [number, name] : kNames)
+    if (number == signal) return name;
+  return nullptr;
+}
+
+[[noreturn]] void end_process(int signal) {
+  const char* name = short_name(signal);
+  for (const char* text :
+       {program_invocation_short_name, ": ", kStopped, "SIG", name != nullptr ? name : "NAL", kAdvice, "\n"})
+    if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
+  ::_exit(static_cast<int>(ExitCode::kStopped));
+}
+
 void on_stop_signal(int signal) {
+  if (g_end_at_once) end_process(signal);
   const int saved_errno = errno;
   int none = 0;
   g_first_signal.compare_exchange_strong(none, signal);
@@ -45,18 +70,28 @@ void on_stop_signal(int signal) {
   errno = saved_errno;
 }
 
+bool is_ignored(int signal) {
+  struct sigaction now {};
+  return sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 }  // namespace
 
-StopSignals::StopSignals(const std::vector<int>& signals) {
+StopSignals::StopSignals(std::initializer_list<int> signals) {
   g_first_signal = 0;
   g_interrupts = 0;
-  for (int signal : signals) install(signal, on_stop_signal);
+  g_end_at_once = false;
+  for (int signal : signals)
+    if (signal != SIGHUP || !is_ignored(signal)) install(signal, on_stop_signal);
   install(SIGPIPE, SIG_IGN);
   install(SIGXFSZ, SIG_IGN);
 }
 
 StopSignals::~StopSignals() {
-  for (const Saved& saved : saved_) sigaction(saved.signal, &saved.action, nullptr);
+  while (count_ > 0) {
+    const Saved& saved = saved_[--count_];
+    sigaction(saved.signal, &saved.action, nullptr);
+  }
 }
 
 void StopSignals::install(int signal, void (*handler)(int)) {
@@ -65,19 +100,28 @@ void StopSignals::install(int signal, void (*handler)(int)) {
   action.sa_flags = SA_RESTART;  // library calls that know nothing of signals must not fail half-way
   sigemptyset(&action.sa_mask);
   Saved saved{signal, {}};
-  if (sigaction(signal, &action, &saved.action) != 0)
+  if (count_ == saved_.size() || sigaction(signal, &action, &saved.action) != 0)
     throw Error(ExitCode::kInternal, concat("cannot handle ", signal_name(signal)));
-  saved_.push_back(saved);
+  saved_[count_++] = saved;
+}
+
+void StopSignals::end_at_once(bool yes) {
+  g_end_at_once = yes;
 }
 
 int stop_requested() {
   return g_first_signal;
 }
 
+void throw_if_stopped() {
+  const int signal = stop_requested();
+  if (signal == 0) return;
+  throw Error(ExitCode::kStopped, concat(kStopped, signal_name(signal), kAdvice));
+}
+
 std::string signal_name(int signal) {
-  for (const auto& [number, name] : kNames)
-    if (number == signal) return concat("SIG", name);
-  return concat("signal ", signal);
+  const char* name = short_name(signal);
+  return name != nullptr ? concat("SIG", name) : concat("signal ", signal);
 }
 
 int signal_number(const std::string& name) {

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 
 #include "core/checkpoint/hdf5_detail.hpp"
 
@@ -20,10 +22,24 @@ std::recursive_mutex& library_mutex() {
   return mutex;
 }
 
-extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* text) {
-  std::string& cause = *static_cast<std::string*>(text);
-  if (cause.empty() && error->desc != nullptr) cause = error->desc;
+/// The innermost entry of the library's error stack. Allocates nothing: exceptions must not pass through the library.
+struct Cause {
+  std::array<char, 500> text{};
+  bool no_memory = false;
+};
+extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* taken) {
+  Cause& cause = *static_cast<Cause*>(taken);
+  if (cause.text[0] != '\0' || error->desc == nullptr) return 0;
+  std::strncpy(cause.text.data(), error->desc, cause.text.size() - 1);
+  std::replace(cause.text.begin(), cause.text.end(), '\n', ' ');
+  cause.no_memory = error->maj_num == H5E_RESOURCE && error->min_num == H5E_NOSPACE;
   return 0;
+}
+
+Cause first_cause() {
+  Cause cause;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sluice_take_first_cause, &cause);
+  return cause;
 }
 }  // namespace
 
@@ -44,15 +60,18 @@ void Hdf5Handle::close() noexcept {
 }
 
 std::string hdf5_cause() {
-  std::string cause;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sluice_take_first_cause, &cause);
-  std::replace(cause.begin(), cause.end(), '\n', ' ');
-  return cause.empty() ? "the HDF5 library gives no reason" : cause;
+  const Cause cause = first_cause();
+  return cause.text[0] == '\0' ? "the HDF5 library gives no reason" : cause.text.data();
 }
 
 void hdf5_fail(const Hdf5Context& context, const std::string& path, const std::string& doing) {
-  throw Error(context.code,
-              concat(context.file, ": ", path, path.empty() ? "" : ": ", "cannot ", doing, ": ", hdf5_cause()));
+  const Cause cause = first_cause();
+  const std::string where = concat(context.file, ": ", path, path.empty() ? "" : ": ");
+  if (cause.no_memory) {
+    throw Error(ExitCode::kEnvironment, concat(where, "cannot ", doing, ": out of memory (", cause.text.data(),
+                                               "), or the file claims to hold more than it does"));
+  }
+  throw Error(context.code, concat(where, "cannot ", doing, ": ", hdf5_cause()));
 }
 
 hid_t native_type(Number number) {
@@ -153,10 +172,10 @@ Shape space_shape(const Hdf5Context& context, const std::string& path, hid_t spa
 }
 
 Hdf5Handle text_type(std::size_t length) {
-  Hdf5Handle type(H5Tcopy(H5T_C_S1));
-  H5Tset_size(type.id(), std::max<std::size_t>(length, 1));
-  H5Tset_strpad(type.id(), H5T_STR_NULLPAD);
-  H5Tset_cset(type.id(), H5T_CSET_UTF8);
+  Hdf5Handle type(must(H5Tcopy(H5T_C_S1)));
+  must(H5Tset_size(type.id(), std::max<std::size_t>(length, 1)));
+  must(H5Tset_strpad(type.id(), H5T_STR_NULLPAD));
+  must(H5Tset_cset(type.id(), H5T_CSET_UTF8));
   return type;
 }
 
@@ -174,7 +193,7 @@ void check_readable(const Hdf5Context& context) {
 }
 
 Hdf5Handle access_list() {
-  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  Hdf5Handle access(must(H5Pcreate(H5P_FILE_ACCESS)));
   // Locks fail on some network file systems, and a reader needs none. HDF5_USE_FILE_LOCKING still wins.
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
   H5Pset_file_locking(access.id(), false, true);
@@ -185,7 +204,11 @@ Hdf5Handle access_list() {
 // The library asks these for the memory of a file in memory: it lives in the context, so that nothing is copied.
 void* image_malloc(std::size_t size, H5FD_file_image_op_t, void* context) {
   std::vector<char>& bytes = static_cast<Hdf5Context*>(context)->bytes;
-  if (bytes.size() < size) bytes.resize(size);
+  try {
+    if (bytes.size() < size) bytes.resize(size);
+  } catch (const std::exception&) {
+    return nullptr;
+  }
   return bytes.data();
 }
 void* image_memcpy(void* to, const void*, std::size_t, H5FD_file_image_op_t, void*) {
@@ -206,12 +229,12 @@ herr_t image_release(void*) {
 
 /// An access list for a file in the context's memory.
 Hdf5Handle image_access(Hdf5Context& context) {
-  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  Hdf5Handle access(must(H5Pcreate(H5P_FILE_ACCESS)));
   H5FD_file_image_callbacks_t callbacks = {image_malloc, image_memcpy,  image_realloc, image_free,
                                            image_share,  image_release, &context};
   const std::size_t kIncrement = 1 << 20;
-  H5Pset_fapl_core(access.id(), kIncrement, false);
-  H5Pset_file_image_callbacks(access.id(), &callbacks);
+  must(H5Pset_fapl_core(access.id(), kIncrement, false));
+  must(H5Pset_file_image_callbacks(access.id(), &callbacks));
   return access;
 }
 
@@ -278,7 +301,7 @@ Hdf5File Hdf5File::open_image(std::vector<char> bytes, const std::string& name, 
   context->code = code;
   context->bytes = std::move(bytes);
   const detail::Hdf5Handle access = detail::image_access(*context);
-  H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size());
+  detail::must(H5Pset_file_image(access.id(), context->bytes.data(), context->bytes.size()));
   context->handle = detail::Hdf5Handle(H5Fopen(detail::image_name(*context).c_str(), H5F_ACC_RDONLY, access.id()));
   if (context->handle.id() < 0)
     throw Error(code, concat(name, ": cannot open as an HDF5 file: ", detail::hdf5_cause()));
@@ -290,10 +313,10 @@ Hdf5File Hdf5File::create_image(const std::string& name, ExitCode code) {
   auto context = std::make_shared<detail::Hdf5Context>();
   context->file = name;
   context->code = code;
-  const detail::Hdf5Handle access = detail::image_access(*context), creation(H5Pcreate(H5P_FILE_CREATE));
-  H5Pset_fclose_degree(access.id(), H5F_CLOSE_SEMI);
-  H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18);
-  H5Pset_obj_track_times(creation.id(), false);
+  const detail::Hdf5Handle access = detail::image_access(*context), creation(detail::must(H5Pcreate(H5P_FILE_CREATE)));
+  detail::must(H5Pset_fclose_degree(access.id(), H5F_CLOSE_SEMI));
+  detail::must(H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18));
+  detail::must(H5Pset_obj_track_times(creation.id(), false));
   context->handle =
       detail::Hdf5Handle(H5Fcreate(detail::image_name(*context).c_str(), H5F_ACC_TRUNC, creation.id(), access.id()));
   if (context->handle.id() < 0) detail::hdf5_fail(*context, "", "create an HDF5 file in memory");

@@ -4,8 +4,11 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/checkpoint/hdf5.hpp"
@@ -29,6 +32,32 @@ struct Hdf5Context {
   ExitCode code;
   std::vector<char> bytes;
   Hdf5Handle handle;
+};
+
+/// Around calls that make or set property lists and types of ours, which fail for want of memory alone.
+inline hid_t must(hid_t result) {
+  if (result < 0) throw std::bad_alloc();
+  return result;
+}
+
+/// The names that the library tells a callback. No exception may pass through the library: one waits for its return.
+struct Names {
+  std::vector<std::string> list;
+  std::exception_ptr problem;
+  template <class Info>
+  static herr_t add(hid_t, const char* name, const Info*, void* names) {
+    try {
+      static_cast<Names*>(names)->list.emplace_back(name);
+      return 0;
+    } catch (...) {
+      static_cast<Names*>(names)->problem = std::current_exception();
+      return -1;
+    }
+  }
+  std::vector<std::string> take() {
+    if (problem) std::rethrow_exception(problem);
+    return std::move(list);
+  }
 };
 
 /// The innermost entry of the library's error stack, on one line.

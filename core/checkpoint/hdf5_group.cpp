@@ -8,6 +8,7 @@ namespace sluice {
 
 using detail::Hdf5Guard;
 using detail::Hdf5Handle;
+using detail::must;
 
 namespace {
 
@@ -16,18 +17,18 @@ constexpr std::int64_t kChunkBytes = 4 << 20;
 /// How a new data set is stored: chunks of whole rows with checksums, or in the object's header where there is nothing
 /// to chunk.
 Hdf5Handle storage(const Shape& shape, std::int64_t element_bytes) {
-  Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE));
-  H5Pset_obj_track_times(creation.id(), false);
+  Hdf5Handle creation(must(H5Pcreate(H5P_DATASET_CREATE)));
+  must(H5Pset_obj_track_times(creation.id(), false));
   if (shape.rank() == 0) {
     const std::int64_t kHeaderBytes = 32 << 10;
-    if (element_bytes <= kHeaderBytes) H5Pset_layout(creation.id(), H5D_COMPACT);
+    if (element_bytes <= kHeaderBytes) must(H5Pset_layout(creation.id(), H5D_COMPACT));
   } else if (shape.count() > 0) {
     // Chunks of equal size: a last one that reaches far beyond the end would take room in the file.
     const std::int64_t bytes = shape.count() * element_bytes, chunks = (bytes + kChunkBytes - 1) / kChunkBytes;
     std::vector<hsize_t> chunk(shape.dims().begin(), shape.dims().end());
     chunk[0] = static_cast<hsize_t>(std::max<std::int64_t>((shape[0] + chunks - 1) / chunks, 1));
-    H5Pset_chunk(creation.id(), static_cast<int>(shape.rank()), chunk.data());
-    H5Pset_fletcher32(creation.id());
+    must(H5Pset_chunk(creation.id(), static_cast<int>(shape.rank()), chunk.data()));
+    must(H5Pset_fletcher32(creation.id()));
   }
   return creation;
 }
@@ -46,13 +47,11 @@ std::string Hdf5Group::below(const std::string& name) const {
 
 std::vector<std::string> Hdf5Group::members() const {
   const Hdf5Guard guard;
-  std::vector<std::string> names;
-  const auto collect = [](hid_t, const char* name, const H5L_info_t*, void* list) -> herr_t {
-    static_cast<std::vector<std::string>*>(list)->emplace_back(name);
-    return 0;
-  };
-  if (H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names) < 0) fail("list its members");
-  return names;
+  detail::Names names;
+  if (H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, &detail::Names::add<H5L_info_t>, &names) < 0 &&
+      !names.problem)
+    fail("list its members");
+  return names.take();
 }
 
 Hdf5Group::Kind Hdf5Group::kind(const std::string& name) const {
@@ -105,8 +104,8 @@ Hdf5DataSet Hdf5Group::data_set(const std::string& name) const {
 
 Hdf5Group Hdf5Group::create_group(const std::string& name) {
   const Hdf5Guard guard;
-  const Hdf5Handle creation(H5Pcreate(H5P_GROUP_CREATE));
-  H5Pset_obj_track_times(creation.id(), false);
+  const Hdf5Handle creation(must(H5Pcreate(H5P_GROUP_CREATE)));
+  must(H5Pset_obj_track_times(creation.id(), false));
   Hdf5Handle handle(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
   if (handle.id() < 0) fail("create group '" + name + "'");
   return Hdf5Group(context_, below(name), std::move(handle));
@@ -123,8 +122,8 @@ void Hdf5Group::write(const std::string& name, const Shape& shape, std::int64_t 
 
 void Hdf5Group::write_contiguous(const std::string& name, const Shape& shape, const float* values) {
   const Hdf5Guard guard;
-  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE));
-  H5Pset_obj_track_times(creation.id(), false);
+  const Hdf5Handle creation(must(H5Pcreate(H5P_DATASET_CREATE)));
+  must(H5Pset_obj_track_times(creation.id(), false));
   write(name, shape, H5T_NATIVE_FLOAT, creation, values);
 }
 
@@ -158,7 +157,7 @@ void Hdf5Group::write_text(const std::string& name, const std::vector<std::strin
 void Hdf5Group::write_table(const std::string& name, const std::vector<std::string>& columns,
                             const std::vector<double>& values) {
   const Hdf5Guard guard;
-  const Hdf5Handle type(H5Tcreate(H5T_COMPOUND, columns.size() * sizeof(double)));
+  const Hdf5Handle type(must(H5Tcreate(H5T_COMPOUND, columns.size() * sizeof(double))));
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (H5Tinsert(type.id(), columns[i].c_str(), i * sizeof(double), H5T_NATIVE_DOUBLE) < 0)
       fail("write column '" + columns[i] + "' of '" + name + "'");

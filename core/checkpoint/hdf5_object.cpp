@@ -32,13 +32,11 @@ std::string Hdf5Object::identity() const {
 
 std::vector<std::string> Hdf5Object::attributes() const {
   const Hdf5Guard guard;
-  std::vector<std::string> names;
-  const auto collect = [](hid_t, const char* name, const H5A_info_t*, void* list) -> herr_t {
-    static_cast<std::vector<std::string>*>(list)->emplace_back(name);
-    return 0;
-  };
-  if (H5Aiterate2(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names) < 0) fail("list its attributes");
-  return names;
+  detail::Names names;
+  if (H5Aiterate2(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, &detail::Names::add<H5A_info_t>, &names) < 0 &&
+      !names.problem)
+    fail("list its attributes");
+  return names.take();
 }
 
 bool Hdf5Object::has_attribute(const std::string& name) const {

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <iomanip>
 #include <ostream>
-#include <sstream>
 
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/config/config.hpp"
 
 namespace sluice {
@@ -43,7 +43,7 @@ std::string lower(std::string text) {
 
 /// Prints the words of `text` from column `column` on, where the line stands at the first one already.
 void print_wrapped(std::ostream& out, const std::string& text, std::size_t column) {
-  std::istringstream words(text);
+  TextReader words(text);
   std::size_t at = column;
   for (std::string word; words >> word;) {
     if (at > column && at + 1 + word.size() > kColumns) {
@@ -86,7 +86,7 @@ std::string join(const std::vector<std::string>& items, const std::string& separ
 }
 
 std::string fixed(double value, int digits) {
-  std::ostringstream text;
+  TextWriter text;
   text << std::fixed << std::setprecision(digits) << value;
   return text.str();
 }

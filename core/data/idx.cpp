@@ -4,6 +4,7 @@
 #include <iomanip>
 
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/data/formats.hpp"
 #include "core/data/input_file.hpp"
 #include "core/data/memory.hpp"
@@ -28,7 +29,7 @@ struct IdxFile {
 };
 
 std::string hex(std::uint32_t value) {
-  std::ostringstream text;
+  TextWriter text;
   text << "0x" << std::hex << std::setw(8) << std::setfill('0') << value;
   return text.str();
 }

@@ -6,9 +6,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
+#include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 
 namespace sluice {
 
@@ -94,7 +95,7 @@ bool is_folder(const std::string& path) {
 }
 
 std::vector<std::string> read_lines(const std::string& path) {
-  std::ifstream file(path);
+  TextReader file(read_file(path).value_or(""));
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) {
     const char* const spaces = " \t\r";

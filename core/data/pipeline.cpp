@@ -56,7 +56,7 @@ struct Slot {
 
 // Batch b since the start lives in slot b % slots. Batches are claimed in order, by a background task or by next()
 // itself where none has got so far; a batch may be claimed once the one that had its slot was handed back.
-struct Pipeline::State {
+struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   State(const Dataset& set, const PipelineOptions& wanted);
 
   std::int64_t claimable() const { return std::min(batches, handed_back + static_cast<std::int64_t>(slots.size())); }
@@ -66,6 +66,7 @@ struct Pipeline::State {
   void work();
   struct Task {
     State* state;
+    std::shared_ptr<State> life;  // a task may begin, or be dropped, when the pipeline is gone
     void operator()() const { take_over(state)->work(); }
   };
   std::int64_t batches_of(std::int64_t images) const;
@@ -93,8 +94,6 @@ struct Pipeline::State {
   std::int64_t next_take = 0;    // batch that next() returns next
   std::int64_t handed_back = 0;  // batches below are no longer looked at by the consumer
   std::int64_t filling = 0;      // claimed and not ready
-  std::int64_t tasks = 0;        // given to TBB and not ended
-  bool abandoned = false;        // the last task deletes this
 
   std::unique_ptr<tbb::task_arena> arena;  // of the consumer alone
 };
@@ -151,13 +150,11 @@ void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t done) {
 
 void Pipeline::State::enqueue(std::int64_t count, std::unique_lock<std::mutex>& lock) {
   if (!arena || count == 0) return;
-  tasks += count;
   lock.unlock();  // so that the tasks need not wait for it
   give_away(this);
   try {
-    for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this});
-  } catch (const std::exception&) {
-    arena.reset();  // no thread or no memory for one: next() does it all; tasks that were not taken count for ever
+    for (std::int64_t i = 0; i < count; ++i) arena->enqueue(Task{this, shared_from_this()});
+  } catch (const std::exception&) {  // no thread, or no memory for a task: next() makes what no task claims
   }
   lock.lock();
 }
@@ -165,9 +162,6 @@ void Pipeline::State::enqueue(std::int64_t count, std::unique_lock<std::mutex>& 
 void Pipeline::State::work() {
   std::unique_lock<std::mutex> lock(mutex);
   if (next_claim < claimable()) prepare(next_claim++, lock);
-  const bool last = --tasks == 0 && abandoned;
-  lock.unlock();
-  if (last) delete this;
 }
 
 /// Fills the slot of a batch that the caller has just claimed; the lock is released meanwhile.
@@ -228,17 +222,13 @@ const Batch* Pipeline::State::take() {
 }
 
 Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
-    : state_(std::make_unique<State>(dataset, options)) {}
+    : state_(std::make_shared<State>(dataset, options)) {}
 
 /// Tasks that have not begun are not waited for: where the system gives no thread they never do.
 Pipeline::~Pipeline() {
-  state_->arena.reset();
   std::unique_lock<std::mutex> lock(state_->mutex);
   state_->cancel(lock);
-  state_->abandoned = true;
-  const bool left = state_->tasks > 0;
-  lock.unlock();
-  if (left) state_.release();
+  state_->arena.reset();  // here, and not by a task that is the last to hold the state
 }
 
 std::int64_t Pipeline::batches() const {

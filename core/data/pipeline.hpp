@@ -28,7 +28,8 @@ struct PipelineOptions {
   Augmentation augmentation;
   Normalization normalization;
   std::uint64_t seed = 1;
-  /// Background threads at most. With 0, or where TBB may use one thread only, batches are made inside next().
+  /// Background threads at most. With 0, or where TBB may use one thread only or gets none from the system, batches are
+  /// made inside next().
   std::int64_t workers = 1;
   std::int64_t prefetch = 4;  ///< batches prepared ahead at most
   std::int64_t rank = 0;      ///< this process takes images [n*rank/world, n*(rank+1)/world) of each batch of n
@@ -67,7 +68,7 @@ class Pipeline {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace sluice

@@ -226,10 +226,11 @@ struct Executor::State {
   float one = 1.0F;
   SoftTargets soft_targets;
   bool profiling = false;
+  detail::PlannedThreads threads;
 };
 
 Executor::Executor(Network& network, const ExecutorOptions& options) {
-  detail::adopt_threads();
+  const detail::PlannedThreads threads = detail::adopt_threads();
   if (options.type == DataType::kBF16 && !cpu_has_bf16()) {
     throw Error(ExitCode::kEnvironment, concat("run.precision = bf16 needs a processor with AVX512_BF16, this one is ",
                                                cpu_description(), "; use run.precision = fp32"));
@@ -245,6 +246,7 @@ Executor::Executor(Network& network, const ExecutorOptions& options) {
                 "DEPLOYABLE.h5 --precision=int8 makes one");
   }
   state_ = std::make_unique<State>(network, options);
+  state_->threads = threads;
 }
 
 Executor::~Executor() = default;
@@ -283,7 +285,7 @@ double Executor::soft_divergence() const {
 }
 
 void Executor::refresh() {
-  detail::adopt_threads();
+  detail::adopt_threads(state_->threads);
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     State::Runtime& run = state_->runtime[i];
     const Stopwatch watch(state_->profiling ? &run.refresh_ms : nullptr);
@@ -293,7 +295,7 @@ void Executor::refresh() {
 }
 
 void Executor::forward(std::uint64_t step) {
-  detail::adopt_threads();
+  detail::adopt_threads(state_->threads);
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
   for (std::size_t i = 0; i < state_->auxiliary.size(); ++i)
     state_->auxiliary[i] = state_->network.auxiliary_losses()[i].second->forward(state_->network);

@@ -1,7 +1,8 @@
 #include "core/graph/layer.hpp"
 
 #include <cmath>
-#include <sstream>
+
+#include "core/base/text_stream.hpp"
 
 namespace sluice {
 
@@ -47,7 +48,7 @@ int Setup::request_kept(std::int64_t bytes) {
 
 bool is_reference_kernel(const std::string& kernel) {
   // "ref:any", "ref_int8:any", "gemm:ref"; several names are separated by spaces.
-  std::istringstream names(kernel);
+  TextReader names(kernel);
   std::string name;
   while (names >> name) {
     if (name.rfind("ref", 0) == 0 || name.find(":ref") != std::string::npos) return true;

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/graph/cost.hpp"
 
 namespace sluice {
@@ -24,7 +25,7 @@ std::string thousands(double value) {
 }
 
 std::string mebibytes(std::int64_t bytes) {
-  std::ostringstream text;
+  TextWriter text;
   text << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20) << " MiB";
   return text.str();
 }

@@ -1,10 +1,10 @@
 #include "core/graph/network.hpp"
 
 #include <algorithm>
-#include <sstream>
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
+#include "core/base/text_stream.hpp"
 
 namespace sluice {
 namespace {
@@ -40,7 +40,7 @@ void NetworkOptions::describe(Keys& keys) {
   std::string text = concat(input[0], "x", input[1], "x", input[2]);
   keys.optional("input", text, "shape of one image: channels x height x width");
   std::vector<std::int64_t> dims;
-  std::istringstream stream(text);
+  TextReader stream(text);
   std::int64_t d = 0;
   char cross = 'x';
   while (cross == 'x' && stream >> d && d > 0 && d <= kMostInput) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/config/blocks.hpp"
 #include "core/graph/network.hpp"
 
@@ -14,7 +15,7 @@ namespace {
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> items;
   std::string item;
-  std::istringstream stream(text);
+  TextReader stream(text);
   while (std::getline(stream, item, ',')) {
     const auto first = item.find_first_not_of(" \t");
     if (first == std::string::npos) continue;

@@ -2,11 +2,11 @@
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <ostream>
-#include <sstream>
 
 #include "core/base/cpu.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/train/benchmark.hpp"
 
@@ -70,7 +70,7 @@ void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const Ph
 
 std::string percent(const std::optional<double>& share, const char* otherwise) {
   if (!share) return otherwise;
-  std::ostringstream text;
+  TextWriter text;
   text << std::fixed << std::setprecision(1) << 100 * *share << " %";
   return text.str();
 }

@@ -171,8 +171,12 @@ ExecutorOptions Experiment::executor_options(Mode mode, std::int64_t batch) cons
   return options;
 }
 
-void Experiment::configure_threads() const {
-  set_threads(run.threads > 0 ? static_cast<int>(run.threads) : available_threads());
+std::string Experiment::configure_threads() const {
+  const int wanted = run.threads > 0 ? static_cast<int>(run.threads) : available_threads();
+  const GrantedThreads granted = set_threads(wanted);
+  if (granted.limit == nullptr) return "";
+  return concat(where("run", "threads"), ": computes with ", granted.count, " instead of ", wanted,
+                " threads: ", granted.limit);
 }
 
 void Experiment::print_help(std::ostream& out, const Registry& registry) {

@@ -99,8 +99,8 @@ class Experiment {
   /// Executors as `[run]` asks for them.
   ExecutorOptions executor_options(Mode mode, std::int64_t batch) const;
   /// Sets the number of threads and tells the processor to flush denormal numbers to zero. Call once, before the first
-  /// step.
-  void configure_threads() const;
+  /// step. Returns a line about what is used where the system grants fewer threads than `[run] threads` wants, else "".
+  std::string configure_threads() const;
   /// Every section with its keys, for --help: the same descriptions that read them.
   static void print_help(std::ostream& out, const Registry& registry);
 };

@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/text_stream.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
@@ -31,7 +32,7 @@ std::vector<ClassResult> by_class(const Evaluation& evaluation, std::size_t clas
 }
 
 std::string mega(double operations) {
-  std::ostringstream text;
+  TextWriter text;
   text << std::fixed << std::setprecision(2) << operations / 1e6 << " M";
   return text.str();
 }
@@ -50,7 +51,7 @@ void print_confusion(std::ostream& out, const ReportSubject& subject, const Eval
 
 std::string times_fewer(double dense, double executed) {
   if (executed >= dense) return "";
-  std::ostringstream text;
+  TextWriter text;
   text << std::fixed << std::setprecision(2) << " (" << dense / executed << " times fewer)";
   return text.str();
 }

@@ -50,6 +50,7 @@ for code in 0 2 4; do
 done
 FAKE_SRUN=75 job 75 'requeue 17' requeue.sbatch a.ini
 ran --cpus-per-task=3 sluice-train a.ini --run.threads=3 --auto-resume
+FAKE_SRUN=138 job 75 'requeue 17' requeue.sbatch a.ini # a signal before the program heard it
 SLURM_RESTART_COUNT=99 FAKE_SRUN=75 job 75 'requeue 17' requeue.sbatch a.ini
 SLURM_RESTART_COUNT=100 FAKE_SRUN=75 job 75 '' requeue.sbatch a.ini
 FAKE_SRUN=cancel job 75 '' requeue.sbatch a.ini
@@ -64,6 +65,7 @@ FAKE_SRUN=0 job 0 '' sweep.sbatch lr.txt a.ini --train.epochs=3
 ran --cpus-per-task=3 sluice-train a.ini --train.epochs=3 --optimizer.lr=0.1 --run.seed=2 --run.dir=runs/lr/optimizer.lr=0.1,run.seed=2 \
   --run.threads=3 --auto-resume
 FAKE_SRUN=75 job 75 'requeue 20_2' sweep.sbatch lr.txt a.ini
+FAKE_SRUN=138 job 75 'requeue 20_2' sweep.sbatch lr.txt a.ini
 printf -- '--optimizer.lr=0.05\n--data.dir=/a/b --note.text=%s\n' "$(printf 'x%.0s' {1..300})" > long.txt
 FAKE_SRUN=0 job 0 '' sweep.sbatch long.txt a.ini
 grep -qxE -- '--run.dir=runs/long/data.dir=_a_b,note.text=x{83}-[0-9a-f]{16}' ran || fail "a long line: $(cat ran)"

@@ -9,7 +9,10 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <thread>
+
+#include "core/base/error.hpp"
 
 namespace sluice {
 namespace {
@@ -32,7 +35,7 @@ void pause_ms(int ms) {
 }
 
 TEST(Signals, EachStopSignalIsRemembered) {
-  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) {
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU}) {
     StopSignals signals;
     EXPECT_EQ(stop_requested(), 0);
     errno = EBADF;
@@ -78,7 +81,7 @@ TEST(Signals, TheSameRequestDeliveredTwiceIsOne) {
 TEST(Signals, FormerHandlersComeBack) {
   struct sigaction before {
   }, during{}, after{};
-  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ}) {
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU, SIGPIPE, SIGXFSZ}) {
     sigaction(signal, nullptr, &before);
     {
       StopSignals signals;
@@ -97,6 +100,45 @@ TEST(Signals, OnlyTheListedSignalsAreTaken) {
   EXPECT_EQ(action.sa_handler, SIG_DFL);
   raise(SIGTERM);
   EXPECT_EQ(stop_requested(), SIGTERM);
+}
+
+TEST(Signals, AHangUpThatIsIgnoredStaysIgnored) {
+  const int status = status_of_child([] {
+    ::signal(SIGHUP, SIG_IGN);
+    StopSignals signals;
+    raise(SIGHUP);
+    _exit(stop_requested());
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(Signals, LongWorkBeforeTheFirstStepEndsWithAnError) {
+  StopSignals signals;
+  EXPECT_NO_THROW(throw_if_stopped());
+  raise(SIGXCPU);
+  try {
+    throw_if_stopped();
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kStopped);
+    EXPECT_STREQ(error.what(),
+                 "stopped before the first step: received SIGXCPU; nothing is lost, start again with the same command");
+  }
+}
+
+TEST(Signals, WhereNothingIsMadeYetTheProcessEndsAtOnce) {
+  const int status = status_of_child([] {
+    StopSignals signals;
+    StopSignals::end_at_once(true);
+    if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
+    raise(SIGUSR1);
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 75);
+  StopSignals signals;
+  raise(SIGUSR1);  // another one only records
+  EXPECT_EQ(stop_requested(), SIGUSR1);
 }
 
 TEST(Signals, AClosedPipeAndAFileLimitAreErrorsOfTheWrite) {
@@ -121,7 +163,7 @@ TEST(Signals, AClosedPipeAndAFileLimitAreErrorsOfTheWrite) {
 TEST(Signals, NamesAndNumbers) {
   EXPECT_EQ(signal_name(SIGTERM), "SIGTERM");
   EXPECT_EQ(signal_name(99), "signal 99");
-  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT}) {
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU, SIGQUIT}) {
     EXPECT_EQ(signal_number(signal_name(signal)), signal);
     EXPECT_EQ(signal_number(signal_name(signal).substr(3)), signal);
   }

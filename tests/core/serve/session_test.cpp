@@ -2,6 +2,7 @@
 #include "core/serve/session.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -130,6 +131,32 @@ TEST_F(Sessions, ComputeOnTheThreadsThatWereSet) {
     int seen = 0;
     std::thread([&] { seen = num_threads(); }).join();
     EXPECT_EQ(seen, wanted);
+  }
+  set_threads(threads);
+}
+
+// With several threads the child lacks those of the parent; with one it answers.
+TEST_F(Sessions, ThrowInAForkedChildThatLostItsThreads) {
+  const int threads = num_threads();
+  for (const int wanted : {1, 2}) {
+    set_threads(wanted);
+    Session session(Model::load(path_, registry_));
+    std::vector<float> logits(kImages * kClasses);
+    session.run(bytes_.data(), kImages, logits.data());
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // a child that waits for ever says nothing
+      try {
+        session.run(bytes_.data(), kImages, logits.data());
+      } catch (const Error& error) {
+        _exit(static_cast<int>(error.code()));
+      }
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), wanted == 1 ? 0 : static_cast<int>(ExitCode::kEnvironment));
   }
   set_threads(threads);
 }
