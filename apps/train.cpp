@@ -23,10 +23,12 @@ Program describe() {
       "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
       "the\n"
       "resolved configuration, metrics, log and checkpoints.";
-  program.flags = {{"dry-run", "", "Check everything, print the layer table, and stop."},
-                   {"print-config", "", "Print the resolved configuration, and stop."},
-                   {"resume", "", "Continue the run in run.dir."},
-                   {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."}};
+  program.flags = {
+      {"dry-run", "", "Check everything, print the layer table, and stop."},
+      {"print-config", "", "Print the resolved configuration, and stop."},
+      {"resume", "", "Continue the run in run.dir."},
+      {"accept-changes", "", "With --resume or --auto-resume: go on though the data are not those of before."},
+      {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"
@@ -45,13 +47,11 @@ std::string default_directory(const std::string& file) {
 
 /// Throws where the data would keep the run from starting.
 void check_data(const Experiment& experiment) {
-  const DataOptions& data = experiment.data;
-  const TrainingSets sets = open_training(data);
-  check_data_fits(*experiment.network, *sets.train);
-  if (sets.validation == nullptr) check_data_fits(*experiment.network, *open_dataset(data, Split::kTest));
-  const Normalization normalization = make_normalization(data, *sets.train);
-  const Pipeline pipeline(*sets.train, training_pipeline(data, normalization, experiment.train.batch, 0));
-  if (experiment.distillation.enabled()) const Teachers teachers(experiment, normalization);
+  const TrainingData data = open_training_data(experiment, nullptr, false, {});
+  for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
+  const Pipeline pipeline(*data.sets.train,
+                          training_pipeline(experiment.data, data.normalization, experiment.train.batch, 0));
+  if (experiment.distillation.enabled()) const Teachers teachers(experiment, data.normalization);
 }
 
 /// The table does not need the data, which may be on another machine: what is wrong with them is a warning.
@@ -90,7 +90,7 @@ int train(Experiment& experiment, const CommandLine& line, double start) {
   for (const std::string& warning : directory.warnings()) log.warning(warning);
   bool started = false;
   try {
-    Trainer trainer(experiment, directory, log, start);
+    Trainer trainer(experiment, directory, log, start, line.has("accept-changes"));
     started = true;
     return static_cast<int>(trainer.run());
   } catch (const std::exception& error) {

@@ -12,6 +12,7 @@
 #include "core/data/pipeline.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/experiment.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/metrics.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/run_directory.hpp"
@@ -27,7 +28,8 @@ class Trainer {
   /// Opens data and run directory, makes the executors, and takes up the newest checkpoint where the directory holds a
   /// run. The experiment must outlive it. Throws Error: kData, kEnvironment, kCheckpoint, kUsage.
   /// `start`: when the process began (TimeBudget::steady_seconds), for train.max_time.
-  Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start);
+  /// `accept_changes`: a run may go on with other data.
+  Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start, bool accept_changes = false);
   ~Trainer();
 
   /// Trains to the end (kDone), or until a stop signal or the time budget (kStopped, after a checkpoint). Throws
@@ -37,11 +39,11 @@ class Trainer {
  private:
   enum class Outcome { kContinue, kStopped };
 
-  void open_data();
+  void open_data(const Checkpoint* before, bool accept_changes);
   void start_from(const std::string& init);
   void take_teachers();
   EarlyStoppingOptions watched_metric();
-  void resume();
+  void resume(const std::optional<CheckpointStore::Last>& last);
   Outcome train_epoch();
   void step(const Batch& batch);
   void stop_if_diverged(double value, const char* what);
@@ -58,9 +60,7 @@ class Trainer {
   RunDirectory& directory_;
   Log& log_;
   Network& network_;
-  TrainingSets sets_;
-  std::unique_ptr<Dataset> test_;
-  Normalization normalization_;
+  TrainingData data_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;
