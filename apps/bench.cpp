@@ -79,9 +79,10 @@ int bench(const CommandLine& line) {
   if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   start_threads(experiment);
   note_foreign_plan(checkpoint, experiment);
+  if (is_checkpoint_name(first)) note_unmeasured(checkpoint, experiment);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   options.plan.assign(checkpoint.plan.begin(), checkpoint.plan.end());
-  if (split) options.images = read_images(experiment, checkpoint, *split);
+  if (split) options.images = read_images(experiment, open_images(experiment, checkpoint, *split));
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(*experiment.network, batch);
   BenchmarkResult result = run_benchmark(experiment, options);

@@ -63,14 +63,24 @@ int rounds_for(const std::function<void()>& run) {
   return static_cast<int>(std::clamp(1 / (kWays * seconds), static_cast<double>(kRounds), kMost));
 }
 
+/// Measures what a network whose weights came from elsewhere lacks.
+void complete(const Experiment& experiment, const KnownImages& known) {
+  const std::vector<std::string> layers = unmeasured_layers(*experiment.network);
+  if (layers.empty()) return;
+  measure_layers(*experiment.network, experiment.executor_options(Mode::kTraining, experiment.eval.batch),
+                 read_images(experiment, known, kRangeImages));
+  std::cerr << "note: measured the scales of what goes into " << layers.size() << " quantised layer"
+            << (layers.size() == 1 ? "" : "s") << ", which the checkpoint has not\n";
+}
+
 /// The plan of the whole network on these images, and for int8 its ranges.
-std::vector<PlannedKernel> plan(Experiment& experiment, const Checkpoint& checkpoint, Split split) {
+std::vector<PlannedKernel> plan(Experiment& experiment, const KnownImages& known) {
   const std::int64_t batch = experiment.eval.batch;
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, batch);
   if (options.bytes)
     experiment.network->set_source_ranges(
-        measure_source_ranges(*experiment.network, options, read_images(experiment, checkpoint, split, kRangeImages)));
-  const BenchmarkImages images = read_images(experiment, checkpoint, split);
+        measure_source_ranges(*experiment.network, options, read_images(experiment, known, kRangeImages)));
+  const BenchmarkImages images = read_images(experiment, known);
   Executor executor(*experiment.network, options);
   executor.refresh();
   const int forwards = plan_forwards(images, batch);
@@ -86,7 +96,7 @@ std::vector<KernelChoice> choices_of(const std::vector<PlannedKernel>& plan) {
 }
 
 /// On the whole test set; without kernels: by the checkpoint's own precision (fp32 for int8), everything computed.
-Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const Dataset& test,
+Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const KnownImages& test,
                     const std::vector<KernelChoice>* kernels) {
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
@@ -95,9 +105,8 @@ Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const 
     options.type = activation_type(own);
     options.bytes = false;
   }
-  Evaluator evaluator(
-      *experiment.network, options, test,
-      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, test), experiment.eval.batch));
+  Evaluator evaluator(*experiment.network, options, *test.dataset,
+                      evaluation_pipeline(experiment.data, test.normalization, experiment.eval.batch));
   if (kernels != nullptr) evaluator.choose(*kernels);
   return *evaluator.run();
 }
@@ -108,6 +117,7 @@ Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, co
   Checkpoint made = untrained_checkpoint(experiment, normalization);
   made.kind = Checkpoint::Kind::kDeployable;
   made.class_names = source.class_names;
+  made.data = source.data;
   made.history = source.history;
   for (const char* counter : {"epoch", "step"}) made.state[counter] = source.counter(counter);
   made.state["instruction_set"] = to_string(cpu_isa());
@@ -157,14 +167,15 @@ int deploy(const CommandLine& line) {
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
   refuse_inputs(output, {checkpoint.file}, experiment);
   start_threads(experiment);
-  const std::unique_ptr<Dataset> test = open_dataset(experiment.data, Split::kTest);
-  const std::vector<PlannedKernel> measured = plan(experiment, checkpoint, split);
+  const KnownImages test = open_images(experiment, checkpoint, Split::kTest);
+  const KnownImages images =
+      split == Split::kTest ? test : open_images(experiment, checkpoint, split, &test.normalization);
+  complete(experiment, images);
+  const std::vector<PlannedKernel> measured = plan(experiment, images);
   const std::vector<KernelChoice> kernels = choices_of(measured);
-  const Evaluation before = evaluate(experiment, checkpoint, *test, nullptr);
-  const Evaluation after = evaluate(experiment, checkpoint, *test, &kernels);
-  const Checkpoint made =
-      deployable(checkpoint, experiment, normalization_of(experiment, checkpoint, *test), kernels, after);
-  save(made, output);
+  const Evaluation before = evaluate(experiment, checkpoint, test, nullptr);
+  const Evaluation after = evaluate(experiment, checkpoint, test, &kernels);
+  save(deployable(checkpoint, experiment, test.normalization, kernels, after), output);
   (line.has("json") ? print_json : print)(report_stream(output), output.path(), measured, before, after);
   return 0;
 }

@@ -106,10 +106,10 @@ int evaluate(const CommandLine& line) {
   if (output) refuse_inputs(*output, {checkpoint.file}, experiment);
   start_threads(experiment);
   note_foreign_plan(checkpoint, experiment);
-  const std::unique_ptr<Dataset> dataset = open_dataset(experiment.data, split);
+  note_unmeasured(checkpoint, experiment);
+  const auto [dataset, normalization] = open_images(experiment, checkpoint, split);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
-  const PipelineOptions pipeline =
-      evaluation_pipeline(experiment.data, normalization_of(experiment, checkpoint, *dataset), experiment.eval.batch);
+  const PipelineOptions pipeline = evaluation_pipeline(experiment.data, normalization, experiment.eval.batch);
   if (line.has("compare")) {
     const BackendComparison comparison = compare_backends(*experiment.network, options, *dataset, pipeline,
                                                           {checkpoint.plan.begin(), checkpoint.plan.end()});

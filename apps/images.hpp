@@ -1,15 +1,15 @@
 // Images of a data set for timings and plans.
 #pragma once
 
+#include "apps/load.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/data/dataset.hpp"
 #include "core/train/benchmark.hpp"
 
 namespace sluice {
 
-/// The first images of a split, whole batches of eval.batch: `most` images where that is more than one. `checkpoint`
-/// tells the normalisation, unless the configuration does. Throws Error(kData) where there is not one batch.
-BenchmarkImages read_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
-                            std::int64_t most = 128);
+/// The first images of a set, whole batches of eval.batch: `most` images where that is more than one. Throws
+/// Error(kData) where there is not one batch.
+BenchmarkImages read_images(const Experiment& experiment, const KnownImages& known, std::int64_t most = 128);
 
 }  // namespace sluice

@@ -10,6 +10,8 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/seal.hpp"
 #include "core/data/normalization.hpp"
+#include "core/train/benchmark.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace {
@@ -98,6 +100,19 @@ int export_file(const CommandLine& line) {
   return 0;
 }
 
+/// What the configuration gives; nothing where it leaves that to be measured.
+Normalization normalization_of(const Experiment& experiment) {
+  const KnownNormalization given = given_normalization(experiment.data, experiment.network->input_shape(1)[kC]);
+  Warnings warnings = half_given(experiment.data);
+  Normalization normalization;
+  if (given.mean && given.std) {
+    normalization = {*given.mean, *given.std};
+    warnings = doubtful(normalization);
+  }
+  for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
+  return normalization;
+}
+
 int import_file(const CommandLine& line) {
   if (line.positional().size() < 2) refuse("expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help");
   ImportOptions options;
@@ -111,8 +126,7 @@ int import_file(const CommandLine& line) {
       load_experiment({line.positional().begin() + 1, line.positional().end()}, line.overrides(), registry);
   refuse_inputs(output, {options.file}, experiment);
   experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  const auto normalization =
-      given_normalization(experiment.data, experiment.network->input_shape(1)[kC]).value_or(Normalization{});
+  const Normalization normalization = normalization_of(experiment);
   const ImportReport report = import_weights(options, *experiment.network);
   if (report.matched.empty() && check_seal(options.file).state == SealReport::State::kIntact)
     throw Error(ExitCode::kCheckpoint, concat(options.file, ": is a checkpoint of Sluice, which needs no import: ",
@@ -120,6 +134,8 @@ int import_file(const CommandLine& line) {
   const bool complete = report.complete(options.partial);
   if (complete) {
     Checkpoint checkpoint = untrained_checkpoint(experiment, normalization);
+    const std::vector<std::string> unmeasured = unmeasured_layers(*experiment.network);
+    if (!unmeasured.empty()) std::cerr << "warning: " << output << ": " << unmeasured_text(unmeasured) << "\n";
     checkpoint.run["imported_from"] = options.file + (options.group == "/" ? "" : ":" + options.group);
     save(checkpoint, output);
   }

@@ -6,6 +6,8 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/plugin/load.hpp"
+#include "core/train/benchmark.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/training_checkpoint.hpp"
 #include "gating/gating.hpp"
 #include "layers/layers.hpp"
@@ -52,6 +54,11 @@ void start_threads(const Experiment& experiment) {
   if (!fewer.empty()) std::cerr << "warning: " << fewer << "\n";
 }
 
+void note_unmeasured(const Checkpoint& checkpoint, const Experiment& experiment) {
+  const std::vector<std::string> layers = unmeasured_layers(*experiment.network);
+  if (!layers.empty()) std::cerr << "warning: " << checkpoint.file << ": " << unmeasured_text(layers) << "\n";
+}
+
 void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment) {
   const auto differs = [&](const char* name, const StateValue& here) {
     const auto found = checkpoint.state.find(name);
@@ -78,10 +85,19 @@ std::optional<Split> split_of(const CommandLine& line, const std::string& flag) 
               concat("command line: --", flag, ": expected test, validation or train, got '", *name, "'"));
 }
 
-Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated) {
-  if (const auto given = given_normalization(experiment.data, evaluated.shape().channels)) return *given;
-  if (const auto stored = stored_normalization(checkpoint, evaluated.shape().channels)) return *stored;
-  return make_normalization(experiment.data, *open_training(experiment.data).train);
+KnownImages open_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
+                        const Normalization* chosen) {
+  Warnings warnings;
+  KnownImages images;
+  images.dataset = open_known(experiment, checkpoint, split, warnings);
+  const auto train = [&] {
+    return split == Split::kTrain ? images.dataset : open_known(experiment, checkpoint, Split::kTrain, warnings);
+  };
+  images.normalization = chosen != nullptr ? *chosen
+                                           : known_normalization(experiment, checkpoint,
+                                                                 images.dataset->shape().channels, train, warnings);
+  for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
+  return images;
 }
 
 bool is_checkpoint_name(const std::string& path) {

@@ -34,6 +34,9 @@ Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::str
 /// Starts the threads that `[run] threads` wants; says on standard error where there are fewer.
 void start_threads(const Experiment& experiment);
 
+/// Says on standard error where layers lack what training measures.
+void note_unmeasured(const Checkpoint& checkpoint, const Experiment& experiment);
+
 /// Says on standard error where the plan of a deployed file was made for other instructions, another number of threads
 /// or batches of another size than there are now.
 void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment);
@@ -41,9 +44,15 @@ void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experimen
 /// The split that a flag names, if it is there. Throws Error(kUsage) for another word.
 std::optional<Split> split_of(const CommandLine& line, const std::string& flag);
 
-/// The normalisation the network was trained with: the checkpoint's, unless an override gives another. Only a
-/// checkpoint without one needs the training set.
-Normalization normalization_of(const Experiment& experiment, const Checkpoint& checkpoint, const Dataset& evaluated);
+/// What a trained network is run on.
+struct KnownImages {
+  std::shared_ptr<const Dataset> dataset;
+  Normalization normalization;
+};
+/// Opens a set and, unless it is chosen already, chooses its normalisation (core/train/known_data.hpp); warnings go to
+/// standard error.
+KnownImages open_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
+                        const Normalization* chosen = nullptr);
 
 /// The file is an HDF5 checkpoint rather than a configuration, by its name.
 bool is_checkpoint_name(const std::string& path);

@@ -29,7 +29,7 @@ Program describe() {
       {"resume", "", "Continue the run in run.dir."},
       {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."},
       {"extend", "", "Continued with another train.epochs: stretch the schedule to it."},
-      {"accept-changes", "", "Continue with keys changed that decide the result; changes.log notes them."}};
+      {"accept-changes", "", "Continue with other data or keys that decide the result; changes.log notes them."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"
@@ -49,13 +49,11 @@ std::string default_directory(const std::string& file) {
 
 /// Throws where the data would keep the run from starting.
 void check_data(const Experiment& experiment) {
-  const DataOptions& data = experiment.data;
-  const TrainingSets sets = open_training(data);
-  check_data_fits(*experiment.network, *sets.train);
-  if (sets.validation == nullptr) check_data_fits(*experiment.network, *open_dataset(data, Split::kTest));
-  const Normalization normalization = make_normalization(data, *sets.train);
-  const Pipeline pipeline(*sets.train, training_pipeline(data, normalization, experiment.train.batch, 0));
-  if (experiment.distillation.enabled()) const Teachers teachers(experiment, normalization);
+  const TrainingData data = open_training_data(experiment, nullptr, false, {});
+  for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
+  const Pipeline pipeline(*data.sets.train,
+                          training_pipeline(experiment.data, data.normalization, experiment.train.batch, 0));
+  if (experiment.distillation.enabled()) const Teachers teachers(experiment, data.normalization);
 }
 
 /// The table does not need the data, which may be on another machine: what is wrong with them is a warning.

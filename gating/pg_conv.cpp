@@ -38,7 +38,7 @@ class PgConv : public Layer {
 
   void infer(const std::vector<Shape>& src, Declarations& declare) override {
     require_sources(src, 1);
-    QuantizedConvolution::declare(geometry_, src[0], declare);
+    QuantizedConvolution::declare(geometry_, options_, src[0], declare);
     declare.parameter("threshold", {geometry_.channels}, "threshold", Init::constant(gate_options_.threshold_init));
     const int open = declare.count("open"), total = declare.count("total");
     const std::int64_t macs = geometry_.macs(src[0]);

@@ -23,7 +23,7 @@ class QuantizedConv : public Layer {
 
   void infer(const std::vector<Shape>& src, Declarations& declare) override {
     require_sources(src, 1);
-    QuantizedConvolution::declare(geometry_, src[0], declare);
+    QuantizedConvolution::declare(geometry_, options_, src[0], declare);
     const Shape weights = geometry_.weights_shape(src[0]);
     const auto terms = static_cast<double>(weights[1] * weights[2] * weights[3]);
     if (bias_) declare.parameter("bias", {geometry_.channels}, "bias", Init::uniform(1.0 / std::sqrt(terms)));

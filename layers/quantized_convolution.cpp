@@ -46,11 +46,12 @@ constexpr std::int64_t kLeastPaired = 32;
 
 }  // namespace
 
-void QuantizedConvolution::declare(const ConvGeometry& geometry, const Shape& src, Declarations& declare) {
+void QuantizedConvolution::declare(const ConvGeometry& geometry, const QuantizationOptions& options, const Shape& src,
+                                   Declarations& declare) {
   declare.dst = geometry.dst_shape(src);
   const Shape weights = geometry.weights_shape(src);
   declare.parameter("weight", weights, "weights", Init::kaiming(weights[1] * weights[2] * weights[3]));
-  declare.buffer("src_scale", {1}, 0.0F);
+  options.declare_scale(declare);
 }
 
 QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const QuantizationOptions& options,

@@ -22,7 +22,8 @@ class QuantizedConvolution {
   QuantizedConvolution(const ConvGeometry& geometry, const QuantizationOptions& options, Setup& setup, bool bias,
                        std::int64_t parts = 1);
 
-  static void declare(const ConvGeometry& geometry, const Shape& src, Declarations& declare);
+  static void declare(const ConvGeometry& geometry, const QuantizationOptions& options, const Shape& src,
+                      Declarations& declare);
 
   /// What forward takes: the source itself for 0 activation bits, else its levels. Parts count as images.
   const TensorDesc& operand() const { return operand_; }

@@ -21,7 +21,7 @@ class QuantizedLinear : public Layer {
   void infer(const std::vector<Shape>& src, Declarations& declare) override {
     require_sources(src, 1);
     geometry_.declare(src[0], declare);
-    declare.buffer("src_scale", {1}, 0.0F);
+    options_.declare_scale(declare);
     const std::int64_t macs = geometry_.channels * LinearGeometry::inputs(src[0]);
     declare.costs.push_back({macs, options_.weight_cost_bits(), options_.activation_cost_bits()});
   }

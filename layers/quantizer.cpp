@@ -127,6 +127,11 @@ void QuantizationOptions::describe(Keys& keys) {
               "its batch), or by each batch's maximum, as published");
 }
 
+void QuantizationOptions::declare_scale(Declarations& declare) const {
+  const int scale = declare.buffer("src_scale", {1}, 0.0F);
+  declare.buffers[static_cast<std::size_t>(scale)].measured = frozen && activations().has_scale();
+}
+
 DataType QuantizationOptions::operand_type(DataType activation, std::int64_t terms) const {
   if (activation == DataType::kBF16) return activation;
   const Quantizer w = weights(), x = activations();

@@ -6,6 +6,7 @@
 
 #include "core/base/bfloat16.hpp"
 #include "core/config/keys.hpp"
+#include "core/graph/layer.hpp"
 #include "core/graph/tensor.hpp"
 
 namespace sluice {
@@ -67,6 +68,8 @@ struct QuantizationOptions {
   void describe(Keys& keys);
   Quantizer weights() const { return {weight_bits, weight_levels}; }
   Quantizer activations() const { return {activation_bits, LevelSet::kFull}; }
+  /// The buffer of one number that source_scale keeps the source's scale in.
+  void declare_scale(Declarations& declare) const;
   /// What a multiply-add counts with: 32 bits where it is in floating point.
   int weight_cost_bits() const { return weight_bits == 0 ? 32 : static_cast<int>(weight_bits); }
   int activation_cost_bits() const { return activation_bits == 0 ? 32 : static_cast<int>(activation_bits); }

@@ -45,6 +45,18 @@ class Fields {
     add(tensor.values);
     add(tensor.alias_of);
   }
+  void add(const std::optional<SetDescription>& set) {
+    add(std::int64_t{set.has_value()});
+    if (!set) return;
+    for (std::int64_t value : {set->images, set->shape.channels, set->shape.height, set->shape.width}) add(value);
+    add(set->images_digest);
+    add(set->labels_digest);
+  }
+  void add(const DataDescription& data) {
+    add(data.training);
+    for (std::int64_t value : {data.held_out.images, data.held_out.seed, data.held_out.drawn_from}) add(value);
+    add(data.test);
+  }
   void add(const CheckpointCost& cost) {
     for (std::int64_t value : {cost.macs, cost.weight_bits, cost.activation_bits, std::int64_t{cost.refines}})
       add(value);
@@ -111,6 +123,7 @@ std::string content_digest(const Checkpoint& checkpoint, int minor) {
   }
   if (minor >= 2) fields.add(checkpoint.plan);
   if (minor >= 3) fields.add(checkpoint.ranges);
+  if (minor >= 4) fields.add(checkpoint.data);
   return fields.hex();
 }
 

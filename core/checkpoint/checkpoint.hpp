@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/shape.hpp"
+#include "core/data/set_description.hpp"
 
 namespace sluice {
 
@@ -16,7 +17,7 @@ class Output;
 /// Files say "major.minor". A reader takes any minor of its major (it skips what it does not know) and refuses a newer
 /// major.
 constexpr int kCheckpointMajor = 1;
-constexpr int kCheckpointMinor = 3;
+constexpr int kCheckpointMinor = 4;
 
 /// One fp32 tensor in logical layout (weights O x I x KH x KW), row-major.
 struct CheckpointTensor {
@@ -60,6 +61,7 @@ struct Checkpoint {
   std::string config;             ///< resolved configuration
   std::vector<double> mean, std;  ///< normalisation of the network's input, one for each channel
   std::vector<std::string> class_names;
+  DataDescription data;                  ///< what it was trained on; empty in files before format 1.4
   std::vector<std::string> layer_names;  ///< in network order
   StatisticTable statistics;             ///< of the training epoch that is running, or has just ended
   StatisticTable evaluation;             ///< of the last evaluation of the run; empty before the first

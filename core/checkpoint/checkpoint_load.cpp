@@ -167,6 +167,32 @@ void read_ranges(const Hdf5Group& group, std::map<std::string, double>& ranges) 
   }
 }
 
+std::int64_t count_attribute(const Hdf5Group& group, const std::string& name, std::int64_t least) {
+  const auto value = one_number<std::int64_t>(group, name);
+  if (value < least) refuse(group.where(), concat("attribute ", name, " is ", value, ", expected at least ", least));
+  return value;
+}
+
+SetDescription read_set(const Hdf5Group& group) {
+  SetDescription set;
+  set.images = count_attribute(group, "images", 1);
+  set.shape = {count_attribute(group, "channels", 1), count_attribute(group, "height", 1),
+               count_attribute(group, "width", 1)};
+  set.images_digest = text_or_none(group, "images_digest");
+  set.labels_digest = text_or_none(group, "labels_digest");
+  return set;
+}
+
+void read_data(const Hdf5Group& sets, DataDescription& data) {
+  if (sets.kind("training") == Hdf5Group::Kind::kGroup) {
+    const Hdf5Group training = sets.group("training");
+    data.training = read_set(training);
+    data.held_out = {count_attribute(training, "held_out", 0), count_attribute(training, "held_out_seed", 0),
+                     count_attribute(training, "held_out_from", 1)};
+  }
+  if (sets.kind("test") == Hdf5Group::Kind::kGroup) data.test = read_set(sets.group("test"));
+}
+
 }  // namespace
 
 Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values) {
@@ -196,6 +222,8 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
   }
   // Since format 1.3.
   if (file.kind("ranges") == Hdf5Group::Kind::kGroup) read_ranges(file.group("ranges"), checkpoint.ranges);
+  // Since format 1.4.
+  if (file.kind("data") == Hdf5Group::Kind::kGroup) read_data(file.group("data"), checkpoint.data);
   return checkpoint;
 }
 

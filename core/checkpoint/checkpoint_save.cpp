@@ -192,6 +192,20 @@ void write_costs(const Checkpoint& checkpoint, Hdf5File& file) {
   }
 }
 
+void write_set(Hdf5Group& data, const std::string& name, const SetDescription& set, const HeldOut* held_out) {
+  Hdf5Group group = data.create_group(name);
+  group.write_attribute("images", set.images);
+  group.write_attribute("channels", set.shape.channels);
+  group.write_attribute("height", set.shape.height);
+  group.write_attribute("width", set.shape.width);
+  group.write_attribute("images_digest", set.images_digest);
+  group.write_attribute("labels_digest", set.labels_digest);
+  if (held_out == nullptr) return;
+  group.write_attribute("held_out", held_out->images);
+  group.write_attribute("held_out_seed", held_out->seed);
+  group.write_attribute("held_out_from", held_out->drawn_from);
+}
+
 std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path) {
   Hdf5File file = Hdf5File::create_image(path, ExitCode::kInternal);
   file.write_text("format_version", concat(kCheckpointMajor, ".", kCheckpointMinor));
@@ -218,6 +232,11 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path)
   {
     Hdf5Group ranges = file.create_group("ranges");
     for (const auto& [layer, range] : checkpoint.ranges) write_list(ranges, layer, {range});
+  }
+  {
+    Hdf5Group data = file.create_group("data");
+    if (checkpoint.data.training) write_set(data, "training", *checkpoint.data.training, &checkpoint.data.held_out);
+    if (checkpoint.data.test) write_set(data, "test", *checkpoint.data.test, nullptr);
   }
   {
     // Last, so that it moves nothing else when its texts have other lengths.

@@ -132,6 +132,8 @@ Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   if (a.config != b.config) out.push_back("the configurations differ");
   if (a.mean != b.mean || a.std != b.std) out.push_back("the normalisations differ");
   if (a.class_names != b.class_names) out.push_back("the class names differ");
+  if (a.data.training != b.data.training || a.data.held_out != b.data.held_out || a.data.test != b.data.test)
+    out.push_back("the data sets differ");
   if (a.layer_names != b.layer_names) out.push_back("the layer names differ");
   compare_statistics("statistics ", a.statistics, b.statistics, out);
   compare_statistics("evaluation ", a.evaluation, b.evaluation, out);

@@ -34,6 +34,13 @@ std::string seal_name(SealReport::State state) {
   return "unknown";
 }
 
+Json set_json(const SetDescription& set) {
+  return {{"images", set.images},
+          {"shape", to_string(set.shape)},
+          {"images_digest", set.images_digest},
+          {"labels_digest", set.labels_digest}};
+}
+
 Json stats_json(const TensorStats& stats) {
   Json json;
   json["min"] = stats.min;
@@ -145,6 +152,14 @@ Json header_json(const InspectedFile& file) {
   }
   json["normalisation"] = {{"mean", checkpoint.mean}, {"std", checkpoint.std}};
   json["class_names"] = checkpoint.class_names;
+  json["data"] = Json::object();
+  if (checkpoint.data.training) {
+    Json& training = json["data"]["training"] = set_json(*checkpoint.data.training);
+    training["held_out"] = checkpoint.data.held_out.images;
+    training["held_out_seed"] = checkpoint.data.held_out.seed;
+    training["held_out_from"] = checkpoint.data.held_out.drawn_from;
+  }
+  if (checkpoint.data.test) json["data"]["test"] = set_json(*checkpoint.data.test);
   json["run"] = checkpoint.run;
   return json;
 }

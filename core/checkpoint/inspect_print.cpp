@@ -140,6 +140,13 @@ void print_header(std::ostream& out, const Json& header) {
                concat("mean ", list_text(mean, " "), ", std ", list_text(header["normalisation"]["std"], " "))});
   if (!header["class_names"].empty())
     table.add({"classes", concat(header["class_names"].size(), ": ", list_text(header["class_names"], ", "))});
+  for (const auto& [name, set] : header["data"].items()) {
+    const bool split = set.contains("held_out") && set["held_out"] != 0;
+    table.add({name == "training" ? "trained on" : "tested on",
+               concat(show(set["images"]), " images of ", show(set["shape"]),
+                      split ? concat(", ", show(set["held_out"]), " of them held out") : std::string(), ", digest ",
+                      show(set["images_digest"]))});
+  }
   table.add({"layers", show(header["layers"])});
   print_pairs(table, "plan", header["plan"]);
   print_pairs(table, "run", header["run"]);

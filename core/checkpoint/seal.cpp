@@ -13,6 +13,7 @@
 
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
+#include "core/base/file_content.hpp"
 
 namespace sluice {
 namespace {
@@ -115,9 +116,12 @@ SealReport explain_absence(const Reader& file, const std::string& path) {
   char signature[8] = {};
   if (file.size() == 0) return damaged(path + ": is empty (0 bytes)");
   file.read(0, signature, sizeof(signature));
-  if (std::memcmp(signature, "\x89HDF\r\n\x1a\n", sizeof(signature)) != 0)
+  if (std::memcmp(signature, "\x89HDF\r\n\x1a\n", sizeof(signature)) != 0) {
+    const std::string content = name_content(signature, std::min<std::int64_t>(file.size(), 4));
+    const std::string found = content.empty() || content == "text" ? "" : concat(" (it is ", content, ")");
     return {SealReport::State::kDamaged,
-            path + ": is no checkpoint: it does not begin with the signature of an HDF5 file"};
+            concat(path, ": is no checkpoint: it does not begin with the signature of an HDF5 file", found)};
+  }
   const std::optional<std::int64_t> stated = stated_length(file);
   if (!stated && file.size() < 96)
     return damaged(concat(path, ": is truncated: it ends after ", file.size(), " bytes, inside its header"));

@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include "core/base/error.hpp"
+#include "core/base/file_content.hpp"
 #include "core/data/formats.hpp"
 #include "core/data/input_file.hpp"
 #include "core/data/memory.hpp"
@@ -89,10 +90,11 @@ void interleave(const std::uint8_t* planes, std::uint8_t* pixels) {
 std::int64_t count_records(const Format& format, const fs::path& path, const std::string& advice) {
   const std::int64_t bytes = InputFile(path.string(), advice).size_on_disk();
   if (bytes == 0 || bytes % format.record() != 0) {
+    const std::string content = name_content_of(path.string());
     throw Error(ExitCode::kData,
                 concat(path.string(), ": expected a multiple of ", format.record(), " bytes (", format.label_bytes,
-                       " of labels and ", kImageBytes, " of pixels for each image), got ", bytes,
-                       ": the file is cut short or damaged; ", advice));
+                       " of labels and ", kImageBytes, " of pixels for each image), got ", bytes, ": the file is ",
+                       content.empty() ? "cut short or damaged" : content, "; ", advice));
   }
   return bytes / format.record();
 }

@@ -5,12 +5,16 @@
 #include <numeric>
 
 #include "core/base/error.hpp"
+#include "core/config/text.hpp"
 #include "core/data/formats.hpp"
+#include "core/data/set_description.hpp"
 #include "core/data/views.hpp"
 
 namespace sluice {
 
 namespace {
+
+constexpr std::int64_t kBlockBytes = 1 << 20;
 
 std::unique_ptr<Dataset> open_stored(const DataOptions& options, Split split) {
   switch (options.kind) {
@@ -27,7 +31,7 @@ std::unique_ptr<Dataset> open_stored(const DataOptions& options, Split split) {
   return open_synthetic(options, split);
 }
 
-std::unique_ptr<Dataset> padded(std::unique_ptr<Dataset> stored, const DataOptions& options) {
+std::shared_ptr<const Dataset> padded(std::shared_ptr<const Dataset> stored, const DataOptions& options) {
   return make_padded(std::move(stored), options.pad_to, options.channels);
 }
 
@@ -38,8 +42,15 @@ std::string Dataset::class_name(std::int64_t label) const {
   return class_names()[static_cast<std::size_t>(label)];
 }
 
-std::vector<PixelCounts> Dataset::count_pixels() const {
-  constexpr std::int64_t kBlockBytes = 1 << 20;
+void Dataset::read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const {
+  const std::int64_t block =
+      std::clamp<std::int64_t>(kBlockBytes / shape().count(), 1, std::max<std::int64_t>(count, 1));
+  std::vector<std::uint8_t> images(static_cast<std::size_t>(block * shape().count()));
+  for (std::int64_t first = 0; first < count; first += block)
+    read(indices + first, std::min(block, count - first), images.data(), labels + first);
+}
+
+std::vector<PixelCounts> Dataset::count_pixels(const StopCheck& check_stop) const {
   const std::int64_t channels = shape().channels;
   const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / shape().count(), 1, size());
   std::vector<std::uint8_t> images(static_cast<std::size_t>(block * shape().count()));
@@ -47,6 +58,7 @@ std::vector<PixelCounts> Dataset::count_pixels() const {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(block));
   std::vector<PixelCounts> counts(static_cast<std::size_t>(channels), PixelCounts{});
   for (std::int64_t first = 0; first < size(); first += block) {
+    if (check_stop) check_stop();
     const std::int64_t n = std::min(block, size() - first);
     std::iota(indices.begin(), indices.end(), first);
     read(indices.data(), n, images.data(), labels.data());
@@ -73,6 +85,11 @@ std::string to_string(Split split) {
 Classes resolve_classes(const DataOptions& options, std::int64_t fixed, std::vector<std::string> names,
                         const std::string& set_name, const std::vector<std::int32_t>& labels) {
   Classes classes;
+  if (displaced_name(options.class_names, names)) {
+    throw Error(ExitCode::kData,
+                concat("[data] class_names: ", set_name, " has them in another order, ", join(names, ", "), ", got ",
+                       join(options.class_names, ", "), "; its labels count in its own order"));
+  }
   if (!options.class_names.empty()) names = options.class_names;
   const auto named = static_cast<std::int64_t>(names.size());
   if (fixed > 0 && options.classes > 0 && options.classes != fixed) {
@@ -90,17 +107,25 @@ Classes resolve_classes(const DataOptions& options, std::int64_t fixed, std::vec
   return classes;
 }
 
-TrainingSets open_training(const DataOptions& options) {
-  TrainingSets sets = hold_out(open_stored(options, Split::kTrain), options.validation,
-                               static_cast<std::uint64_t>(options.validation_seed));
+std::string counted_from_one(const std::vector<std::int32_t>& labels, std::int64_t classes) {
+  const auto [least, most] = std::minmax_element(labels.begin(), labels.end());
+  if (labels.empty() || *least != 1 || *most != classes) return "";
+  return concat(": labels count from 0, and these are 1 to ", classes);
+}
+
+TrainingSets open_training(const DataOptions& options, std::int64_t drawn_from) {
+  const HeldOut held_out{options.validation, options.validation_seed,
+                         options.validation_from > 0 ? options.validation_from : drawn_from};
+  TrainingSets sets = hold_out(open_stored(options, Split::kTrain), held_out);
+  sets.whole = padded(std::move(sets.whole), options);
   sets.train = padded(std::move(sets.train), options);
   if (sets.validation) sets.validation = padded(std::move(sets.validation), options);
   return sets;
 }
 
-std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split) {
+std::shared_ptr<const Dataset> open_dataset(const DataOptions& options, Split split, std::int64_t drawn_from) {
   if (split == Split::kTest) return padded(open_stored(options, split), options);
-  TrainingSets sets = open_training(options);
+  TrainingSets sets = open_training(options, drawn_from);
   if (split == Split::kTrain) return std::move(sets.train);
   if (!sets.validation) {
     throw Error(ExitCode::kData, concat("[data] validation: no images of ", sets.train->name(),

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "core/data/options.hpp"
 
 namespace sluice {
+
+/// Throws where long work is to end: on a stop signal, or when the time is used up.
+using StopCheck = std::function<void()>;
 
 /// How often each byte value occurs in one channel.
 using PixelCounts = std::array<std::int64_t, 256>;
@@ -53,10 +57,12 @@ class Dataset {
   /// images: count x height x width x channels bytes; labels: count. Throws Error(kData) where a file cannot be read.
   virtual void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images,
                     std::int32_t* labels) const = 0;
+  /// The labels alone of `count` indices, likewise.
+  virtual void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const;
 
   /// Counts of the byte values of all images, one for each channel; of the stored pixels, without those that padding
-  /// added.
-  virtual std::vector<PixelCounts> count_pixels() const;
+  /// added. `check_stop` is called between blocks of images.
+  virtual std::vector<PixelCounts> count_pixels(const StopCheck& check_stop = {}) const;
 
   virtual ReadGroups groups() const { return {}; }
 
@@ -68,10 +74,22 @@ enum class Split { kTrain, kValidation, kTest };
 /// "training", "validation", "test".
 std::string to_string(Split split);
 
+/// Which images of a training set are held out. They are drawn from its first `drawn_from` images (0: from all), so
+/// that they stay the same when images are appended.
+struct HeldOut {
+  std::int64_t images = 0, seed = 0, drawn_from = 0;
+  bool operator==(const HeldOut& other) const {
+    return images == other.images && seed == other.seed && drawn_from == other.drawn_from;
+  }
+  bool operator!=(const HeldOut& other) const { return !(*this == other); }
+};
+
 /// The training set and what `validation` holds out of it; they share the images in memory.
 struct TrainingSets {
-  std::unique_ptr<Dataset> train;
-  std::unique_ptr<Dataset> validation;  ///< null where `validation` is 0
+  std::shared_ptr<const Dataset> whole;  ///< both together
+  std::shared_ptr<const Dataset> train;
+  std::shared_ptr<const Dataset> validation;  ///< null where `validation` is 0
+  HeldOut held_out;                           ///< drawn_from in numbers
 };
 
 /// Whether a set with these options may consist of the file at `path`, among others; opens nothing.
@@ -79,9 +97,9 @@ bool may_be_read(const DataOptions& options, const std::string& path);
 
 /// Both open what the options describe, with padding, channels and class names applied. Throw Error(kData) where files
 /// are missing, damaged or do not fit the options, each message with the file and, where it applies, the byte offset or
-/// the position in the set.
-TrainingSets open_training(const DataOptions& options);
+/// the position in the set. `drawn_from` counts where the options leave it open.
+TrainingSets open_training(const DataOptions& options, std::int64_t drawn_from = 0);
 /// Split::kTrain is without the images held out; Split::kValidation is an error where `validation` is 0.
-std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split);
+std::shared_ptr<const Dataset> open_dataset(const DataOptions& options, Split split, std::int64_t drawn_from = 0);
 
 }  // namespace sluice

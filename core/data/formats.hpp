@@ -23,4 +23,8 @@ struct Classes {
 Classes resolve_classes(const DataOptions& options, std::int64_t fixed, std::vector<std::string> names,
                         const std::string& set_name, const std::vector<std::int32_t>& labels);
 
+/// For messages about a label that is as large as the number of classes: ": ..." where all labels seem to count from 1,
+/// else nothing.
+std::string counted_from_one(const std::vector<std::int32_t>& labels, std::int64_t classes);
+
 }  // namespace sluice

@@ -135,6 +135,10 @@ class StreamedDataset : public Dataset {
     }
   }
 
+  void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
+    for (std::int64_t i = 0; i < count; ++i) labels[i] = labels_[static_cast<std::size_t>(indices[i])];
+  }
+
   ReadGroups groups() const override {
     ReadGroups result;
     result.at_once = at_once_;
@@ -210,8 +214,9 @@ Classes find_classes(const DataOptions& options, const Hdf5File& file, const Hdf
   Classes classes = resolve_classes(options, 0, std::move(names), label_set.where(), labels);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < classes.count) continue;
-    fail(label_set, concat("element ", i, ": expected a label below ", classes.count, ", the number of classes, got ",
-                           labels[i], "; check class_names in the file and [data] classes"));
+    fail(label_set,
+         concat("element ", i, ": expected a label below ", classes.count, ", the number of classes, got ", labels[i],
+                counted_from_one(labels, classes.count), "; check class_names in the file and [data] classes"));
   }
   return classes;
 }

@@ -4,6 +4,7 @@
 #include <iomanip>
 
 #include "core/base/error.hpp"
+#include "core/base/file_content.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/data/formats.hpp"
 #include "core/data/input_file.hpp"
@@ -55,13 +56,32 @@ std::uint32_t read_word(InputFile& file, std::int64_t header_bytes) {
   return word;
 }
 
+/// "unsigned bytes, 3 dimensions"; empty where the number says nothing of the kind.
+std::string name_type(std::uint32_t magic) {
+  const std::uint32_t type = magic >> 8, dimensions = magic & 0xff;
+  const char* const types[] = {"unsigned bytes",  "signed bytes",  nullptr,        "16-bit integers",
+                               "32-bit integers", "32-bit floats", "64-bit floats"};
+  if (type < 0x08 || type > 0x0e || types[type - 0x08] == nullptr) return "";
+  return concat(types[type - 0x08], ", ", dimensions, dimensions == 1 ? " dimension" : " dimensions");
+}
+
+/// What a file with another magic number is.
+std::string explain(std::uint32_t magic) {
+  if (magic == (kUnsignedBytes | 1)) return "a file of labels";
+  if (magic == (kUnsignedBytes | 3)) return "a file of images";
+  if (const std::string type = name_type(magic); !type.empty()) return type;
+  const char bytes[] = {static_cast<char>(magic >> 24), static_cast<char>(magic >> 16), static_cast<char>(magic >> 8),
+                        static_cast<char>(magic)};
+  return name_content(bytes, sizeof bytes);
+}
+
 void check_magic(const InputFile& file, std::uint32_t magic, std::uint32_t dimensions) {
   if (magic == (kUnsignedBytes | dimensions)) return;
-  const char* hint = "";
-  if (magic == (kUnsignedBytes | 1)) hint = " (a file of labels)";
-  if (magic == (kUnsignedBytes | 3)) hint = " (a file of images)";
-  file.fail(0, concat("expected the magic number ", hex(kUnsignedBytes | dimensions), " (unsigned bytes, ", dimensions,
-                      dimensions == 1 ? " dimension" : " dimensions", "), got ", hex(magic), hint));
+  std::string what = explain(magic);
+  if (file.gzipped() && what == "a gzipped file") what += " again: it was gzipped twice";
+  file.fail(0, concat("expected the magic number ", hex(kUnsignedBytes | dimensions), " (",
+                      name_type(kUnsignedBytes | dimensions), "), got ", hex(magic),
+                      what.empty() ? "" : concat(" (", what, ")")));
 }
 
 IdxFile read_idx(const std::string& path, std::uint32_t dimensions, const char* key) {
@@ -110,9 +130,9 @@ std::unique_ptr<Dataset> open_idx(const DataOptions& options, Split split) {
   Classes classes = resolve_classes(options, 0, {}, labels_path, labels);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < classes.count) continue;
-    throw Error(ExitCode::kData,
-                concat(labels_path, ": byte ", label_file.header_bytes + static_cast<std::int64_t>(i),
-                       ": expected a label below ", classes.count, ", got ", labels[i], "; check [data] classes"));
+    throw Error(ExitCode::kData, concat(labels_path, ": byte ", label_file.header_bytes + static_cast<std::int64_t>(i),
+                                        ": expected a label below ", classes.count, ", got ", labels[i],
+                                        counted_from_one(labels, classes.count), "; check [data] classes"));
   }
   return std::make_unique<MemoryDataset>(
       DatasetInfo{

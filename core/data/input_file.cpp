@@ -75,9 +75,13 @@ bool InputFile::at_end() {
   return false;
 }
 
+bool InputFile::gzipped() const {
+  return gzdirect(stream_->file) == 0;
+}
+
 std::int64_t InputFile::largest_size() const {
   constexpr std::int64_t kDeflateRatio = 1032;
-  return gzdirect(stream_->file) != 0 ? size_on_disk_ : size_on_disk_ * kDeflateRatio;
+  return gzipped() ? size_on_disk_ * kDeflateRatio : size_on_disk_;
 }
 
 void InputFile::fail(std::int64_t offset, const std::string& problem) const {

@@ -26,6 +26,7 @@ class InputFile {
   std::int64_t offset() const { return offset_; }
   /// No more than this many bytes can be in the file, after unpacking: a bound for sizes that a header claims.
   std::int64_t largest_size() const;
+  bool gzipped() const;
   std::int64_t size_on_disk() const { return size_on_disk_; }
   /// Throws Error(kData) "path: byte offset: problem; advice".
   [[noreturn]] void fail(std::int64_t offset, const std::string& problem) const;

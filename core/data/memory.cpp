@@ -20,4 +20,8 @@ void MemoryDataset::read(const std::int64_t* indices, std::int64_t count, std::u
   }
 }
 
+void MemoryDataset::read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const {
+  for (std::int64_t i = 0; i < count; ++i) labels[i] = labels_[static_cast<std::size_t>(indices[i])];
+}
+
 }  // namespace sluice

@@ -12,6 +12,7 @@ class MemoryDataset : public Dataset {
   /// images: size x height x width x channels; labels: size.
   MemoryDataset(DatasetInfo info, std::vector<std::uint8_t> images, std::vector<std::int32_t> labels);
   void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images, std::int32_t* labels) const override;
+  void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override;
 
  private:
   std::vector<std::uint8_t> images_;

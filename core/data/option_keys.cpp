@@ -109,6 +109,9 @@ void DataOptions::describe(Keys& keys) {
                 "training images held out at random to choose by; 0: none, and the test set is evaluated instead");
   keys.optional("validation_seed", validation_seed, at_least(0),
                 "which images are held out; does not depend on run.seed");
+  keys.optional("validation_from", validation_from, between(std::int64_t{0}, kMostImages),
+                "the images held out are drawn from this many at the beginning of the training set, so that they stay "
+                "the same when images are appended; 0: from all, a resumed run from as many as it began with");
   keys.role(KeyRole::kNothing, {"dir"}, kCompared);
   describe_preparation(*this, keys);
   keys.choice("cifar100_labels", cifar100_coarse, {{"fine", false}, {"coarse", true}},

@@ -43,6 +43,7 @@ struct DataOptions {
   std::int64_t channels = 0;
   std::int64_t validation = 0;
   std::int64_t validation_seed = 1;
+  std::int64_t validation_from = 0;
   std::vector<std::string> mean = {"measure"};
   std::vector<std::string> std = {"measure"};
   bool augment = false;

@@ -33,6 +33,10 @@ class Synthetic : public Dataset {
     }
   }
 
+  void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
+    for (std::int64_t i = 0; i < count; ++i) labels[i] = static_cast<std::int32_t>(indices[i] % num_classes());
+  }
+
  private:
   // The third part of a stream's address: images of the splits, then these.
   static constexpr std::uint64_t kNoiseStream = 2, kPatternStream = 3;

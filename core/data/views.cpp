@@ -20,13 +20,15 @@ class Subset : public Dataset {
 
   void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images,
             std::int32_t* labels) const override {
-    constexpr std::int64_t kBlock = 256;
-    std::int64_t mapped[kBlock];
-    for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-      const std::int64_t n = std::min(kBlock, count - begin);
-      for (std::int64_t i = 0; i < n; ++i) mapped[i] = indices_[static_cast<std::size_t>(indices[begin + i])];
+    in_base(indices, count, [&](const std::int64_t* mapped, std::int64_t begin, std::int64_t n) {
       base_->read(mapped, n, images + begin * shape().count(), labels + begin);
-    }
+    });
+  }
+
+  void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
+    in_base(indices, count, [&](const std::int64_t* mapped, std::int64_t begin, std::int64_t n) {
+      base_->read_labels(mapped, n, labels + begin);
+    });
   }
 
   ReadGroups groups() const override {
@@ -43,13 +45,25 @@ class Subset : public Dataset {
   }
 
  private:
+  /// Calls body(indices of the base, position of the first, their number) block by block.
+  template <class Body>
+  void in_base(const std::int64_t* indices, std::int64_t count, Body&& body) const {
+    constexpr std::int64_t kBlock = 256;
+    std::int64_t mapped[kBlock];
+    for (std::int64_t begin = 0; begin < count; begin += kBlock) {
+      const std::int64_t n = std::min(kBlock, count - begin);
+      for (std::int64_t i = 0; i < n; ++i) mapped[i] = indices_[static_cast<std::size_t>(indices[begin + i])];
+      body(mapped, begin, n);
+    }
+  }
+
   std::shared_ptr<const Dataset> base_;
   std::vector<std::int64_t> indices_;
 };
 
 class Padded : public Dataset {
  public:
-  Padded(DatasetInfo info, std::unique_ptr<Dataset> base)
+  Padded(DatasetInfo info, std::shared_ptr<const Dataset> base)
       : Dataset(std::move(info)),
         base_(std::move(base)),
         top_((shape().height - base_->shape().height) / 2),
@@ -68,8 +82,12 @@ class Padded : public Dataset {
     }
   }
 
-  std::vector<PixelCounts> count_pixels() const override {
-    std::vector<PixelCounts> counts = base_->count_pixels();
+  void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
+    base_->read_labels(indices, count, labels);
+  }
+
+  std::vector<PixelCounts> count_pixels(const StopCheck& check_stop) const override {
+    std::vector<PixelCounts> counts = base_->count_pixels(check_stop);
     if (repeat_ > 1) counts.resize(static_cast<std::size_t>(shape().channels), counts[0]);
     return counts;
   }
@@ -96,7 +114,7 @@ class Padded : public Dataset {
     zeros(dst, (large.height - small.height - top_) * large.width * large.channels);
   }
 
-  std::unique_ptr<Dataset> base_;
+  std::shared_ptr<const Dataset> base_;
   std::int64_t top_, left_, repeat_;
 };
 
@@ -109,7 +127,8 @@ std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> base, std::v
   return std::make_unique<Subset>(std::move(info), std::move(base), std::move(indices));
 }
 
-std::unique_ptr<Dataset> make_padded(std::unique_ptr<Dataset> base, std::int64_t pad_to, std::int64_t channels) {
+std::shared_ptr<const Dataset> make_padded(std::shared_ptr<const Dataset> base, std::int64_t pad_to,
+                                           std::int64_t channels) {
   DatasetInfo info = base->info();
   if (pad_to > 0) {
     if (info.shape.height > pad_to || info.shape.width > pad_to) {
@@ -126,24 +145,30 @@ std::unique_ptr<Dataset> make_padded(std::unique_ptr<Dataset> base, std::int64_t
     info.shape.channels = channels;
   }
   if (info.shape == base->shape()) return base;
-  return std::make_unique<Padded>(std::move(info), std::move(base));
+  return std::make_shared<Padded>(std::move(info), std::move(base));
 }
 
-TrainingSets hold_out(std::unique_ptr<Dataset> base, std::int64_t held_out, std::uint64_t seed) {
-  if (held_out == 0) return {std::move(base), nullptr};
-  if (held_out >= base->size()) {
-    throw Error(ExitCode::kData, concat("[data] validation: expected fewer than the ", base->size(),
-                                        " training images of ", base->name(), ", got ", held_out));
+TrainingSets hold_out(std::shared_ptr<const Dataset> base, HeldOut held_out) {
+  if (held_out.images > 0 && held_out.drawn_from > base->size()) {
+    throw Error(ExitCode::kData,
+                concat("[data] validation: the images held out of ", base->name(), " are drawn from its first ",
+                       held_out.drawn_from, ", expected at least as many images, got ", base->size(),
+                       ", of which others would be held out; put the old set back, or set validation_from"));
+  }
+  if (held_out.drawn_from == 0 || held_out.images == 0) held_out.drawn_from = base->size();
+  if (held_out.images == 0) return {base, base, nullptr, held_out};
+  if (held_out.images >= held_out.drawn_from) {
+    throw Error(ExitCode::kData, concat("[data] validation: expected fewer than the ", held_out.drawn_from,
+                                        " training images of ", base->name(), ", got ", held_out.images));
   }
   std::vector<std::int64_t> all(static_cast<std::size_t>(base->size()));
   std::iota(all.begin(), all.end(), 0);
-  Shuffler(seed, Purpose::kSplit, 0).shuffle(all.data(), base->size());
-  const auto middle = all.begin() + held_out;
+  Shuffler(static_cast<std::uint64_t>(held_out.seed), Purpose::kSplit, 0).shuffle(all.data(), held_out.drawn_from);
+  const auto middle = all.begin() + held_out.images;
   std::vector<std::int64_t> validation(all.begin(), middle), train(middle, all.end());
   std::sort(validation.begin(), validation.end());
   std::sort(train.begin(), train.end());
-  const std::shared_ptr<const Dataset> shared = std::move(base);
-  return {make_subset(shared, std::move(train)), make_subset(shared, std::move(validation))};
+  return {base, make_subset(base, std::move(train)), make_subset(base, std::move(validation)), held_out};
 }
 
 }  // namespace sluice

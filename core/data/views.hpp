@@ -14,9 +14,11 @@ std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> base, std::v
 /// `base` with zeros around its images and its one channel repeated, as `pad_to` and `channels` say; `base` itself
 /// where they change nothing. An odd row or column of padding goes to the bottom or right. Throws Error(kData) where
 /// the images do not fit.
-std::unique_ptr<Dataset> make_padded(std::unique_ptr<Dataset> base, std::int64_t pad_to, std::int64_t channels);
+std::shared_ptr<const Dataset> make_padded(std::shared_ptr<const Dataset> base, std::int64_t pad_to,
+                                           std::int64_t channels);
 
-/// Splits `base` at random into what is trained on and `held_out` images, both in the order of `base`.
-TrainingSets hold_out(std::unique_ptr<Dataset> base, std::int64_t held_out, std::uint64_t seed);
+/// Splits `base` at random into what is trained on and what is held out, both in the order of `base`. Throws
+/// Error(kData) where it has not enough images.
+TrainingSets hold_out(std::shared_ptr<const Dataset> base, HeldOut held_out);
 
 }  // namespace sluice

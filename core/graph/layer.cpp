@@ -18,7 +18,7 @@ int Declarations::parameter(std::string name, Shape shape, std::string group, In
 }
 
 int Declarations::buffer(std::string name, Shape shape, float initial) {
-  buffers.push_back({std::move(name), std::move(shape), initial});
+  buffers.push_back({std::move(name), std::move(shape), initial, false});
   return static_cast<int>(buffers.size()) - 1;
 }
 

@@ -46,6 +46,7 @@ struct BufferSpec {
   std::string name;
   Shape shape;
   float initial = 0;
+  bool measured = false;  ///< evaluation needs what training measures here; 0: nothing was measured yet
 };
 
 /// Work of a layer for one image: products of weights and activations of so many bits (32 in floating point). A term

@@ -36,6 +36,7 @@ struct StateBuffer {
   std::string name;
   Shape shape;
   float initial = 0;
+  bool measured = false;  ///< as its layer declares
   std::int64_t offset = 0;
   std::string path() const { return layer + "/" + name; }
 };

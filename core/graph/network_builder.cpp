@@ -234,7 +234,7 @@ class Network::Builder {
     if (!declare_parameters(section, node, share)) return false;
     for (const BufferSpec& spec : node.declared.buffers) {
       node.buffers.push_back(static_cast<int>(network_.buffers_.size()));
-      network_.buffers_.push_back({node.name, spec.name, spec.shape, spec.initial, 0});
+      network_.buffers_.push_back({node.name, spec.name, spec.shape, spec.initial, spec.measured, 0});
     }
     results_[node.name] = static_cast<int>(network_.nodes_.size());
     network_.nodes_.push_back(std::move(node));

@@ -1,6 +1,8 @@
 #include "core/serve/model.hpp"
 
 #include "core/base/error.hpp"
+#include "core/train/benchmark.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
@@ -14,15 +16,16 @@ Model::Model(Experiment experiment, const Checkpoint& checkpoint)
   classes_ = network.classes();
   for (auto c = static_cast<std::int64_t>(class_names_.size()); c < classes_; ++c)
     class_names_.push_back(std::to_string(c));
-  std::optional<Normalization> normalization = given_normalization(experiment_.data, image_.channels);
-  if (!normalization) normalization = stored_normalization(checkpoint, image_.channels);
-  if (!normalization) {
-    throw Error(ExitCode::kCheckpoint,
-                concat(checkpoint.file,
-                       ": has no normalisation of images, and its configuration "
-                       "measures one; set data.mean and data.std, or deploy it with sluice-deploy"));
-  }
-  normalization_ = *normalization;
+  Warnings ignored;  // the program that gave the overrides knows them
+  normalization_ = known_normalization(
+      experiment_, checkpoint, image_.channels,
+      [&]() -> std::shared_ptr<const Dataset> {
+        throw Error(ExitCode::kCheckpoint,
+                    concat(checkpoint.file,
+                           ": has no normalisation of images, and its configuration "
+                           "measures one; set data.mean and data.std, or deploy it with sluice-deploy"));
+      },
+      ignored);
 }
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const Registry& registry,
@@ -30,6 +33,10 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const Registry
   const Checkpoint checkpoint = sluice::load(path);
   Experiment experiment = trained_experiment(checkpoint, registry, overrides);
   restore_weights(checkpoint, *experiment.network);
+  const std::vector<std::string> unmeasured = unmeasured_layers(*experiment.network);
+  if (!unmeasured.empty())
+    throw Error(ExitCode::kCheckpoint,
+                concat(path, ": ", unmeasured_text(unmeasured), "; deploy it with sluice-deploy"));
   return std::shared_ptr<const Model>(new Model(std::move(experiment), checkpoint));
 }
 

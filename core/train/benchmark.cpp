@@ -237,6 +237,47 @@ std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOp
   return ranges;
 }
 
+std::vector<std::string> unmeasured_layers(const Network& network) {
+  std::vector<std::string> layers;
+  for (const StateBuffer& buffer : network.buffers()) {
+    const float* const values = network.buffer_data() + buffer.offset;
+    const bool empty = std::all_of(values, values + buffer.shape.count(), [](float value) { return value == 0; });
+    if (buffer.measured && empty && (layers.empty() || layers.back() != buffer.layer)) layers.push_back(buffer.layer);
+  }
+  return layers;
+}
+
+std::string unmeasured_text(const std::vector<std::string>& layers) {
+  constexpr std::size_t kNamed = 4;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(kNamed, layers.size()); ++i) names += (i == 0 ? "" : ", ") + layers[i];
+  if (layers.size() > kNamed) names += concat(" and ", layers.size() - kNamed, " more");
+  return concat(
+      names, layers.size() == 1 ? " has" : " have",
+      " no scale of what goes in, which training or sluice-deploy measures; without one each batch is rounded "
+      "by its own largest number, so that answers depend on the batch");
+}
+
+void measure_layers(Network& network, ExecutorOptions options, const BenchmarkImages& data) {
+  const std::vector<std::string> layers = unmeasured_layers(network);
+  if (layers.empty()) return;
+  options.bytes = false;
+  options.mode = Mode::kTraining;
+  const std::vector<float> before(network.buffer_data(), network.buffer_data() + network.buffer_count());
+  Executor executor(network, options);
+  executor.refresh();
+  const std::int64_t image = network.input_shape(1).count();
+  for (std::int64_t first = 0; first + options.batch <= data.count(); first += options.batch) {
+    executor.set_batch(data.images.data() + first * image, data.labels.data() + first);
+    executor.forward();
+  }
+  for (const StateBuffer& buffer : network.buffers()) {
+    if (buffer.measured && std::find(layers.begin(), layers.end(), buffer.layer) != layers.end()) continue;
+    const float* const old = before.data() + buffer.offset;
+    std::copy(old, old + buffer.shape.count(), network.buffer_data() + buffer.offset);
+  }
+}
+
 int plan_forwards(const BenchmarkImages& data, std::int64_t batch) {
   return static_cast<int>(std::clamp<std::int64_t>(data.count() / batch, 1, 16));
 }

@@ -21,6 +21,14 @@ struct BenchmarkImages {
 /// Normal noise and uniform classes.
 BenchmarkImages random_images(const Network& network, std::int64_t count);
 
+/// Layers whose evaluation needs a measure of their sources that nothing was measured for yet: those of a network whose
+/// weights came from elsewhere.
+std::vector<std::string> unmeasured_layers(const Network& network);
+/// For messages: "layers a, b have no scales of their sources, ...".
+std::string unmeasured_text(const std::vector<std::string>& layers);
+/// Measures them as training would, on whole batches of these images; nothing else of the network changes.
+void measure_layers(Network& network, ExecutorOptions options, const BenchmarkImages& data);
+
 /// By layer, the largest number of its first source over whole batches of these images (Network::source_ranges). Throws
 /// Error(kCheckpoint) where one is not finite.
 std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOptions options,

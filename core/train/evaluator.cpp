@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/base/error.hpp"
+#include "core/data/set_description.hpp"
 
 namespace sluice {
 namespace {
@@ -44,9 +45,11 @@ void check_data_fits(const Network& network, const Dataset& dataset) {
   }
   const std::int64_t classes = network.classes();
   if (dataset.num_classes() > classes) {
+    const std::string doubt = doubtful_labels(dataset);
     throw Error(ExitCode::kData,
                 concat(dataset.name(), ": has ", dataset.num_classes(), " classes, the network tells only ", classes,
-                       " apart; set the channels of its last layer (define.classes in the shipped networks)"));
+                       " apart", doubt.empty() ? "" : concat(" (", doubt, ")"),
+                       "; set the channels of its last layer (define.classes in the shipped networks)"));
   }
 }
 

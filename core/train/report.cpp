@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 
 #include "core/base/error.hpp"
@@ -17,7 +18,11 @@ namespace {
 
 struct ClassResult {
   std::int64_t images = 0, correct = 0;
-  double accuracy() const { return images == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(images); }
+  /// Nothing where the set has no images of the class.
+  std::optional<double> accuracy() const {
+    if (images == 0) return std::nullopt;
+    return static_cast<double>(correct) / static_cast<double>(images);
+  }
 };
 
 std::vector<ClassResult> by_class(const Evaluation& evaluation, std::size_t classes) {
@@ -143,10 +148,11 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   out << subject.checkpoint << " on " << subject.dataset << " (" << subject.split << ", " << evaluation.images
       << " images)\n\n";
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
-  out << std::fixed << std::setprecision(2);
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    out << "  " << std::left << std::setw(14) << one_line(subject.class_names[c]) << std::right << std::setw(7)
-        << 100 * classes[c].accuracy() << " %  (" << classes[c].correct << " of " << classes[c].images << ")\n";
+    const std::optional<double> accuracy = classes[c].accuracy();
+    out << "  " << std::left << std::setw(14) << one_line(subject.class_names[c]) << std::right << std::setw(9)
+        << (accuracy ? fixed(100 * *accuracy, 2) + " %" : std::string("-  ")) << "  (" << classes[c].correct << " of "
+        << classes[c].images << ")\n";
   }
   if (subject.confusion) print_confusion(out, subject, evaluation);
   const std::vector<DerivedMetric> metrics = derive_metrics(network, evaluation.counts);
@@ -171,10 +177,11 @@ void print_json_report(std::ostream& out, const ReportSubject& subject, const Ne
   json["images_per_second"] = evaluation.images_per_second();
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
   for (std::size_t c = 0; c < classes.size(); ++c) {
+    const std::optional<double> accuracy = classes[c].accuracy();
     json["classes"].push_back({{"name", subject.class_names[c]},
                                {"images", classes[c].images},
                                {"correct", classes[c].correct},
-                               {"accuracy", classes[c].accuracy()}});
+                               {"accuracy", accuracy ? nlohmann::ordered_json(*accuracy) : nullptr}});
     const auto row = evaluation.confusion.begin() + static_cast<std::ptrdiff_t>(c * classes.size());
     json["confusion"].push_back(std::vector<std::int64_t>(row, row + static_cast<std::ptrdiff_t>(classes.size())));
   }

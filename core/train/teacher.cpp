@@ -4,6 +4,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/train/benchmark.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
@@ -111,14 +113,11 @@ std::int64_t Teacher::logits_count() const {
   return executor_->logits().desc.count();
 }
 
-std::vector<std::string> Teacher::warnings(const std::vector<std::string>& class_names) const {
-  if (class_names_.empty() || class_names.empty()) return {};
-  for (std::size_t c = 0; c < std::min(class_names.size(), class_names_.size()); ++c) {
-    if (class_names[c] == class_names_[c]) continue;
-    return {concat("the teacher ", path_, " calls class ", c, " '", class_names_[c], "', these data '", class_names[c],
-                   "': are the classes in the same order?")};
-  }
-  return {};
+std::vector<std::string> Teacher::warnings(const Dataset& dataset) const {
+  Warnings warnings = compare_class_names(class_names_, "the teacher " + path_, dataset);
+  const std::vector<std::string> unmeasured = unmeasured_layers(*experiment_->network);
+  if (!unmeasured.empty()) warnings.push_back(concat("the teacher ", path_, ": ", unmeasured_text(unmeasured)));
+  return warnings;
 }
 
 Teachers::Teachers(const Experiment& student, const Normalization& normalization) {
@@ -147,10 +146,10 @@ std::string Teachers::digest() const {
   return digests;
 }
 
-std::vector<std::string> Teachers::warnings(const std::vector<std::string>& class_names) const {
+std::vector<std::string> Teachers::warnings(const Dataset& dataset) const {
   std::vector<std::string> all;
   for (const auto& teacher : teachers_) {
-    for (std::string& warning : teacher->warnings(class_names)) all.push_back(std::move(warning));
+    for (std::string& warning : teacher->warnings(dataset)) all.push_back(std::move(warning));
   }
   return all;
 }

@@ -31,8 +31,8 @@ class Teacher {
 
   /// Of its checkpoint's contents.
   const std::string& digest() const { return digest_; }
-  /// What may not be meant so: classes of other names.
-  std::vector<std::string> warnings(const std::vector<std::string>& class_names) const;
+  /// What may not be meant so: classes of other names. Throws Error(kData) where they stand in another order.
+  std::vector<std::string> warnings(const Dataset& dataset) const;
 
  private:
   void restore(const Checkpoint& checkpoint);
@@ -61,7 +61,7 @@ class Teachers {
 
   /// Of their checkpoints' contents: a run that is resumed with other teachers is not the same run.
   std::string digest() const;
-  std::vector<std::string> warnings(const std::vector<std::string>& class_names) const;
+  std::vector<std::string> warnings(const Dataset& dataset) const;
 
  private:
   std::vector<std::unique_ptr<Teacher>> teachers_;

@@ -27,7 +27,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   }
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
-  open_data();
+  open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
   executor_ =
@@ -51,7 +51,8 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
 }
 
 void Trainer::start_from(const std::string& init) {
-  const RestoreReport report = restore_weights(load(init), network_, false);
+  const Checkpoint checkpoint = load(init);
+  const RestoreReport report = restore_weights(checkpoint, network_, false);
   if (report.restored.empty()) {
     throw Error(ExitCode::kCheckpoint, concat(init, ": none of its ", report.extra.size(),
                                               " tensors belongs to the network; train.init wants the same network"));
@@ -62,33 +63,34 @@ void Trainer::start_from(const std::string& init) {
                                               " of the network's tensors and has ", report.extra.size(), " others, ",
                                               first, " for one; train.init_partial = yes takes what both have"));
   }
+  for (const std::string& warning : compare_start(checkpoint, data_)) log_.warning(warning);
   log_.info(concat("starts from the weights of ", init));
   for (const std::string& path : report.missing) log_.info(concat("  without ", path, ", which starts anew"));
   for (const std::string& path : report.extra) log_.info(concat("  leaves out ", path));
 }
 
-void Trainer::open_data() {
-  const DataOptions& data = experiment_.data;
-  sets_ = open_training(data);
-  check_data_fits(network_, *sets_.train);
-  normalization_ = make_normalization(data, *sets_.train);
-  pipeline_ =
-      std::make_unique<Pipeline>(*sets_.train, training_pipeline(data, normalization_, experiment_.train.batch,
-                                                                 static_cast<std::uint64_t>(experiment_.run.seed)));
-  evaluated_set_ = sets_.validation != nullptr ? "val" : "test";
-  if (sets_.validation == nullptr) test_ = open_dataset(data, Split::kTest);
-  evaluator_ =
-      std::make_unique<Evaluator>(network_, experiment_.executor_options(Mode::kInference, experiment_.eval.batch),
-                                  sets_.validation != nullptr ? *sets_.validation : *test_,
-                                  evaluation_pipeline(data, normalization_, experiment_.eval.batch));
+void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
+  const DataOptions& options = experiment_.data;
+  data_ = open_training_data(experiment_, before, accept_changes, [this] {
+    if (const auto reason = stop_reason())
+      throw Error(ExitCode::kStopped, concat("stopped before the first step: ", *reason, "; start it again"));
+  });
+  for (const std::string& warning : data_.warnings) log_.warning(warning);
+  pipeline_ = std::make_unique<Pipeline>(*data_.sets.train,
+                                         training_pipeline(options, data_.normalization, experiment_.train.batch,
+                                                           static_cast<std::uint64_t>(experiment_.run.seed)));
+  evaluated_set_ = data_.sets.validation != nullptr ? "val" : "test";
+  evaluator_ = std::make_unique<Evaluator>(
+      network_, experiment_.executor_options(Mode::kInference, experiment_.eval.batch), data_.evaluated(),
+      evaluation_pipeline(options, data_.normalization, experiment_.eval.batch));
 }
 
 void Trainer::take_teachers() {
   const DistillationOptions& options = experiment_.distillation;
   if (!options.enabled()) return;
-  teachers_ = std::make_unique<Teachers>(experiment_, normalization_);
+  teachers_ = std::make_unique<Teachers>(experiment_, data_.normalization);
   executor_->set_soft_targets(teachers_->logits(), options.weight, options.temperature);
-  for (const std::string& warning : teachers_->warnings(sets_.train->class_names())) log_.warning(warning);
+  for (const std::string& warning : teachers_->warnings(*data_.sets.train)) log_.warning(warning);
   log_.info(concat("learns from ", join(options.teachers, ", "), " with weight ", options.weight, " at temperature ",
                    options.temperature));
 }
@@ -96,7 +98,7 @@ void Trainer::take_teachers() {
 /// The metric that decides which checkpoint is best must be a column that evaluations write.
 EarlyStoppingOptions Trainer::watched_metric() {
   EarlyStoppingOptions options = experiment_.early_stopping;
-  if (sets_.validation == nullptr && options.metric.rfind("val_", 0) == 0) {
+  if (data_.sets.validation == nullptr && options.metric.rfind("val_", 0) == 0) {
     options.metric.replace(0, 4, "test_");
     log_.warning(
         "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
@@ -119,8 +121,9 @@ EarlyStoppingOptions Trainer::watched_metric() {
 Trainer::~Trainer() = default;
 
 TrainingParts Trainer::parts() {
-  return {experiment_,      network_,  *executor_, *optimizer_, ema_.get(),     teachers_.get(),
-          *early_stopping_, position_, history_,   evaluation_, normalization_, sets_.train->class_names()};
+  return {experiment_,      network_,  *executor_, *optimizer_, ema_.get(),          teachers_.get(),
+          *early_stopping_, position_, history_,   evaluation_, data_.normalization, data_.sets.train->class_names(),
+          data_.description};
 }
 
 ExitCode Trainer::run() {

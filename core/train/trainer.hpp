@@ -12,6 +12,7 @@
 #include "core/data/pipeline.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/experiment.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/metrics.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/run_changes.hpp"
@@ -39,7 +40,7 @@ class Trainer {
  private:
   enum class Outcome { kContinue, kStopped };
 
-  void open_data();
+  void open_data(const Checkpoint* before, bool accept_changes);
   void start_from(const std::string& init);
   void take_teachers();
   EarlyStoppingOptions watched_metric();
@@ -69,9 +70,7 @@ class Trainer {
   RunDirectory& directory_;
   Log& log_;
   Network& network_;
-  TrainingSets sets_;
-  std::unique_ptr<Dataset> test_;
-  Normalization normalization_;
+  TrainingData data_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Evaluator> evaluator_;

@@ -71,6 +71,7 @@ void describe_network(Checkpoint& checkpoint, const Experiment& experiment, cons
 
 void describe_run(Checkpoint& checkpoint, const TrainingParts& parts) {
   describe_network(checkpoint, parts.experiment, parts.normalization, parts.class_names);
+  checkpoint.data = parts.data;
   checkpoint.history = parts.history;
   checkpoint.state["epoch"] = parts.position.epoch;
   checkpoint.state["step"] = parts.position.step;

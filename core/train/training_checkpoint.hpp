@@ -33,6 +33,7 @@ struct TrainingParts {
   StatisticTable& evaluation;  ///< of the last evaluation
   Normalization normalization;
   std::vector<std::string> class_names;
+  const DataDescription& data;
 };
 
 /// One slot for each user of a parameter, "<user>/<parameter>"; those after the first share its memory. `arena` is the

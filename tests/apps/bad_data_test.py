@@ -10,6 +10,7 @@ CIFAR100 = CIFAR.replace("cifar10", "cifar100").replace("channels = 10", "channe
 IDX = "[data]\nkind = idx\ndir = d\n[network]\ninput = 1x6x5\n"
 HDF5 = "[data]\nkind = hdf5\ndir = d\n[network]\ninput = 1x6x5\n"
 FETCH = "run apps/get-data.sh cifar10 d"
+MAGIC = "d/train-images-idx3-ubyte: byte 0: expected the magic number 0x00000803 (unsigned bytes, 3 dimensions), got "
 AGAIN = "check [data] idx_train_images, or fetch the file again"
 
 
@@ -95,6 +96,13 @@ CIFAR_CASES = [
     data("cifar: an empty file", CIFAR,
          "d/data_batch_3.bin: expected a multiple of 3073 bytes (1 of labels and 3072 of pixels for each image), got 0: the "
          f"file is cut short or damaged; {FETCH}", make=cifar(data_batch_3=b"")),
+    data("cifar: a pointer of Git LFS", CIFAR,
+         "d/data_batch_3.bin: expected a multiple of 3073 bytes (1 of labels and 3072 of pixels for each image), got 43: the "
+         f"file is a pointer of Git LFS (git lfs pull fetches the file itself); {FETCH}",
+         make=cifar(data_batch_3=b"version https://git-lfs.github.com/spec/v1\n")),
+    data("cifar: gzipped", CIFAR,
+         "d/data_batch_3.bin: expected a multiple of 3073 bytes (1 of labels and 3072 of pixels for each image), got 45: the "
+         f"file is a gzipped file; {FETCH}", make=cifar(data_batch_3=gzip.compress(record(0) * 3, mtime=0)[:45])),
     data("cifar: label out of range", CIFAR,
          f"d/data_batch_2.bin: byte 3073: expected a label below 10, got 10: the file is damaged; {FETCH}",
          make=cifar(data_batch_2=record(0) + record(10) + record(1))),
@@ -120,13 +128,23 @@ IDX_CASES = [
          make=idx(lost="train-labels-idx1-ubyte")),
     data("idx: wrong type", IDX,
          "d/train-images-idx3-ubyte: byte 0: expected the magic number 0x00000803 (unsigned bytes, 3 dimensions), got "
-         f"0x00000b03; {AGAIN}", make=idx(images=b"\0\0\x0b\3" + bytes(300))),
+         f"0x00000b03 (16-bit integers, 3 dimensions); {AGAIN}", make=idx(images=b"\0\0\x0b\3" + bytes(300))),
+    data("idx: floats", IDX, f"{MAGIC}0x00000d03 (32-bit floats, 3 dimensions); {AGAIN}",
+         make=idx(images=b"\0\0\x0d\3" + bytes(300))),
+    data("idx: a web page", IDX, f"{MAGIC}0x3c21444f (a web page); {AGAIN}", make=idx(images=b"<!DOCTYPE html>")),
+    data("idx: a pointer of Git LFS", IDX,
+         f"{MAGIC}0x76657273 (a pointer of Git LFS (git lfs pull fetches the file itself)); {AGAIN}",
+         make=idx(images=b"version https://git-lfs.github.com/spec/v1\n")),
+    data("idx: gzipped twice", IDX,
+         f"{MAGIC}0x1f8b0800 (a gzipped file again: it was gzipped twice); {AGAIN}".replace("images-idx3-ubyte: ", "images-idx3-ubyte.gz: "),
+         make=zipped(lambda gz: gzip.compress(gz, mtime=0))),
+    data("idx: an archive", IDX, f"{MAGIC}0x504b0304 (a zip archive); {AGAIN}", make=idx(images=b"PK\3\4" + bytes(300))),
     data("idx: labels for images", IDX,
          "d/train-images-idx3-ubyte: byte 0: expected the magic number 0x00000803 (unsigned bytes, 3 dimensions), got "
          f"0x00000801 (a file of labels); {AGAIN}", make=idx(images=idx_labels())),
     data("idx: text", IDX,
          "d/train-labels-idx1-ubyte: byte 0: expected the magic number 0x00000801 (unsigned bytes, 1 dimension), got "
-         "0x68656c6c; check [data] idx_train_labels, or fetch the file again", make=idx(labels=b"hello\n")),
+         "0x68656c6c (text); check [data] idx_train_labels, or fetch the file again", make=idx(labels=b"hello\n")),
     data("idx: counts that differ", IDX,
          "d/train-labels-idx1-ubyte: expected a label for each of the 9 images of d/train-images-idx3-ubyte, got 8; check "
          "[data] idx_train_labels", make=idx(labels=idx_labels(8))),

@@ -22,8 +22,9 @@ constexpr const char* kUsage =
     "  drop=TENSOR  add=TENSOR:2x3  reshape=TENSOR:2x3  set=TENSOR:INDEX:VALUE  kind=weights_only\n"
     "  state=KEY (drops it)  state=KEY:VALUE (of the type that it had)  plan=LAYER:WAY\n"
     "  config=FILE  unlink=MEMBER  version=2.0\n"
-    "forge dataset OUT.h5 [images=20x6x5x2] [type=uint8|float32] [labels=20] [top=2]: a data set; labels count up to "
-    "top\n";
+    "forge dataset OUT.h5 [images=20x6x5x2] [type=uint8|float32] [seed=0] [labels=20] [from=0] [top=2] [names=a,b,c]: "
+    "a "
+    "data set; labels count from `from` up to `top`\n";
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -137,9 +138,9 @@ void edit(const std::string& in, const std::string& out, const std::vector<std::
 }
 
 template <class T>
-void write_images(Hdf5File& file, const Shape& shape) {
+void write_images(Hdf5File& file, const Shape& shape, std::size_t seed) {
   std::vector<T> values(static_cast<std::size_t>(shape.count()));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(i * 37 % 251);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>((i * 37 + seed) % 251);
   file.write("images", shape, values.data());
 }
 
@@ -151,14 +152,17 @@ void make_dataset(const std::string& path, const std::map<std::string, std::stri
   Hdf5File file = Hdf5File::create_image(path, ExitCode::kInternal);
   if (options.count("images") != 0) {
     const Shape shape = shape_of(options.at("images"));
-    option("type", "uint8") == "uint8" ? write_images<std::uint8_t>(file, shape) : write_images<float>(file, shape);
+    const std::size_t seed = std::stoul(option("seed", "0"));
+    option("type", "uint8") == "uint8" ? write_images<std::uint8_t>(file, shape, seed)
+                                       : write_images<float>(file, shape, seed);
   }
   if (options.count("labels") != 0) {
     std::vector<std::int64_t> labels(std::stoul(options.at("labels")));
-    const std::int64_t classes = std::stoll(option("top", "2")) + 1;
-    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i) % classes;
+    const std::int64_t from = std::stoll(option("from", "0")), classes = std::stoll(option("top", "2")) + 1 - from;
+    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = from + static_cast<std::int64_t>(i) % classes;
     file.write("labels", Shape{static_cast<std::int64_t>(labels.size())}, labels.data());
   }
+  if (options.count("names") != 0) file.write_text("class_names", split(options.at("names"), ','));
   write_file(path, file.image());
 }
 

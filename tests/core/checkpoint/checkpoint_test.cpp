@@ -51,6 +51,9 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.costs, b.costs);
   EXPECT_EQ(a.plan, b.plan);
   EXPECT_EQ(a.ranges, b.ranges);
+  EXPECT_EQ(a.data.training, b.data.training);
+  EXPECT_EQ(a.data.held_out, b.data.held_out);
+  EXPECT_EQ(a.data.test, b.data.test);
   EXPECT_EQ(a.run, b.run);
 }
 
@@ -131,6 +134,12 @@ TEST_F(CheckpointFile, DigestDependsOnEveryPart) {
       [](Checkpoint& c) { c.costs["layer1.0.gate"][1].refines = false; },
       [](Checkpoint& c) { c.plan["layer1.0.gate"] = "lanes"; },
       [](Checkpoint& c) { c.ranges["layer1.0.gate"] = 2.5; },
+      [](Checkpoint& c) { ++c.data.training->images; },
+      [](Checkpoint& c) { ++c.data.training->shape.width; },
+      [](Checkpoint& c) { c.data.training->images_digest[0] = 'f'; },
+      [](Checkpoint& c) { c.data.training->labels_digest[0] = 'f'; },
+      [](Checkpoint& c) { c.data.held_out.drawn_from = 60000; },
+      [](Checkpoint& c) { c.data.test.reset(); },
       [](Checkpoint& c) { std::swap(c.costs["layer1.0.gate"][2].open, c.costs["layer1.0.gate"][2].total); }};
   int index = 0;
   for (const auto& change : changes) {
@@ -251,6 +260,21 @@ TEST_F(SealedFile, ContentsThatDifferFromTheirDigest) {
   append_seal(bytes);
   write_file(path("later.h5"), std::string(bytes.begin(), bytes.end()));
   expect_same(load(path("later.h5")), Checkpoint{});
+}
+
+TEST_F(SealedFile, DataThatCannotBe) {
+  const auto of_size = [](Hdf5File& file, std::int64_t images, std::int64_t width) {
+    fill(file, "1.4");
+    Hdf5Group group = file.create_group("data").create_group("training");
+    group.write_attribute("images", images);
+    group.write_attribute("channels", std::int64_t{3});
+    group.write_attribute("height", std::int64_t{3});
+    group.write_attribute("width", width);
+  };
+  EXPECT_EQ(load_error([&](Hdf5File& file) { of_size(file, 0, 3); }),
+            "/data/training: attribute images is 0, expected at least 1");
+  EXPECT_EQ(load_error([&](Hdf5File& file) { of_size(file, 5, -3); }),
+            "/data/training: attribute width is -3, expected at least 1");
 }
 
 TEST_F(SealedFile, CostsThatCannotBe) {

@@ -62,9 +62,11 @@ TEST_F(Inspect, ShowsHeaderAndTensorsInNetworkOrder) {
   const std::string text = run();
   EXPECT_EQ(code_, 0);
   for (const char* line :
-       {"seal intact)\n", "kind           full, format 1.3\n", "state          best = 0.3\n",
+       {"seal intact)\n", "kind           full, format 1.4\n", "state          best = 0.3\n",
         "               step = 1234\n", "last metrics   epoch = 3\n", "               train/loss = nan\n",
         "normalisation  mean 0.4914 0.4822 0.4465, std 0.247 0.2435 0.2616\n", "classes        3: cat, , d\xc3\xb6g\n",
+        "trained on     60000 images of 3x32x30, 5000 of them held out, digest aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+        "tested on      10000 images of 3x32x30, digest cccccccccccccccccccccccccccccccc\n",
         "               host = node7\n", "tensor                     dtype    shape    elements    MiB     %\n",
         "  conv1/weight             float32  5x3x3x2        90  0.000  29.7\n",
         "  linear/scale             float32  scalar          1  0.000   0.3\n", "= weights/layer1.0.conv1/weight\n",

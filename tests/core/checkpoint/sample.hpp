@@ -55,6 +55,9 @@ inline Checkpoint sample_checkpoint(std::uint64_t seed = 1, std::int64_t step = 
       {1000, 8, 2, false, "", ""}, {1000, 8, 1, true, "open", "total"}, {3000, 8, 3, false, "open", "total"}};
   c.plan["layer1.0.gate"] = "dots";
   c.ranges = {{"layer1.0.gate", 3.25}, {"fc", 0.0}};
+  c.data.training = {60000, {3, 32, 30}, std::string(32, 'a'), std::string(32, 'b')};
+  c.data.held_out = {5000, 7, 50000};
+  c.data.test = {10000, {3, 32, 30}, std::string(32, 'c'), std::string(32, 'd')};
   c.run = {{"host", "node7"}, {"finished", "2024-05-06 07:08:09"}};
   return c;
 }

@@ -63,16 +63,53 @@ TEST(Normalization, ByKey) {
 
 TEST(Normalization, GivenWithoutAnyImages) {
   DataOptions options;
-  EXPECT_FALSE(given_normalization(options, 3));
+  EXPECT_FALSE(given_normalization(options, 3).mean);
   options.mean = {"0.5"};
-  EXPECT_FALSE(given_normalization(options, 3));
+  EXPECT_FALSE(given_normalization(options, 3).std);
   options.std = {"0.1", "0.2", "0.3"};
-  const auto given = given_normalization(options, 3);
-  ASSERT_TRUE(given);
-  EXPECT_THAT(given->mean, ElementsAre(0.5, 0.5, 0.5));
-  EXPECT_THAT(given->std, ElementsAre(0.1, 0.2, 0.3));
+  const KnownNormalization given = given_normalization(options, 3);
+  EXPECT_THAT(*given.mean, ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_THAT(*given.std, ElementsAre(0.1, 0.2, 0.3));
   EXPECT_EQ(error_text([&] { given_normalization(options, 1); }),
             "[data] std: expected 1 number, one for each channel of the images, got 3");
+}
+
+TEST(Normalization, WhatIsKnownIsNotMeasured) {
+  const auto set = std::make_shared<MemoryDataset>(DatasetInfo{"set", 2, {1, 1, 1}, 1, {}}, Bytes{0, 255},
+                                                   std::vector<std::int32_t>(2));
+  int opened = 0;
+  const auto open = [&] {
+    ++opened;
+    return set;
+  };
+  const DataOptions options;
+  const std::vector<double> stored = {0.25};
+  EXPECT_THAT(make_normalization(options, 1, {stored, stored}, open).mean, ElementsAre(0.25));
+  EXPECT_EQ(opened, 0);
+  const Normalization half = make_normalization(options, 1, {stored, {}}, open);
+  EXPECT_EQ(opened, 1);
+  EXPECT_THAT(half.mean, ElementsAre(0.25));
+  EXPECT_THAT(half.std, ElementsAre(0.5));
+  EXPECT_THROW(make_normalization(options, 1, {}, open, [] { throw Error(ExitCode::kStopped, "stop"); }), Error);
+}
+
+TEST(Normalization, Doubts) {
+  EXPECT_THAT(doubtful({{0, 1}, {0.001, 1}}), ElementsAre());
+  EXPECT_THAT(doubtful({{0.5, 125.3}, {63}}),
+              ElementsAre("[data] mean: 125.3 is taken as it stands, for pixels scaled to 0..1; divide numbers for "
+                          "bytes by 255",
+                          "[data] std: 63 is taken as it stands, for pixels scaled to 0..1; divide numbers for bytes "
+                          "by 255"));
+  DataOptions options;
+  EXPECT_THAT(half_given(options), ElementsAre());
+  options.std = {"0.5"};
+  EXPECT_THAT(half_given(options), ElementsAre("[data] std: is given, and mean is measured; give both or neither"));
+  options.mean = {"0.5"};
+  EXPECT_THAT(half_given(options), ElementsAre());
+}
+
+TEST(Normalization, InWords) {
+  EXPECT_EQ(to_string(Normalization{{0.5, 0.5}, {0.25, 0.125}}), "mean 0.5, std 0.25, 0.125");
 }
 
 TEST(Normalization, Text) {

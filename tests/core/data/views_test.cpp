@@ -73,7 +73,7 @@ TEST(Padded, Mistakes) {
 }
 
 TEST(HoldOut, SplitsIntoTwoSetsWithoutOverlap) {
-  const TrainingSets sets = hold_out(numbered(1000, {1, 2, 3}), 300, 5);
+  const TrainingSets sets = hold_out(numbered(1000, {1, 2, 3}), {300, 5, 0});
   ASSERT_EQ(sets.train->size(), 700);
   ASSERT_EQ(sets.validation->size(), 300);
   EXPECT_EQ(sets.train->num_classes(), 1000);
@@ -86,9 +86,26 @@ TEST(HoldOut, SplitsIntoTwoSetsWithoutOverlap) {
   for (std::size_t i = 0; i < 300; ++i) {
     EXPECT_EQ(validation.images[i * 6 + 5], test_byte(validation.labels[i], 5));
   }
-  EXPECT_THAT(read_all(*hold_out(numbered(1000, {1, 2, 3}), 300, 5).validation).labels,
+  EXPECT_THAT(read_all(*hold_out(numbered(1000, {1, 2, 3}), {300, 5, 0}).validation).labels,
               ElementsAreArray(validation.labels));
-  EXPECT_NE(read_all(*hold_out(numbered(1000, {1, 2, 3}), 300, 6).validation).labels, validation.labels);
+  EXPECT_NE(read_all(*hold_out(numbered(1000, {1, 2, 3}), {300, 6, 0}).validation).labels, validation.labels);
+}
+
+TEST(HoldOut, StaysWhenImagesAreAppended) {
+  const auto held_out = [](std::int64_t size, std::int64_t drawn_from) {
+    return read_all(*hold_out(numbered(size, {1, 2, 3}), {300, 5, drawn_from}).validation).labels;
+  };
+  const std::vector<std::int32_t> before = held_out(1000, 0);
+  EXPECT_EQ(held_out(1000, 1000), before);
+  EXPECT_EQ(held_out(1500, 1000), before);
+  EXPECT_NE(held_out(1500, 0), before);
+  const TrainingSets sets = hold_out(numbered(1500, {1, 2, 3}), {300, 5, 1000});
+  EXPECT_EQ(sets.train->size(), 1200);
+  EXPECT_EQ(sets.held_out.drawn_from, 1000);
+  EXPECT_EQ(hold_out(numbered(1500, {1, 2, 3}), {300, 5, 0}).held_out.drawn_from, 1500);
+  EXPECT_EQ(error_text([&] { held_out(999, 1000); }),
+            "[data] validation: the images held out of numbered are drawn from its first 1000, expected at least as "
+            "many images, got 999, of which others would be held out; put the old set back, or set validation_from");
 }
 
 TEST(HoldOut, ByKey) {

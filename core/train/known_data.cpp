@@ -1,0 +1,228 @@
+#include "core/train/known_data.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "core/config/text.hpp"
+#include "core/train/evaluator.hpp"
+#include "core/train/training_checkpoint.hpp"
+
+namespace sluice {
+namespace {
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw Error(ExitCode::kData, text);
+}
+
+void append(Warnings& warnings, const Warnings& more) {
+  warnings.insert(warnings.end(), more.begin(), more.end());
+}
+
+std::string first_names(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 12;
+  if (names.size() <= kShown) return join(names, ", ");
+  return concat(join({names.begin(), names.begin() + kShown}, ", "), ", ...");
+}
+
+/// Whether `now` holds out none but images that `before` held out.
+bool holds_out_none_but(const HeldOut& now, const HeldOut& before) {
+  return now.images == 0 ||
+         (now.images <= before.images && now.seed == before.seed && now.drawn_from == before.drawn_from);
+}
+
+/// For a training set that is the one of `file`, or begins with it.
+void check_held_out(const TrainingSets& sets, const HeldOut& before, const std::string& file) {
+  if (holds_out_none_but(sets.held_out, before)) return;
+  const std::string as_before = before.images == 0
+                                    ? std::string()
+                                    : concat("validation = ", before.images, ", validation_seed = ", before.seed,
+                                             " and validation_from = ", before.drawn_from, " as there, or ");
+  refuse(concat("[data] validation: of the ", sets.held_out.images, " images held out of ", sets.whole->name(), ", ",
+                before.images == 0 ? "all" : "some", " are among those that ", file, " was trained on; set ", as_before,
+                "validation = 0"));
+}
+
+bool is_or_begins_with(const std::optional<SetChange>& change) {
+  return !change || change->kind == SetChange::Kind::kAppended;
+}
+
+void compare_training(const TrainingSets& sets, Split split, const Checkpoint& checkpoint, Warnings& warnings) {
+  const std::optional<SetChange> change = compare(*checkpoint.data.training, *sets.whole);
+  if (is_or_begins_with(change) && split == Split::kValidation)
+    check_held_out(sets, checkpoint.data.held_out, checkpoint.file);
+  if (!change || (split == Split::kValidation && is_or_begins_with(change))) return;
+  warnings.push_back(
+      concat(sets.whole->name(), ": ", change->text, ": it is not the training set of ", checkpoint.file,
+             split == Split::kValidation ? ", which may have been trained on images held out here" : ""));
+}
+
+void compare_test(const Dataset& test, const Checkpoint& checkpoint, Warnings& warnings) {
+  const DataDescription& known = checkpoint.data;
+  if (known.training && known.training->images == test.size() && !compare(*known.training, test)) {
+    warnings.push_back(concat(test.name(), ": these are the images that ", checkpoint.file,
+                              " was trained on; its accuracy on them says little about others"));
+  }
+  if (!known.test) return;
+  if (const auto change = compare(*known.test, test))
+    warnings.push_back(concat(test.name(), ": ", change->text, ": it is not the test set of ", checkpoint.file));
+}
+
+/// The data of a run that goes on. Takes over the descriptions of what did not change.
+void compare_continued(TrainingData& data, const Checkpoint& before, bool accept_changes) {
+  const auto accept = [&](const Dataset& set, const SetChange& change, const char* which, const char* effect) {
+    if (!accept_changes) {
+      refuse(concat(set.name(), ": ", change.text, ": it is not the ", which, " set of ", before.file,
+                    "; put that back, start a new run, or go on with this one by --accept-changes"));
+    }
+    data.warnings.push_back(concat(set.name(), ": ", change.text, ": ", effect));
+  };
+  const auto change = compare(*before.data.training, *data.sets.whole);
+  if (is_or_begins_with(change)) check_held_out(data.sets, before.data.held_out, before.file);
+  if (change) {
+    const bool appended = change->kind == SetChange::Kind::kAppended;
+    if (!appended && change->kind != SetChange::Kind::kLabels && data.sets.held_out.images > 0) {
+      refuse(concat(data.sets.whole->name(), ": ", change->text, ": the images held out of it may be ones that ",
+                    before.file,
+                    " was trained on; put the old set back, or start a new run from its weights "
+                    "(train.init) with another test set and validation = 0"));
+    }
+    accept(*data.sets.whole, *change, "training",
+           appended ? "the new ones are trained on from now on, those held out stay the same"
+                    : "training goes on with it from here");
+  } else {
+    data.description.training = before.data.training;
+  }
+  if (!before.data.test || data.test == nullptr) return;
+  if (const auto other = compare(*before.data.test, *data.test))
+    return accept(*data.test, *other, "test", "accuracies before and after do not compare");
+  data.description.test = before.data.test;
+}
+
+/// What a checkpoint holds of the normalisation that the configuration asks for as it did then.
+KnownNormalization unchanged_normalization(const DataOptions& now, const Checkpoint& before, std::int64_t channels) {
+  const DataOptions then = Config::parse(before.config, before.file).read<DataOptions>("data");
+  const auto stored = stored_normalization(before, channels);
+  KnownNormalization known;
+  if (stored && now.mean == then.mean) known.mean = stored->mean;
+  if (stored && now.std == then.std) known.std = stored->std;
+  return known;
+}
+
+bool on_command_line(const Experiment& experiment, const char* key) {
+  const Section* data = experiment.config.find("data");
+  const Entry* entry = data == nullptr ? nullptr : data->find(key);
+  return entry != nullptr && entry->origin == Entry::Origin::kCommandLine;
+}
+
+bool far_apart(const std::vector<double>& a, const std::vector<double>& b) {
+  constexpr double kNear = 0.02;  // of the range of pixels: what other images of the same kind differ by
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (!(std::abs(a[i] - b[i]) <= kNear)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Warnings compare_class_names(const std::vector<std::string>& known, const std::string& who, const Dataset& dataset) {
+  const std::vector<std::string>& names = dataset.class_names();
+  std::size_t other = 0;
+  while (other < std::min(names.size(), known.size()) && names[other] == known[other]) ++other;
+  if (other == std::min(names.size(), known.size())) return {};
+  if (const auto c = displaced_name(names, known)) {
+    refuse(concat(dataset.name(), ": its classes are ", first_names(names), ", those of ", who, " ", first_names(known),
+                  ": label ", *c, " means '", names[*c], "', not '", *c < known.size() ? known[*c] : "nothing",
+                  "'; write its labels in that order, or its class_names if only they are wrong"));
+  }
+  return {concat(dataset.name(), ": calls class ", other, " '", names[other], "', ", who, " '", known[other],
+                 "': are the classes in the same order?")};
+}
+
+std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
+                                          Warnings& warnings) {
+  const DataDescription& known = checkpoint.data;
+  std::shared_ptr<const Dataset> opened;
+  if (split == Split::kTest) {
+    opened = open_dataset(experiment.data, split);
+    check_data_fits(*experiment.network, *opened);
+    compare_test(*opened, checkpoint, warnings);
+  } else {
+    const TrainingSets sets = open_training(experiment.data, known.training ? known.held_out.drawn_from : 0);
+    opened = split == Split::kTrain ? sets.train : sets.validation;
+    if (opened == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
+    check_data_fits(*experiment.network, *opened);
+    if (known.training) compare_training(sets, split, checkpoint, warnings);
+  }
+  append(warnings, compare_class_names(checkpoint.class_names, checkpoint.file, *opened));
+  const std::string doubt = doubtful_labels(*opened);
+  if (!doubt.empty()) warnings.push_back(concat(opened->name(), ": ", doubt));
+  return opened;
+}
+
+Normalization known_normalization(const Experiment& experiment, const Checkpoint& checkpoint, std::int64_t channels,
+                                  const std::function<std::shared_ptr<const Dataset>()>& train, Warnings& warnings) {
+  const bool mean = on_command_line(experiment, "mean"), std = on_command_line(experiment, "std");
+  std::optional<Normalization> stored;
+  if (!mean || !std) stored = stored_normalization(checkpoint, channels);
+  KnownNormalization known;
+  if (stored && !mean) known.mean = stored->mean;
+  if (stored && !std) known.std = stored->std;
+  const Normalization chosen = make_normalization(experiment.data, channels, known, train);
+  if (mean || std) {
+    if (!checkpoint.mean.empty() && (checkpoint.mean != chosen.mean || checkpoint.std != chosen.std)) {
+      warnings.push_back(concat("images are normalised with ", to_string(chosen), " as the command line says; ",
+                                checkpoint.file, " was trained with ",
+                                to_string(Normalization{checkpoint.mean, checkpoint.std})));
+    }
+    append(warnings, doubtful(chosen));
+  }
+  return chosen;
+}
+
+TrainingData open_training_data(const Experiment& experiment, const Checkpoint* before, bool accept_changes,
+                                const StopCheck& check_stop) {
+  const DataOptions& options = experiment.data;
+  const bool known = before != nullptr && before->data.training;
+  TrainingData data;
+  data.sets = open_training(options, known ? before->data.held_out.drawn_from : 0);
+  check_data_fits(*experiment.network, *data.sets.train);
+  if (data.sets.validation == nullptr) {
+    data.test = open_dataset(options, Split::kTest);
+    check_data_fits(*experiment.network, *data.test);
+    append(data.warnings, compare_class_names(data.sets.train->class_names(), data.sets.train->name(), *data.test));
+  }
+  if (before != nullptr)
+    append(data.warnings, compare_class_names(before->class_names, before->file, *data.sets.train));
+  if (known) compare_continued(data, *before, accept_changes);
+  data.description.held_out = data.sets.held_out;
+  if (!data.description.training) data.description.training = describe(*data.sets.whole);
+  if (!data.description.test && data.test != nullptr) data.description.test = describe(*data.test);
+  const std::int64_t channels = data.sets.train->shape().channels;
+  data.normalization = make_normalization(
+      options, channels, before != nullptr ? unchanged_normalization(options, *before, channels) : KnownNormalization{},
+      [&] { return data.sets.train; }, check_stop);
+  if (before == nullptr) append(data.warnings, half_given(options));
+  append(data.warnings, doubtful(data.normalization));
+  const std::string doubt = doubtful_labels(*data.sets.whole);
+  if (!doubt.empty()) data.warnings.push_back(concat(data.sets.whole->name(), ": ", doubt));
+  return data;
+}
+
+Warnings compare_start(const Checkpoint& init, const TrainingData& data) {
+  Warnings warnings = compare_class_names(init.class_names, init.file, *data.sets.train);
+  const Normalization& now = data.normalization;
+  if (far_apart(init.mean, now.mean) || far_apart(init.std, now.std)) {
+    warnings.push_back(concat(init.file, ": was trained with ", to_string(Normalization{init.mean, init.std}),
+                              ", this run normalises images with ", to_string(now)));
+  }
+  if (!init.data.training) return warnings;
+  const auto change = compare(*init.data.training, *data.sets.whole);
+  if (is_or_begins_with(change)) check_held_out(data.sets, init.data.held_out, init.file);
+  if (change && change->kind == SetChange::Kind::kShape)
+    warnings.push_back(
+        concat(data.sets.whole->name(), ": ", change->text, " as those that ", init.file, " was trained on"));
+  return warnings;
+}
+
+}  // namespace sluice
