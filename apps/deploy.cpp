@@ -40,6 +40,7 @@ Program describe() {
       {"images", "SPLIT", "Measure on images of train (default), validation or test."},
       {"precision", "NAME", "Of the deployed network, fp32, bf16 or int8: the same as --run.precision=NAME."},
       {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);
@@ -55,7 +56,7 @@ std::vector<std::string> overrides_of(const CommandLine& line) {
 }
 
 std::string output_of(const CommandLine& line) {
-  const std::optional<std::string> output = line.value("output");
+  const std::optional<std::string> output = line.path("output");
   if (!output || output->empty())
     throw Error(ExitCode::kUsage, "command line: expected -o DEPLOYABLE.h5, the file to write");
   std::error_code ignored;
@@ -102,7 +103,7 @@ Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const 
                     const std::vector<KernelChoice>* kernels) {
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
-    const Precision own = Config::parse(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
+    const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
     options.skip = false;
     options.type = activation_type(own);
     options.bytes = false;

@@ -32,6 +32,7 @@ Program describe() {
                    {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
                    {"compare", "", "Run both backends and count where they differ."},
                    {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);
@@ -97,7 +98,7 @@ int evaluate(const CommandLine& line) {
   }
   check_flags(line);
   const Split split = split_of(line, "split").value_or(Split::kTest);
-  Predictions predictions(line.value("predictions").value_or(""));
+  Predictions predictions(line.path("predictions").value_or(""));
   const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
   Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);

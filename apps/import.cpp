@@ -38,6 +38,7 @@ Program describe() {
                    {"partial", "", "Leave tensors that are missing or of another shape at their initial values."},
                    {"export", "CHECKPOINT.h5", "Write the weights and buffers of this checkpoint instead."},
                    {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 "
            "the output\n"
@@ -53,7 +54,7 @@ Program describe() {
 
 /// The output, which must be none of the files that are read.
 std::string output_of(const CommandLine& line, const std::string& input) {
-  const auto output = line.value("output");
+  const auto output = line.path("output");
   if (!output || output->empty()) refuse("expected -o FILE, the file to write");
   std::error_code ignored;
   if (std::filesystem::equivalent(*output, input, ignored))
@@ -88,7 +89,7 @@ int export_file(const CommandLine& line) {
   }
   if (!line.positional().empty() || !line.overrides().empty())
     refuse("--export takes one checkpoint and nothing else; expected --export CHECKPOINT.h5 -o WEIGHTS.h5");
-  const std::string input = *line.value("export"), output = output_of(line, input);
+  const std::string input = *line.path("export"), output = output_of(line, input);
   Registry registry;
   register_all(registry);
   const std::int64_t tensors = export_weights(load(input), registry.torch_names(), output);

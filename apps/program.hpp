@@ -11,11 +11,12 @@
 namespace sluice {
 
 struct Program {
-  std::string name;                              ///< "sluice-inspect"
-  std::string usage;                             ///< what follows the name: "FILE.h5 [options]"
-  std::string summary;                           ///< one or more sentences
-  std::vector<Flag> flags;                       ///< beside --help and --version
-  std::function<void(std::ostream&)> more_help;  ///< printed behind the flags; may be empty
+  std::string name;                                ///< "sluice-inspect"
+  std::string usage;                               ///< what follows the name: "FILE.h5 [options]"
+  std::string summary;                             ///< one or more sentences
+  std::vector<Flag> flags;                         ///< beside --help and --version
+  std::function<void(std::ostream&)> more_help;    ///< printed behind the flags; may be empty
+  std::function<std::vector<std::string>()> keys;  ///< "train.epochs" and all others; may be empty
 };
 
 /// Parses the command line, answers --help and --version, else calls `run`, whose result is the exit code. An Error

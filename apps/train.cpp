@@ -27,6 +27,7 @@ Program describe() {
                    {"print-config", "", "Print the resolved configuration, and stop."},
                    {"resume", "", "Continue the run in run.dir."},
                    {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"

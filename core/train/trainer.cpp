@@ -129,7 +129,7 @@ void Trainer::resume() {
     return;
   }
   for (const std::string& warning : last->warnings) log_.warning(warning);
-  const Config before = Config::parse(last->checkpoint.config, last->path);
+  const Config before = Config::stored(last->checkpoint.config, last->path);
   for (const Change& change : compare(before, experiment_.config)) {
     log_.warning(concat("changed since the checkpoint: [", change.section, "] ", change.key, ": ",
                         change.before.value_or("(absent)"), " -> ", change.now.value_or("(absent)")));
