@@ -30,6 +30,7 @@ Program describe() {
        "Print how each gated layer can run, what was chosen, and from which density on it is slower than a "
        "dense one."},
       {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);

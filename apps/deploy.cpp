@@ -39,6 +39,7 @@ Program describe() {
       {"images", "SPLIT", "Measure on images of train (default), validation or test."},
       {"precision", "NAME", "Of the deployed network, fp32, bf16 or int8: the same as --run.precision=NAME."},
       {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);
@@ -100,7 +101,7 @@ Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const 
                     const std::vector<KernelChoice>* kernels) {
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
-    const Precision own = Config::parse(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
+    const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
     options.skip = false;
     options.type = activation_type(own);
     options.bytes = false;

@@ -31,6 +31,7 @@ Program describe() {
       {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
       {"compare", "", "Run both backends and count where they differ."},
       {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
     print_keys(out);

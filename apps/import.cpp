@@ -41,6 +41,7 @@ Program describe() {
                    {"partial", "", "Leave tensors that are missing or of another shape at their initial values."},
                    {"export", "CHECKPOINT.h5", "Write the weights and buffers of this checkpoint instead."},
                    {"json", "", "Print JSON."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 "
            "the output\n"
@@ -85,7 +86,7 @@ int export_file(const CommandLine& line) {
   }
   if (!line.positional().empty() || !line.overrides().empty())
     refuse("--export takes one checkpoint and nothing else; expected --export CHECKPOINT.h5 -o WEIGHTS.h5");
-  const std::string input = *line.value("export");
+  const std::string input = *line.path("export");
   const Output output = output_of(line, "output", "sluice-import", is_exported);
   output.refuse_inputs({input});
   Registry registry;

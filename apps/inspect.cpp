@@ -66,7 +66,7 @@ sluice::InspectOptions read_options(const CommandLine& line) {
   options.history = line.has("history");
   options.gates = line.has("gates");
   options.verify = line.has("verify");
-  options.diff = line.value("diff").value_or("");
+  options.diff = line.path("diff").value_or("");
   options.filter = line.value("filter").value_or("");
   options.json = line.has("json");
   if (const auto timeout = line.value("timeout")) options.timeout_seconds = seconds(*timeout);

@@ -28,6 +28,10 @@ void print_keys(std::ostream& out) {
   Experiment::print_help(out, registry);
 }
 
+std::vector<std::string> key_names() {
+  return Experiment::key_names();
+}
+
 Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
                            Registry& registry) {
   register_all(registry);
@@ -38,7 +42,7 @@ Experiment load_experiment(const std::vector<std::string>& files, const std::vec
 
 Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
   register_all(registry);
-  Config config = Config::parse(checkpoint.config, checkpoint.file, overrides);
+  Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
   load_plugins_for_checkpoint(config, checkpoint.file, registry);
   return Experiment(std::move(config), registry);
 }
@@ -65,7 +69,7 @@ void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experimen
     return found != checkpoint.state.end() && found->second != here;
   };
   if (checkpoint.plan.empty()) return;
-  const std::int64_t batch = Config::parse(checkpoint.config, checkpoint.file).read<EvalOptions>("eval").batch;
+  const std::int64_t batch = Config::stored(checkpoint.config, checkpoint.file).read<EvalOptions>("eval").batch;
   std::string other;
   if (differs("instruction_set", to_string(cpu_isa())) || differs("threads", std::int64_t{num_threads()}))
     other = "another processor or number of threads";

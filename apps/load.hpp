@@ -20,6 +20,9 @@ void register_all(Registry& registry);
 /// Every section and key, for --help.
 void print_keys(std::ostream& out);
 
+/// The names of all keys of sections that everybody has: "train.epochs".
+std::vector<std::string> key_names();
+
 /// Reads configuration files with overrides, loads the plug-ins they name, and checks everything.
 Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
                            Registry& registry);

@@ -15,7 +15,7 @@ Flag force_flag() {
 
 Output output_of(const CommandLine& line, const std::string& flag, const std::string& program,
                  std::function<bool(const std::string& path)> ours) {
-  const std::string path = line.value(flag).value_or("");
+  const std::string path = line.path(flag).value_or("");
   if (path.empty())
     throw Error(ExitCode::kUsage, concat("command line: expected ", flag == "output" ? "-o " : "--" + flag + "=",
                                          "FILE, the file to write"));

@@ -54,7 +54,7 @@ int run_parsed(const char* name, const Program& program, int argc, char** argv,
   std::vector<Flag> flags = program.flags;
   flags.push_back({"help", "", "Print this text.", 'h'});
   flags.push_back({"version", "", "Print the versions of the program, its libraries and the processor."});
-  const CommandLine line = parse_command_line(argc, argv, flags);
+  const CommandLine line = parse_command_line(argc, argv, flags, program.keys);
   if (program.prints) check_open_output();
   int code = static_cast<int>(ExitCode::kDone);
   if (line.has("help"))

@@ -11,11 +11,12 @@
 namespace sluice {
 
 struct Program {
-  std::string usage;                             ///< what follows the name: "FILE.h5 [options]"
-  std::string summary;                           ///< one or more sentences
-  std::vector<Flag> flags;                       ///< beside --help and --version
-  std::function<void(std::ostream&)> more_help;  ///< printed behind the flags; may be empty
-  bool prints = true;                            ///< its result goes to standard output, which must not be closed
+  std::string usage;                               ///< what follows the name: "FILE.h5 [options]"
+  std::string summary;                             ///< one or more sentences
+  std::vector<Flag> flags;                         ///< beside --help and --version
+  std::function<void(std::ostream&)> more_help;    ///< printed behind the flags; may be empty
+  std::function<std::vector<std::string>()> keys;  ///< "train.epochs" and all others; may be empty
+  bool prints = true;                              ///< its result goes to standard output, which must not be closed
 };
 
 /// Parses the command line of the program that `describe` returns, answers --help and --version, else calls `run`,

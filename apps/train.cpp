@@ -30,6 +30,7 @@ Program describe() {
       {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."},
       {"extend", "", "Continued with another train.epochs: stretch the schedule to it."},
       {"accept-changes", "", "Continue with other data or keys that decide the result; changes.log notes them."}};
+  program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"

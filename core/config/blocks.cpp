@@ -17,6 +17,8 @@ using Names = std::vector<std::string>;
 constexpr std::size_t kLayerPrefix = 6;  // "layer."
 constexpr int kMostRepetitions = 1000;
 constexpr std::size_t kMostLayers = 20000;
+constexpr std::size_t kLongestName = 1000;
+constexpr std::size_t kDeepest = 100;  // blocks in blocks
 
 bool contains(const Names& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -56,18 +58,19 @@ class Expander {
 
   /// Sorts the `layer.` sections into layers and changes of expanded layers.
   void collect() {
-    Names with_block;
+    std::set<std::string> with_block;
     for (const Section& section : config_.sections()) {
-      if (starts_with(section.name(), "layer.") && section.find("block") != nullptr) {
-        with_block.push_back(section.name() + ".");
-      }
+      if (starts_with(section.name(), "layer.") && section.find("block") != nullptr) with_block.insert(section.name());
     }
+    const auto below_block = [&with_block](const std::string& name) {
+      for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+        if (with_block.count(name.substr(0, dot)) != 0) return true;
+      }
+      return false;
+    };
     for (const Section& section : config_.sections()) {
       if (!starts_with(section.name(), "layer.")) continue;
-      const bool below_block = std::any_of(with_block.begin(), with_block.end(), [&](const std::string& prefix) {
-        return starts_with(section.name(), prefix);
-      });
-      if (below_block) {
+      if (below_block(section.name())) {
         changes_.emplace(section.name().substr(kLayerPrefix), &section);
       } else if (section.source().file.empty()) {
         unknown_layers_.push_back(&section);
@@ -79,6 +82,7 @@ class Expander {
 
   /// A layer or a call of a block, standing in `section`, under the flat name `name`.
   void expand_item(const Section& section, const std::string& name, const Scope& scope) {
+    ++expanded_;
     Section item = bind(section, name, scope);
     const bool changed_from = apply_change(item);
     if (!claim_name(item)) return;
@@ -127,6 +131,7 @@ class Expander {
         const std::string known = replace_names(inner, value_of);
         return entry.broken ? "" : std::to_string(evaluate(known));
       });
+      growth_.add(entry.value.size());
     } catch (const Error& error) {
       section.report(diagnostics_, entry.key, error.what() + entry.detail.substr(told));
       entry.broken = true;
@@ -147,6 +152,10 @@ class Expander {
   }
 
   bool claim_name(const Section& item) {
+    if (item.name().size() > kLongestName) {
+      item.report(diagnostics_, "", concat("the layer's name gets more than ", kLongestName, " characters"));
+      return false;
+    }
     if (contains(sources_, item.name())) {
       item.report(diagnostics_, "", concat("the name ", quoted(item.name()), " is taken by the network's input"));
       return false;
@@ -232,6 +241,8 @@ class Expander {
       return call.report(diagnostics_, "block",
                          concat("the block uses itself: ", join(scope.chain, " -> "), " -> ", found->first));
     }
+    if (scope.chain.size() == kDeepest)
+      return call.report(diagnostics_, "block", concat("blocks stand in blocks more than ", kDeepest, " deep"));
     const Block& block = found->second;
     if (block.layers.empty()) {
       return call.report(diagnostics_, "block", concat("the block ", quoted(found->first), " has no layers"));
@@ -343,7 +354,7 @@ class Expander {
 
   /// Reports once when repetitions within repetitions grow beyond all reason.
   bool too_many(const Section& call) {
-    if (flat_.size() <= kMostLayers) return false;
+    if (expanded_ <= kMostLayers) return false;
     if (!too_many_) call.report(diagnostics_, "block", concat("the network has more than ", kMostLayers, " layers"));
     too_many_ = true;
     return true;
@@ -363,6 +374,8 @@ class Expander {
   std::set<std::string> block_names_;     ///< names of blocks and repetitions
   Names previous_;                        ///< the layer before
   std::vector<Unresolved> unresolved_;
+  std::size_t expanded_ = 0;  ///< layers and calls of blocks, also those that came to nothing
+  Growth growth_;
   bool too_many_ = false;
 };
 

@@ -7,6 +7,8 @@
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
+#include "core/config/lookalike.hpp"
+#include "core/config/path.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -22,6 +24,14 @@ namespace po = boost::program_options;
 std::string dotted_name(const std::string& text) {
   const std::string name = text.substr(0, text.find('='));
   return is_name(name) && name.find('.') != std::string::npos ? name : "";
+}
+
+/// `argument` is a flag without '=', whose value follows as the next argument.
+bool wants_value(const std::string& argument, const std::vector<Flag>& flags) {
+  return std::any_of(flags.begin(), flags.end(), [&argument](const Flag& flag) {
+    const bool named = argument == "--" + flag.name || (flag.letter != '\0' && argument == concat("-", flag.letter));
+    return named && !flag.value_name.empty();
+  });
 }
 
 /// Moves the overrides out of the arguments.
@@ -43,8 +53,11 @@ std::vector<std::string> take_overrides(std::vector<std::string>& arguments) {
   return overrides;
 }
 
-/// Overrides whose dashes were forgotten look like files or short flags.
+/// Overrides whose dashes were forgotten, or are not those of a keyboard, look like files or short flags.
 void reject_forgotten_dashes(const std::string& argument) {
+  const bool dash = starts_with(argument, "\xE2\x80") || starts_with(argument, "\xE2\x88\x92");
+  if (dash && !lookalike_in(argument).empty() && !std::filesystem::exists(argument))
+    refuse(concat(quoted(argument), " has ", lookalike_in(argument, "character")));
   const std::string text = argument.substr(starts_with(argument, "-") ? 1 : 0);
   if (text.find('=') == std::string::npos || dotted_name(text).empty() || std::filesystem::exists(argument)) return;
   refuse(concat("an override starts with two dashes: --", text, ", got ", quoted(argument)));
@@ -83,7 +96,44 @@ std::vector<std::string> long_names(const std::vector<Flag>& flags) {
   refuse(concat(quoted(name), " needs a value"));
 }
 
-std::vector<po::option> parse(const std::vector<std::string>& arguments, const std::vector<Flag>& flags) {
+/// "; did you mean --train.epochs=5?" where `name`, "--epochs", is the last part of keys; "" elsewhere.
+std::string meant_keys(const std::string& name, const std::string& value, const std::vector<std::string>& keys) {
+  std::vector<std::string> meant;
+  for (const std::string& key : keys) {
+    if (key.substr(key.rfind('.') + 1) == name.substr(std::min<std::size_t>(2, name.size())))
+      meant.push_back(concat("--", key, "=", value));
+  }
+  return meant.empty() ? "" : concat("; did you mean ", join(meant, " or "), "?");
+}
+
+/// The value that was meant for an unknown option: behind its '=', or the next argument.
+std::string value_of(const std::string& option, const std::vector<std::string>& arguments) {
+  const std::size_t equals = option.find('=');
+  if (equals != std::string::npos) return option.substr(equals + 1);
+  const auto found = std::find(arguments.begin(), arguments.end(), option);
+  const bool follows = found != arguments.end() && found + 1 != arguments.end() && !starts_with(*(found + 1), "--");
+  return follows ? *(found + 1) : "VALUE";
+}
+
+[[noreturn]] void refuse_unknown(const std::string& given, const std::vector<std::string>& arguments,
+                                 const std::vector<Flag>& flags, const std::vector<std::string>& keys) {
+  const std::string name = given.substr(0, given.find('='));
+  const std::string lookalike = lookalike_in(name, "character");
+  if (!lookalike.empty()) refuse(concat("unknown option ", quoted(name), " has ", lookalike));
+  // Boost names an option without what stands behind its '='.
+  const auto whole = std::find_if(arguments.begin(), arguments.end(), [&name](const std::string& argument) {
+    return argument == name || starts_with(argument, name + "=");
+  });
+  const std::string meant = meant_keys(name, value_of(whole == arguments.end() ? given : *whole, arguments), keys);
+  if (!meant.empty()) refuse(concat("unknown option ", quoted(name), meant));
+  const std::string nearest = nearest_match(name, long_names(flags));
+  if (!nearest.empty()) refuse(concat("unknown option ", quoted(name), "; did you mean '", nearest, "'?"));
+  refuse(concat("unknown option ", quoted(name), "; known options: ", join(long_names(flags)),
+                "; keys are set by --section.key=value"));
+}
+
+std::vector<po::option> parse(const std::vector<std::string>& arguments, const std::vector<Flag>& flags,
+                              const std::function<std::vector<std::string>()>& keys) {
   using namespace po::command_line_style;
   const int style = allow_long | long_allow_adjacent | long_allow_next | allow_short | allow_dash_for_short |
                     short_allow_adjacent | short_allow_next;
@@ -91,12 +141,7 @@ std::vector<po::option> parse(const std::vector<std::string>& arguments, const s
   try {
     return po::command_line_parser(arguments).options(description).style(style).run().options;
   } catch (const po::unknown_option& error) {
-    const std::string given = error.get_option_name();
-    const std::string name = given.substr(0, given.find('='));
-    const std::string nearest = nearest_match(name, long_names(flags));
-    if (!nearest.empty()) refuse(concat("unknown option ", quoted(name), "; did you mean '", nearest, "'?"));
-    refuse(concat("unknown option ", quoted(name), "; known options: ", join(long_names(flags)),
-                  "; keys are set by --section.key=value"));
+    refuse_unknown(error.get_option_name(), arguments, flags, keys ? keys() : std::vector<std::string>());
   } catch (const po::invalid_command_line_syntax& error) {
     refuse_syntax(error, flags);
   } catch (const po::error& error) {
@@ -124,15 +169,25 @@ std::vector<std::string> CommandLine::values(const std::string& flag) const {
   return found == flags_.end() ? std::vector<std::string>{} : found->second;
 }
 
-CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags) {
+std::optional<std::string> CommandLine::path(const std::string& flag) const {
+  const std::optional<std::string> written = value(flag);
+  if (!written) return std::nullopt;
+  try {
+    return expand_path(*written);
+  } catch (const Error& error) {
+    refuse(concat("--", flag, ": ", error.what()));
+  }
+}
+
+CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags,
+                               const std::function<std::vector<std::string>()>& keys) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   CommandLine line;
   line.overrides_ = take_overrides(arguments);
-  for (const std::string& argument : arguments) {
-    if (argument == "--") break;
-    reject_forgotten_dashes(argument);
+  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    if (i == 0 || !wants_value(arguments[i - 1], flags)) reject_forgotten_dashes(arguments[i]);
   }
-  for (const po::option& option : parse(arguments, flags)) {
+  for (const po::option& option : parse(arguments, flags, keys)) {
     if (option.string_key.empty()) {
       line.positional_.insert(line.positional_.end(), option.value.begin(), option.value.end());
       continue;

@@ -1,6 +1,7 @@
 // The command line of every program: its own flags, positional arguments, and `--section.key=value` overrides.
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <map>
 #include <optional>
@@ -24,6 +25,8 @@ class CommandLine {
   bool has(const std::string& flag) const { return flags_.count(flag) != 0; }
   /// The value of a flag, or nothing where it is absent.
   std::optional<std::string> value(const std::string& flag) const;
+  /// The same of a file to write or read: a leading ~ or $NAME is put in (expand_path). Throws Error(kUsage).
+  std::optional<std::string> path(const std::string& flag) const;
   /// The values of a repeatable flag.
   std::vector<std::string> values(const std::string& flag) const;
   const std::vector<std::string>& positional() const { return positional_; }
@@ -31,7 +34,8 @@ class CommandLine {
   const std::vector<std::string>& overrides() const { return overrides_; }
 
  private:
-  friend CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags);
+  friend CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags,
+                                        const std::function<std::vector<std::string>()>& keys);
 
   std::map<std::string, std::vector<std::string>> flags_;
   std::vector<std::string> positional_;
@@ -39,8 +43,10 @@ class CommandLine {
 };
 
 /// Names must be written out (no abbreviations); `--flag=VALUE` and `--flag VALUE` are the same, overrides have the
-/// form with `=` only; after `--` everything is positional. Throws Error(kUsage) on anything else.
-CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags);
+/// form with `=` only; after `--` everything is positional. Throws Error(kUsage) on anything else; `keys` tells the
+/// names of all keys ("train.epochs"), for who writes --epochs=5.
+CommandLine parse_command_line(int argc, const char* const* argv, const std::vector<Flag>& flags,
+                               const std::function<std::vector<std::string>()>& keys = {});
 
 /// Prints the flags for --help.
 void print_flags(std::ostream& out, const std::vector<Flag>& flags);

@@ -2,9 +2,9 @@
 #include "core/config/config.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 #include "core/config/ini.hpp"
 #include "core/config/substitute.hpp"
 #include "core/config/text.hpp"
@@ -32,10 +32,7 @@ std::string origin_of(const Entry& entry) {
   std::string text = "default";
   if (entry.origin == Entry::Origin::kFile) text = to_string(entry.source);
   if (entry.origin == Entry::Origin::kCommandLine) text = "command line";
-  for (char& c : text) {
-    if (std::iscntrl(static_cast<unsigned char>(c))) c = '?';
-  }
-  return text;
+  return one_line(text);
 }
 
 std::string resolved_section(const Section& section) {
@@ -44,8 +41,9 @@ std::string resolved_section(const Section& section) {
   const std::vector<Entry> entries = section.resolved_entries();
   std::vector<std::string> lines;
   std::size_t width = 0;
-  for (const Entry& entry : entries) {
-    lines.push_back(concat(entry.key, " = ", ini_value(escaped ? entry.value : escape_dollars(entry.value))));
+  for (Entry entry : entries) {
+    if (!escaped) entry.value = escape_dollars(entry.value);
+    lines.push_back(concat(entry.key, " = ", entry.written()));
     width = std::max(width, std::min<std::size_t>(lines.back().size(), 40));
   }
   std::string text = concat("[", section.name(), "]\n");
@@ -86,6 +84,7 @@ void Config::check() {
 void Config::check_section(const Section& section) {
   if (section.used()) return section.reject_unused(diagnostics_);
   if (!network_prefix(section.name()).empty()) return;
+  if (diagnostics_.full()) return diagnostics_.error(section.source(), section.name(), "", "unknown section");
   std::vector<std::string> known;
   for (const Section& other : sections_) {
     if (other.used()) known.push_back(other.name());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/config/keys.hpp"
+#include "core/config/list.hpp"
 
 namespace sluice {
 
@@ -25,14 +26,16 @@ class Diagnostics {
  public:
   /// Text of one error: "<source>: [section] key: what is wrong; what is allowed". Empty section and key are left out.
   /// An error that is there already is not repeated (a mistake in a block that a network uses nine times is one
-  /// mistake).
+  /// mistake). The first hundred are kept, the others counted.
   void error(const Source& source, const std::string& section, const std::string& key, const std::string& text);
   void warning(const std::string& text);
   bool has_errors() const;
+  /// No more errors are kept.
+  bool full() const;
   /// In the order of files (as they were opened) and lines; the command line comes last.
   const std::vector<std::string>& errors() const { return errors_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
-  /// Throws Error(kUsage) with one line for each error, in the order of files and lines, if there are any.
+  /// Throws ErrorLines(kUsage) with one line for each error, in the order of files and lines, if there are any.
   void throw_if_errors() const;
   /// The files that were read, as their messages name them.
   const std::vector<std::string>& files() const { return files_; }
@@ -46,6 +49,7 @@ class Diagnostics {
   std::vector<std::string> files_;
   std::vector<std::string> errors_;
   std::vector<Place> places_;  ///< of errors_
+  std::size_t more_ = 0;
   std::vector<std::string> warnings_;
 };
 
@@ -59,12 +63,16 @@ struct Entry {
       Origin::kFile;    ///< kCommandLine also where a definition or block argument in the value came from there
   bool used = false;    ///< some consumer asked for it
   bool broken = false;  ///< the value could not be made out, which is reported already
+  bool stored = false;  ///< from a checkpoint: it stands for itself
+  ValueForm form = ValueForm::kPlain;
   std::string
       section;  ///< the section it was written in ("block.basic.conv1", "type.conv"); empty: the one that holds it
   std::string detail;  ///< for messages: where the definitions and block arguments in the value are set
 
   /// Notes that ${name} in the value came from `other`.
   void take_origin_of(const std::string& name, const Entry& other);
+  /// The value as it is written behind "key = ".
+  std::string written() const;
 };
 
 /// What a change of a key means for a run that is continued, and in words.
@@ -129,6 +137,11 @@ class Config {
   static Config load(const std::vector<std::string>& files, const std::vector<std::string>& overrides);
   /// The same from text; `name` stands in messages. Includes are relative to the working directory.
   static Config parse(const std::string& text, const std::string& name, const std::vector<std::string>& overrides = {});
+  /// The resolved configuration that a checkpoint holds, with overrides. It may be a stranger's: its text stands for
+  /// itself, without includes, environment, definitions or the user's home, which are left to the overrides. Throws
+  /// Error(kCheckpoint) where it asks for more.
+  static Config stored(const std::string& text, const std::string& name,
+                       const std::vector<std::string>& overrides = {});
 
   /// The section of that name, made empty where it is absent, and marked as used. The reference stays valid until
   /// replace_layers.

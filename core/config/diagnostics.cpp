@@ -2,10 +2,16 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 #include "core/config/config.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
+namespace {
+
+constexpr std::size_t kMostErrors = 100;
+
+}  // namespace
 
 std::string to_string(const Source& source) {
   if (source.file.empty()) return "command line";
@@ -25,11 +31,15 @@ Diagnostics::Place Diagnostics::place(const Source& source) {
 
 void Diagnostics::error(const Source& source, const std::string& section, const std::string& key,
                         const std::string& text) {
+  if (full()) {
+    ++more_;
+    return;
+  }
   std::string line = to_string(source) + ":";
   if (!section.empty()) line += concat(" [", section, "]");
   if (!key.empty()) line += " " + key;
   if (!section.empty() || !key.empty()) line += ":";
-  line += " " + text;
+  line = one_line(concat(line, " ", text));
   if (std::find(errors_.begin(), errors_.end(), line) != errors_.end()) return;
   const Place where = place(source);
   const auto after = std::upper_bound(places_.begin(), places_.end(), where);
@@ -45,8 +55,14 @@ bool Diagnostics::has_errors() const {
   return !errors_.empty();
 }
 
+bool Diagnostics::full() const {
+  return errors_.size() >= kMostErrors;
+}
+
 void Diagnostics::throw_if_errors() const {
-  if (has_errors()) throw Error(ExitCode::kUsage, join(errors_, "\n"));
+  if (!has_errors()) return;
+  const std::string more = more_ == 0 ? "" : concat("\nand ", more_, more_ == 1 ? " more mistake" : " more mistakes");
+  throw ErrorLines(ExitCode::kUsage, join(errors_, "\n") + more);
 }
 
 }  // namespace sluice

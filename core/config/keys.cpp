@@ -10,6 +10,9 @@
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
+#include "core/config/ini.hpp"
+#include "core/config/lookalike.hpp"
+#include "core/config/path.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -111,6 +114,15 @@ std::optional<bool> parse_bool(const std::string& text) {
   return std::nullopt;
 }
 
+/// Keeps the items in the form in which they are written down, where the text as it stood would not read back.
+void write_list(Entry& entry, const std::vector<std::string>& items) {
+  const bool plain = entry.form == ValueForm::kPlain && entry.value.find('"') == std::string::npos;
+  if (items.empty() || (plain && ini_value(entry.value) == entry.value)) return;
+  entry.form = items.size() == 1 ? ValueForm::kQuoted : ValueForm::kPlain;
+  entry.value = items.size() == 1 ? items.front() : list_text(items);
+  if (items.size() > 1 && starts_with(entry.value, "\"")) entry.form = ValueForm::kItems;
+}
+
 }  // namespace
 
 Range<Integer> at_least(Integer low) {
@@ -141,7 +153,7 @@ Keys::Keys(Section& section, Diagnostics& diagnostics) : section_(&section), dia
   section.set_used();
 }
 
-const std::string* Keys::lookup(const KeyDoc& doc, bool writable_default, const std::string& what) {
+Entry* Keys::lookup(const KeyDoc& doc, bool writable_default, const std::string& what) {
   docs_.push_back(doc);
   if (section_ == nullptr) return nullptr;
   section_->note_known(doc.name, writable_default ? std::optional<std::string>(doc.default_value) : std::nullopt);
@@ -153,23 +165,26 @@ const std::string* Keys::lookup(const KeyDoc& doc, bool writable_default, const 
     return nullptr;
   }
   entry->used = true;
-  return entry->broken ? nullptr : &entry->value;
+  return entry->broken ? nullptr : entry;
 }
 
 void Keys::expected(const std::string& name, const std::string& what, const std::string& got) {
-  section_->report(*diagnostics_, name, concat("expected ", what, ", got ", got));
+  const Entry* const entry = section_->find(name);
+  const std::string found = entry == nullptr ? "" : lookalike_in(entry->value, "character");
+  const std::string hint = found.empty() ? "" : concat(" (", found, ")");
+  section_->report(*diagnostics_, name, concat("expected ", what, ", got ", got, hint));
 }
 
 template <class T>
 void Keys::number(const char* name, T& value, Range<T> range, const char* doc, bool required) {
   const bool writable = !required && inside(value, range);
-  const std::string* text = lookup({name, noun<T>(), writable ? written(value) : "", allowed(range), doc, required},
-                                   writable, one_expected(range));
-  if (text == nullptr) return;
-  if (const std::optional<T> parsed = parse(*text, range)) {
+  const Entry* entry = lookup({name, noun<T>(), writable ? written(value) : "", allowed(range), doc, required},
+                              writable, one_expected(range));
+  if (entry == nullptr) return;
+  if (const std::optional<T> parsed = parse(entry->value, range)) {
     value = *parsed;
   } else {
-    expected(name, one_expected(range), quoted(*text));
+    expected(name, one_expected(range), quoted(entry->value));
   }
 }
 
@@ -177,36 +192,57 @@ template <class T>
 void Keys::numbers(const char* name, std::vector<T>& value, Range<T> range, const char* doc) {
   const bool writable = std::all_of(value.begin(), value.end(), [&](T item) { return inside(item, range); });
   const std::string what = expectation(concat(noun<T>(), "s"), range) + " separated by commas";
-  const std::string* text =
+  const Entry* entry =
       lookup({name, concat("list of ", noun<T>(), "s"), writable ? written(value) : "", allowed(range), doc, false},
              writable, what);
-  if (text == nullptr) return;
+  if (entry == nullptr) return;
   std::vector<T> parsed;
-  const std::vector<std::string> items = split_list(*text);
+  const std::string& text = entry->value;
+  const std::vector<std::string> items = split_list(text);
   for (const std::string& item : items) {
     const std::optional<T> number = parse(item, range);
     if (!number) {
-      return expected(name, what, items.size() == 1 ? quoted(item) : concat(quoted(item), " in ", quoted(*text)));
+      return expected(name, what, items.size() == 1 ? quoted(item) : concat(quoted(item), " in ", quoted(text)));
     }
     parsed.push_back(*number);
   }
   value = parsed;
 }
 
+Entry* Keys::text_entry(const char* name, const char* type, const std::string& value, const char* doc, bool required) {
+  Entry* const entry = lookup({name, type, required ? "" : value, "", doc, required}, !required, type);
+  if (entry == nullptr) return nullptr;
+  if (entry->form == ValueForm::kItems) {
+    expected(name, concat("one ", type, " and not a list"), entry->value);
+    return nullptr;
+  }
+  if (!required || !entry->value.empty()) return entry;
+  expected(name, type, "''");
+  return nullptr;
+}
+
 void Keys::text(const char* name, std::string& value, const char* doc, bool required) {
-  const std::string* text = lookup({name, "text", required ? "" : value, "", doc, required}, !required, "text");
-  if (text == nullptr) return;
-  if (required && text->empty()) return expected(name, "text", "''");
-  value = *text;
+  if (const Entry* const entry = text_entry(name, "text", value, doc, required)) value = entry->value;
+}
+
+void Keys::path(const char* name, std::string& value, const char* doc) {
+  Entry* const entry = text_entry(name, "path", value, doc, false);
+  if (entry == nullptr) return;
+  try {
+    if (!entry->stored) entry->value = expand_path(entry->value);
+    value = entry->value;
+  } catch (const Error& problem) {
+    error(name, problem.what());
+  }
 }
 
 void Keys::optional(const char* name, bool& value, const char* doc) {
-  const std::string* text = lookup({name, "yes or no", value ? "yes" : "no", "", doc, false}, true, "yes or no");
-  if (text == nullptr) return;
-  if (const std::optional<bool> parsed = parse_bool(*text)) {
+  const Entry* entry = lookup({name, "yes or no", value ? "yes" : "no", "", doc, false}, true, "yes or no");
+  if (entry == nullptr) return;
+  if (const std::optional<bool> parsed = parse_bool(entry->value)) {
     value = *parsed;
   } else {
-    expected(name, "yes or no", quoted(*text));
+    expected(name, "yes or no", quoted(entry->value));
   }
 }
 
@@ -226,15 +262,43 @@ void Keys::optional(const char* name, std::vector<double>& value, Range<double> 
   numbers(name, value, range, doc);
 }
 
-void Keys::optional(const char* name, std::vector<std::string>& value, const char* doc) {
-  const std::string* text = lookup({name, "list of texts", join(value), "", doc, false},
-                                   split_list(join(value)) == value, "texts separated by commas");
-  if (text == nullptr) return;
-  const std::vector<std::string> items = split_list(*text);
-  if (std::find(items.begin(), items.end(), "") != items.end()) {
-    return expected(name, "texts separated by commas", concat("an empty item in ", quoted(*text)));
+Entry* Keys::list_entry(const char* name, const char* type, std::vector<std::string>& value, const char* doc) {
+  Entry* const entry = lookup({name, type, list_text(value), "", doc, false}, true, "texts separated by commas");
+  if (entry == nullptr) return nullptr;
+  std::vector<std::string> items = {entry->value};
+  try {
+    if (entry->form != ValueForm::kQuoted) items = parse_list(entry->value);
+  } catch (const Error& problem) {
+    error(name, problem.what());
+    return nullptr;
   }
-  value = items;
+  if (std::find(items.begin(), items.end(), "") != items.end() && !(items.size() == 1 && entry->value.empty())) {
+    expected(name, "texts separated by commas", concat("an empty item in ", quoted(entry->value)));
+    return nullptr;
+  }
+  if (items.size() == 1 && items.front().empty()) items.clear();
+  write_list(*entry, items);
+  value = std::move(items);
+  return entry;
+}
+
+void Keys::optional(const char* name, std::vector<std::string>& value, const char* doc) {
+  list_entry(name, "list of texts", value, doc);
+}
+
+void Keys::paths(const char* name, std::vector<std::string>& value, const char* doc) {
+  Entry* const entry = list_entry(name, "list of paths", value, doc);
+  if (entry == nullptr || entry->stored) return;
+  try {
+    std::vector<std::string> expanded;
+    for (const std::string& path : value) expanded.push_back(expand_path(path));
+    if (expanded == value) return;
+    value = std::move(expanded);
+    entry->value = list_text(value);
+    write_list(*entry, value);
+  } catch (const Error& problem) {
+    error(name, problem.what());
+  }
 }
 
 void Keys::required(const char* name, Integer& value, Range<Integer> range, const char* doc) {
@@ -250,12 +314,13 @@ void Keys::required(const char* name, std::string& value, const char* doc) {
 std::size_t Keys::choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names,
                                const char* doc) {
   const std::string list = concat("one of ", join(names));
-  const std::string* text = lookup({name, list, names.at(default_index), "", doc, false}, true, list);
-  if (text == nullptr) return default_index;
-  const auto found = std::find(names.begin(), names.end(), *text);
+  const Entry* entry = lookup({name, list, names.at(default_index), "", doc, false}, true, list);
+  if (entry == nullptr) return default_index;
+  const std::string& text = entry->value;
+  const auto found = std::find(names.begin(), names.end(), text);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
-  const std::string nearest = nearest_match(*text, names);
-  expected(name, list, quoted(*text) + (nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));
+  const std::string nearest = nearest_match(text, names);
+  expected(name, list, quoted(text) + (nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));
   return default_index;
 }
 

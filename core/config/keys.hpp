@@ -11,6 +11,7 @@
 namespace sluice {
 
 class Diagnostics;
+struct Entry;
 class Section;
 
 /// What another value of a key means for a run that is continued (docs/run-directory.md).
@@ -24,7 +25,7 @@ enum class KeyRole {
 /// What `--help` prints about a key.
 struct KeyDoc {
   std::string name;
-  std::string type;           ///< "integer", "number", "yes or no", "text", "list of numbers", "one of a, b"
+  std::string type;           ///< "integer", "number", "yes or no", "text", "path", "list of numbers", "one of a, b"
   std::string default_value;  ///< empty for a required key, and for a default outside of the allowed values ("not set")
   std::string allowed;        ///< "at least 1", "0 to 1", ...; empty when anything of the type is
   std::string doc;
@@ -76,6 +77,10 @@ class Keys {
   void optional(const char* name, std::vector<double>& value, Range<double> range, const char* doc);
   void optional(const char* name, std::vector<std::string>& value, const char* doc);
 
+  /// A file or folder: a leading ~ or $NAME is put in (expand_path), except in what a checkpoint stored.
+  void path(const char* name, std::string& value, const char* doc);
+  void paths(const char* name, std::vector<std::string>& value, const char* doc);
+
   void required(const char* name, std::int64_t& value, Range<std::int64_t> range, const char* doc);
   void required(const char* name, double& value, Range<double> range, const char* doc);
   void required(const char* name, std::string& value, const char* doc);
@@ -113,14 +118,18 @@ class Keys {
  private:
   std::size_t choice_index(const char* name, std::size_t default_index, const std::vector<std::string>& names,
                            const char* doc);
-  /// Files the documentation; returns the text to parse, or null where the key is absent or its value broken.
-  const std::string* lookup(const KeyDoc& doc, bool writable_default, const std::string& what);
+  /// Files the documentation; returns the entry to parse, or null where the key is absent or its value broken.
+  Entry* lookup(const KeyDoc& doc, bool writable_default, const std::string& what);
   void expected(const std::string& name, const std::string& what, const std::string& got);
   template <class T>
   void number(const char* name, T& value, Range<T> range, const char* doc, bool required);
   template <class T>
   void numbers(const char* name, std::vector<T>& value, Range<T> range, const char* doc);
   void text(const char* name, std::string& value, const char* doc, bool required);
+  /// The entry of a text that is set, else null.
+  Entry* text_entry(const char* name, const char* type, const std::string& value, const char* doc, bool required);
+  /// The entry of a list of texts that is set, whose items go to `value`, else null.
+  Entry* list_entry(const char* name, const char* type, std::vector<std::string>& value, const char* doc);
 
   Section* section_ = nullptr;
   Diagnostics* diagnostics_ = nullptr;

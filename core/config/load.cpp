@@ -39,7 +39,6 @@ std::string read_text(const std::string& path) {
   if (stream.bad()) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
   if (starts_with(text, "\x89HDF")) refuse("is an HDF5 file; a configuration file was expected");
   if (starts_with(text, "\xFF\xFE") || starts_with(text, "\xFE\xFF")) refuse("is UTF-16 text; save it as UTF-8");
-  if (text.find('\0') != std::string::npos) refuse("is not text (it holds a zero byte)");
   if (text.size() > kLargest) refuse("is larger than 16 MiB; a configuration file was expected");
   return text;
 }
@@ -51,10 +50,19 @@ std::string identity(const std::string& path) {
   return problem ? path : canonical.string();
 }
 
-/// Reads files and their includes into sections.
+constexpr std::size_t kDeepestInclude = 32, kMostIncludes = 1000, kMostText = 64 << 20;
+
+[[noreturn]] void refuse_stored(const std::string& where, const std::string& what) {
+  throw Error(ExitCode::kCheckpoint,
+              concat(where, ": the configuration in a checkpoint stands for itself and may not use ", what,
+                     "; Sluice did not write it like that"));
+}
+
+/// Reads files and their includes into sections; `stored`: text of a checkpoint.
 class FileLoader {
  public:
-  explicit FileLoader(Config& config) : config_(config), diagnostics_(config.diagnostics()) {}
+  explicit FileLoader(Config& config, bool stored = false)
+      : config_(config), diagnostics_(config.diagnostics()), stored_(stored) {}
 
   /// `path` was given by the user.
   void load(const std::string& path) {
@@ -63,7 +71,12 @@ class FileLoader {
   }
 
   void load_text(const std::string& text, const std::string& name, const std::string& directory) {
+    if (text.find('\0') != std::string::npos)
+      throw Error(stored_ ? ExitCode::kCheckpoint : ExitCode::kUsage,
+                  concat(stored_ ? name + ": the configuration " : "", "is not text (it holds a zero byte)"));
     const IniFile file = read_ini(text, name, diagnostics_);
+    if (stored_ && !file.includes.empty())
+      refuse_stored(to_string(Source{name, file.includes.front().line}) + ": include", "other files");
     for (const IniEntry& include : file.includes) load_include(include, name, directory);
     for (const IniSection& section : file.sections) merge(section, name);
   }
@@ -79,6 +92,10 @@ class FileLoader {
     }
     try {
       const std::string text = read_text(path);
+      total_ += text.size();
+      if (total_ > kMostText) throw Error(ExitCode::kUsage, "is too much: all files together have more than 64 MiB");
+      if (stack_.size() == kDeepestInclude)
+        throw Error(ExitCode::kUsage, concat("is included more than ", kDeepestInclude, " deep"));
       seen_.insert(id);
       stack_.emplace_back(id, path);
       load_text(text, path, fs::path(path).parent_path().string());
@@ -91,6 +108,11 @@ class FileLoader {
 
   void load_include(const IniEntry& include, const std::string& name, const std::string& directory) {
     const Source source{name, include.line};
+    if (++includes_ > kMostIncludes) {
+      if (!failed_) diagnostics_.error(source, "", "include", concat("more than ", kMostIncludes, " includes"));
+      failed_ = true;
+      return;
+    }
     const std::optional<std::string> file = include_name(include.value, source);
     if (!file) {
       failed_ = true;
@@ -138,13 +160,24 @@ class FileLoader {
       Entry entry;
       entry.key = line.key;
       entry.value = line.value;
+      entry.form = line.form;
       entry.source = {name, line.line};
+      if (stored_) keep_stored(section.name, entry);
       target->set(entry);
     }
   }
 
+  static void keep_stored(const std::string& section, Entry& entry) {
+    entry.stored = true;
+    entry.value = substitute(entry.value, [&](const std::string& inner) -> std::string {
+      refuse_stored(concat(to_string(entry.source), ": [", section, "] ", entry.key), quoted("${" + inner + "}"));
+    });
+  }
+
   Config& config_;
   Diagnostics& diagnostics_;
+  const bool stored_;
+  std::size_t includes_ = 0, total_ = 0;
   std::set<std::string> seen_;
   std::vector<std::pair<std::string, std::string>> stack_;  ///< identity and path of the files being read
   bool failed_ = false;
@@ -176,6 +209,16 @@ Config Config::parse(const std::string& text, const std::string& name, const std
   FileLoader loader(config);
   loader.load_text(text, name, "");
   if (loader.failed()) config.diagnostics_.throw_if_errors();
+  config.read_overrides(overrides);
+  config.put_in_definitions();
+  return config;
+}
+
+Config Config::stored(const std::string& text, const std::string& name, const std::vector<std::string>& overrides) {
+  Config config;
+  config.main_file_ = name;
+  config.diagnostics_.note_file(name);
+  FileLoader(config, true).load_text(text, name, "");
   config.read_overrides(overrides);
   config.put_in_definitions();
   return config;
@@ -215,6 +258,7 @@ void Config::put_in_definitions() {
     if (section.name() == "define") continue;
     const std::string block = block_of(section.name());
     for (const Entry& entry : section.entries()) {
+      if (entry.stored) continue;
       Entry* writable = section.find(entry.key);
       if (block.empty()) {
         definitions.apply(section, *writable);

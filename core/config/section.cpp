@@ -3,6 +3,7 @@
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
+#include "core/config/ini.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -13,7 +14,13 @@ void Entry::take_origin_of(const std::string& name, const Entry& other) {
   const std::string place =
       other.source.file.empty() ? std::string("on the command line") : "at " + to_string(other.source);
   const std::string note = concat(" (${", name, "} is set ", place, ")");
-  if (detail.find(note) == std::string::npos) detail += note + other.detail;
+  constexpr std::size_t kLongest = 1000;  // definitions of definitions would double it
+  if (detail.size() < kLongest && detail.find(note) == std::string::npos) detail += note + other.detail;
+}
+
+std::string Entry::written() const {
+  if (form == ValueForm::kItems) return value;
+  return form == ValueForm::kQuoted && value.find(',') != std::string::npos ? in_quotes(value) : ini_value(value);
 }
 
 Section::Section(std::string name, Source source) : name_(std::move(name)), title_(name_), source_(std::move(source)) {}
@@ -80,8 +87,9 @@ std::string Section::where(const std::string& key) const {
 void Section::reject_unused(Diagnostics& diagnostics) const {
   for (const Entry& entry : entries_) {
     if (entry.used) continue;
+    const std::string hint = diagnostics.full() ? "" : suggestion(entry.key, known_, "known keys");
     diagnostics.error(entry.source, entry.section.empty() ? title_ : entry.section, entry.key,
-                      concat("unknown key", suggestion(entry.key, known_, "known keys")));
+                      concat("unknown key", hint));
   }
 }
 

@@ -21,6 +21,9 @@ std::size_t closing_brace(const std::string& text, std::size_t begin) {
   return std::string::npos;
 }
 
+constexpr std::size_t kLongestValue = 1 << 20, kMostGrowth = 64 << 20;
+constexpr std::size_t kDeepest = 100;
+
 bool contains(const std::vector<std::string>& items, const std::string& item) {
   return std::find(items.begin(), items.end(), item) != items.end();
 }
@@ -44,8 +47,15 @@ std::string substitute(const std::string& text, const std::function<std::string(
     } else {
       result += text[i++];
     }
+    if (result.size() > kLongestValue && result.size() > text.size())
+      throw Error(ExitCode::kUsage, "the value becomes longer than 1 MiB");
   }
   return result;
+}
+
+void Growth::add(std::size_t bytes) {
+  total_ += bytes;
+  if (total_ > kMostGrowth) throw Error(ExitCode::kUsage, "the values of the configuration become longer than 64 MiB");
 }
 
 std::string environment_value(const std::string& text, const std::function<std::string(const std::string&)>& replace,
@@ -93,26 +103,37 @@ void Definitions::reject_unused() {
   std::vector<std::string> used(mentioned_.begin(), mentioned_.end());
   for (const Entry& entry : section_->entries()) {
     if (mentioned_.count(entry.key) != 0) continue;
-    section_->report(diagnostics_, entry.key,
-                     concat("nothing uses ${", entry.key, "}", suggestion(entry.key, used, "names in use")));
+    const std::string hint = diagnostics_.full() ? "" : suggestion(entry.key, used, "names in use");
+    section_->report(diagnostics_, entry.key, concat("nothing uses ${", entry.key, "}", hint));
   }
 }
 
 void Definitions::expand(const Section& section, Entry& entry, const Scope& scope) {
   if (entry.value.find("${") == std::string::npos) return;
   const auto replace = [&](const std::string& inner) { return lookup(inner, section, entry, scope); };
+  const std::string before = entry.value;
+  const std::size_t depth = depth_;
   try {
-    entry.value = substitute(entry.value, replace, scope.in_block);
+    entry.value = substitute(before, replace, scope.in_block);
+    growth_.add(entry.value.size());
+    // Quotes around a definition hold where it is the whole value.
+    const Entry* const whole =
+        section_ != nullptr && before.size() > 3 ? section_->find(before.substr(2, before.size() - 3)) : nullptr;
+    if (whole != nullptr && entry.form == ValueForm::kPlain) entry.form = whole->form;
   } catch (const Error& error) {
     section.report(diagnostics_, entry.key, error.what());
     entry.broken = true;
+    depth_ = depth;
   }
 }
 
 std::string Definitions::lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope) {
   if (starts_with(inner, "env:")) {
+    if (++depth_ > kDeepest) throw Error(ExitCode::kUsage, "defaults stand in defaults more than 100 deep");
     const auto nested = [&](const std::string& name) { return lookup(name, section, entry, scope); };
-    return environment_value(inner.substr(4), nested, scope.in_block);
+    const std::string value = environment_value(inner.substr(4), nested, scope.in_block);
+    --depth_;
+    return value;
   }
   if (is_expression(inner)) return compute(inner, section, entry, scope);
   if (contains(scope.parameters, inner)) return concat("${", inner, "}");
@@ -125,8 +146,11 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
   if (scope.keep_unknown) return concat("${", inner, "}");
   std::vector<std::string> known = names();
   known.insert(known.end(), scope.parameters.begin(), scope.parameters.end());
-  section.report(diagnostics_, entry.key,
-                 concat("unknown name ${", inner, "}", suggestion(inner, known, "known names")));
+  const bool environment = std::getenv(inner.c_str()) != nullptr;
+  const std::string hint = environment           ? concat("; the environment variable is ${env:", inner, "}")
+                           : diagnostics_.full() ? ""
+                                                 : suggestion(inner, known, "known names");
+  section.report(diagnostics_, entry.key, concat("unknown name ${", inner, "}", hint));
   entry.broken = true;
   return "";
 }
@@ -155,6 +179,9 @@ const Entry* Definitions::resolve(const std::string& name) {
     std::vector<std::string> chain(std::find(resolving_.begin(), resolving_.end(), name), resolving_.end());
     chain.push_back(name);
     section_->report(diagnostics_, name, concat("the definition uses itself: ", join(chain, " -> ")));
+    entry.broken = true;
+  } else if (resolving_.size() == kDeepest) {
+    section_->report(diagnostics_, name, concat("definitions stand in definitions more than ", kDeepest, " deep"));
     entry.broken = true;
   } else {
     resolving_.push_back(name);

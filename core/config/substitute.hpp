@@ -13,7 +13,8 @@
 namespace sluice {
 
 /// Replaces every `${inner}` of `text` by replace(inner); braces nest. `$${` stands for a literal `${` and becomes it,
-/// unless `keep_escapes`. Throws Error(kUsage) where a `${` is not closed.
+/// unless `keep_escapes`. Throws Error(kUsage) where a `${` is not closed, and where the result is longer than any
+/// value (1 MiB).
 std::string substitute(const std::string& text, const std::function<std::string(const std::string&)>& replace,
                        bool keep_escapes = false);
 
@@ -25,6 +26,16 @@ std::string environment_value(const std::string& text, const std::function<std::
 
 /// `text` as it must be written to be read back unchanged: `${` becomes `$${`.
 std::string escape_dollars(const std::string& text);
+
+/// What all values together may grow to by definitions and block parameters: a few lines can ask for gigabytes.
+class Growth {
+ public:
+  /// Throws Error(kUsage) with the reason alone once it is too much.
+  void add(std::size_t bytes);
+
+ private:
+  std::size_t total_ = 0;
+};
 
 /// The entries of `[define]`, and what became of them.
 class Definitions {
@@ -59,6 +70,8 @@ class Definitions {
   Diagnostics& diagnostics_;
   std::map<std::string, Entry> resolved_;
   std::vector<std::string> resolving_;  ///< the chain of definitions under way, to find cycles
+  Growth growth_;
+  std::size_t depth_ = 0;  ///< of defaults in defaults
   std::set<std::string> mentioned_;
 };
 

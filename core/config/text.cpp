@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/config/config.hpp"
 
@@ -99,10 +100,7 @@ std::string quoted(const std::string& text) {
     while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a UTF-8 character
     shown = text.substr(0, end) + "...";
   }
-  for (char& c : shown) {
-    if (std::iscntrl(static_cast<unsigned char>(c))) c = '?';
-  }
-  return "'" + shown + "'";
+  return "'" + one_line(shown) + "'";
 }
 
 bool starts_with(const std::string& text, const std::string& prefix) {
@@ -118,9 +116,11 @@ bool is_name(const std::string& text) {
 }
 
 std::string nearest_match(const std::string& word, const std::vector<std::string>& candidates) {
+  constexpr std::size_t kLongest = 200;  // nobody misspells longer names, and distances cost their square
   std::string best;
   std::size_t best_distance = SIZE_MAX;
   for (const std::string& candidate : candidates) {
+    if (std::max(word.size(), candidate.size()) > kLongest) continue;
     const std::size_t distance = edit_distance(lower(word), lower(candidate));
     const std::size_t limit = std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3);
     if (distance > limit || (distance > 0 && distance >= std::min(word.size(), candidate.size()))) continue;
@@ -136,7 +136,10 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
                        const std::string& list_title) {
   const std::string nearest = nearest_match(word, candidates);
   if (!nearest.empty()) return concat("; did you mean '", nearest, "'?");
-  return candidates.empty() ? "" : concat("; ", list_title, ": ", join(candidates));
+  constexpr std::size_t kMost = 100;
+  if (candidates.empty()) return "";
+  const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(std::min(kMost, candidates.size()));
+  return concat("; ", list_title, ": ", join({candidates.begin(), end}), candidates.size() > kMost ? ", ..." : "");
 }
 
 void print_columns(std::ostream& out, const std::vector<std::pair<std::string, std::string>>& rows) {

@@ -15,7 +15,7 @@ std::vector<std::string> split_list(const std::string& text);
 std::string join(const std::vector<std::string>& items, const std::string& separator = ", ");
 /// So many digits behind the point.
 std::string fixed(double value, int digits);
-/// 'text' for a message: long text is cut, control characters become '?'.
+/// 'text' for a message: long text is cut, what a terminal would not show becomes an escape.
 std::string quoted(const std::string& text);
 bool starts_with(const std::string& text, const std::string& prefix);
 /// Letters, digits, '_', '-' and '.', without empty parts between dots.

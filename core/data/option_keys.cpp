@@ -37,18 +37,18 @@ void describe_preparation(DataOptions& options, Keys& keys) {
 }
 
 void describe_idx(DataOptions& options, Keys& keys) {
-  keys.optional("idx_train_images", options.idx_train_images,
-                "idx: file of the training images in dir; '.gz' is added where only that exists");
-  keys.optional("idx_train_labels", options.idx_train_labels, "idx: file of the training labels");
-  keys.optional("idx_test_images", options.idx_test_images, "idx: file of the test images");
-  keys.optional("idx_test_labels", options.idx_test_labels, "idx: file of the test labels");
+  keys.path("idx_train_images", options.idx_train_images,
+            "idx: file of the training images in dir; '.gz' is added where only that exists");
+  keys.path("idx_train_labels", options.idx_train_labels, "idx: file of the training labels");
+  keys.path("idx_test_images", options.idx_test_images, "idx: file of the test images");
+  keys.path("idx_test_labels", options.idx_test_labels, "idx: file of the test labels");
   keys.role(KeyRole::kNothing, {"idx_train_images", "idx_train_labels", "idx_test_images", "idx_test_labels"},
             kCompared);
 }
 
 void describe_hdf5(DataOptions& options, Keys& keys) {
-  keys.optional("hdf5_train", options.hdf5_train, "hdf5: file of the training set, in dir or with a full path");
-  keys.optional("hdf5_test", options.hdf5_test, "hdf5: file of the test set; may be the same file with another group");
+  keys.path("hdf5_train", options.hdf5_train, "hdf5: file of the training set, in dir or with a full path");
+  keys.path("hdf5_test", options.hdf5_test, "hdf5: file of the test set; may be the same file with another group");
   keys.optional("hdf5_train_group", options.hdf5_train_group, "hdf5: group of the training set in its file");
   keys.optional("hdf5_test_group", options.hdf5_test_group, "hdf5: group of the test set in its file");
   keys.optional("hdf5_images", options.hdf5_images,
@@ -100,7 +100,7 @@ void DataOptions::describe(Keys& keys) {
                {"hdf5", DataKind::kHdf5},
                {"synthetic", DataKind::kSynthetic}},
               "form of the data set: CIFAR's binary version, IDX (MNIST and its relatives), HDF5, or made up");
-  keys.optional("dir", dir, "folder of the data set; for CIFAR also the folder above it");
+  keys.path("dir", dir, "folder of the data set; for CIFAR also the folder above it");
   keys.optional(
       "classes", classes, between(0, 1 << 24),
       "number of classes; 0: as many as the format, the class names or the largest label say (synthetic: 10)");

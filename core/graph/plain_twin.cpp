@@ -30,7 +30,7 @@ Section with_type(const Section& section, const std::string& type, const Registr
 }  // namespace
 
 Config plain_twin(const Config& config, const Registry& registry) {
-  Config twin = Config::parse(config.resolved(), "plain twin");
+  Config twin = Config::stored(config.resolved(), "plain twin");
   std::deque<Section>& sections = twin.sections();
   sections.erase(std::remove_if(sections.begin(), sections.end(),
                                 [](const Section& s) { return s.name() != "network" && !is_layer(s); }),

@@ -111,7 +111,7 @@ void* find_entry(void* library) {
 }  // namespace
 
 void PluginOptions::describe(Keys& keys) {
-  keys.optional("load", load, "shared libraries with more layers; relative paths start at the working directory");
+  keys.paths("load", load, "shared libraries with more layers; relative paths start at the working directory");
   keys.role(KeyRole::kNothing, {"load"}, "its layers are taken to be the same");
 }
 

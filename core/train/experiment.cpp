@@ -21,6 +21,14 @@ void print_section(std::ostream& out, const char* section) {
   print_docs(out, section, keys.docs());
 }
 
+template <class Options>
+void add_names(std::vector<std::string>& names, const char* section) {
+  Options options;
+  Keys keys;
+  options.describe(keys);
+  for (const KeyDoc& doc : keys.docs()) names.push_back(concat(section, ".", doc.name));
+}
+
 /// What the configuration reads of layers and blocks before their types do.
 std::vector<KeyDoc> layer_keys() {
   return {{"type", "text", "", "", "what the layer is, one of those below", false},
@@ -57,7 +65,7 @@ DataType activation_type(Precision precision) {
 
 void RunOptions::describe(Keys& keys) {
   using Layout = ExecutorOptions::LayoutChoice;
-  keys.optional("dir", dir, "run directory; empty: runs/ and the name of the first configuration file");
+  keys.path("dir", dir, "run directory; empty: runs/ and the name of the first configuration file");
   keys.optional("seed", seed, at_least(std::int64_t{0}),
                 "seed of initial weights, shuffling, augmentation and dropout");
   keys.optional("threads", threads, between(0, 1024), "threads of a step; 0: all processors this process may use");
@@ -79,10 +87,12 @@ void TrainOptions::describe(Keys& keys) {
   keys.optional("epochs", epochs, at_least(std::int64_t{1}), "passes over the training set");
   keys.optional("batch", batch, between(1, kMostImages), "images in a step");
   keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
-  duration_key(keys, "max_time", max_time_text, max_time,
-               "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00; empty: no limit)");
-  keys.optional("init", init,
-                "checkpoint of the same network whose weights the run starts from; empty: drawn anew from run.seed");
+  duration_key(
+      keys, "max_time", max_time_text, max_time,
+      "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00, Slurm's 1-12:30; a bare number is "
+      "seconds, where Slurm takes minutes; empty: no limit)");
+  keys.path("init", init,
+            "checkpoint of the same network whose weights the run starts from; empty: drawn anew from run.seed");
   keys.optional("init_partial", init_partial,
                 "train.init may lack tensors, such as thresholds, which keep their initial values, or have others");
   keys.role(KeyRole::kContinues, {"epochs"}, "the run ends after them");
@@ -107,9 +117,9 @@ void CheckpointOptions::describe(Keys& keys) {
 }
 
 void DistillationOptions::describe(Keys& keys) {
-  keys.optional("teacher", teachers,
-                "checkpoint of a network with the same input and classes that this one learns from beside the labels; "
-                "of several, the mean of their logits teaches; empty: none");
+  keys.paths("teacher", teachers,
+             "checkpoint of a network with the same input and classes that this one learns from beside the labels; "
+             "of several, the mean of their logits teaches; empty: none");
   keys.optional(
       "weight", weight, between(0.0, 1.0),
       "w in loss = (1 - w) CE + w T^2 KL(softmax(teacher / T) || softmax(network / T)), above 0 with a teacher");
@@ -206,6 +216,22 @@ void Experiment::print_help(std::ostream& out, const Registry& registry) {
     print_docs(out, loss, keys.docs());
   }
   print_section<PluginOptions>(out, "plugins");
+}
+
+std::vector<std::string> Experiment::key_names() {
+  std::vector<std::string> names;
+  add_names<RunOptions>(names, "run");
+  add_names<DataOptions>(names, "data");
+  add_names<TrainOptions>(names, "train");
+  add_names<OptimizerOptions>(names, "optimizer");
+  add_names<ScheduleOptions>(names, "schedule");
+  add_names<EmaOptions>(names, "ema");
+  add_names<DistillationOptions>(names, "distillation");
+  add_names<EarlyStoppingOptions>(names, "early_stopping");
+  add_names<CheckpointOptions>(names, "checkpoint");
+  add_names<EvalOptions>(names, "eval");
+  add_names<LogOptions>(names, "log");
+  return names;
 }
 
 std::vector<ParameterRange> parameter_ranges(const Network& network) {

@@ -103,6 +103,8 @@ class Experiment {
   std::string configure_threads() const;
   /// Every section with its keys, for --help: the same descriptions that read them.
   static void print_help(std::ostream& out, const Registry& registry);
+  /// "train.epochs": the keys of the sections that are not the network's.
+  static std::vector<std::string> key_names();
 };
 
 /// The ranges of the parameter arena, for the optimiser.

@@ -101,7 +101,7 @@ void compare_continued(TrainingData& data, const Checkpoint& before, bool accept
 
 /// What a checkpoint holds of the normalisation that the configuration asks for as it did then.
 KnownNormalization unchanged_normalization(const DataOptions& now, const Checkpoint& before, std::int64_t channels) {
-  const DataOptions then = Config::parse(before.config, before.file).read<DataOptions>("data");
+  const DataOptions then = Config::stored(before.config, before.file).read<DataOptions>("data");
   const auto stored = stored_normalization(before, channels);
   KnownNormalization known;
   if (stored && now.mean == then.mean) known.mean = stored->mean;

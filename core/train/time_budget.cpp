@@ -33,7 +33,8 @@ std::optional<double> whole(const std::string& text, double below) {
   return value && *value < below ? value : std::nullopt;
 }
 
-/// "MM:SS", "HH:MM:SS"; the first field may be large unless days stand before it.
+/// "MM:SS", "HH:MM:SS", and behind days "HH", "HH:MM", "HH:MM:SS"; the first field may be large unless days stand
+/// before it.
 std::optional<double> parse_clock(const std::string& text, bool after_days) {
   std::vector<std::string> fields(1);
   for (char c : text) {
@@ -42,7 +43,7 @@ std::optional<double> parse_clock(const std::string& text, bool after_days) {
     else
       fields.back() += c;
   }
-  if (fields.size() > 3 || fields.size() < (after_days ? 3U : 2U)) return std::nullopt;
+  if (fields.size() > 3 || (fields.size() < 2 && !after_days)) return std::nullopt;
   double seconds = 0;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const double first_limit = after_days ? 24 : 1e9;
@@ -50,6 +51,7 @@ std::optional<double> parse_clock(const std::string& text, bool after_days) {
     if (!value) return std::nullopt;
     seconds = seconds * 60 + *value;
   }
+  for (std::size_t i = fields.size(); after_days && i < 3; ++i) seconds *= 60;
   return seconds;
 }
 
@@ -80,7 +82,7 @@ void take(double& estimate, double seconds, double weight) {
 std::optional<double> parse_duration(const std::string& text) {
   std::optional<double> seconds;
   const std::size_t dash = text.find('-');
-  if (text.find(':') == std::string::npos) {
+  if (dash == std::string::npos && text.find(':') == std::string::npos) {
     seconds = number(text);
     if (!seconds) seconds = parse_units(text);
   } else if (dash == std::string::npos) {

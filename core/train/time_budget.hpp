@@ -11,8 +11,9 @@ namespace sluice {
 
 class Keys;
 
-/// Seconds in "HH:MM:SS", "MM:SS", "D-HH:MM:SS", plain seconds ("5400", "0.5"), or numbers with units ("90m", "2h",
-/// "1h30m", "1d 12h"; d, h, m, s from large to small). Nothing for anything else, for zero and for negative times.
+/// Seconds in "HH:MM:SS", "MM:SS", Slurm's "D-HH", "D-HH:MM" and "D-HH:MM:SS", plain seconds ("5400", "0.5"), or
+/// numbers with units ("90m", "2h", "1h30m", "1d 12h"; d, h, m, s from large to small). Nothing for anything else, for
+/// zero and for negative times.
 std::optional<double> parse_duration(const std::string& text);
 
 /// "1:02:03" or "2:03"; days as "1-02:03:04". Rounded to whole seconds.

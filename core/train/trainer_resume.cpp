@@ -83,7 +83,7 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
     return change.section == "early_stopping" && (change.key == "metric" || change.key == "goal");
   });
   if (other_metric) early_stopping_->restart(position_.epoch);
-  Config before = Config::parse(last.checkpoint.config, last.path);
+  Config before = Config::stored(last.checkpoint.config, last.path);
   const bool follows =
       experiment_.schedule.follows_epochs() || before.read<ScheduleOptions>("schedule").follows_epochs();
   const AcceptedChanges accepted = judge_changes(
@@ -106,7 +106,7 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
 
 /// Names of files may change where what is in them does not.
 std::vector<Change> Trainer::changes_since(const Checkpoint& checkpoint) const {
-  std::vector<Change> changes = compare(Config::parse(checkpoint.config, checkpoint.file), experiment_.config);
+  std::vector<Change> changes = compare(Config::stored(checkpoint.config, checkpoint.file), experiment_.config);
   const std::optional<std::string> before = teachers_of(checkpoint);
   const std::optional<std::string> now =
       teachers_ != nullptr ? std::optional<std::string>(teachers_->digest()) : std::nullopt;

@@ -18,7 +18,7 @@ double time_of(const Checkpoint& checkpoint, const std::string& name) {
 
 /// Files of Sluice 0.1 counted steps: images and sums over images come from the batch of their configuration.
 void convert_from_steps(const Checkpoint& checkpoint, TrainingPosition& position) {
-  const std::int64_t batch = Config::parse(checkpoint.config, checkpoint.file).read<TrainOptions>("train").batch;
+  const std::int64_t batch = Config::stored(checkpoint.config, checkpoint.file).read<TrainOptions>("train").batch;
   position.images = position.batch * batch;
   const auto images = static_cast<double>(batch);
   position.loss_sum *= images;

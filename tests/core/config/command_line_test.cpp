@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <sstream>
 
 #include "core/base/error.hpp"
@@ -22,7 +23,8 @@ const std::vector<Flag> kFlags = {{"help", "", "prints this text"},
 
 CommandLine parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "sluice-train");
-  return parse_command_line(static_cast<int>(arguments.size()), arguments.data(), kFlags);
+  const auto keys = [] { return std::vector<std::string>{"train.epochs", "train.batch", "eval.batch"}; };
+  return parse_command_line(static_cast<int>(arguments.size()), arguments.data(), kFlags, keys);
 }
 
 std::string error_of(const std::vector<const char*>& arguments) {
@@ -102,6 +104,40 @@ TEST(CommandLine, PrintsItsFlags) {
             "  -o, --output=FILE  where the result goes\n"
             "  --filter=PATTERN   names to show\n"
             "  --sweep-index=N    the line of [sweep] to run\n");
+}
+
+TEST(CommandLine, KeysWithoutTheirSectionsAreGuessed) {
+  EXPECT_EQ(error_of({"--epochs", "5"}), "command line: unknown option '--epochs'; did you mean --train.epochs=5?");
+  EXPECT_EQ(error_of({"--epochs=5"}), "command line: unknown option '--epochs'; did you mean --train.epochs=5?");
+  EXPECT_EQ(error_of({"a.ini", "--epochs"}),
+            "command line: unknown option '--epochs'; did you mean --train.epochs=VALUE?");
+  EXPECT_EQ(error_of({"--batch=8"}),
+            "command line: unknown option '--batch'; did you mean --train.batch=8 or --eval.batch=8?");
+}
+
+TEST(CommandLine, TheValueOfAFlagIsNoOverride) {
+  EXPECT_EQ(parse({"-o", "optimizer.lr=0.1.h5"}).value("output"), "optimizer.lr=0.1.h5");
+  EXPECT_EQ(parse({"--output", "a.b=c"}).value("output"), "a.b=c");
+  EXPECT_EQ(parse({"--output=a.b=c"}).value("output"), "a.b=c");
+}
+
+TEST(CommandLine, DashesOfWordProcessorsAreNamed) {
+  EXPECT_EQ(
+      error_of({"\xE2\x80\x94resume"}),
+      "command line: '\xE2\x80\x94resume' has an em dash (U+2014) at character 1; use '-', or '--' before a name");
+  EXPECT_EQ(error_of({"\xE2\x80\x93o", "x"}),
+            "command line: '\xE2\x80\x93o' has an en dash (U+2013) at character 1; use '-'");
+  EXPECT_EQ(
+      error_of({"--train.batch\xEF\xBC\x9D\x35"}),
+      "command line: unknown option '--train.batch\xEF\xBC\x9D\x35' has a full-width character (U+FF1D) at character "
+      "14; use '='");
+}
+
+TEST(CommandLine, PathsOfFlagsAreExpanded) {
+  setenv("HOME", "/home/me", 1);
+  EXPECT_EQ(parse({"--output=~/x.h5"}).path("output"), "/home/me/x.h5");
+  EXPECT_EQ(parse({}).path("output"), std::nullopt);
+  EXPECT_THROW(parse({"--output=~you/x.h5"}).path("output"), Error);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -358,6 +359,89 @@ TEST(Config, ReferencesToSectionsSurviveNewSections) {
   const Section& a = config.section("a");
   for (int i = 0; i < 100; ++i) config.section("s" + std::to_string(i));
   EXPECT_EQ(&a, config.find("a"));
+}
+
+std::string error_of_stored(const std::string& text) {
+  try {
+    Config::stored(text, "a.h5");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kCheckpoint);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(StoredConfigurations, StandForThemselves) {
+  const std::string why = "; Sluice did not write it like that";
+  EXPECT_EQ(error_of_stored("[a]\nx = ${env:HOME}\n"),
+            "a.h5:2: [a] x: the configuration in a checkpoint stands for itself and may not use '${env:HOME}'" + why);
+  EXPECT_EQ(error_of_stored("[define]\nx = 1\n[a]\ny = ${x}\n"),
+            "a.h5:4: [a] y: the configuration in a checkpoint stands for itself and may not use '${x}'" + why);
+  EXPECT_EQ(error_of_stored("include = /etc/hostname\n"),
+            "a.h5:1: include: the configuration in a checkpoint stands for itself and may not use other files" + why);
+  EXPECT_EQ(error_of_stored(std::string("[a]\nx = \0\n", 10)),
+            "a.h5: the configuration is not text (it holds a zero byte)");
+}
+
+TEST(StoredConfigurations, KeepEscapesAndTakeOverridesWithAllTheirPowers) {
+  ASSERT_EQ(::setenv("SLUICE_TEST_SET", "here", 1), 0);
+  Config config = Config::stored("[train]\nnote = $${env:HOME}\nepochs = 2\n", "a.h5",
+                                 {"--define.n=7", "--train.epochs=${n}", "--data.dir=${env:SLUICE_TEST_SET}"});
+  const Train train = config.read<Train>("train");
+  EXPECT_EQ(train.note, "${env:HOME}");
+  EXPECT_EQ(train.epochs, 7);
+  EXPECT_EQ(config.find("data")->find("dir")->value, "here");
+}
+
+TEST(Limits, DefinitionsThatDoubleEndInALine) {
+  std::string text = "[define]\na0 = xxxxxxxxxx\n";
+  for (int i = 1; i < 60; ++i) {
+    text += "a" + std::to_string(i) + " = ";
+    for (int k = 0; k < 10; ++k) text += "${a" + std::to_string(i - 1) + "}";
+    text += "\n";
+  }
+  EXPECT_EQ(errors_of(text + "[train]\nnote = ${a59}\n"), "a.ini:8: [define] a6: the value becomes longer than 1 MiB");
+}
+
+TEST(Limits, ValuesTogetherEndInALine) {
+  std::string text = "[define]\na = " + std::string(900000, 'x') + "\n";
+  for (int i = 0; i < 900; ++i) text += "b" + std::to_string(i) + " = ${a}\n";
+  const std::string error = errors_of(text + "[train]\nnote = ${b1}\n");
+  EXPECT_NE(error.find("a.ini:77: [define] b74: the values of the configuration become longer than 64 MiB\n"),
+            std::string::npos)
+      << error.substr(0, 1000);
+}
+
+TEST(Limits, DefinitionsAndDefaultsAreNotDeepWithoutEnd) {
+  std::string text = "[define]\n";
+  for (int i = 300; i > 0; --i) text += "a" + std::to_string(i) + " = ${a" + std::to_string(i - 1) + "}\n";
+  EXPECT_EQ(errors_of(text + "a0 = x\n[train]\nnote = ${a300}\n"),
+            "a.ini:102: [define] a200: definitions stand in definitions more than 100 deep");
+  std::string deep = "x";
+  for (int i = 0; i < 5000; ++i) deep = "${env:SLUICE_TEST_UNSET:-" + deep + "}";
+  EXPECT_EQ(errors_of("[train]\nnote = " + deep + "\n"),
+            "a.ini:2: [train] note: defaults stand in defaults more than 100 deep");
+}
+
+TEST(Limits, AHundredMistakesAreShownAndTheOthersCounted) {
+  std::string text = "[train]\n";
+  for (int i = 0; i < 900; ++i) text += "bad" + std::to_string(i) + " = 1\n";
+  const std::string error = errors_of(text);
+  EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 100);
+  EXPECT_EQ(error.substr(error.rfind('\n')), "\nand 800 more mistakes");
+}
+
+TEST(Limits, IncludesAreNeitherDeepNorManyWithoutEnd) {
+  const Files files;
+  for (int i = 0; i < 40; ++i)
+    files.write("d" + std::to_string(i) + ".ini", "include = d" + std::to_string(i + 1) + ".ini\n");
+  files.write("d40.ini", "");
+  EXPECT_EQ(load_errors({files.path("d0.ini")}),
+            files.path("d31.ini") + ":1: include: " + files.path("d32.ini") + " is included more than 32 deep");
+  std::string many;
+  for (int i = 0; i < 2000; ++i) many += "include = d40.ini\n";
+  const std::string path = files.write("many.ini", many);
+  EXPECT_EQ(load_errors({path}), path + ":1001: include: more than 1000 includes");
 }
 
 }  // namespace

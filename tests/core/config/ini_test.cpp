@@ -93,15 +93,29 @@ const Bad kBad[] = {
       "a.ini:6: [a] x: the key stands already in line 2"}},
     {"[a]\nx = \"open\n", {"a.ini:2: [a] x: the quoted value has no closing '\"': '\"open'"}},
     {"[a]\nx = \"a\" b\n", {"a.ini:2: [a] x: unexpected text after the closing '\"': 'b'"}},
-    {"[a]\nx = \"a\\d\"\n", {R"(a.ini:2: [a] x: unknown escape '\d' in a quoted value; known are \" \\ \n \r \t)"}},
-    {"[a]\nx = \"a\\\n", {R"(a.ini:2: [a] x: unknown escape '\' in a quoted value; known are \" \\ \n \r \t)"}},
+    {"[a]\nx = \"a\\d\"\n",
+     {R"(a.ini:2: [a] x: unknown escape '\d' in a quoted value; known are \" \\ \n \r \t \xHH \uHHHH)"}},
+    {"[a]\nx = \"a\\\n",
+     {R"(a.ini:2: [a] x: unknown escape '\' in a quoted value; known are \" \\ \n \r \t \xHH \uHHHH)"}},
     {"foo\n[a\n[b]\nbar\n",
      {"a.ini:1: expected 'key = value' or '[section]', got 'foo'", "a.ini:2: a section's name ends with ']', got '[a'",
       "a.ini:4: [b]: expected 'key = value' or '[section]', got 'bar'"}},
     {"\x01\x02 long long long long long long long long long long long long long long long long long end\n",
-     {"a.ini:1: expected 'key = value' or '[section]', got '?? long long long long long long long long long long long "
+     {"a.ini:1: expected 'key = value' or '[section]', got '\\x01\\x02 long long long long long long long long long "
+      "long long "
       "long long long long...'"}},
 };
+
+TEST(Ini, TooManyKeysSectionsAndLettersEndInALine) {
+  std::string keys = "[a]\n", sections;
+  for (int i = 0; i < 60000; ++i) keys += "k" + std::to_string(i) + " = 1\n";
+  for (int i = 0; i < 30002; ++i) sections += "[s" + std::to_string(i) + "]\n";
+  EXPECT_THAT(errors_of(keys), ElementsAre("a.ini:1002: [a]: the section has more than 1000 keys"));
+  EXPECT_THAT(errors_of(sections), ElementsAre("a.ini:30001: the file has more than 30000 sections",
+                                               "a.ini:30002: the file has more than 30000 sections"));
+  EXPECT_THAT(errors_of("[a]\n" + std::string(1001, 'x') + " = 1\n"),
+              ElementsAre("a.ini:2: [a]: a name has at most 1000 characters"));
+}
 
 INSTANTIATE_TEST_SUITE_P(Ini, BadIni, testing::ValuesIn(kBad));
 
