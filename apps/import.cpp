@@ -136,7 +136,7 @@ int import_file(const CommandLine& line) {
   if (complete) {
     Checkpoint checkpoint = untrained_checkpoint(experiment, normalization);
     const std::vector<std::string> unmeasured = unmeasured_layers(*experiment.network);
-    if (!unmeasured.empty()) std::cerr << "warning: " << output << ": " << unmeasured_text(unmeasured) << "\n";
+    if (!unmeasured.empty()) std::cerr << "warning: " << output.path() << ": " << unmeasured_text(unmeasured) << "\n";
     checkpoint.run["imported_from"] = options.file + (options.group == "/" ? "" : ":" + options.group);
     save(checkpoint, output);
   }

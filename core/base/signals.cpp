@@ -49,8 +49,8 @@ const char* short_name(int signal) {
 
 [[noreturn]] void end_process(int signal) {
   const char* name = short_name(signal);
-  for (const char* text :
-       {program_invocation_short_name, ": ", kStopped, "SIG", name != nullptr ? name : "NAL", kAdvice, "\n"})
+  const char* const program = program_invocation_short_name;
+  for (const char* text : {program, ": ", kStopped, "SIG", name != nullptr ? name : "NAL", kAdvice, "\n"})
     if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
   ::_exit(static_cast<int>(ExitCode::kStopped));
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
+#include "core/config/compare.hpp"
 #include "core/config/config.hpp"
 
 namespace sluice {

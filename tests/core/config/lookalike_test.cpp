@@ -56,7 +56,7 @@ TEST(Lookalikes, AroundAValueAreRefusedAsNobodyMeansThem) {
       ElementsAre("a.ini:2: [s] epochs: the value '5\xC2\xA0# c' has a no-break space (U+00A0) at column 11; use a "
                   "plain space, or put the value in double quotes"));
   EXPECT_THAT(
-      errors_of("[s]\nnote = \xE2\x80\x9Ca\xE2\x80\x9D\n"),
+      errors_of("[s]\nnote = \xE2\x80\x9C\x61\xE2\x80\x9D\n"),
       ElementsAre("a.ini:2: [s] note: the value '\xE2\x80\x9C\x61\xE2\x80\x9D' has a typographic quote (U+201C) at "
                   "column 8; use '\"' or none, or put the value in double quotes"));
 }
