@@ -23,10 +23,13 @@ Program describe() {
       "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
       "the\n"
       "resolved configuration, metrics, log and checkpoints.";
-  program.flags = {{"dry-run", "", "Check everything, print the layer table, and stop."},
-                   {"print-config", "", "Print the resolved configuration, and stop."},
-                   {"resume", "", "Continue the run in run.dir."},
-                   {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."}};
+  program.flags = {
+      {"dry-run", "", "Check everything, print the layer table, and stop."},
+      {"print-config", "", "Print the resolved configuration, and stop."},
+      {"resume", "", "Continue the run in run.dir."},
+      {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."},
+      {"extend", "", "Continued with another train.epochs: stretch the schedule to it."},
+      {"accept-changes", "", "Continue with keys changed that decide the result; changes.log notes them."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
            "stopped early and\n"
@@ -68,17 +71,28 @@ int dry_run(const Experiment& experiment) {
   return 0;
 }
 
+/// --run.dir; else the run directory whose config.ini is given; else run.dir of the files; else the default.
+std::string directory_of(const Experiment& experiment, const std::string& file) {
+  const Entry* dir = experiment.config.find("run")->find("dir");
+  const bool given = dir != nullptr && dir->origin == Entry::Origin::kCommandLine && !experiment.run.dir.empty();
+  if (const auto own = RunDirectory::of_configuration(file); own && !given) return *own;
+  return experiment.run.dir.empty() ? default_directory(file) : experiment.run.dir;
+}
+
 RunMode run_mode(const CommandLine& line) {
   if (line.has("resume") && line.has("auto-resume")) {
     throw Error(ExitCode::kUsage, "command line: --resume and --auto-resume exclude each other; give one of them");
+  }
+  for (const char* word : {"extend", "accept-changes"}) {
+    if (line.has(word) && !line.has("resume") && !line.has("auto-resume"))
+      throw Error(ExitCode::kUsage, concat("command line: --", word, " goes with --resume or --auto-resume"));
   }
   if (line.has("resume")) return RunMode::kResume;
   return line.has("auto-resume") ? RunMode::kAutoResume : RunMode::kNew;
 }
 
 int train(Experiment& experiment, const CommandLine& line, double start) {
-  const std::string path =
-      experiment.run.dir.empty() ? default_directory(line.positional().front()) : experiment.run.dir;
+  const std::string path = directory_of(experiment, line.positional().front());
   const std::string machine = concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
                                      num_threads() == 1 ? " thread of " : " threads of ", available_threads());
   const StopSignals signals;
@@ -90,7 +104,7 @@ int train(Experiment& experiment, const CommandLine& line, double start) {
   for (const std::string& warning : directory.warnings()) log.warning(warning);
   bool started = false;
   try {
-    Trainer trainer(experiment, directory, log, start);
+    Trainer trainer(experiment, directory, log, start, {line.has("extend"), line.has("accept-changes")});
     started = true;
     return static_cast<int>(trainer.run());
   } catch (const std::exception& error) {

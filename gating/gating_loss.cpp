@@ -44,6 +44,8 @@ class GatingLoss : public AuxiliaryLoss {
       term.weight = by_cost_ && macs > 0 ? term.weight * static_cast<double>(terms_.size()) / macs : 1.0;
   }
 
+  bool applies() const override { return !terms_.empty(); }
+
   double forward(const Network& network) override {
     double loss = 0;
     for (const Term& term : terms_) {

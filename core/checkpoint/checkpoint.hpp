@@ -89,4 +89,7 @@ void save(const Checkpoint& checkpoint, const std::string& path);
 /// the file and what is wrong with it.
 Checkpoint load(const std::string& path);
 
+/// The same without the values of its tensors, which the seal alone vouches for.
+Checkpoint load_without_values(const std::string& path);
+
 }  // namespace sluice

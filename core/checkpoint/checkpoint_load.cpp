@@ -217,4 +217,8 @@ Checkpoint load(const std::string& path) {
   return checkpoint;
 }
 
+Checkpoint load_without_values(const std::string& path) {
+  return read_checkpoint(Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint), path, false);
+}
+
 }  // namespace sluice

@@ -123,32 +123,4 @@ std::string Config::resolved() const {
   return join(texts, "\n");
 }
 
-std::vector<Change> compare(const Config& before, const Config& now) {
-  std::vector<Change> changes;
-  const auto value_in = [](const std::vector<Entry>& entries, const std::string& key) -> std::optional<std::string> {
-    for (const Entry& entry : entries) {
-      if (entry.key == key) return entry.value;
-    }
-    return std::nullopt;
-  };
-  const auto compare_sections = [&](const std::string& name) {
-    const Section* old_section = before.find(name);
-    const Section* new_section = now.find(name);
-    const std::vector<Entry> olds = old_section ? old_section->resolved_entries() : std::vector<Entry>{};
-    const std::vector<Entry> news = new_section ? new_section->resolved_entries() : std::vector<Entry>{};
-    for (const Entry& entry : news) {
-      const std::optional<std::string> old = value_in(olds, entry.key);
-      if (old != entry.value) changes.push_back({name, entry.key, old, entry.value});
-    }
-    for (const Entry& entry : olds) {
-      if (!value_in(news, entry.key)) changes.push_back({name, entry.key, entry.value, std::nullopt});
-    }
-  };
-  for (const Section& section : now.sections()) compare_sections(section.name());
-  for (const Section& section : before.sections()) {
-    if (now.find(section.name()) == nullptr) compare_sections(section.name());
-  }
-  return changes;
-}
-
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -64,6 +65,12 @@ struct Entry {
   void take_origin_of(const std::string& name, const Entry& other);
 };
 
+/// What a change of a key means for a run that is continued, and in words.
+struct RoleOfKey {
+  KeyRole role = KeyRole::kDecides;
+  std::string effect;
+};
+
 /// A named section. Keys are unique; a later file or the command line replaces a value where it stands.
 class Section {
  public:
@@ -93,6 +100,9 @@ class Section {
   /// configuration. Without a default the key is required, or its default cannot be written down.
   void note_known(const std::string& key, const std::optional<std::string>& default_value);
   const std::vector<std::string>& known_keys() const { return known_; }
+  std::optional<std::string> default_of(const std::string& key) const;
+  void note_role(const std::string& key, KeyRole role, const std::string& effect) { roles_[key] = {role, effect}; }
+  RoleOfKey role_of(const std::string& key) const;
   /// Some consumer asked for this section (Config::section, Keys).
   bool used() const { return used_; }
   void set_used() { used_ = true; }
@@ -103,6 +113,7 @@ class Section {
   std::vector<Entry> entries_;
   std::vector<std::string> known_;
   std::vector<std::optional<std::string>> defaults_;  ///< of known_
+  std::map<std::string, RoleOfKey> roles_;            ///< of those that Keys said
   bool used_ = false;
 };
 
@@ -158,15 +169,6 @@ class Config {
   Diagnostics diagnostics_;
   std::string main_file_;  ///< where an absent section is missed
 };
-
-/// A value that two configurations do not share; absent where the key is.
-struct Change {
-  std::string section, key;
-  std::optional<std::string> before, now;
-};
-/// What changed between two configurations, defaults included, section by section in the order of `now`; for example
-/// between a checkpoint's resolved text, parsed again, and the configuration of the run that resumes it.
-std::vector<Change> compare(const Config& before, const Config& now);
 
 /// The candidate closest to `word` by edit distance, or "" when none is close.
 std::string nearest_match(const std::string& word, const std::vector<std::string>& candidates);

@@ -2,6 +2,7 @@
 #include "core/config/keys.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -264,7 +265,17 @@ void Keys::idle(const std::vector<std::string>& names, const std::string& why) {
     Entry* entry = section_->find(name);
     if (entry == nullptr) continue;
     entry->used = true;
+    section_->note_role(name, KeyRole::kNothing, concat("has no effect with ", why));
     diagnostics_->warning(concat(section_->where(name), ": has no effect with ", why));
+  }
+}
+
+void Keys::role(KeyRole role, const std::vector<std::string>& names, const std::string& effect) {
+  for (const std::string& name : names) {
+    const auto visited = std::find_if(docs_.begin(), docs_.end(), [&](const KeyDoc& doc) { return doc.name == name; });
+    assert(visited != docs_.end());
+    visited->role = role;
+    if (section_ != nullptr) section_->note_role(name, role, effect);
   }
 }
 

@@ -13,6 +13,14 @@ namespace sluice {
 class Diagnostics;
 class Section;
 
+/// What another value of a key means for a run that is continued (docs/run-directory.md).
+enum class KeyRole {
+  kDecides,    ///< it decides the run's result: another value makes another run
+  kContinues,  ///< it does so too, but a run may go on with another value from where it stands
+  kRounding,   ///< it decides the last bits of the result at most
+  kNothing     ///< the result does not depend on it
+};
+
 /// What `--help` prints about a key.
 struct KeyDoc {
   std::string name;
@@ -21,6 +29,7 @@ struct KeyDoc {
   std::string allowed;        ///< "at least 1", "0 to 1", ...; empty when anything of the type is
   std::string doc;
   bool required = false;
+  KeyRole role = KeyRole::kDecides;
 };
 
 /// Inclusive bounds of a number; either may be open.
@@ -87,6 +96,10 @@ class Keys {
   /// an unknown key but a warning, "[optimizer] momentum: has no effect with type = adamw", so that the choice can be
   /// changed on the command line alone.
   void idle(const std::vector<std::string>& names, const std::string& why);
+
+  /// Says what other values of these keys, visited before, mean for a run that is continued: `effect` follows the
+  /// change in one line. A key that no call names decides the run's result.
+  void role(KeyRole role, const std::vector<std::string>& names, const std::string& effect);
 
   /// Reports an error about a key that parsed well but does not fit with others: "[section] key: text".
   void error(const char* name, const std::string& text);

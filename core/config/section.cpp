@@ -85,6 +85,16 @@ void Section::reject_unused(Diagnostics& diagnostics) const {
   }
 }
 
+std::optional<std::string> Section::default_of(const std::string& key) const {
+  const auto found = std::find(known_.begin(), known_.end(), key);
+  return found == known_.end() ? std::nullopt : defaults_[static_cast<std::size_t>(found - known_.begin())];
+}
+
+RoleOfKey Section::role_of(const std::string& key) const {
+  const auto found = roles_.find(key);
+  return found == roles_.end() ? RoleOfKey{} : found->second;
+}
+
 void Section::note_known(const std::string& key, const std::optional<std::string>& default_value) {
   if (std::find(known_.begin(), known_.end(), key) != known_.end()) return;
   known_.push_back(key);

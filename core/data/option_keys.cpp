@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kMostImages = std::int64_t{1} << 32;
+constexpr char kCompared[] = "the data are compared instead of their place";
 
 void describe_preparation(DataOptions& options, Keys& keys) {
   keys.optional("pad_to", options.pad_to, between(std::int64_t{0}, kMaxImageSide),
@@ -32,6 +33,7 @@ void describe_preparation(DataOptions& options, Keys& keys) {
   keys.optional("workers", options.workers, between(0, 1024),
                 "threads that prepare batches in the background; 0: each batch is prepared when it is asked for");
   keys.optional("prefetch", options.prefetch, between(1, 1024), "batches prepared ahead at most");
+  keys.role(KeyRole::kNothing, {"workers", "prefetch"}, "no effect on the result");
 }
 
 void describe_idx(DataOptions& options, Keys& keys) {
@@ -40,6 +42,8 @@ void describe_idx(DataOptions& options, Keys& keys) {
   keys.optional("idx_train_labels", options.idx_train_labels, "idx: file of the training labels");
   keys.optional("idx_test_images", options.idx_test_images, "idx: file of the test images");
   keys.optional("idx_test_labels", options.idx_test_labels, "idx: file of the test labels");
+  keys.role(KeyRole::kNothing, {"idx_train_images", "idx_train_labels", "idx_test_images", "idx_test_labels"},
+            kCompared);
 }
 
 void describe_hdf5(DataOptions& options, Keys& keys) {
@@ -54,6 +58,9 @@ void describe_hdf5(DataOptions& options, Keys& keys) {
   keys.optional("hdf5_memory_mib", options.hdf5_memory_mib, between(std::int64_t{1}, kMost >> 20),
                 "hdf5: a set larger than this is read in pieces while training; its shuffle then mixes as many images "
                 "as fit into half of this");
+  keys.role(KeyRole::kNothing,
+            {"hdf5_train", "hdf5_test", "hdf5_train_group", "hdf5_test_group", "hdf5_images", "hdf5_labels"},
+            kCompared);
 }
 
 void describe_synthetic(DataOptions& options, Keys& keys) {
@@ -102,6 +109,7 @@ void DataOptions::describe(Keys& keys) {
                 "training images held out at random to choose by; 0: none, and the test set is evaluated instead");
   keys.optional("validation_seed", validation_seed, at_least(0),
                 "which images are held out; does not depend on run.seed");
+  keys.role(KeyRole::kNothing, {"dir"}, kCompared);
   describe_preparation(*this, keys);
   keys.choice("cifar100_labels", cifar100_coarse, {{"fine", false}, {"coarse", true}},
               "cifar100: 100 fine or 20 coarse classes");

@@ -54,8 +54,8 @@ struct Slot {
 
 }  // namespace
 
-// Batch b of an epoch lives in slot b % slots. Batches are claimed in order, by a background task or by next() itself
-// where none has got so far; a batch may be claimed once the one that had its slot was handed back.
+// Batch b since the start lives in slot b % slots. Batches are claimed in order, by a background task or by next()
+// itself where none has got so far; a batch may be claimed once the one that had its slot was handed back.
 struct Pipeline::State {
   State(const Dataset& set, const PipelineOptions& wanted);
 
@@ -68,7 +68,8 @@ struct Pipeline::State {
     State* state;
     void operator()() const { take_over(state)->work(); }
   };
-  void begin(std::int64_t new_epoch, std::int64_t first_batch);
+  std::int64_t batches_of(std::int64_t images) const;
+  void begin(std::int64_t new_epoch, std::int64_t done);
   void cancel(std::unique_lock<std::mutex>& lock);
   void enqueue(std::int64_t tasks, std::unique_lock<std::mutex>& lock);
   void prepare(std::int64_t number, std::unique_lock<std::mutex>& lock);
@@ -79,8 +80,10 @@ struct Pipeline::State {
   const PipelineOptions options;
   const PixelPass pass;
   EpochOrder order;
-  std::int64_t batches = 0;
+  std::int64_t whole_epoch = 0;  // batches
   std::int64_t epoch = 0;
+  std::int64_t start = 0;    // images of the epoch before the first batch
+  std::int64_t batches = 0;  // behind them
   double waited = 0;
 
   std::mutex mutex;  // guards what follows; a claimed slot belongs to who claimed it until it is ready
@@ -108,8 +111,8 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
   if (set.size() > kMostImages) {
     throw Error(ExitCode::kData, concat(set.name(), ": expected at most ", kMostImages, " images, got ", set.size()));
   }
-  batches = options.drop_last ? set.size() / options.batch : (set.size() + options.batch - 1) / options.batch;
-  if (batches == 0) {
+  whole_epoch = batches_of(set.size());
+  if (whole_epoch == 0) {
     throw Error(ExitCode::kData, concat(set.name(), ": ", set.size(), " images do not fill a batch of ", options.batch,
                                         "; use a smaller batch"));
   }
@@ -125,18 +128,24 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
   }
 }
 
+std::int64_t Pipeline::State::batches_of(std::int64_t images) const {
+  return options.drop_last ? images / options.batch : (images + options.batch - 1) / options.batch;
+}
+
 void Pipeline::State::cancel(std::unique_lock<std::mutex>& lock) {
   next_claim = batches;
   changed.wait(lock, [this] { return filling == 0; });
 }
 
-void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t first_batch) {
+void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t done) {
   std::unique_lock<std::mutex> lock(mutex);
   cancel(lock);
   epoch = new_epoch;
+  start = std::min(done, dataset.size());
+  batches = batches_of(dataset.size() - start);
   order.set_epoch(epoch);
   for (Slot& each : slots) each.ready = false;
-  next_claim = next_take = handed_back = std::min(first_batch, batches);
+  next_claim = next_take = handed_back = 0;
   enqueue(claimable() - next_claim, lock);
 }
 
@@ -179,11 +188,10 @@ void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>&
 }
 
 void Pipeline::State::fill(std::int64_t number, Slot& target) const {
-  const std::int64_t begin = number * options.batch;
+  const std::int64_t begin = start + number * options.batch;
   const std::int64_t n = std::min(options.batch, dataset.size() - begin);
   Batch& batch = target.batch;
   batch.epoch = epoch;
-  batch.number = number;
   batch.first = begin + n * options.rank / options.world;
   batch.count = begin + n * (options.rank + 1) / options.world - batch.first;
   const auto count = static_cast<std::size_t>(batch.count);
@@ -220,9 +228,7 @@ const Batch* Pipeline::State::take() {
 }
 
 Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
-    : state_(std::make_unique<State>(dataset, options)) {
-  state_->next_claim = state_->next_take = state_->handed_back = state_->batches;
-}
+    : state_(std::make_unique<State>(dataset, options)) {}
 
 /// Tasks that have not begun are not waited for: where the system gives no thread they never do.
 Pipeline::~Pipeline() {
@@ -236,11 +242,11 @@ Pipeline::~Pipeline() {
 }
 
 std::int64_t Pipeline::batches() const {
-  return state_->batches;
+  return state_->whole_epoch;
 }
 
-void Pipeline::start(std::int64_t epoch, std::int64_t first_batch) {
-  state_->begin(epoch, first_batch);
+void Pipeline::start(std::int64_t epoch, std::int64_t done) {
+  state_->begin(epoch, done);
 }
 
 const Batch* Pipeline::next() {

@@ -18,8 +18,7 @@ struct Batch {
   std::vector<std::int64_t> indices;  ///< count: positions in the data set
   std::int64_t count = 0;             ///< images here; may be 0 on a rank that gets nothing of a small last batch
   std::int64_t epoch = 0;
-  std::int64_t number = 0;  ///< of this batch in its epoch, from 0
-  std::int64_t first = 0;   ///< place of images[0] in the epoch's order
+  std::int64_t first = 0;  ///< place of images[0] in the epoch's order
 };
 
 struct PipelineOptions {
@@ -52,11 +51,12 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  /// Batches of an epoch.
+  /// Batches of a whole epoch.
   std::int64_t batches() const;
 
-  /// Begins an epoch at one of its batches, dropping what is left of the epoch before.
-  void start(std::int64_t epoch, std::int64_t first_batch = 0);
+  /// Begins an epoch behind its first `done` images, dropping what is left of the epoch before. Batches follow each
+  /// other from there; an epoch that was begun with batches of another size goes on with the images that are left.
+  void start(std::int64_t epoch, std::int64_t done = 0);
 
   /// The next batch, valid until the next call of any function; null at the end of the epoch. Rethrows what went wrong
   /// while the batch was prepared.

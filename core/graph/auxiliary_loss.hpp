@@ -16,6 +16,8 @@ class AuxiliaryLoss {
   virtual double forward(const Network& network) = 0;
   /// Adds its gradient to the arena `diff_params`, which is laid out like the network's parameters.
   virtual void backward(const Network& network, float* diff_params) = 0;
+  /// False where the network that it was bound to has nothing it depends on: the network then leaves it out.
+  virtual bool applies() const { return true; }
 };
 
 }  // namespace sluice

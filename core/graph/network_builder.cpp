@@ -1,5 +1,6 @@
 // Builds a network from its configuration: expands blocks and composites, resolves sources, infers shapes, places
 // parameters.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -375,6 +376,9 @@ Network::Network(Config& config, const Registry& registry) : registry_(registry)
   }
   config.diagnostics().throw_if_errors();
   for (auto& loss : auxiliary_losses_) loss.second->bind(*this);
+  auxiliary_losses_.erase(std::remove_if(auxiliary_losses_.begin(), auxiliary_losses_.end(),
+                                         [](const auto& loss) { return !loss.second->applies(); }),
+                          auxiliary_losses_.end());
 }
 
 }  // namespace sluice

@@ -112,6 +112,7 @@ void* find_entry(void* library) {
 
 void PluginOptions::describe(Keys& keys) {
   keys.optional("load", load, "shared libraries with more layers; relative paths start at the working directory");
+  keys.role(KeyRole::kNothing, {"load"}, "its layers are taken to be the same");
 }
 
 PluginInfo register_plugin(const Plugin& plugin, Registry& registry) {

@@ -21,6 +21,8 @@ void EarlyStoppingOptions::describe(Keys& keys) {
               "Whether the metric should rise or fall; auto: fall if its name ends in loss or error.");
   keys.optional("patience", patience, at_least(0), "Epochs without improvement after which training stops; 0 = never.");
   keys.optional("min_delta", min_delta, at_least(0.0), "What an improvement must exceed to count for the patience.");
+  keys.role(KeyRole::kContinues, {"metric", "goal"}, "the best epoch is chosen anew");
+  keys.role(KeyRole::kContinues, {"patience", "min_delta"}, "the run may end elsewhere");
 }
 
 EarlyStopping::EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {
@@ -41,10 +43,24 @@ bool EarlyStopping::observe(std::int64_t epoch, double value) {
     state_.reference = value;
     state_.reference_epoch = epoch;
   }
+  return offer(epoch, value);
+}
+
+bool EarlyStopping::offer(std::int64_t epoch, double value) {
   if (!better(value, state_.best, 0)) return false;
   state_.best = value;
   state_.best_epoch = epoch;
   return true;
+}
+
+void EarlyStopping::forget_best() {
+  state_.best.reset();
+  state_.best_epoch = 0;
+}
+
+void EarlyStopping::restart(std::int64_t epoch) {
+  state_ = {};
+  state_.reference_epoch = state_.last_epoch = epoch;
 }
 
 std::optional<std::string> EarlyStopping::reason_to_stop() const {

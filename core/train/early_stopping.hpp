@@ -27,6 +27,12 @@ class EarlyStopping {
 
   /// Takes the metric of an evaluation after `epoch` whole epochs. Returns whether it is the best so far; NaN never is.
   bool observe(std::int64_t epoch, double value);
+  /// The part of `observe` that is about the best, not about the patience.
+  bool offer(std::int64_t epoch, double value);
+  /// The best is lost, and is found again among what is offered and observed from now on.
+  void forget_best();
+  /// As at the beginning of a run that starts after `epoch` epochs: the metric is another one.
+  void restart(std::int64_t epoch);
   /// Why to stop now, or nothing: "val_accuracy has not improved on 91.2 (epoch 40) by more than 0.1 for 20 epochs".
   std::optional<std::string> reason_to_stop() const;
 

@@ -35,6 +35,7 @@ void EmaOptions::describe(Keys& keys) {
   keys.optional("decay", decay, between(0.0, 1.0),
                 "Decay of the weights' moving average at each step, such as 0.999; 0 = none.");
   keys.optional("warmup", warmup, "Begin with a smaller decay: at update t at most (1 + t) / (10 + t).");
+  keys.role(KeyRole::kContinues, {"decay", "warmup"}, "the average goes on so from here");
   if (decay >= 1) keys.error("decay", "expected a number below 1: with 1 the average never moves");
 }
 
@@ -53,6 +54,12 @@ void Ema::update(const float* params, const float* buffers) {
   const auto rest = static_cast<float>(1 - decay);
   average(params_.as<float>(), params, param_count_, rest);
   average(buffers_.as<float>(), buffers, buffer_count_, rest);
+}
+
+void Ema::start_from(const float* params, const float* buffers) {
+  std::copy_n(params, param_count_, params_.as<float>());
+  std::copy_n(buffers, buffer_count_, buffers_.as<float>());
+  updates_ = 0;
 }
 
 std::vector<Ema::State> Ema::states() const {

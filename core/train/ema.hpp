@@ -29,6 +29,8 @@ class Ema {
 
   /// Once after each optimiser step. Not while swapped (Error kInternal).
   void update(const float* params, const float* buffers);
+  /// The averages become these values, as at the beginning.
+  void start_from(const float* params, const float* buffers);
 
   /// What a checkpoint must hold: arrays indexed like the arenas ("weights", "buffers") and the number of updates. To
   /// be written from and restored into while not swapped.

@@ -71,6 +71,8 @@ void RunOptions::describe(Keys& keys) {
   keys.choice("backend", skip, {{"skip", true}, {"dense", false}},
               "of inference; skip: layers leave out the work that their results do not need; dense: they do all of it, "
               "as in training");
+  keys.role(KeyRole::kNothing, {"dir"}, "the directory has another name");
+  keys.role(KeyRole::kRounding, {"threads", "layout", "winograd", "backend"}, "results may differ in the last bits");
 }
 
 void TrainOptions::describe(Keys& keys) {
@@ -83,10 +85,16 @@ void TrainOptions::describe(Keys& keys) {
                 "checkpoint of the same network whose weights the run starts from; empty: drawn anew from run.seed");
   keys.optional("init_partial", init_partial,
                 "train.init may lack tensors, such as thresholds, which keep their initial values, or have others");
+  keys.role(KeyRole::kContinues, {"epochs"}, "the run ends after them");
+  keys.role(KeyRole::kContinues, {"batch"},
+            "steps have this size from here on; lr, momentum and averages are per step");
+  keys.role(KeyRole::kContinues, {"evaluate_every"}, "epochs that are not evaluated cannot be the best");
+  keys.role(KeyRole::kNothing, {"max_time"}, "no effect on the result");
 }
 
 void EvalOptions::describe(Keys& keys) {
   keys.optional("batch", batch, between(1, kMostImages), "images evaluated at a time");
+  keys.role(KeyRole::kRounding, {"batch"}, "evaluations may differ in the last bits");
 }
 
 void CheckpointOptions::describe(Keys& keys) {
@@ -95,6 +103,7 @@ void CheckpointOptions::describe(Keys& keys) {
   keys.optional("every_epochs", every_epochs, at_least(std::int64_t{1}), "epochs from one checkpoint to the next");
   duration_key(keys, "interval", interval_text, interval,
                "time from one checkpoint to the next inside an epoch (15m; empty: none)");
+  keys.role(KeyRole::kNothing, {"keep", "every_epochs", "interval"}, "no effect on the result");
 }
 
 void DistillationOptions::describe(Keys& keys) {
@@ -105,6 +114,7 @@ void DistillationOptions::describe(Keys& keys) {
       "weight", weight, between(0.0, 1.0),
       "w in loss = (1 - w) CE + w T^2 KL(softmax(teacher / T) || softmax(network / T)), above 0 with a teacher");
   keys.optional("temperature", temperature, above_zero(), "T: how much the answers of both are softened");
+  keys.role(KeyRole::kNothing, {"teacher"}, "its weights are compared instead of its name");
   if (keys.documenting()) return;
   if (!enabled() && weight > 0)
     keys.error("weight", "there is no teacher; set distillation.teacher, or leave weight at 0");

@@ -68,6 +68,14 @@ RunDirectory::~RunDirectory() {
   ::close(lock_);
 }
 
+std::optional<std::string> RunDirectory::of_configuration(const std::string& file) {
+  const fs::path path(file);
+  const fs::path directory = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::error_code error;
+  if (path.filename() != "config.ini" || !fs::is_directory(directory / "checkpoints", error)) return std::nullopt;
+  return directory.string();
+}
+
 void RunDirectory::make() {
   std::error_code error;
   for (fs::path each = fs::path(path_); !each.empty() && !fs::exists(each, error); each = each.parent_path())
@@ -77,7 +85,8 @@ void RunDirectory::make() {
 
 void RunDirectory::discard() {
   if (holds_run_) return;
-  for (const std::string& file : {config_file(), metrics_csv(), metrics_jsonl(), log_file()}) ::unlink(file.c_str());
+  for (const std::string& file : {config_file(), changes_file(), metrics_csv(), metrics_jsonl(), log_file()})
+    ::unlink(file.c_str());
   ::rmdir(checkpoints().c_str());
   remove_made();
 }

@@ -1,6 +1,7 @@
 // The directory of one training run: its files' names, the guard against mixing runs, and the lock.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,13 +29,17 @@ class RunDirectory {
   /// directories made for them. Does nothing where `holds_run()`.
   void discard();
 
+  /// The directory of the run whose resolved configuration this file is, or nothing.
+  static std::optional<std::string> of_configuration(const std::string& file);
+
   const std::string& path() const { return path_; }
   /// An earlier process left a run here, to be continued. (It may have ended before its first checkpoint.)
   bool holds_run() const { return holds_run_; }
   /// For the log: for example, that the file system has no locks.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  std::string config_file() const { return path_ + "/config.ini"; }  ///< the resolved configuration
+  std::string config_file() const { return path_ + "/config.ini"; }    ///< the resolved configuration
+  std::string changes_file() const { return path_ + "/changes.log"; }  ///< of the configuration; none without changes
   std::string metrics_csv() const { return path_ + "/metrics.csv"; }
   std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
   std::string log_file() const { return path_ + "/log.txt"; }

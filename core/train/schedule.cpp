@@ -88,6 +88,10 @@ void ScheduleOptions::check(Config& config, double base_lr, std::int64_t epochs)
   }
 }
 
+bool ScheduleOptions::follows_epochs() const {
+  return type == Type::kPolynomial || type == Type::kCosine || type == Type::kOneCycle;
+}
+
 Schedule::Schedule(const ScheduleOptions& options, double base_lr, std::int64_t steps_per_epoch, std::int64_t epochs)
     : options_(options),
       base_lr_(base_lr),
@@ -97,23 +101,24 @@ Schedule::Schedule(const ScheduleOptions& options, double base_lr, std::int64_t 
   for (double milestone : options.milestones) drops_.push_back(whole_steps(milestone, steps_per_epoch_));
 }
 
-double Schedule::lr(std::int64_t step) const {
-  const double rate = shape(std::max(step, warmup_steps_));
-  if (step >= warmup_steps_) return rate;
-  const double done = static_cast<double>(step) / static_cast<double>(warmup_steps_);
+double Schedule::lr(double step) const {
+  const auto warmup = static_cast<double>(warmup_steps_);
+  const double rate = shape(std::max(step, warmup));
+  if (step >= warmup) return rate;
+  const double done = step / warmup;
   return rate * (options_.warmup_start + (1 - options_.warmup_start) * done);
 }
 
-double Schedule::shape(std::int64_t step) const {
+double Schedule::shape(double step) const {
   const auto steps = static_cast<double>(std::max<std::int64_t>(1, total_steps_ - warmup_steps_));
-  const auto position = static_cast<double>(step - warmup_steps_);
+  const double position = step - static_cast<double>(warmup_steps_);
   const double t = std::min(1.0, position / steps);
   const double end = options_.min_lr;
   switch (options_.type) {
     case Type::kStep: {
       // The sum guards against 0.1 * 30 = 3.0000000000000004.
       const double interval = options_.step_epochs * static_cast<double>(steps_per_epoch_);
-      return base_lr_ * std::pow(options_.gamma, std::floor(static_cast<double>(step) / interval + 1e-9));
+      return base_lr_ * std::pow(options_.gamma, std::floor(step / interval + 1e-9));
     }
     case Type::kMultistep:
       return base_lr_ * std::pow(options_.gamma, std::upper_bound(drops_.begin(), drops_.end(), step) - drops_.begin());

@@ -29,6 +29,8 @@ struct ScheduleOptions {
   /// What can only be judged with the rest of the configuration: errors for a warm-up as long as the run and for min_lr
   /// above `base_lr`; warnings for milestones and steps that never come. Goes to the configuration's diagnostics.
   void check(Config& config, double base_lr, std::int64_t epochs) const;
+  /// The rates of an epoch depend on how many the run has.
+  bool follows_epochs() const;
 };
 
 /// The learning rate of each step. With s = step / steps_per_epoch epochs done, E = epochs, W = warmup_epochs (rounded
@@ -47,13 +49,14 @@ class Schedule {
  public:
   Schedule(const ScheduleOptions& options, double base_lr, std::int64_t steps_per_epoch, std::int64_t epochs);
 
-  /// Learning rate of the step with this number, counted from 0.
-  double lr(std::int64_t step) const;
+  /// Learning rate of the step that begins there, in steps from 0: (epochs + share of the epoch) * steps_per_epoch. It
+  /// is no whole number where a run was continued with another batch inside an epoch.
+  double lr(double step) const;
   std::int64_t total_steps() const { return total_steps_; }
   std::int64_t warmup_steps() const { return warmup_steps_; }
 
  private:
-  double shape(std::int64_t step) const;
+  double shape(double step) const;
   double one_cycle(double position, double steps) const;
 
   ScheduleOptions options_;

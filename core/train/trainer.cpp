@@ -12,7 +12,8 @@
 
 namespace sluice {
 
-Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start)
+Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start,
+                 const ResumePermission& permission)
     : experiment_(experiment),
       directory_(directory),
       log_(log),
@@ -23,11 +24,11 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
                                          ": int8 is for inference; train in fp32 or bf16, then run sluice-deploy "
                                          "--precision=int8"));
   }
+  store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
+  const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
   open_data();
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  if (!experiment.train.init.empty() && !directory.holds_run()) {
-    start_from(experiment.train.init);
-  }
+  if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
   executor_ =
       std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
   optimizer_ =
@@ -41,9 +42,9 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   take_teachers();
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
-  store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
-  if (directory.holds_run()) resume();
-  write_file_atomic(directory.config_file(), experiment.config.resolved());
+  if (directory.holds_run() && !last)
+    log_.info("the run ended before its first checkpoint: starting from the beginning");
+  if (!last || resume(*last, permission)) write_configuration();
   // The row of an unfinished epoch is written again when the epoch ends.
   metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(),
                                             position_.step - position_.batch);
@@ -122,29 +123,6 @@ TrainingParts Trainer::parts() {
           *early_stopping_, position_, history_,   evaluation_, normalization_, sets_.train->class_names()};
 }
 
-void Trainer::resume() {
-  const std::optional<CheckpointStore::Last> last = store_->last();
-  if (!last) {
-    log_.info("the run ended before its first checkpoint: starting from the beginning");
-    return;
-  }
-  for (const std::string& warning : last->warnings) log_.warning(warning);
-  const Config before = Config::parse(last->checkpoint.config, last->path);
-  for (const Change& change : compare(before, experiment_.config)) {
-    log_.warning(concat("changed since the checkpoint: [", change.section, "] ", change.key, ": ",
-                        change.before.value_or("(absent)"), " -> ", change.now.value_or("(absent)")));
-  }
-  TrainingParts all = parts();
-  for (const std::string& warning : restore_training(last->checkpoint, all)) log_.warning(warning);
-  last_saved_step_ = position_.step;
-  lr_ = schedule_->lr(std::max<std::int64_t>(0, position_.step - 1));
-  // The run may have been killed between the two files.
-  if (position_.batch == 0 && early_stopping_->state().best_epoch == position_.epoch && position_.epoch > 0)
-    store_->make_best(last->path);
-  log_.info(concat("resumed from ", last->path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",
-                   position_.step));
-}
-
 ExitCode Trainer::run() {
   executor_->refresh();
   last_saved_time_ = TimeBudget::steady_seconds();
@@ -169,11 +147,10 @@ Trainer::Outcome Trainer::train_epoch() {
   const double trained = position_.train_seconds;
   const std::int64_t per_epoch = pipeline_->batches() * experiment_.train.batch;
   Progress progress(log_, experiment_.log);
-  progress.begin(concat("epoch ", position_.epoch + 1, "/", experiment_.train.epochs), per_epoch,
-                 position_.batch * experiment_.train.batch,
+  progress.begin(concat("epoch ", position_.epoch + 1, "/", experiment_.train.epochs), per_epoch, position_.images,
                  (experiment_.train.epochs - position_.epoch - 1) * per_epoch);
   if (position_.batch == 0) executor_->reset_statistics();
-  pipeline_->start(position_.epoch, position_.batch);
+  pipeline_->start(position_.epoch, position_.images);
   while (const Batch* batch = pipeline_->next()) {
     const double start = TimeBudget::steady_seconds();
     step(*batch);
@@ -182,7 +159,7 @@ Trainer::Outcome Trainer::train_epoch() {
     position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
     progress.advance(batch->count);
     if (progress.due()) {
-      progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.batch), 4), ", lr ", lr_,
+      progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.images), 4), ", lr ", lr_,
                            figures_text(network_, counts_of(network_, *executor_))));
     }
     if (const auto reason = stop_reason()) {
@@ -201,14 +178,15 @@ Trainer::Outcome Trainer::train_epoch() {
 
 void Trainer::step(const Batch& batch) {
   const auto step_number = static_cast<std::uint64_t>(position_.step);
-  lr_ = schedule_->lr(position_.step);
+  const auto images = static_cast<double>(batch.count);
+  lr_ = schedule_->lr(schedule_step());
   if (teachers_ != nullptr) teachers_->answer(batch);
   executor_->set_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);
-  position_.loss_sum += executor_->data_loss();
-  position_.divergence_sum += executor_->soft_divergence();
+  position_.loss_sum += images * executor_->data_loss();
+  position_.divergence_sum += images * executor_->soft_divergence();
   for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i)
-    position_.auxiliary_sums[i] += executor_->auxiliary_losses()[i];
+    position_.auxiliary_sums[i] += images * executor_->auxiliary_losses()[i];
   stop_if_diverged(executor_->loss(), "loss");
   executor_->backward();
   position_.gradient_norm = optimizer_->gradient_norm(executor_->gradients());
@@ -218,6 +196,13 @@ void Trainer::step(const Batch& batch) {
   if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
   ++position_.step;
   ++position_.batch;
+  position_.images += batch.count;
+}
+
+double Trainer::schedule_step() const {
+  const double done = static_cast<double>(position_.images) / static_cast<double>(experiment_.train.batch);
+  const auto per_epoch = static_cast<double>(pipeline_->batches());
+  return static_cast<double>(position_.epoch) * per_epoch + std::min(done, per_epoch);
 }
 
 void Trainer::stop_if_diverged(double value, const char* what) {
@@ -246,7 +231,7 @@ std::optional<std::string> Trainer::stop_reason() const {
 }
 
 MetricsRow Trainer::training_row(double seconds) const {
-  const double steps = static_cast<double>(position_.batch);
+  const double trained = static_cast<double>(position_.images);
   std::int64_t correct = 0, images = 0;
   double cross_entropy = 0;
   for (std::size_t i = 0; i < network_.nodes().size(); ++i) {
@@ -262,15 +247,15 @@ MetricsRow Trainer::training_row(double seconds) const {
   MetricsRow row = {{"epoch", position_.epoch + 1},
                     {"step", position_.step},
                     {"lr", lr_},
-                    {"train_loss", position_.loss_sum / steps}};
+                    {"train_loss", position_.loss_sum / trained}};
   if (images > 0)
     row.emplace_back("train_accuracy", 100.0 * static_cast<double>(correct) / static_cast<double>(images));
   if (teachers_ != nullptr) {
     row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
-    row.emplace_back("distillation_loss", position_.divergence_sum / steps);
+    row.emplace_back("distillation_loss", position_.divergence_sum / trained);
   }
   for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) {
-    row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / steps);
+    row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / trained);
   }
   append_figures(row, "", network_, counts_of(network_, *executor_));
   row.emplace_back("gradient_norm", position_.gradient_norm);
@@ -312,7 +297,7 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
   record(row);
   position_.elapsed_seconds += seconds;
   ++position_.epoch;
-  position_.batch = 0;
+  position_.images = position_.batch = 0;
   position_.loss_sum = position_.divergence_sum = position_.train_seconds = position_.data_wait_seconds = 0;
   std::fill(position_.auxiliary_sums.begin(), position_.auxiliary_sums.end(), 0.0);
   const bool early = early_stopping_->reason_to_stop().has_value();
@@ -337,6 +322,7 @@ void Trainer::checkpoint(bool best) {
 }
 
 void Trainer::write_weights() {
+  mend_best();
   const std::string path = directory_.path() + "/weights.h5";
   save(weights_of(early_stopping_->state().best ? load(store_->best_path()) : make_checkpoint(parts())), path);
   log_.info(concat("weights of the best epoch: ", path, "; digest of the last weights ",

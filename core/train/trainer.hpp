@@ -14,6 +14,7 @@
 #include "core/train/experiment.hpp"
 #include "core/train/metrics.hpp"
 #include "core/train/progress.hpp"
+#include "core/train/run_changes.hpp"
 #include "core/train/run_directory.hpp"
 #include "core/train/teacher.hpp"
 #include "core/train/time_budget.hpp"
@@ -25,9 +26,10 @@ namespace sluice {
 class Trainer {
  public:
   /// Opens data and run directory, makes the executors, and takes up the newest checkpoint where the directory holds a
-  /// run. The experiment must outlive it. Throws Error: kData, kEnvironment, kCheckpoint, kUsage.
-  /// `start`: when the process began (TimeBudget::steady_seconds), for train.max_time.
-  Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start);
+  /// run that may go on with this configuration. The experiment must outlive it. Throws Error: kData, kEnvironment,
+  /// kCheckpoint, kUsage. `start`: when the process began (TimeBudget::steady_seconds), for train.max_time.
+  Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start,
+          const ResumePermission& permission = {});
   ~Trainer();
 
   /// Trains to the end (kDone), or until a stop signal or the time budget (kStopped, after a checkpoint). Throws
@@ -41,7 +43,15 @@ class Trainer {
   void start_from(const std::string& init);
   void take_teachers();
   EarlyStoppingOptions watched_metric();
-  void resume();
+  /// False where the run had ended and nothing about it changes.
+  bool resume(const CheckpointStore::Last& last, const ResumePermission& permission);
+  std::vector<Change> changes_since(const Checkpoint& checkpoint) const;
+  void accept(const AcceptedChanges& accepted);
+  bool nothing_left() const;
+  void mend_best();
+  void choose_best(const std::string& why);
+  void write_configuration();
+  double schedule_step() const;
   Outcome train_epoch();
   void step(const Batch& batch);
   void stop_if_diverged(double value, const char* what);

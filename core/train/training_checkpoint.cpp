@@ -15,6 +15,7 @@
 #include "core/graph/derived_metrics.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/plugin/load.hpp"
+#include "core/train/training_state.hpp"
 
 namespace sluice {
 namespace {
@@ -89,16 +90,6 @@ std::string text_of(const StateValue& value) {
   return std::visit([](const auto& v) { return concat(v); }, value);
 }
 
-template <class T>
-T get(const Checkpoint& checkpoint, const std::string& key) {
-  const auto found = checkpoint.state.find(key);
-  if (found == checkpoint.state.end() || !std::holds_alternative<T>(found->second)) {
-    throw Error(ExitCode::kCheckpoint,
-                concat(checkpoint.file, ": /state has no ", key, " of the right type; resume from another checkpoint"));
-  }
-  return std::get<T>(found->second);
-}
-
 StatisticTable statistics_of(const Network& network, const Executor& executor) {
   std::vector<std::vector<double>> sums;
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
@@ -127,61 +118,48 @@ void restore_statistics(const Checkpoint& checkpoint, TrainingParts& parts) {
   }
 }
 
-void save_early_stopping(Checkpoint& checkpoint, const EarlyStopping& early) {
-  const EarlyStopping::State& state = early.state();
-  if (state.best) checkpoint.state["best"] = *state.best;
-  checkpoint.state["best_epoch"] = state.best_epoch;
-  if (state.reference) checkpoint.state["reference"] = *state.reference;
-  checkpoint.state["reference_epoch"] = state.reference_epoch;
-  checkpoint.state["last_evaluated_epoch"] = state.last_epoch;
-}
-
-void restore_early_stopping(const Checkpoint& checkpoint, EarlyStopping& early) {
-  EarlyStopping::State state;
-  if (checkpoint.state.count("best") != 0) state.best = get<double>(checkpoint, "best");
-  state.best_epoch = get<std::int64_t>(checkpoint, "best_epoch");
-  if (checkpoint.state.count("reference") != 0) state.reference = get<double>(checkpoint, "reference");
-  state.reference_epoch = get<std::int64_t>(checkpoint, "reference_epoch");
-  state.last_epoch = get<std::int64_t>(checkpoint, "last_evaluated_epoch");
-  early.restore(state);
-}
-
-void save_position(Checkpoint& checkpoint, const TrainingPosition& position) {
-  checkpoint.state["batch"] = position.batch;
-  checkpoint.state["loss_sum"] = position.loss_sum;
-  checkpoint.state["gradient_norm"] = position.gradient_norm;
-  for (std::size_t i = 0; i < position.auxiliary_sums.size(); ++i) {
-    checkpoint.state[concat("auxiliary_sum_", i)] = position.auxiliary_sums[i];
-  }
-  // Times differ between equal runs.
-  checkpoint.run["elapsed_seconds"] = concat(position.elapsed_seconds);
-}
-
-void restore_position(const Checkpoint& checkpoint, TrainingPosition& position) {
-  position.epoch = get<std::int64_t>(checkpoint, "epoch");
-  position.step = get<std::int64_t>(checkpoint, "step");
-  position.batch = get<std::int64_t>(checkpoint, "batch");
-  position.loss_sum = get<double>(checkpoint, "loss_sum");
-  if (checkpoint.state.count("gradient_norm") != 0) position.gradient_norm = get<double>(checkpoint, "gradient_norm");
-  for (std::size_t i = 0; i < position.auxiliary_sums.size(); ++i) {
-    position.auxiliary_sums[i] = get<double>(checkpoint, concat("auxiliary_sum_", i));
-  }
-  const auto elapsed = checkpoint.run.find("elapsed_seconds");
-  if (elapsed != checkpoint.run.end()) position.elapsed_seconds = std::strtod(elapsed->second.c_str(), nullptr);
-}
-
-/// Teachers that came or went with the configuration is told elsewhere.
-std::vector<std::string> restore_teachers(const Checkpoint& checkpoint, TrainingParts& parts) {
-  if (parts.teachers == nullptr || checkpoint.state.count("teacher") == 0) return {};
-  parts.position.divergence_sum = get<double>(checkpoint, "divergence_sum");
-  if (get<std::string>(checkpoint, "teacher") == parts.teachers->digest()) return {};
-  return {concat("the teacher ", join(parts.experiment.distillation.teachers, ", "),
-                 " is not the one that this run has learned from so far")};
+bool has_tensors(const Checkpoint& checkpoint, const std::string& prefix) {
+  return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
+                     [&](const CheckpointTensor& t) { return t.path.rfind(concat(prefix, "/"), 0) == 0; });
 }
 
 bool has_average(const Checkpoint& checkpoint) {
-  return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
-                     [](const CheckpointTensor& t) { return t.path.rfind(concat(kEma, "/weights/"), 0) == 0; });
+  return has_tensors(checkpoint, concat(kEma, "/weights"));
+}
+
+/// Of sgd without momentum nothing is kept.
+void restore_optimizer(const Checkpoint& checkpoint, TrainingParts& parts, std::vector<std::string>& warnings) {
+  std::vector<std::string> names;
+  bool any = false;
+  for (const Optimizer::State& state : parts.optimizer.states()) {
+    names.push_back(state.name);
+    any = any || has_tensors(checkpoint, concat("optimizer/", state.name));
+  }
+  if (!any && !names.empty()) {
+    warnings.push_back(
+        concat("the optimiser's memory (", join(names, ", "), ") is not in ", checkpoint.file, ": it starts at zero"));
+    return;
+  }
+  for (const Optimizer::State& state : parts.optimizer.states()) {
+    restore(checkpoint, parameter_slots(parts.network, state.data), concat("optimizer/", state.name));
+  }
+  parts.optimizer.set_steps(state_value<std::int64_t>(checkpoint, "optimizer_steps"));
+}
+
+void restore_average(const Checkpoint& checkpoint, TrainingParts& parts, std::vector<std::string>& warnings) {
+  if (parts.ema == nullptr) {
+    if (has_average(checkpoint)) warnings.push_back("the average of the weights is dropped: ema.decay is 0");
+    return;
+  }
+  if (!has_average(checkpoint)) {
+    parts.ema->start_from(parts.network.parameter_data(), parts.network.buffer_data());
+    warnings.push_back(concat("no average of the weights is in ", checkpoint.file, ": it starts from the weights"));
+    return;
+  }
+  const auto states = parts.ema->states();
+  restore(checkpoint, parameter_slots(parts.network, states[0].data), concat(kEma, "/weights"));
+  restore(checkpoint, buffer_slots(parts.network, states[1].data), concat(kEma, "/buffers"));
+  parts.ema->set_updates(state_value<std::int64_t>(checkpoint, "ema_updates"));
 }
 
 }  // namespace
@@ -298,30 +276,30 @@ Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& regi
   }
 }
 
-std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts) {
+void restore_progress(const Checkpoint& checkpoint, TrainingParts& parts) {
   if (checkpoint.kind != Checkpoint::Kind::kFull) {
     throw Error(ExitCode::kCheckpoint,
                 concat(checkpoint.file, ": is a ", to_string(checkpoint.kind),
                        " checkpoint without the optimiser's state; training resumes only from a full one"));
   }
-  restore(checkpoint, parameter_slots(parts.network, parts.network.parameter_data()), "weights");
-  restore(checkpoint, buffer_slots(parts.network, parts.network.buffer_data()), "buffers");
-  for (const Optimizer::State& state : parts.optimizer.states()) {
-    restore(checkpoint, parameter_slots(parts.network, state.data), concat("optimizer/", state.name));
-  }
-  parts.optimizer.set_steps(get<std::int64_t>(checkpoint, "optimizer_steps"));
-  if (parts.ema != nullptr) {
-    const auto states = parts.ema->states();
-    restore(checkpoint, parameter_slots(parts.network, states[0].data), concat(kEma, "/weights"));
-    restore(checkpoint, buffer_slots(parts.network, states[1].data), concat(kEma, "/buffers"));
-    parts.ema->set_updates(get<std::int64_t>(checkpoint, "ema_updates"));
-  }
   restore_position(checkpoint, parts.position);
   restore_early_stopping(checkpoint, parts.early_stopping);
+}
+
+std::optional<std::string> teachers_of(const Checkpoint& checkpoint) {
+  if (checkpoint.state.count("teacher") == 0) return std::nullopt;
+  return state_value<std::string>(checkpoint, "teacher");
+}
+
+std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts) {
+  std::vector<std::string> warnings;
+  restore(checkpoint, parameter_slots(parts.network, parts.network.parameter_data()), "weights");
+  restore(checkpoint, buffer_slots(parts.network, parts.network.buffer_data()), "buffers");
+  restore_optimizer(checkpoint, parts, warnings);
+  restore_average(checkpoint, parts, warnings);
   restore_statistics(checkpoint, parts);
   parts.history = checkpoint.history;
   parts.evaluation = checkpoint.evaluation;
-  std::vector<std::string> warnings = restore_teachers(checkpoint, parts);
   for (const auto& [key, value] : numerics(parts.experiment)) {
     const auto before = checkpoint.state.find(key);
     if (before == checkpoint.state.end() || text_of(before->second) == text_of(value)) continue;

@@ -15,21 +15,9 @@
 #include "core/train/experiment.hpp"
 #include "core/train/optimizer.hpp"
 #include "core/train/teacher.hpp"
+#include "core/train/training_state.hpp"
 
 namespace sluice {
-
-/// Where a run stands, and the sums of the epoch it is in.
-struct TrainingPosition {
-  std::int64_t epoch = 0;  ///< whole epochs done
-  std::int64_t batch = 0;  ///< batches done of the next one
-  std::int64_t step = 0;
-  double loss_sum = 0;  ///< over the steps of the unfinished epoch, as are the next two
-  std::vector<double> auxiliary_sums;
-  double divergence_sum = 0;  ///< from a teacher, likewise
-  double gradient_norm = 0;   ///< of the last step
-  double data_wait_seconds = 0, train_seconds = 0;
-  double elapsed_seconds = 0;  ///< training time of all sessions of the run
-};
 
 /// The parts of a running training; the trainer owns them.
 struct TrainingParts {
@@ -75,9 +63,15 @@ Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalizatio
 Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& registry,
                               const std::vector<std::string>& overrides = {});
 
-/// Puts everything back. Throws Error(kCheckpoint) where the checkpoint does not fit. Returns warnings: what differs
-/// between this run and the one that wrote it (threads, instruction set, versions, precision), which may change the
-/// last bits.
+/// Puts back where the run stood: position and early stopping. Throws Error(kCheckpoint).
+void restore_progress(const Checkpoint& checkpoint, TrainingParts& parts);
+
+/// The digest of the teachers that the run has learned from, or nothing.
+std::optional<std::string> teachers_of(const Checkpoint& checkpoint);
+
+/// Puts everything else back. An average and an optimiser's memory that the checkpoint does not have start anew. Throws
+/// Error(kCheckpoint) where the checkpoint does not fit. Returns warnings: what starts anew, and what differs between
+/// this run and the one that wrote it (threads, instruction set, versions, precision), which may change the last bits.
 std::vector<std::string> restore_training(const Checkpoint& checkpoint, TrainingParts& parts);
 
 /// Puts weights and buffers into a network, the averaged ones where the checkpoint has them. `strict` as for `restore`.

@@ -200,17 +200,9 @@ RESUMING = [
     resume("NaN weights", f"{NEWEST}: 1 of 5 tensors does not fit the network:\n"
            "  weights/fc/bias: 1 of 3 values are NaN or Inf, the first (nan) is element 0",
            copied_run("set=weights/fc/bias:0:nan")),
-    resume("another network", f"{NEWEST}: 2 of 5 tensors do not fit the network:\n"
-           "  weights/fc/weight: the checkpoint has 3x4, the network 4x4\n"
-           "  weights/fc/bias: the checkpoint has 3, the network 4", copied_run(), "--layer.fc.channels=4",
-           "warning: changed since the checkpoint: [layer.fc] channels: 3 -> 4\n"),
-    resume("average switched on", f"{NEWEST}: 5 of 5 tensors do not fit the network:\n"
-           "  ema/weights/conv/weight: missing in the checkpoint, the network has 4x2x3x3\n"
-           "  ema/weights/bn/weight: missing in the checkpoint, the network has 4\n"
-           "  ema/weights/bn/bias: missing in the checkpoint, the network has 4\n"
-           "  ema/weights/fc/weight: missing in the checkpoint, the network has 3x4\n"
-           "  ema/weights/fc/bias: missing in the checkpoint, the network has 3", copied_run(), "--ema.decay=0.9",
-           "warning: changed since the checkpoint: [ema] decay: 0 -> 0.9\n"),
+    Case("resume: another network", "sluice-train net.ini --resume --layer.fc.channels=4", 2,
+         "run: holds a run of another configuration ([layer.fc] channels: 3 -> 4); nothing is left to train in it: choose another "
+         "run.dir", make=copied_run(), changes=REFUSED),
     resume("metrics edited", "run/metrics.csv:1: the header has no column 'step'; the file was changed since: move it away "
            "to go on without it", lambda box: (copied_run()(box), box.write("run/metrics.csv", "hello\n"))),
     resume("all damaged", "run/checkpoints: none of 3 checkpoints can be used:\n"

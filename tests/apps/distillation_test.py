@@ -136,17 +136,21 @@ def plugins():
 
 
 def another_teacher():
-    """Resuming with a teacher whose contents have changed is warned about."""
+    """A teacher whose contents have changed is another one; where its file lies does not matter."""
     with sandbox() as box:
         command = ["sluice-train", "net.ini", *LEARN, "--distillation.weight=0.5"]
         box.ok(*command)
         out = box.ok(*command, "--resume", "--train.epochs=2").out
         expect("is not the one" not in out, f"the same teacher: {out}")
         box.ok("sluice-train", "teacher.ini", PLUGIN, "--run.dir=other", "--run.seed=2")
+        os.replace(box.at("teacher/weights.h5"), box.at("moved.h5"))
         os.replace(box.at("other/weights.h5"), box.at("teacher/weights.h5"))
+        before, now = (box.header(file)["content_digest"] for file in ["moved.h5", "teacher/weights.h5"])
         result = box.run(*command, "--resume", "--train.epochs=3")
-        text = "the teacher teacher/weights.h5 is not the one that this run has learned from so far\n"
-        expect(result.code == 0 and text in result.out + result.err, f"another teacher: {result}")
+        expect(result.code == 2 and result.err == "sluice-train: run: holds a run of another configuration ([train] epochs: 2 -> 3; "
+               f"[distillation] weights of teacher: {before} -> {now}); choose another run.dir; or --accept-changes goes on with "
+               "them from here\n", f"another teacher: {result}")
+        box.ok(*command, "--distillation.teacher=moved.h5", "--resume", "--train.epochs=3")
 
 
 if __name__ == "__main__":

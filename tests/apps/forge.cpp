@@ -20,7 +20,7 @@ using namespace sluice;
 constexpr const char* kUsage =
     "forge edit IN.h5 OUT.h5 EDIT...: the checkpoint with these changes, sealed again\n"
     "  drop=TENSOR  add=TENSOR:2x3  reshape=TENSOR:2x3  set=TENSOR:INDEX:VALUE  kind=weights_only\n"
-    "  state=KEY (drops it)  state=KEY:TEXT  plan=LAYER:WAY\n"
+    "  state=KEY (drops it)  state=KEY:VALUE (of the type that it had)  plan=LAYER:WAY\n"
     "  config=FILE  unlink=MEMBER  version=2.0\n"
     "forge dataset OUT.h5 [images=20x6x5x2] [type=uint8|float32] [labels=20] [top=2]: a data set; labels count up to "
     "top\n";
@@ -80,8 +80,15 @@ bool edit_document(Checkpoint& checkpoint, const std::string& what, const std::v
   } else if (what == "kind") {
     checkpoint.kind = first == "weights_only" ? Checkpoint::Kind::kWeightsOnly : Checkpoint::Kind::kDeployable;
   } else if (what == "state") {
+    const auto before = checkpoint.state.find(first);
+    StateValue now = arguments.size() > 1 ? arguments[1] : std::string();
+    if (before != checkpoint.state.end() && std::holds_alternative<std::int64_t>(before->second) &&
+        arguments.size() > 1)
+      now = std::int64_t{std::stoll(arguments[1])};
+    if (before != checkpoint.state.end() && std::holds_alternative<double>(before->second) && arguments.size() > 1)
+      now = std::stod(arguments[1]);
     checkpoint.state.erase(first);
-    if (arguments.size() > 1) checkpoint.state[first] = arguments[1];
+    if (arguments.size() > 1) checkpoint.state[first] = now;
   } else if (what == "plan") {
     checkpoint.plan[first] = arguments.at(1);
   } else if (what == "config") {

@@ -263,7 +263,8 @@ def divergence():
         box.ok("sluice-train", "net.ini")
         files = {path: digest for path, digest in box.tree().items() if path.startswith("run/checkpoints/")}
         weights = box.read("run/weights.h5")
-        result = box.run("sluice-train", "net.ini", "--resume", "--train.epochs=9", "--optimizer.lr=1e30")
+        result = box.run("sluice-train", "net.ini", "--resume", "--train.epochs=9", "--optimizer.lr=1e30",
+                         "--accept-changes")
         message = (r"sluice-train: training diverged at epoch 3, step \d+: (loss|gradient norm) is -?(nan|inf); (layer (conv|bn|"
                    r"relu|pool|fc|loss) is the first whose result is not finite|(parameter|the gradient of) (conv|bn|fc)\.\w+ "
                    r"(is|are) not finite|parameter (conv|bn|fc)\.\w+ is not finite); lower optimizer\.lr, or add "

@@ -208,7 +208,7 @@ def second_signal():
             code = paced.process.wait(60)
             expect(code == 128 + number, f"second signal: {number.name}: exit code {code}")
             paced.end()
-            box.ok("sluice-train", "run.ini", "--resume", "--train.epochs=1")
+            box.ok("sluice-train", "run.ini", "--resume", "--train.epochs=1", "--extend")
 
 
 def after_the_end():
@@ -234,14 +234,15 @@ def another_build():
         changes = {"compiler": "GCC 7.1.0", "onednn": "1.7.0 (OMP)", "sluice": "0.0.9"}
         box.forge("edit", newest, newest, *(f"state={key}:{value}" for key, value in changes.items()))
         resumed = box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=3")
-        wanted = ["warning: changed since the checkpoint: [train] epochs: 2 -> 3"]
+        wanted = ["warning: changed since the checkpoint: [train] epochs: 2 -> 3; the run ends after them"]
         wanted += [f"warning: {key} was {value}, is {state[key]}: results may differ in the last bits"
                    for key, value in changes.items()]
         expect(resumed.err.splitlines() == wanted, f"another build: {resumed.err}")
         now = box.header(box.newest())["state"]
         expect({key: now[key] for key in changes} == {key: state[key] for key in changes}, f"another build: {now}")
         again = box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=4")
-        expect(again.err == "warning: changed since the checkpoint: [train] epochs: 3 -> 4\n", f"another build: {again.err}")
+        expect(again.err == "warning: changed since the checkpoint: [train] epochs: 3 -> 4; the run ends after them\n",
+               f"another build: {again.err}")
 
 
 if __name__ == "__main__":

@@ -61,9 +61,12 @@ FAKE_SRUN=0 job 2 '' sweep.sbatch lr.txt a.ini
 grep -q 'submit with --array' err || fail "without --array: $(cat err)"
 export SLURM_ARRAY_JOB_ID=20 SLURM_ARRAY_TASK_ID=2
 FAKE_SRUN=0 job 0 '' sweep.sbatch lr.txt a.ini --train.epochs=3
-ran --cpus-per-task=3 sluice-train a.ini --train.epochs=3 --optimizer.lr=0.1 --run.seed=2 --run.dir=runs/lr/2 \
+ran --cpus-per-task=3 sluice-train a.ini --train.epochs=3 --optimizer.lr=0.1 --run.seed=2 --run.dir=runs/lr/optimizer.lr=0.1,run.seed=2 \
   --run.threads=3 --auto-resume
 FAKE_SRUN=75 job 75 'requeue 20_2' sweep.sbatch lr.txt a.ini
+printf -- '--optimizer.lr=0.05\n--data.dir=/a/b --note.text=%s\n' "$(printf 'x%.0s' {1..300})" > long.txt
+FAKE_SRUN=0 job 0 '' sweep.sbatch long.txt a.ini
+grep -qxE -- '--run.dir=runs/long/data.dir=_a_b,note.text=x{83}-[0-9a-f]{16}' ran || fail "a long line: $(cat ran)"
 FAKE_SRUN=cancel job 75 '' sweep.sbatch lr.txt a.ini
 SLURM_ARRAY_TASK_ID=3 FAKE_SRUN=0 job 2 '' sweep.sbatch lr.txt a.ini
 grep -q 'lr.txt has no line 3' err || fail "a missing line: $(cat err)"
@@ -71,7 +74,7 @@ FAKE_SRUN=0 job 2 '' sweep.sbatch absent.txt a.ini
 
 # What the templates pass is what the program takes.
 FAKE_SRUN=print job 0 '' sweep.sbatch lr.txt "$network" --data.kind=synthetic
-for line in 'seed = 2' 'threads = 3' 'dir = runs/lr/2' 'lr = 0.1'; do
+for line in 'seed = 2' 'threads = 3' 'dir = runs/lr/optimizer.lr=0.1,run.seed=2' 'lr = 0.1'; do
   grep -q "^$line  *# command line" printed || fail "no '$line' in: $(cat printed)"
 done
 

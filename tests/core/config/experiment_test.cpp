@@ -5,10 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "core/base/error.hpp"
+#include "core/config/compare.hpp"
 #include "core/config/config.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/network.hpp"
@@ -141,6 +144,59 @@ TEST(Experiment, EveryShippedNetworkMakesTheRoundTrip) {
     ++count;
   }
   EXPECT_GT(count, 0);
+}
+
+/// The keys of a section that have a role, "batch, epochs".
+std::string keys_with(const Section& section, KeyRole role) {
+  std::vector<std::string> names;
+  for (const std::string& key : section.known_keys()) {
+    if (section.role_of(key).role == role) names.push_back(key);
+  }
+  std::sort(names.begin(), names.end());
+  return join(names);
+}
+
+// A new key decides the result of a run unless it says otherwise; whoever adds one decides so here as well.
+TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
+  struct Roles {
+    std::string decides, continues, rounding, nothing;
+  };
+  const std::map<std::string, Roles> expected = {
+      {"run", {"precision, seed", "", "backend, layout, threads, winograd", "dir"}},
+      {"train", {"init, init_partial", "batch, epochs, evaluate_every", "", "max_time"}},
+      {"eval", {"", "", "batch", ""}},
+      {"checkpoint", {"", "", "", "every_epochs, interval, keep"}},
+      {"data",
+       {"augment, channels, cifar100_labels, class_names, classes, crop_padding, flip, hdf5_memory_mib, kind, mean, "
+        "pad_to, std, synthetic_image, synthetic_seed, synthetic_size, synthetic_test_size, validation, "
+        "validation_seed",
+        "", "",
+        "dir, hdf5_images, hdf5_labels, hdf5_test, hdf5_test_group, hdf5_train, hdf5_train_group, idx_test_images, "
+        "idx_test_labels, idx_train_images, idx_train_labels, prefetch, workers"}},
+      {"optimizer", {"clip_norm, clip_value, lr, momentum, nesterov, no_decay, type, weight_decay", "", "", ""}},
+      {"schedule", {"type, warmup_epochs", "", "", ""}},
+      {"ema", {"", "decay, warmup", "", ""}},
+      {"distillation", {"temperature, weight", "", "", "teacher"}},
+      {"early_stopping", {"", "goal, metric, min_delta, patience", "", ""}},
+      {"log", {"", "", "", "interval"}},
+      {"network", {"input", "", "", ""}}};
+  const Registry types = registry();
+  const Experiment experiment(Config::parse(kNetwork, "net.ini"), types);
+  std::size_t fixed = 0;
+  for (const Section& section : experiment.config.sections()) {
+    SCOPED_TRACE(section.name());
+    if (section.name().rfind("layer.", 0) == 0) {
+      EXPECT_EQ(keys_with(section, KeyRole::kDecides).size(), join(section.known_keys()).size());
+      continue;
+    }
+    const Roles& roles = expected.at(section.name());
+    EXPECT_EQ(keys_with(section, KeyRole::kDecides), roles.decides);
+    EXPECT_EQ(keys_with(section, KeyRole::kContinues), roles.continues);
+    EXPECT_EQ(keys_with(section, KeyRole::kRounding), roles.rounding);
+    EXPECT_EQ(keys_with(section, KeyRole::kNothing), roles.nothing);
+    ++fixed;
+  }
+  EXPECT_EQ(fixed, expected.size());
 }
 
 TEST(Experiment, TheNetworkInTheGuideIsOne) {

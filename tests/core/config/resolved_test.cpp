@@ -9,6 +9,7 @@
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/config/blocks.hpp"
+#include "core/config/compare.hpp"
 #include "core/config/config.hpp"
 #include "core/config/substitute.hpp"
 
@@ -226,21 +227,6 @@ TEST(Resolved, EscapesSurviveTheExpansionOfBlocks) {
     ASSERT_THAT(config.diagnostics().errors(), IsEmpty()) << written;
     ASSERT_EQ(layers.at(0).find("note")->value, meant) << written;
   }
-}
-
-TEST(Compare, ListsWhatChangedWithDefaults) {
-  Config before = Config::parse("[run]\nseed = 1\n[old]\nx = 1\n[layer.a]\ntype = conv\nchannels = 4\n", "a.ini");
-  Config now = Config::parse("[run]\nseed = 2\ndir = x\n[layer.a]\ntype = conv\n[layer.b]\ntype = relu\n", "b.ini");
-  Keys keys(now.section("layer.a"), now.diagnostics());
-  std::int64_t channels = 8;
-  keys.optional("channels", channels, at_least(1), "");
-  std::vector<std::string> lines;
-  for (const Change& change : compare(before, now)) {
-    lines.push_back(change.section + "." + change.key + ": " + change.before.value_or("-") + " -> " +
-                    change.now.value_or("-"));
-  }
-  EXPECT_THAT(lines, ElementsAre("run.seed: 1 -> 2", "run.dir: - -> x", "layer.a.channels: 4 -> 8",
-                                 "layer.b.type: - -> relu", "old.x: 1 -> -"));
 }
 
 }  // namespace

@@ -55,10 +55,10 @@ class PipelineTest : public ::testing::Test {
     options.normalization = {{0.4, 0.5, 0.6}, {0.2, 0.3, 0.4}};
     return options;
   }
-  /// All batches of an epoch from `first_batch` on.
-  static std::vector<Batch> epoch(Pipeline& pipeline, std::int64_t number, std::int64_t first_batch = 0) {
+  /// All batches of an epoch behind its first `done` images.
+  static std::vector<Batch> epoch(Pipeline& pipeline, std::int64_t number, std::int64_t done = 0) {
     std::vector<Batch> batches;
-    pipeline.start(number, first_batch);
+    pipeline.start(number, done);
     while (const Batch* batch = pipeline.next()) batches.push_back(*batch);
     EXPECT_EQ(pipeline.next(), nullptr);
     return batches;
@@ -78,7 +78,6 @@ void expect_equal(const std::vector<Batch>& batches, const std::vector<Batch>& e
     EXPECT_EQ(batches[i].indices, expected[i].indices);
     EXPECT_EQ(batches[i].count, expected[i].count);
     EXPECT_EQ(batches[i].epoch, expected[i].epoch);
-    EXPECT_EQ(batches[i].number, expected[i].number);
     EXPECT_EQ(batches[i].first, expected[i].first);
   }
 }
@@ -95,7 +94,6 @@ TEST_F(PipelineTest, ABatchIsTheOrderTheImagesAndTheChoicesOfItsSamples) {
   for (std::size_t b = 0; b < batches.size(); ++b) {
     EXPECT_EQ(batches[b].count, 16);
     EXPECT_EQ(batches[b].epoch, 4);
-    EXPECT_EQ(batches[b].number, static_cast<std::int64_t>(b));
     EXPECT_EQ(batches[b].first, static_cast<std::int64_t>(b) * 16);
     for (std::size_t i = 0; i < 16; ++i) {
       const std::int64_t index = order.indices()[b * 16 + i];
@@ -132,7 +130,26 @@ TEST_F(PipelineTest, ResumingInsideAnEpochGoesOnAsIfNothingHadHappened) {
   const std::vector<Batch> batches = epoch(whole, 2);
   for (std::int64_t first = 0; first <= 6; ++first) {
     Pipeline resumed(set_, training());
-    expect_equal(epoch(resumed, 2, first), std::vector<Batch>(batches.begin() + first, batches.end()));
+    expect_equal(epoch(resumed, 2, 16 * first), std::vector<Batch>(batches.begin() + first, batches.end()));
+  }
+}
+
+TEST_F(PipelineTest, AnEpochGoesOnWithBatchesOfAnotherSizeWithTheImagesThatAreLeft) {
+  EpochOrder order(set_, true, 11);
+  order.set_epoch(2);
+  for (const std::int64_t batch : {1, 5, 16, 32, 60}) {
+    PipelineOptions options = training();
+    options.batch = batch;
+    Pipeline resumed(set_, options);
+    std::vector<std::int64_t> seen;
+    for (const Batch& each : epoch(resumed, 2, 48)) {
+      EXPECT_EQ(each.count, batch);
+      EXPECT_EQ(each.first, 48 + static_cast<std::int64_t>(seen.size()));
+      seen.insert(seen.end(), each.indices.begin(), each.indices.end());
+    }
+    const std::int64_t whole = (103 - 48) / batch * batch;
+    EXPECT_EQ(seen, std::vector<std::int64_t>(order.indices().begin() + 48, order.indices().begin() + 48 + whole));
+    EXPECT_EQ(static_cast<std::int64_t>(epoch(resumed, 3).size()), resumed.batches());
   }
 }
 
@@ -187,7 +204,6 @@ TEST_F(PipelineTest, RanksShareEachBatch) {
         joined[b].labels.insert(joined[b].labels.end(), mine[b].labels.begin(), mine[b].labels.end());
         joined[b].indices.insert(joined[b].indices.end(), mine[b].indices.begin(), mine[b].indices.end());
         joined[b].epoch = mine[b].epoch;
-        joined[b].number = mine[b].number;
         joined[b].first = expected[b].first;
       }
     }
