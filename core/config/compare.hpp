@@ -15,7 +15,7 @@ struct Change {
   std::optional<std::string> before, now;
   RoleOfKey role;
 };
-/// "[optimizer] lr: 0.1 -> 0.01", "[gating_loss]: absent -> present".
+/// "[optimizer] lr: 0.1 -> 0.01", "[group.bias]: absent -> present".
 std::string to_string(const Change& change);
 
 /// What changed between two configurations, defaults included, section by section in the order of `now`; for example

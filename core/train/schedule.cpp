@@ -101,7 +101,7 @@ Schedule::Schedule(const ScheduleOptions& options, double base_lr, std::int64_t 
   for (double milestone : options.milestones) drops_.push_back(whole_steps(milestone, steps_per_epoch_));
 }
 
-double Schedule::lr(double step) const {
+double Schedule::lr_at(double step) const {
   const auto warmup = static_cast<double>(warmup_steps_);
   const double rate = shape(std::max(step, warmup));
   if (step >= warmup) return rate;

@@ -49,9 +49,11 @@ class Schedule {
  public:
   Schedule(const ScheduleOptions& options, double base_lr, std::int64_t steps_per_epoch, std::int64_t epochs);
 
-  /// Learning rate of the step that begins there, in steps from 0: (epochs + share of the epoch) * steps_per_epoch. It
-  /// is no whole number where a run was continued with another batch inside an epoch.
-  double lr(double step) const;
+  /// Learning rate of the step with this number, counted from 0.
+  double lr(std::int64_t step) const { return lr_at(static_cast<double>(step)); }
+  /// The same of a step that begins after so many epochs, (epochs + share of the next one) * steps_per_epoch: no whole
+  /// number where a run was continued with another batch inside an epoch.
+  double lr_at(double step) const;
   std::int64_t total_steps() const { return total_steps_; }
   std::int64_t warmup_steps() const { return warmup_steps_; }
 

@@ -179,7 +179,7 @@ Trainer::Outcome Trainer::train_epoch() {
 void Trainer::step(const Batch& batch) {
   const auto step_number = static_cast<std::uint64_t>(position_.step);
   const auto images = static_cast<double>(batch.count);
-  lr_ = schedule_->lr(schedule_step());
+  lr_ = schedule_->lr_at(schedule_step());
   if (teachers_ != nullptr) teachers_->answer(batch);
   executor_->set_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);

@@ -78,7 +78,7 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
   accept(accepted);
   for (const std::string& warning : restore_training(last.checkpoint, all)) log_.warning(warning);
   last_saved_step_ = accepted.decides ? -1 : position_.step;
-  lr_ = schedule_->lr(std::max(0.0, schedule_step() - 1));
+  lr_ = schedule_->lr_at(std::max(0.0, schedule_step() - 1));
   // The run may have been killed between the two files.
   if (position_.batch == 0 && early_stopping_->state().best_epoch == position_.epoch && position_.epoch > 0)
     store_->make_best(last.path);

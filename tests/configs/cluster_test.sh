@@ -66,7 +66,7 @@ ran --cpus-per-task=3 sluice-train a.ini --train.epochs=3 --optimizer.lr=0.1 --r
 FAKE_SRUN=75 job 75 'requeue 20_2' sweep.sbatch lr.txt a.ini
 printf -- '--optimizer.lr=0.05\n--data.dir=/a/b --note.text=%s\n' "$(printf 'x%.0s' {1..300})" > long.txt
 FAKE_SRUN=0 job 0 '' sweep.sbatch long.txt a.ini
-grep -qxE -- '--run.dir=runs/long/data.dir=_a_b,note.text=x{83}-[0-9a-f]{16}' ran || fail "a long line: $(cat ran)"
+grep -qxE -- '--run.dir=runs/long/data.dir=_a_b,note.text=x{86}-[0-9a-f]{16}' ran || fail "a long line: $(cat ran)"
 FAKE_SRUN=cancel job 75 '' sweep.sbatch lr.txt a.ini
 SLURM_ARRAY_TASK_ID=3 FAKE_SRUN=0 job 2 '' sweep.sbatch lr.txt a.ini
 grep -q 'lr.txt has no line 3' err || fail "a missing line: $(cat err)"

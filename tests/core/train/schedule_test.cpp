@@ -107,6 +107,14 @@ TEST(Schedule, NeverNegativeNeverAboveTheBaseAndConstantBeyondTheEnd) {
       }
 }
 
+TEST(Schedule, APlaceInTheRunHasItsRateWhateverTheNumberOfSteps) {
+  for (Type type : {Type::kConstant, Type::kStep, Type::kMultistep, Type::kPolynomial, Type::kCosine}) {
+    const Schedule many(options_of(type, 1), 0.3, 40, 16), few(options_of(type, 1), 0.3, 10, 16);
+    for (std::int64_t step = 0; step < 640; ++step)
+      ASSERT_NEAR(few.lr_at(static_cast<double>(step) / 4), many.lr(step), 1e-12) << step;
+  }
+}
+
 TEST(Schedule, EndsWhereTheKeysSay) {
   for (Type type : {Type::kPolynomial, Type::kCosine}) {
     ScheduleOptions options = options_of(type, 1);
