@@ -273,9 +273,7 @@ TEST_P(PublishedRecipe, DropsItsLearningRateTwice) {
   EXPECT_FALSE(experiment.optimizer.nesterov);
   const std::int64_t steps = 10;
   const Schedule schedule(experiment.schedule, experiment.optimizer.lr, steps, experiment.train.epochs);
-  const auto lr_at = [&](std::int64_t epoch, std::int64_t step) {
-    return schedule.lr(static_cast<double>(epoch * steps + step));
-  };
+  const auto lr_at = [&](std::int64_t epoch, std::int64_t step) { return schedule.lr(epoch * steps + step); };
   const double lr = published.lr;
   EXPECT_DOUBLE_EQ(lr_at(0, 0), lr);
   EXPECT_DOUBLE_EQ(lr_at(published.epochs[0], -1), lr);

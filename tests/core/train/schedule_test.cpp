@@ -27,7 +27,7 @@ ScheduleOptions options_of(Type type, double warmup_epochs = 0) {
 constexpr Type kTypes[] = {Type::kConstant,   Type::kStep,   Type::kMultistep,
                            Type::kPolynomial, Type::kCosine, Type::kOneCycle};
 
-void expect_values(const Schedule& schedule, const std::map<double, double>& expected) {
+void expect_values(const Schedule& schedule, const std::map<std::int64_t, double>& expected) {
   for (const auto& [step, lr] : expected) EXPECT_NEAR(schedule.lr(step), lr, 1e-12) << "step " << step;
 }
 
@@ -88,7 +88,8 @@ TEST(Schedule, EveryTypeIsContinuousAtTheEndOfTheWarmup) {
     const double slope = schedule.lr(1) - schedule.lr(0), end = schedule.lr(12);
     EXPECT_GT(slope, 0);
     EXPECT_NEAR(schedule.lr(0), 0.1 * end, 1e-15);
-    for (double step = 0; step < 12; ++step) EXPECT_NEAR(schedule.lr(step), schedule.lr(0) + slope * step, 1e-15);
+    for (std::int64_t step = 0; step < 12; ++step)
+      EXPECT_NEAR(schedule.lr(step), schedule.lr(0) + slope * static_cast<double>(step), 1e-15);
     EXPECT_NEAR(schedule.lr(11) + slope, end, 1e-15) << static_cast<int>(type);
   }
 }
@@ -98,12 +99,11 @@ TEST(Schedule, NeverNegativeNeverAboveTheBaseAndConstantBeyondTheEnd) {
     for (double warmup : {0.0, 0.1, 3.0, 8.0})
       for (std::int64_t epochs : {1, 8}) {
         const Schedule schedule(options_of(type, warmup), 0.3, 5, epochs);
-        for (double step = 0; step < 60; ++step) {
+        for (std::int64_t step = 0; step < 60; ++step) {
           ASSERT_TRUE(schedule.lr(step) >= 0 && schedule.lr(step) <= 0.3 + 1e-15) << step;
         }
         if (type == Type::kStep || type == Type::kMultistep) continue;
-        const auto end = static_cast<double>(schedule.total_steps());
-        EXPECT_EQ(schedule.lr(end + 1), schedule.lr(end + 100));
+        EXPECT_EQ(schedule.lr(schedule.total_steps() + 1), schedule.lr(schedule.total_steps() + 100));
       }
 }
 
