@@ -2,6 +2,7 @@
 #include "core/config/ini.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "core/base/error.hpp"
@@ -90,17 +91,15 @@ class IniReader {
           concat("expected a section name of letters, digits, '_', '-' and single dots, got ", quoted(name)));
     }
     if (name.size() > kLongestName) return error("", concat("a name has at most ", kLongestName, " characters"));
-    skipping_ = false;
-    for (IniSection& section : file_.sections) {
-      if (section.name != name) continue;
-      diagnostics_.error({name_, line_}, name, "",
-                         concat("the section stands already in line ", section.line, "; join the two"));
-      section_ = &section;
-      return;
-    }
-    if (file_.sections.size() == kMostSections) {
-      skipping_ = true;
+    if (file_.sections.size() == kMostSections && places_.count(name) == 0)
       return error("", concat("the file has more than ", kMostSections, " sections"));
+    skipping_ = false;
+    const auto [known, is_new] = places_.emplace(name, file_.sections.size());
+    if (!is_new) {
+      section_ = &file_.sections[known->second];
+      diagnostics_.error({name_, line_}, name, "",
+                         concat("the section stands already in line ", section_->line, "; join the two"));
+      return;
     }
     file_.sections.push_back({name, line_, {}});
     section_ = &file_.sections.back();
@@ -146,7 +145,7 @@ class IniReader {
     try {
       const std::string value = read_quoted(trimmed, end);
       const std::string rest = without_comment(trimmed.substr(end));
-      if (rest.empty()) return IniEntry{key, value, line_, ValueForm::kQuoted};
+      if (rest.empty()) return IniEntry{key, value, line_, value.empty() ? ValueForm::kPlain : ValueForm::kQuoted};
       if (rest[0] == ',') return IniEntry{key, without_comment(trimmed), line_, ValueForm::kItems};
       error(key, concat("unexpected text after the closing '\"': ", quoted(trim(trimmed.substr(end)))));
     } catch (const Error& problem) {
@@ -167,6 +166,7 @@ class IniReader {
   const std::string& name_;
   Diagnostics& diagnostics_;
   IniFile file_;
+  std::map<std::string, std::size_t> places_;  ///< of the sections in file_
   IniSection* section_ = nullptr;
   bool skipping_ = false;  ///< under a header that could not be read
   int line_ = 0;

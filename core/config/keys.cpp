@@ -213,7 +213,7 @@ Entry* Keys::text_entry(const char* name, const char* type, const std::string& v
   Entry* const entry = lookup({name, type, required ? "" : value, "", doc, required}, !required, type);
   if (entry == nullptr) return nullptr;
   if (entry->form == ValueForm::kItems) {
-    expected(name, concat("one ", type, " and not a list"), entry->value);
+    expected(name, concat("one ", type, " and not a list"), quoted(entry->value));
     return nullptr;
   }
   if (!required || !entry->value.empty()) return entry;

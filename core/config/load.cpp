@@ -151,7 +151,7 @@ class FileLoader {
   }
 
   void merge(const IniSection& section, const std::string& name) {
-    Section* target = config_.find(section.name);
+    Section*& target = by_name_[section.name];
     if (target == nullptr) {
       config_.sections().emplace_back(section.name, Source{name, section.line});
       target = &config_.sections().back();
@@ -178,6 +178,7 @@ class FileLoader {
   Diagnostics& diagnostics_;
   const bool stored_;
   std::size_t includes_ = 0, total_ = 0;
+  std::map<std::string, Section*> by_name_;  ///< of config_
   std::set<std::string> seen_;
   std::vector<std::pair<std::string, std::string>> stack_;  ///< identity and path of the files being read
   bool failed_ = false;

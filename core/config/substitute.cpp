@@ -99,7 +99,7 @@ void Definitions::apply_in_parameter_list(const Section& section, Entry& entry) 
 }
 
 void Definitions::reject_unused() {
-  if (section_ == nullptr) return;
+  if (section_ == nullptr || too_deep_) return;
   std::vector<std::string> used(mentioned_.begin(), mentioned_.end());
   for (const Entry& entry : section_->entries()) {
     if (mentioned_.count(entry.key) != 0) continue;
@@ -141,6 +141,7 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
   const Entry* definition = resolve(inner);
   if (definition != nullptr) {
     entry.take_origin_of(inner, *definition);
+    if (definition->broken) return "";
     return scope.in_block ? escape_dollars(definition->value) : definition->value;
   }
   if (scope.keep_unknown) return concat("${", inner, "}");
@@ -181,8 +182,9 @@ const Entry* Definitions::resolve(const std::string& name) {
     section_->report(diagnostics_, name, concat("the definition uses itself: ", join(chain, " -> ")));
     entry.broken = true;
   } else if (resolving_.size() == kDeepest) {
-    section_->report(diagnostics_, name, concat("definitions stand in definitions more than ", kDeepest, " deep"));
-    entry.broken = true;
+    if (!too_deep_)
+      section_->report(diagnostics_, name, concat("definitions stand in definitions more than ", kDeepest, " deep"));
+    entry.broken = too_deep_ = true;
   } else {
     resolving_.push_back(name);
     expand(*section_, entry, {});

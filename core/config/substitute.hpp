@@ -71,6 +71,7 @@ class Definitions {
   std::map<std::string, Entry> resolved_;
   std::vector<std::string> resolving_;  ///< the chain of definitions under way, to find cycles
   Growth growth_;
+  bool too_deep_ = false;
   std::size_t depth_ = 0;  ///< of defaults in defaults
   std::set<std::string> mentioned_;
 };

@@ -30,7 +30,11 @@ COMMAND_LINES = [
     line("unknown letter", "net.ini -n",
          f"command line: unknown option '-n'; {SPELL}; keys are set by --section.key=value"),
     line("key without section", "net.ini --batch=16",
-         f"command line: unknown option '--batch'; {SPELL}; keys are set by --section.key=value"),
+         "command line: unknown option '--batch'; did you mean --train.batch=16 or --eval.batch=16?"),
+    line("key without section, value behind it", "net.ini --epochs 5",
+         "command line: unknown option '--epochs'; did you mean --train.epochs=5?"),
+    line("an em dash", "net.ini \u2014dry-run",
+         "command line: '\u2014dry-run' has an em dash (U+2014) at character 1; use '-', or '--' before a name"),
     line("value for a switch", "net.ini --dry-run=yes", "command line: '--dry-run' takes no value"),
     line("flag twice", "net.ini --dry-run --dry-run", "command line: '--dry-run' is given twice"),
     line("blank in an override", "net.ini --train.batch 16",
@@ -79,7 +83,19 @@ FILES = [
         "bad.ini:5: [train]: the section stands already in line 2; join the two"),
     ini("open quotes", '[data]\ndir = "abc\n', "bad.ini:3: [data] dir: the quoted value has no closing '\"': '\"abc'"),
     ini("unknown escape", '[data]\ndir = "a\\qb"\n',
-        "bad.ini:3: [data] dir: unknown escape '\\q' in a quoted value; known are \\\" \\\\ \\n \\r \\t"),
+        "bad.ini:3: [data] dir: unknown escape '\\q' in a quoted value; known are \\\" \\\\ \\n \\r \\t \\xHH \\uHHHH"),
+    ini("a no-break space", "[train]\nbatch\u00a0= 8\n",
+        "bad.ini:3: [train]: expected a key of letters, digits, '_' and '-' before '=', got 'batch\u00a0' (a no-break space "
+        "(U+00A0) at column 6; use a plain space)"),
+    ini("typographic quotes", "[data]\ndir = \u201cabc\u201d\n",
+        "bad.ini:3: [data] dir: the value '\u201cabc\u201d' has a typographic quote (U+201C) at column 7; use '\"' or none, or put "
+        "the value in double quotes"),
+    ini("a minus sign", "[optimizer]\nlr = 1e\u22124\n",
+        "bad.ini:3: [optimizer] lr: expected a number above 0, got '1e\u22124' (a minus sign (U+2212) at character 3; use '-')"),
+    ini("a list in the place of a path", '[data]\ndir = "a", "b"\n',
+        "bad.ini:3: [data] dir: expected one path and not a list, got '\"a\", \"b\"'"),
+    ini("an item without closing quotes", '[data]\nclass_names = a, "b, c\n',
+        "bad.ini:3: [data] class_names: the quoted value has no closing '\"': '\"b, c'"),
     ini("include below a section", "[train]\ninclude = net.ini\n",
         "bad.ini:3: [train] include: includes stand before the first section"),
     alone("missing include", "include = sub/b.ini\n", "a.ini:1: include: sub/b.ini cannot be read: No such file or directory"),
@@ -93,6 +109,19 @@ FILES = [
     alone("empty file", "",
           "a.ini: [network]: the configuration declares no layers; include a network file, such as "
           "configs/networks/resnet20.ini"),
+]
+
+def doubled(levels):
+    """Definitions of ten times the one before."""
+    lines = ["[define]", "a0 = xxxxxxxxxx"] + [f"a{i} = " + f"${{a{i - 1}}}" * 10 for i in range(1, levels)]
+    return "\n".join(lines + ["[early_stopping]", f"metric = ${{a{levels - 1}}}", ""])
+
+
+BOMBS = [
+    ini("definitions that double", doubled(60), "bad.ini:9: [define] a6: the value becomes longer than 1 MiB"),
+    ini("a name without end", "[train]\n" + "x" * 5000 + " = 1\n", "bad.ini:3: [train]: a name has at most 1000 characters"),
+    Case("includes in includes", "sluice-train 0.ini", 2, "31.ini:1: include: 32.ini is included more than 32 deep",
+         files={f"{i}.ini": f"include = {i + 1}.ini\n" for i in range(40)}),
 ]
 
 NAMES = [
@@ -229,4 +258,4 @@ NETWORKS = [
 ]
 
 if __name__ == "__main__":
-    run_table(COMMAND_LINES + FILES + NAMES + VALUES + NETWORKS, 60)
+    run_table(COMMAND_LINES + FILES + BOMBS + NAMES + VALUES + NETWORKS, 60)
