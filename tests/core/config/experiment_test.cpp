@@ -169,7 +169,7 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
       {"data",
        {"augment, channels, cifar100_labels, class_names, classes, crop_padding, flip, hdf5_memory_mib, kind, mean, "
         "pad_to, std, synthetic_image, synthetic_seed, synthetic_size, synthetic_test_size, validation, "
-        "validation_seed",
+        "validation_from, validation_seed",
         "", "",
         "dir, hdf5_images, hdf5_labels, hdf5_test, hdf5_test_group, hdf5_train, hdf5_train_group, idx_test_images, "
         "idx_test_labels, idx_train_images, idx_train_labels, prefetch, workers"}},
