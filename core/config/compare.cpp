@@ -35,6 +35,7 @@ std::vector<std::string> items_in(const std::string& text) try { return parse_li
 }
 
 std::vector<std::string> items_of(const Entry& entry) {
+  if (entry.value.empty()) return {};  // written as "" or not
   return entry.form == ValueForm::kQuoted ? std::vector<std::string>{entry.value} : items_in(entry.value);
 }
 
