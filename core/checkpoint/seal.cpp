@@ -118,7 +118,8 @@ SealReport explain_absence(const Reader& file, const std::string& path) {
   file.read(0, signature, sizeof(signature));
   if (std::memcmp(signature, "\x89HDF\r\n\x1a\n", sizeof(signature)) != 0) {
     const std::string content = name_content(signature, std::min<std::int64_t>(file.size(), 4));
-    const std::string found = content.empty() || content == "text" ? "" : concat(" (it is ", content, ")");
+    const bool tells = !content.empty() && content != "text" && content != "an HDF5 file";  // cut inside its signature
+    const std::string found = tells ? concat(" (it is ", content, ")") : "";
     return {SealReport::State::kDamaged,
             concat(path, ": is no checkpoint: it does not begin with the signature of an HDF5 file", found)};
   }

@@ -9,6 +9,7 @@
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/base/signals.hpp"
 #include "core/base/text_stream.hpp"
 
 namespace sluice {
@@ -43,7 +44,8 @@ InputFile::InputFile(std::string path, std::string advice) : path_(std::move(pat
 InputFile::~InputFile() = default;
 
 std::int64_t InputFile::read_some(void* to, std::int64_t bytes) {
-  constexpr std::int64_t kMost = 1 << 30;  // gzread counts in int
+  constexpr std::int64_t kMost = 4 << 20;  // a stop signal waits for no more
+  throw_if_stopped();
   const int got = gzread(stream_->file, to, static_cast<unsigned>(std::min(bytes, kMost)));
   int code = Z_OK;
   const char* const text = gzerror(stream_->file, &code);

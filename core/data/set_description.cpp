@@ -6,6 +6,7 @@
 
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
+#include "core/base/signals.hpp"
 
 namespace sluice {
 
@@ -47,6 +48,7 @@ SetDescription describe(const Dataset& dataset, std::int64_t images) {
   std::vector<std::uint8_t> pixels;
   std::vector<std::int32_t> labels;
   sample(images, set.shape.count(), [&](std::int64_t first, std::int64_t count) {
+    throw_if_stopped();
     pixels.resize(static_cast<std::size_t>(count * set.shape.count()));
     labels.resize(static_cast<std::size_t>(count));
     dataset.read(range(first, count).data(), count, pixels.data(), labels.data());
@@ -95,6 +97,7 @@ std::string doubtful_labels(const Dataset& dataset) {
   constexpr std::int64_t kMostClasses = 1 << 16, kMostLabels = 1 << 24;
   const std::int64_t classes = dataset.num_classes();
   if (classes < 3 || classes > kMostClasses || dataset.size() > kMostLabels) return "";
+  if (dataset.size() < 10 * classes) return "";  // one may be missing by chance
   std::vector<std::int32_t> labels(static_cast<std::size_t>(dataset.size()));
   dataset.read_labels(range(0, dataset.size()).data(), dataset.size(), labels.data());
   std::vector<bool> occurs(static_cast<std::size_t>(classes), false);

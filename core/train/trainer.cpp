@@ -73,7 +73,8 @@ void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
   const DataOptions& options = experiment_.data;
   data_ = open_training_data(experiment_, before, accept_changes, [this] {
     if (const auto reason = stop_reason())
-      throw Error(ExitCode::kStopped, concat("stopped before the first step: ", *reason, "; start it again"));
+      throw Error(ExitCode::kStopped, concat("stopped before the first step: ", *reason,
+                                             "; nothing is lost, start again with the same command"));
   });
   for (const std::string& warning : data_.warnings) log_.warning(warning);
   pipeline_ = std::make_unique<Pipeline>(*data_.sets.train,

@@ -84,6 +84,9 @@ FILES = sum([
     both("empty", f"a.h5: is empty (0 bytes); {OLDER}", files={"a.h5": ""}),
     both("text", "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
          files={"a.h5": "[network]\n"}),
+    both("a pointer of Git LFS", "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file (it is a pointer "
+         "of Git LFS (git lfs pull fetches the file itself))",
+         files={"a.h5": "version https://git-lfs.github.com/spec/v1\noid sha256:0123456789\nsize 1234567\n"}),
     both("zeros", "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
          changed(lambda data: bytes(len(data)))),
     both("truncated", f"a.h5: is truncated: it ends after 3000 of <size> bytes; {OLDER}",

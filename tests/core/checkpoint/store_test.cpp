@@ -147,7 +147,7 @@ constexpr int kNotPermitted = 77;
 int fill_a_tiny_disk(const std::string& dir, std::ostream& out) {
   if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kNotPermitted;
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return kNotPermitted;
-  if (::mount("none", dir.c_str(), "tmpfs", 0, "size=160k") != 0) return kNotPermitted;
+  if (::mount("none", dir.c_str(), "tmpfs", 0, "size=176k") != 0) return kNotPermitted;
   CheckpointStore store(dir, 10);
   try {
     for (std::int64_t step = 1; step < 20; ++step) store.save(sample_checkpoint(1, step), step, false);

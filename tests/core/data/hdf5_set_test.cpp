@@ -186,7 +186,8 @@ TEST_F(Hdf5Set, WrongLabels) {
   options_.classes = 4;
   EXPECT_EQ(with_labels({4}, std::vector<std::int32_t>{1, 2, 3, 4}),
             where +
-                "element 3: expected a label below 4, the number of classes, got 4; check class_names in the file and "
+                "element 3: expected a label below 4, the number of classes, got 4: labels count from 0, and these "
+                "are 1 to 4; check class_names in the file and "
                 "[data] classes");
 }
 

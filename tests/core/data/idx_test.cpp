@@ -1,6 +1,9 @@
 // IDX files, plain and gzipped; every kind of damage is named with its file and byte.
 #include <gmock/gmock.h>
 
+#include <csignal>
+
+#include "core/base/signals.hpp"
 #include "tests/core/data/files.hpp"
 
 namespace sluice {
@@ -44,6 +47,13 @@ class Idx : public ::testing::Test {
   TempFolder folder_;
   DataOptions options_;
 };
+
+TEST_F(Idx, AStopSignalEndsReading) {
+  const StopSignals signals;
+  std::raise(SIGUSR1);
+  EXPECT_EQ(error_text([&] { open_dataset(options_, Split::kTrain); }, ExitCode::kStopped),
+            "stopped before the first step: received SIGUSR1; nothing is lost, start again with the same command");
+}
 
 TEST_F(Idx, ReadsPlainFiles) {
   const auto train = open_dataset(options_, Split::kTrain);
@@ -106,7 +116,7 @@ TEST_F(Idx, WrongMagic) {
   folder_.write(kLabels, idx(0x80B, {3}, {0, 0, 0}));
   EXPECT_EQ(open_error(options_), (folder_ / kLabels) +
                                       ": byte 0: expected the magic number 0x00000801 (unsigned bytes, " +
-                                      "1 dimension), got 0x0000080b" + labels_advice());
+                                      "1 dimension), got 0x0000080b (unsigned bytes, 11 dimensions)" + labels_advice());
   folder_.write(kLabels, Bytes{0, 0, 8});
   EXPECT_EQ(open_error(options_),
             (folder_ / kLabels) + ": byte 3: the file ends here, expected 8 bytes" + labels_advice());

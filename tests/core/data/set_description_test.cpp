@@ -106,13 +106,16 @@ TEST(SetDescription, ReadsNoMoreOfVeryLargeOnes) {
 }
 
 TEST(SetDescription, LabelsThatCountFromOne) {
-  const auto labelled = [](std::vector<std::int32_t> labels) {
+  const auto labelled = [](const std::vector<std::int32_t>& four, int times = 10) {
+    std::vector<std::int32_t> labels;
+    for (int i = 0; i < times; ++i) labels.insert(labels.end(), four.begin(), four.end());
     const auto size = static_cast<std::int64_t>(labels.size());
     return MemoryDataset({"set", size, {1, 1, 1}, 4, {}}, Bytes(labels.size()), labels);
   };
   EXPECT_EQ(doubtful_labels(labelled({1, 2, 3, 1})),
             "no image has the label 0, and each of 1 to 3 occurs: labels count from 0; if these count from 1, subtract "
             "1 from them");
+  EXPECT_EQ(doubtful_labels(labelled({1, 2, 3, 1}, 9)), "");  // by chance
   EXPECT_EQ(doubtful_labels(labelled({1, 3, 3, 1})), "");
   EXPECT_EQ(doubtful_labels(labelled({0, 1, 2, 3})), "");
 }
