@@ -125,7 +125,9 @@ int import_file(const CommandLine& line) {
   Registry registry;
   Experiment experiment =
       load_experiment({line.positional().begin() + 1, line.positional().end()}, line.overrides(), registry);
-  refuse_inputs(output, {options.file}, experiment);
+  std::vector<std::string> inputs = line.positional();
+  inputs.push_back(options.file);
+  refuse_inputs(output, inputs, experiment);
   experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
   const Normalization normalization = normalization_of(experiment);
   const ImportReport report = import_weights(options, *experiment.network);

@@ -23,7 +23,10 @@ Output output_of(const CommandLine& line, const std::string& flag, const std::st
 }
 
 void refuse_inputs(const Output& output, std::vector<std::string> inputs, Experiment& experiment) {
-  for (const std::string& file : experiment.config.diagnostics().files()) inputs.push_back(file);
+  for (const Section& section : experiment.config.sections()) {
+    inputs.push_back(section.source().file);
+    for (const Entry& entry : section.entries()) inputs.push_back(entry.source.file);
+  }
   for (const std::string& file : experiment.config.read<PluginOptions>("plugins").load) inputs.push_back(file);
   output.refuse_inputs(inputs);
   if (output.replaces_foreign() && may_be_read(experiment.data, output.path()))

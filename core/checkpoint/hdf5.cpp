@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 
+#include "core/base/system_error.hpp"
 #include "core/checkpoint/hdf5_detail.hpp"
 
 namespace sluice {
@@ -184,7 +185,7 @@ namespace {
 /// Says in the system's own words why a file cannot be read, before HDF5 wraps it in its own.
 void check_readable(const Hdf5Context& context) {
   const int file = ::open(context.file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw Error(context.code, concat(context.file, ": cannot open: ", std::strerror(errno)));
+  if (file < 0) throw Error(context.code, concat(context.file, ": cannot open: ", system_reason(errno, Access::kRead)));
   struct stat status {};
   ::fstat(file, &status);
   ::close(file);

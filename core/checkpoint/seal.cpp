@@ -14,6 +14,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/file_content.hpp"
+#include "core/base/system_error.hpp"
 
 namespace sluice {
 namespace {
@@ -59,9 +60,9 @@ std::string hex(const unsigned char* bytes, std::size_t count) {
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) fail(concat("cannot open: ", std::strerror(errno)));
+    if (fd_ < 0) fail(concat("cannot open: ", system_reason(errno, Access::kRead)));
     struct stat status {};
-    if (::fstat(fd_, &status) != 0) fail(concat("cannot read: ", std::strerror(errno)));
+    if (::fstat(fd_, &status) != 0) fail(concat("cannot read: ", system_reason(errno, Access::kRead)));
     size_ = status.st_size;
     if (S_ISREG(status.st_mode)) return;
     ::close(fd_);
@@ -79,7 +80,7 @@ class Reader {
       const ssize_t n =
           ::pread(fd_, static_cast<char*>(bytes) + done, static_cast<std::size_t>(count - done), offset + done);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail(concat("cannot read: ", std::strerror(errno)));
+      if (n < 0) fail(concat("cannot read: ", system_reason(errno, Access::kRead)));
       if (n == 0) break;
       done += n;
     }

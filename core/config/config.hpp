@@ -37,8 +37,6 @@ class Diagnostics {
   const std::vector<std::string>& warnings() const { return warnings_; }
   /// Throws ErrorLines(kUsage) with one line for each error, in the order of files and lines, if there are any.
   void throw_if_errors() const;
-  /// The files that were read, as their messages name them.
-  const std::vector<std::string>& files() const { return files_; }
   /// Gives a file its place in the order of errors.
   void note_file(const std::string& file);
 

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "core/base/error.hpp"
+#include "core/base/system_error.hpp"
 #include "core/config/blocks.hpp"
 #include "core/config/config.hpp"
 #include "core/config/ini.hpp"
@@ -29,14 +30,14 @@ std::string read_text(const std::string& path) {
   if (fs::is_directory(path, problem)) refuse("is a directory; a configuration file was expected");
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
+  if (!stream) refuse(concat("cannot be read: ", system_reason(errno, Access::kRead)));
   std::string text;
   std::vector<char> chunk(64 << 10);
   while (text.size() <= kLargest && stream) {
     stream.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
     text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
   }
-  if (stream.bad()) refuse(concat("cannot be read: ", std::generic_category().message(errno)));
+  if (stream.bad()) refuse(concat("cannot be read: ", system_reason(errno, Access::kRead)));
   if (starts_with(text, "\x89HDF")) refuse("is an HDF5 file; a configuration file was expected");
   if (starts_with(text, "\xFF\xFE") || starts_with(text, "\xFE\xFF")) refuse("is UTF-16 text; save it as UTF-8");
   if (text.size() > kLargest) refuse("is larger than 16 MiB; a configuration file was expected");

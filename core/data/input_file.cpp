@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
 #include "core/base/signals.hpp"
+#include "core/base/system_error.hpp"
 #include "core/base/text_stream.hpp"
 
 namespace sluice {
@@ -34,8 +34,8 @@ InputFile::InputFile(std::string path, std::string advice) : path_(std::move(pat
   size_on_disk_ = static_cast<std::int64_t>(fs::file_size(path_, problem));
   gzFile file = gzopen(path_.c_str(), "rb");
   if (file == nullptr) {
-    const std::string reason = errno != 0 ? std::strerror(errno) : "out of memory";
-    throw Error(ExitCode::kData, concat(path_, ": cannot be opened (", reason, "); check its permissions"));
+    const std::string reason = errno != 0 ? system_reason(errno, Access::kRead) : "out of memory";
+    throw Error(ExitCode::kData, concat(path_, ": cannot be opened: ", reason));
   }
   stream_ = std::make_unique<Stream>(file);
   gzbuffer(file, 1 << 18);
@@ -51,7 +51,7 @@ std::int64_t InputFile::read_some(void* to, std::int64_t bytes) {
   const char* const text = gzerror(stream_->file, &code);
   if (code == Z_BUF_ERROR) fail(offset_ + std::max(got, 0), "the gzipped file is cut short");
   if (got < 0 || code != Z_OK) {
-    std::string reason = code == Z_ERRNO ? std::strerror(errno) : text;
+    std::string reason = code == Z_ERRNO ? system_reason(errno, Access::kRead) : text;
     if (reason.rfind(path_ + ": ", 0) == 0) reason.erase(0, path_.size() + 2);
     fail(offset_, concat("cannot be read on from here (", reason, ")"));
   }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/error.hpp"
+#include "core/base/system_error.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -81,7 +82,7 @@ void check_file(const std::string& path, const std::string& who) {
   if (status.type() == fs::file_type::directory) refuse(who, "is a directory; a shared library was expected");
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  if (!file) refuse(who, concat("cannot be read: ", std::strerror(errno)));
+  if (!file) refuse(who, concat("cannot be read: ", system_reason(errno, Access::kRead)));
   char magic[4] = {};
   file.read(magic, sizeof magic);
   if (file.gcount() != sizeof magic || std::memcmp(magic,

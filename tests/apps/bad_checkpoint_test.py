@@ -179,7 +179,7 @@ CONFIGURATIONS = [
     Case("eval: predictions into no directory", "sluice-eval a.h5 --predictions=no/p.csv", 6,
          "no/p.csv: cannot write: No such file or directory; make the directory first", make=whole),
     Case("eval: predictions into a file's place", "sluice-eval a.h5 --predictions=net.ini/p.csv", 6,
-         "net.ini/p.csv: cannot write: Not a directory; check the disk and the path", make=whole),
+         "net.ini/p.csv: cannot write: Not a directory; correct the path: a part of it is a file", make=whole),
     Case("eval: predictions onto a directory", "sluice-eval a.h5 --predictions=.", 6,
          ".: is a directory, expected the name of a file", make=whole),
 ]

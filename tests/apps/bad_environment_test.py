@@ -14,6 +14,7 @@ from harness import BIN, PLUGINS, Case, Sandbox, run_table
 
 TRAIN = "sluice-train net.ini"
 FULL = "free some space, or choose a place with more room"
+LIMITED = "File too large; raise the limit (ulimit -f), or choose a file system that takes larger files"
 
 
 def as_others():
@@ -85,7 +86,7 @@ RUN_DIRECTORIES = [
     Case("in use, resuming", TRAIN + " --auto-resume", 6, IN_USE, make=in_use),
     Case("a file", TRAIN + " --run.dir=net.ini", 2, "net.ini: [run] dir names a file, not a directory; choose another run.dir"),
     Case("below a file", TRAIN + " --run.dir=net.ini/run", 6,
-         "net.ini/run: cannot make the directory: Not a directory; check the disk and the path"),
+         "net.ini/run: cannot make the directory: Not a directory; correct the path: a part of it is a file"),
     Case("cannot be made", TRAIN + " --run.dir=dir/a/b", 6,
          "dir/a/b: cannot make the directory: Permission denied; choose a place that you may write to",
          make=read_only("dir"), prepare=as_others),
@@ -105,10 +106,10 @@ RUN_DIRECTORIES = [
     Case("predictions cannot be written", "sluice-eval a.h5 --predictions=dir/p.csv", 6,
          "dir/p.csv: cannot write: Permission denied; choose a place that you may write to",
          make=read_only("dir"), prepare=as_others),
-    Case("disk full at the start", TRAIN, 6, f"run/.write-probe: cannot write: File too large; {FULL}",
+    Case("disk full at the start", TRAIN, 6, f"run: cannot write: {LIMITED}",
          prepare=file_size_limit(32 << 10)),
     Case("disk full at the first checkpoint", TRAIN + " --layer.conv.channels=512", 6,
-         f"run/checkpoints/checkpoint-0000000006.h5: cannot write: File too large; {FULL}",
+         f"run/checkpoints/checkpoint-0000000006.h5: cannot write: {LIMITED}",
          prepare=file_size_limit(120 << 10),
          changes=("run/", "run/.lock", "run/checkpoints/", "run/config.ini", "run/log.txt", "run/metrics.*")),
 ]

@@ -132,6 +132,7 @@ END
 "$python" check.py
 
 # The published code's names, in a state_dict as DataParallel saves it, through apps/pt2h5.py and back.
+rm weights.h5  # pt2h5.py writes over no file
 root=$(cd "$(dirname "$document")/.." && pwd)
 ln -s "$root/apps" apps
 ln -s "$root/configs" configs

@@ -129,8 +129,9 @@ TEST_F(Store, AFullDiskLeavesTheOldCheckpoints) {
       text = error_text([&] { store.save(sample_checkpoint(1, 10), 10, true); }, ExitCode::kEnvironment);
       same = error_text([&] { store.save(sample_checkpoint(2, 5), 5, true); }, ExitCode::kEnvironment);
     }
-    EXPECT_EQ(text,
-              store.path_of(10) + ": cannot write: File too large; free some space, or choose a place with more room");
+    EXPECT_EQ(text, store.path_of(10) +
+                        ": cannot write: File too large; raise the limit (ulimit -f), or choose a file system that "
+                        "takes larger files");
     EXPECT_THAT(same, HasSubstr("cannot write: File too large"));
     EXPECT_THAT(files(), ElementsAre("best.h5", "checkpoint-0000000005.h5"));
     EXPECT_EQ(bytes_in(store.path_of(5)), before);
