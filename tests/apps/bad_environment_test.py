@@ -74,7 +74,7 @@ def processor(box):
     box.tokens["processor"] = re.search(r"processor +(.*)", text).group(1)
 
 
-HOLDS = ("run: holds a run already (config.ini, metrics.csv, metrics.jsonl, log.txt, checkpoints); continue it with --resume "
+HOLDS = ("run: holds a run already (config.ini, weights.h5, metrics.csv, metrics.jsonl, log.txt, checkpoints); continue it with --resume "
          "or --auto-resume, or choose another run.dir")
 IN_USE = "run: another process (<holder>) uses this run directory; wait until it ends, or choose another run.dir"
 
@@ -185,7 +185,7 @@ def full_standard_output():
         for command in commands:
             with open("/dev/full", "w", encoding="utf-8") as full:
                 result = box.run(*command.split(), stdout=full)
-            expected = f"{command.split()[0]}: cannot write to standard output: No space left on device\n"
+            expected = f"{command.split()[0]}: cannot write to standard output: No space left on device; {FULL}\n"
             if result.code != 6 or result.err != expected:
                 problems.append(f"{command} > /dev/full: exit code {result.code}, {result.err}")
     return problems
