@@ -114,6 +114,9 @@ int report_exception(const char* name) try {
     return report(name, one_line(error.what()).c_str(), error.code());
   } catch (const std::bad_alloc&) {
     return report(name, "out of memory", ExitCode::kEnvironment);
+  } catch (const std::system_error& error) {  // of std::filesystem, or a thread that does not start
+    const std::string advice = system_advice(error.code().value(), Access::kWrite);
+    return report(name, one_line(concat(error.what(), "; ", advice)).c_str(), ExitCode::kEnvironment);
   } catch (const std::exception& error) {
     return report(name, one_line(error.what()).c_str(), ExitCode::kInternal);
   }

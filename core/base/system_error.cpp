@@ -6,10 +6,8 @@
 #include "core/base/error.hpp"
 
 namespace sluice {
-namespace {
 
-/// Empty where the reason of the system says it all.
-std::string advice(int error_number, Access access) {
+std::string system_advice(int error_number, Access access) {
   const bool reads = access == Access::kRead;
   switch (error_number) {
     case ENOSPC:
@@ -55,10 +53,8 @@ std::string advice(int error_number, Access access) {
   }
 }
 
-}  // namespace
-
 std::string system_reason(int error_number, Access access) {
-  const std::string what = advice(error_number, access);
+  const std::string what = system_advice(error_number, access);
   return std::generic_category().message(error_number) + (what.empty() ? "" : "; ") + what;
 }
 
