@@ -43,6 +43,7 @@ Experiment load_experiment(const std::vector<std::string>& files, const std::vec
 Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
   register_all(registry);
   Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
+  forget_of_machine(config);
   load_plugins_for_checkpoint(config, checkpoint.file, registry);
   return Experiment(std::move(config), registry);
 }

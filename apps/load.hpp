@@ -27,8 +27,8 @@ std::vector<std::string> key_names();
 Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
                            Registry& registry);
 
-/// The experiment that a checkpoint was written by, with overrides. Plug-ins are loaded only where an override names
-/// them: a file from elsewhere must not run code.
+/// The experiment that a checkpoint was written by, with overrides; threads and what else belongs to the machine are
+/// those of the call. Plug-ins are loaded only where an override names them: a file from elsewhere must not run code.
 Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry);
 
 /// What experiment_of does with the weights put into the network.

@@ -96,6 +96,7 @@ class Section {
   Entry* find(const std::string& key);
   void set(Entry entry);                      ///< adds, or replaces the entry of the same key
   void add_missing(const Section& defaults);  ///< takes the entries whose keys this section lacks (type defaults)
+  void forget(const std::string& key);        ///< drops the entry, unless the command line set it
   /// All entries, then the defaults of the known keys that are absent (Origin::kDefault).
   std::vector<Entry> resolved_entries() const;
   /// Reports an error about a key at the place of its entry, or of the section where the key is absent or "".

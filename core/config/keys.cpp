@@ -335,11 +335,19 @@ void Keys::idle(const std::vector<std::string>& names, const std::string& why) {
   }
 }
 
+KeyDoc& Keys::visited(const std::string& name) {
+  const auto found = std::find_if(docs_.begin(), docs_.end(), [&](const KeyDoc& doc) { return doc.name == name; });
+  assert(found != docs_.end());
+  return *found;
+}
+
+void Keys::of_machine(const std::vector<std::string>& names) {
+  for (const std::string& name : names) visited(name).of_machine = true;
+}
+
 void Keys::role(KeyRole role, const std::vector<std::string>& names, const std::string& effect) {
   for (const std::string& name : names) {
-    const auto visited = std::find_if(docs_.begin(), docs_.end(), [&](const KeyDoc& doc) { return doc.name == name; });
-    assert(visited != docs_.end());
-    visited->role = role;
+    visited(name).role = role;
     if (section_ != nullptr) section_->note_role(name, role, effect);
   }
 }

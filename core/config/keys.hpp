@@ -31,6 +31,7 @@ struct KeyDoc {
   std::string doc;
   bool required = false;
   KeyRole role = KeyRole::kDecides;
+  bool of_machine = false;  ///< as Keys::of_machine says
 };
 
 /// Inclusive bounds of a number; either may be open.
@@ -106,6 +107,10 @@ class Keys {
   /// change in one line. A key that no call names decides the run's result.
   void role(KeyRole role, const std::vector<std::string>& names, const std::string& effect);
 
+  /// Says that these keys, visited before, belong to the machine and the call, not to what was trained: they are not
+  /// taken from a checkpoint.
+  void of_machine(const std::vector<std::string>& names);
+
   /// Reports an error about a key that parsed well but does not fit with others: "[section] key: text".
   void error(const char* name, const std::string& text);
 
@@ -125,6 +130,7 @@ class Keys {
   void number(const char* name, T& value, Range<T> range, const char* doc, bool required);
   template <class T>
   void numbers(const char* name, std::vector<T>& value, Range<T> range, const char* doc);
+  KeyDoc& visited(const std::string& name);
   void text(const char* name, std::string& value, const char* doc, bool required);
   /// The entry of a text that is set, else null.
   Entry* text_entry(const char* name, const char* type, const std::string& value, const char* doc, bool required);

@@ -49,6 +49,12 @@ void Section::set(Entry entry) {
   }
 }
 
+void Section::forget(const std::string& key) {
+  const Entry* entry = find(key);
+  if (entry == nullptr || entry->origin == Entry::Origin::kCommandLine) return;
+  entries_.erase(entries_.begin() + (entry - entries_.data()));
+}
+
 void Section::add_missing(const Section& defaults) {
   for (const Entry& entry : defaults.entries()) {
     if (find(entry.key) != nullptr) continue;

@@ -34,6 +34,7 @@ void describe_preparation(DataOptions& options, Keys& keys) {
                 "threads that prepare batches in the background; 0: each batch is prepared when it is asked for");
   keys.optional("prefetch", options.prefetch, between(1, 1024), "batches prepared ahead at most");
   keys.role(KeyRole::kNothing, {"workers", "prefetch"}, "no effect on the result");
+  keys.of_machine({"workers", "prefetch"});
 }
 
 void describe_idx(DataOptions& options, Keys& keys) {
@@ -61,6 +62,7 @@ void describe_hdf5(DataOptions& options, Keys& keys) {
   keys.role(KeyRole::kNothing,
             {"hdf5_train", "hdf5_test", "hdf5_train_group", "hdf5_test_group", "hdf5_images", "hdf5_labels"},
             kCompared);
+  keys.of_machine({"hdf5_memory_mib"});
 }
 
 void describe_synthetic(DataOptions& options, Keys& keys) {

@@ -29,6 +29,17 @@ void add_names(std::vector<std::string>& names, const char* section) {
   for (const KeyDoc& doc : keys.docs()) names.push_back(concat(section, ".", doc.name));
 }
 
+template <class Options>
+void forget_of_machine(Config& config, const char* section) {
+  Options options;
+  Keys keys;
+  options.describe(keys);
+  Section* found = config.find(section);
+  if (found == nullptr) return;
+  for (const KeyDoc& key : keys.docs())
+    if (key.of_machine) found->forget(key.name);
+}
+
 /// What the configuration reads of layers and blocks before their types do.
 std::vector<KeyDoc> layer_keys() {
   return {{"type", "text", "", "", "what the layer is, one of those below", false},
@@ -81,6 +92,7 @@ void RunOptions::describe(Keys& keys) {
               "as in training");
   keys.role(KeyRole::kNothing, {"dir"}, "the directory has another name");
   keys.role(KeyRole::kRounding, {"threads", "layout", "winograd", "backend"}, "results may differ in the last bits");
+  keys.of_machine({"dir", "threads", "layout"});
 }
 
 void TrainOptions::describe(Keys& keys) {
@@ -100,6 +112,7 @@ void TrainOptions::describe(Keys& keys) {
             "steps have this size from here on; lr, momentum and averages are per step");
   keys.role(KeyRole::kContinues, {"evaluate_every"}, "epochs that are not evaluated cannot be the best");
   keys.role(KeyRole::kNothing, {"max_time"}, "no effect on the result");
+  keys.of_machine({"max_time"});
 }
 
 void EvalOptions::describe(Keys& keys) {
@@ -158,6 +171,13 @@ Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)
   }
   optimizer.check_groups(parameter_ranges(*network), config);
   config.check();
+}
+
+void forget_of_machine(Config& config) {
+  forget_of_machine<RunOptions>(config, "run");
+  forget_of_machine<DataOptions>(config, "data");
+  forget_of_machine<TrainOptions>(config, "train");
+  forget_of_machine<LogOptions>(config, "log");
 }
 
 std::string Experiment::where(const std::string& section, const std::string& key) const {

@@ -73,6 +73,10 @@ struct DistillationOptions {
   void describe(Keys& keys);
 };
 
+/// Drops the keys that belong to the machine (Keys::of_machine) and that the command line does not set: before the
+/// configuration of a checkpoint, which may come from another machine, is read.
+void forget_of_machine(Config& config);
+
 /// A whole experiment. Reading it reports every mistake of the configuration at once.
 class Experiment {
  public:

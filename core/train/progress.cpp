@@ -27,6 +27,7 @@ void LogOptions::describe(Keys& keys) {
   keys.optional("interval", interval, at_least(0.0),
                 "Seconds between progress lines where standard error is no terminal; 0 = none.");
   keys.role(KeyRole::kNothing, {"interval"}, "no effect on the result");
+  keys.of_machine({"interval"});
 }
 
 std::string format_rate(double per_second) {

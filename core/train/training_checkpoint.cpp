@@ -265,6 +265,7 @@ Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalizatio
 Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& registry,
                               const std::vector<std::string>& overrides) {
   Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
+  forget_of_machine(config);
   const std::vector<std::string> plugins = config.read<PluginOptions>("plugins").load;
   try {
     return Experiment(std::move(config), registry);

@@ -59,7 +59,8 @@ std::optional<Normalization> stored_normalization(const Checkpoint& checkpoint, 
 Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization);
 
 /// The experiment that a checkpoint describes, with overrides as on a command line, of the types in `registry`, which
-/// must outlive it. The network is as it was made: restore_weights puts the weights in. Throws Error(kUsage) where a
+/// must outlive it. Threads and what else belongs to the machine (forget_of_machine) are as the overrides say. The
+/// network is as it was made: restore_weights puts the weights in. Throws Error(kUsage) where a
 /// type or key is unknown, and names the plug-ins that the checkpoint was made with.
 Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& registry,
                               const std::vector<std::string>& overrides = {});
