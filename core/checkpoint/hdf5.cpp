@@ -184,7 +184,7 @@ namespace {
 
 /// Says in the system's own words why a file cannot be read, before HDF5 wraps it in its own.
 void check_readable(const Hdf5Context& context) {
-  const int file = ::open(context.file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(context.file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // a FIFO would wait for a writer
   if (file < 0) throw Error(context.code, concat(context.file, ": cannot open: ", system_reason(errno, Access::kRead)));
   struct stat status {};
   ::fstat(file, &status);

@@ -59,7 +59,7 @@ std::string hex(const unsigned char* bytes, std::size_t count) {
 /// A file opened for reading; every failure is an Error(kCheckpoint).
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit Reader(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
     if (fd_ < 0) fail(concat("cannot open: ", system_reason(errno, Access::kRead)));
     struct stat status {};
     if (::fstat(fd_, &status) != 0) fail(concat("cannot read: ", system_reason(errno, Access::kRead)));

@@ -117,7 +117,7 @@ std::vector<std::string> RunDirectory::run_files() const {
 }
 
 std::vector<std::string> RunDirectory::files() const {
-  return {config_file(), weights_file(), metrics_csv(), metrics_jsonl(), log_file()};
+  return {config_file(), changes_file(), weights_file(), metrics_csv(), metrics_jsonl(), log_file()};
 }
 
 void RunDirectory::check_mode(RunMode mode) const {

@@ -99,6 +99,10 @@ RUNS = [
          "run/config.ini: a run would replace it by its resolved configuration, and nothing else of a run is here; move it out "
          "of the run directory, or choose another run.dir", files={"run/config.ini": "include = ../net.ini\n"},
          changes=("run/.lock",)),
+    Case("the user's changes.log", "sluice-train net.ini", 2,
+         "run: holds a run already (changes.log); continue it with --resume or --auto-resume, or choose another run.dir",
+         files={"run/changes.log": "mine\n"}),
+    Case("a FIFO as the checkpoint", "sluice-eval fifo", 5, "fifo: is no regular file", make=lambda box: os.mkfifo(box.at("fifo"))),
     Case("weights without checkpoints", "sluice-train net.ini", 2,
          "run: holds a run already (weights.h5); continue it with --resume or --auto-resume, or choose another run.dir",
          make=no_checkpoints(True)),

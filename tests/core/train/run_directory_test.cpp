@@ -114,7 +114,7 @@ TEST_F(RunDirectoryTest, FilesOfOthersAreNoRun) {
 }
 
 TEST_F(RunDirectoryTest, ARunIsNotMixedWithANewOne) {
-  for (const char* name : {"config.ini", "weights.h5", "metrics.csv", "metrics.jsonl", "log.txt"}) {
+  for (const char* name : {"config.ini", "changes.log", "weights.h5", "metrics.csv", "metrics.jsonl", "log.txt"}) {
     touch(name);
     EXPECT_EQ(failure(path_, RunMode::kNew, ExitCode::kUsage),
               path_ + ": holds a run already (" + name +
@@ -199,7 +199,7 @@ TEST_F(RunDirectoryTest, LinksAreNotFollowed) {
   fs::create_symlink("victim", path_ + "/.lock");
   EXPECT_EQ(failure(path_, RunMode::kNew, ExitCode::kEnvironment), path_ + "/.lock" + end);
   fs::remove(path_ + "/.lock");
-  for (const char* name : {"config.ini", "weights.h5", "metrics.csv", "metrics.jsonl", "log.txt"}) {
+  for (const char* name : {"config.ini", "changes.log", "weights.h5", "metrics.csv", "metrics.jsonl", "log.txt"}) {
     for (const char* target : {"victim", "none"}) {
       touch("checkpoints/checkpoint-0000000001.h5");
       fs::create_symlink(target, path_ + "/" + name);
