@@ -24,9 +24,9 @@ for name in "$@"; do
   sluice_say "$name, $seconds s"
   mkdir -p "corpus/$name" "findings/$name"
   log=findings/$name.log
-  # In a child process, so that it goes on after a finding.
-  "tests/fuzz/fuzz_$name" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -max_total_time="$seconds" -timeout=20 \
-    -rss_limit_mb=2048 -malloc_limit_mb=1024 -artifact_prefix="findings/$name/" "corpus/$name" "$sluice_root/tests/fuzz/seeds/$name" \
+  # In a child process, so that it goes on after a finding. Whole paths: a fuzzer may work in a folder of its own.
+  "$PWD/tests/fuzz/fuzz_$name" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 -max_total_time="$seconds" -timeout=20 \
+    -rss_limit_mb=2048 -malloc_limit_mb=1024 -artifact_prefix="$PWD/findings/$name/" "$PWD/corpus/$name" "$sluice_root/tests/fuzz/seeds/$name" \
     >"$log" 2>&1 || true
   runs=$(awk '/^#[0-9]+:/ { sub(/:.*/, ""); last = substr($0, 2) } END { print last + 0 }' "$log")
   count=$(find "findings/$name" -type f | wc -l)
