@@ -45,29 +45,31 @@ void check_columns(const std::string& path, const std::vector<std::string>& colu
   if (!columns.empty() && seen.count("step") == 0) not_ours(path, 1, "the header has no column 'step'");
 }
 
-/// Cuts rows past `last_step` and puts line ends right; returns the columns.
+std::string text_line(const std::vector<std::string>& cells) {
+  std::string line;
+  for (std::size_t i = 0; i < cells.size(); ++i) line += (i == 0 ? "" : ",") + detail::csv_cell(cells[i]);
+  return line + '\n';
+}
+
+/// Cuts rows past `last_step` and puts line ends and quotes right; returns the columns.
 std::vector<std::string> cut_csv(const std::string& path, std::int64_t last_step) {
-  const std::string text = text_of(path);
-  const std::vector<CsvRecord> records = detail::csv_records(text);
+  const std::vector<CsvRecord> records = detail::csv_records(text_of(path));
   std::string kept;
-  const auto keep = [&](const CsvRecord& record) {
-    kept.append(text, record.begin, record.end - record.begin).append("\n");
-  };
   std::vector<std::string> columns;
   if (!records.empty()) {
-    columns = records[0].cells;
-    keep(records[0]);
+    columns = records[0];
+    kept = text_line(columns);
   }
   check_columns(path, columns);
   const auto found = std::find(columns.begin(), columns.end(), "step");
   const auto step_column = static_cast<std::size_t>(found - columns.begin());
   for (std::size_t i = 1; i < records.size(); ++i) {
-    const std::vector<std::string>& cells = records[i].cells;
+    const CsvRecord& cells = records[i];
     if (cells.size() != columns.size())
       not_ours(path, i + 1, concat("expected ", columns.size(), " cells as in the header, got ", cells.size()));
     const std::optional<std::int64_t> step = detail::parse_integer(cells[step_column]);
     if (!step) not_ours(path, i + 1, concat("expected an integer in column 'step', got '", cells[step_column], "'"));
-    if (*step <= last_step) keep(records[i]);
+    if (*step <= last_step) kept += text_line(cells);
   }
   replace_if_cut(path, kept);
   return columns;
@@ -96,12 +98,6 @@ void cut_jsonl(const std::string& path, std::int64_t last_step) {
 off_t size_of(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 ? status.st_size : 0;
-}
-
-std::string header_line(const std::vector<std::string>& columns) {
-  std::string line;
-  for (const std::string& column : columns) line += (line.empty() ? "" : ",") + detail::csv_cell(column);
-  return line + '\n';
 }
 
 std::string csv_line(const MetricsRow& row, const std::vector<std::string>& columns) {
@@ -162,12 +158,12 @@ void MetricsFiles::add_columns(const MetricsRow& row) {
   for (const auto& item : row)
     if (std::find(columns.begin(), columns.end(), item.first) == columns.end()) columns.push_back(item.first);
   if (columns.size() == columns_.size()) return;
-  const std::string text = text_of(csv_path_);
-  const std::vector<CsvRecord> records = detail::csv_records(text);
-  std::string longer = header_line(columns);
+  const std::vector<CsvRecord> records = detail::csv_records(text_of(csv_path_));
+  std::string longer = text_line(columns);
   for (std::size_t i = 1; i < records.size(); ++i) {
-    longer.append(text, records[i].begin, records[i].end - records[i].begin);
-    longer.append(columns.size() - columns_.size(), ',').append("\n");
+    CsvRecord cells = records[i];
+    cells.resize(columns.size());
+    longer += text_line(cells);
   }
   write_file_atomic(csv_path_, longer);
   csv_.open(csv_path_);

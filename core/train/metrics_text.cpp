@@ -50,7 +50,7 @@ std::size_t closing_quote(std::string_view text, std::size_t begin) {
 std::string unquoted(std::string_view cell) {
   std::string text;
   for (std::size_t at = 1; at + 1 < cell.size(); ++at) {
-    text += cell[at];
+    text += cell[at] == '\n' || cell[at] == '\r' ? ' ' : cell[at];
     if (cell[at] == '"') ++at;
   }
   return text;
@@ -96,23 +96,24 @@ std::string json_string(const std::string& text) {
 
 std::vector<CsvRecord> csv_records(std::string_view text) {
   std::vector<CsvRecord> records;
-  CsvRecord record{0, 0, {""}};
+  CsvRecord cells(1);
+  std::size_t begin = 0;  // of the record
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    const bool begins = i == record.begin || text[i - 1] == ',';
+    const bool begins = i == begin || text[i - 1] == ',';
     if (c == '"' && begins && closing_quote(text, i) != std::string_view::npos) {
       const std::size_t close = closing_quote(text, i);
-      record.cells.back() = unquoted(text.substr(i, close + 1 - i));
+      cells.back() = unquoted(text.substr(i, close + 1 - i));
       i = close;
     } else if (c == ',') {
-      record.cells.emplace_back();
+      cells.emplace_back();
     } else if (c != '\n' && c != '\r') {
-      record.cells.back() += c;
+      cells.back() += c;
     } else {
-      record.end = i;
-      records.push_back(record);
+      records.push_back(std::move(cells));
       if (c == '\r' && text.substr(i + 1, 1) == "\n") ++i;
-      record = {i + 1, 0, {""}};
+      begin = i + 1;
+      cells.assign(1, "");
     }
   }
   return records;

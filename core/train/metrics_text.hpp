@@ -16,13 +16,11 @@ std::string csv_cell(const MetricValue& value);
 std::string json_value(const MetricValue& value);
 std::string json_string(const std::string& text);
 
-/// A record of a CSV text: its place without the line end, and its cells without quotes.
-struct CsvRecord {
-  std::size_t begin, end;
-  std::vector<std::string> cells;
-};
+/// The cells, without quotes, of one line of a CSV text.
+using CsvRecord = std::vector<std::string>;
 /// All records that end with a line end (LF, CR or both); an unfinished last one is left out. Only a quote at the
-/// beginning of a cell that has its other one at the end is no part of the text.
+/// beginning of a cell that has its other one at the end is no part of the text. Line ends inside of cells are spaces,
+/// as csv_cell writes them.
 std::vector<CsvRecord> csv_records(std::string_view text);
 
 /// The integer of the top-level key "step" of a JSON object on one line.

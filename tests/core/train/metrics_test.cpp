@@ -196,7 +196,22 @@ TEST_F(Metrics, StrayQuotesBelongToTheirCells) {
   put(csv_, csv);
   MetricsFiles files(csv_, jsonl_, 100);
   EXPECT_EQ(files.columns(), (std::vector<std::string>{"step", "note"}));
-  EXPECT_EQ(read(csv_), csv);
+  const std::string quoted =
+      "step,note\n1,\"\"\"open\"\n2,\"5\"\" pipe\"\n3,\"\"\"a\"\" b\"\n4,\"\"\"x\"\"\"\"\"\n5,\"\"\"\"\n";
+  EXPECT_EQ(read(csv_), quoted);
+  MetricsFiles again(csv_, jsonl_, 100);
+  EXPECT_EQ(read(csv_), quoted);
+}
+
+TEST_F(Metrics, ColumnsOfSomebodyElseStayWhereTheyAre) {
+  put(csv_, ",step,\"two\nlines\"\nx,1,y\n");
+  put(jsonl_, "{\"step\":1}\n");
+  {
+    MetricsFiles files(csv_, jsonl_, 1);
+    files.write({{"step", step(2)}, {"loss", 0.5}});
+  }
+  MetricsFiles files(csv_, jsonl_, 2);
+  EXPECT_EQ(read(csv_), ",step,two lines,loss\nx,1,y,\n,2,,0.5\n");
 }
 
 TEST_F(Metrics, ADirectoryInTheWayIsNamed) {
