@@ -22,15 +22,19 @@ std::string csv_number(double value) {
   return written(value);
 }
 
+/// A row is a line: one that was cut is told from one with a stray quote.
+char without_line_end(char c) {
+  return c == '\n' || c == '\r' ? ' ' : c;
+}
+
 std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
+  const bool quotes = text.find_first_of(",\"") != std::string::npos;
+  std::string cell = quotes ? "\"" : "";
   for (char c : text) {
-    if (c == '"') quoted += '"';
-    quoted +=
-        c == '\n' || c == '\r' ? ' ' : c;  // a row is a line: one that was cut is told from one with a stray quote
+    if (c == '"') cell += '"';
+    cell += without_line_end(c);
   }
-  return quoted + '"';
+  return quotes ? cell + '"' : cell;
 }
 
 /// The quote that ends the cell whose quote stands at text[begin]: a cell or a line ends behind it. npos: none, and the
@@ -50,7 +54,7 @@ std::size_t closing_quote(std::string_view text, std::size_t begin) {
 std::string unquoted(std::string_view cell) {
   std::string text;
   for (std::size_t at = 1; at + 1 < cell.size(); ++at) {
-    text += cell[at] == '\n' || cell[at] == '\r' ? ' ' : cell[at];
+    text += without_line_end(cell[at]);
     if (cell[at] == '"') ++at;
   }
   return text;

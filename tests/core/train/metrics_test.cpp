@@ -137,7 +137,7 @@ TEST_F(Metrics, AnUnfinishedLastLineIsCut) {
     files.write({{"step", step(22)}, {"note", "x\ny"}});
   }
   const std::string csv = read(csv_), jsonl = read(jsonl_);
-  const std::string kept_csv = "step,note\n1,\"x y\"\n", kept_jsonl = jsonl.substr(0, jsonl.find('\n') + 1);
+  const std::string kept_csv = "step,note\n1,x y\n", kept_jsonl = jsonl.substr(0, jsonl.find('\n') + 1);
   for (std::size_t size = kept_csv.size(); size < csv.size(); ++size) {
     put(csv_, csv.substr(0, size));
     put(jsonl_, jsonl.substr(0, kept_jsonl.size() + (size - kept_csv.size())));
