@@ -114,7 +114,7 @@ def deployment(box):
 
     for arguments, code, text in [
             (["run/weights.h5"], 2, "command line: expected -o FILE, the file to write"),
-            (["run/weights.h5", "-o", "net.h5"], 2, "net.h5: is there already, and sluice-deploy did not write it; name another file, or replace it with --force"),
+            (["run/weights.h5", "-o", "net.ini"], 2, "net.ini: is there already, and sluice-deploy did not write it; name another file, or replace it with --force"),
             (["-o", "new.h5"], 2, "command line: expected one checkpoint, got 0 files"),
             (["run/weights.h5", "-o", "new.h5", "--precision=int3"], 2,
              "command line: [run] precision: expected one of fp32, bf16, int8, got 'int3'"),
