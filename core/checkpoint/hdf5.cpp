@@ -23,17 +23,21 @@ std::recursive_mutex& library_mutex() {
   return mutex;
 }
 
-/// The innermost entry of the library's error stack. Allocates nothing: exceptions must not pass through the library.
+/// The innermost entry of the library's error stack, and whether any of it says that memory was wanting. Allocates
+/// nothing: exceptions must not pass through the library.
 struct Cause {
   std::array<char, 500> text{};
   bool no_memory = false;
 };
 extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* taken) {
   Cause& cause = *static_cast<Cause*>(taken);
-  if (cause.text[0] != '\0' || error->desc == nullptr) return 0;
+  if (error->desc == nullptr) return 0;
+  if (std::strstr(error->desc, "memory allocation failed") != nullptr ||
+      (error->maj_num == H5E_RESOURCE && (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC)))
+    cause.no_memory = true;
+  if (cause.text[0] != '\0') return 0;
   std::strncpy(cause.text.data(), error->desc, cause.text.size() - 1);
   std::replace(cause.text.begin(), cause.text.end(), '\n', ' ');
-  cause.no_memory = error->maj_num == H5E_RESOURCE && error->min_num == H5E_NOSPACE;
   return 0;
 }
 
@@ -44,8 +48,15 @@ Cause first_cause() {
 }
 }  // namespace
 
+// All files are closed by their handles; the library's own end may loop where it once got no memory.
 Hdf5Guard::Hdf5Guard() : lock_(library_mutex()) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  static const bool left_open = H5dont_atexit() >= 0;
+  static_cast<void>(left_open);
+  must(H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr));
+}
+
+void check_memory() {
+  if (first_cause().no_memory) throw std::bad_alloc();
 }
 
 Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
@@ -62,6 +73,7 @@ void Hdf5Handle::close() noexcept {
 
 std::string hdf5_cause() {
   const Cause cause = first_cause();
+  if (cause.no_memory) throw std::bad_alloc();
   return cause.text[0] == '\0' ? "the HDF5 library gives no reason" : cause.text.data();
 }
 

@@ -40,6 +40,9 @@ inline hid_t must(hid_t result) {
   return result;
 }
 
+/// Throws where the library's last failure was for want of memory: what it did not find may be there.
+void check_memory();
+
 /// The names that the library tells a callback. No exception may pass through the library: one waits for its return.
 struct Names {
   std::vector<std::string> list;
@@ -60,7 +63,7 @@ struct Names {
   }
 };
 
-/// The innermost entry of the library's error stack, on one line.
+/// The innermost entry of the library's error stack, on one line. Throws std::bad_alloc for want of memory.
 std::string hdf5_cause();
 [[noreturn]] void hdf5_fail(const Hdf5Context& context, const std::string& path, const std::string& doing);
 

@@ -59,13 +59,18 @@ Hdf5Group::Kind Hdf5Group::kind(const std::string& name) const {
   // Each step of a path is looked up on its own: the library reports an absent group on the way as a failure.
   for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
     const htri_t exists = H5Lexists(handle_.id(), name.substr(0, slash).c_str(), H5P_DEFAULT);
+    if (exists < 0) detail::check_memory();
     if (exists <= 0) return Kind::kAbsent;
   }
-  if (H5Lexists(handle_.id(), name.c_str(), H5P_DEFAULT) <= 0) return Kind::kAbsent;
+  const htri_t exists = H5Lexists(handle_.id(), name.c_str(), H5P_DEFAULT);
+  if (exists < 0) detail::check_memory();
+  if (exists <= 0) return Kind::kAbsent;
   H5L_info_t link;
   if (H5Lget_info(handle_.id(), name.c_str(), &link, H5P_DEFAULT) < 0) fail("look up '" + name + "'");
   if (link.type == H5L_TYPE_EXTERNAL || link.type >= H5L_TYPE_UD_MIN) return Kind::kOther;
-  if (H5Oexists_by_name(handle_.id(), name.c_str(), H5P_DEFAULT) <= 0) return Kind::kOther;
+  const htri_t resolved = H5Oexists_by_name(handle_.id(), name.c_str(), H5P_DEFAULT);
+  if (resolved < 0) detail::check_memory();
+  if (resolved <= 0) return Kind::kOther;
   const Hdf5Handle object(H5Oopen(handle_.id(), name.c_str(), H5P_DEFAULT));
   if (object.id() < 0) fail("open '" + name + "'");
   switch (H5Iget_type(object.id())) {

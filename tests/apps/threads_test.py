@@ -21,8 +21,8 @@ def expect(what, found, expected):
 
 
 def clean(environment):
-    """Variables of OpenMP that this process has say nothing here."""
-    return {"OMP_NUM_THREADS": "", "OMP_WAIT_POLICY": "passive", **environment}
+    """What the variables of OpenMP say of the number of threads means nothing to the programs."""
+    return {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **environment}
 
 
 def fewer(granted, wanted, why):
@@ -36,7 +36,7 @@ def openmp_grants_fewer():
         with Sandbox() as box:
             line = fewer(granted, wanted, OPENMP) if granted else ""
             for command in ("sluice-train net.ini", "sluice-train net.ini --dry-run", "sluice-eval run/weights.h5",
-                            "sluice-deploy run/weights.h5 -o d.h5", "sluice-bench net.ini --steps=1"):
+                            "sluice-deploy run/weights.h5 -o d.h5 --eval.batch=8", "sluice-bench net.ini --steps=1"):
                 result = box.run(*command.split(), f"--run.threads={wanted}", env=environment)
                 expect(f"{variable} {command}", (result.code, result.err), (0, line))
             expect(f"{variable}: threads of the run", box.header("run/checkpoints/best.h5")["state"]["threads"],
@@ -46,7 +46,7 @@ def openmp_grants_fewer():
 def the_system_grants_fewer():
     """So many at a time: the program does with those. So many in all: it does without, or ends with code 6; never hangs."""
     preloaded = clean({"LD_PRELOAD": os.path.join(TOOLS, "libno_threads.so")})
-    commands = ("sluice-train net.ini --auto-resume", "sluice-eval run/weights.h5", "sluice-deploy run/weights.h5 -o d.h5")
+    commands = ("sluice-train net.ini --auto-resume", "sluice-eval run/weights.h5", "sluice-deploy run/weights.h5 -o d.h5 --eval.batch=8")
     with Sandbox() as box:
         for threads, limit, count in ((1, "AT_ONCE", 0), (3, "AT_ONCE", 0), (3, "AT_ONCE", 1), (3, "AT_ONCE", 2),
                                       *((3, "IN_ALL", count) for count in range(9))):
@@ -110,7 +110,8 @@ def signals_at_any_time():
         for number in (signal.SIGHUP, signal.SIGXCPU):
             process = box.start("sluice-train", "net.ini", "--auto-resume", "--train.epochs=1000000",
                                 "--checkpoint.every_epochs=1000000", stdout=subprocess.DEVNULL)
-            wait_for(lambda: os.path.exists(box.at("run/metrics.csv")) and len(box.text("run/metrics.csv").splitlines()) > 2)
+            wait_for(lambda: handles(process, number) and os.path.exists(box.at("run/metrics.csv"))
+                     and len(box.text("run/metrics.csv").splitlines()) > 2)
             process.send_signal(number)
             _, err = process.communicate(timeout=120)
             expect(f"{number.name} between steps", (process.returncode, err), (75, ""))

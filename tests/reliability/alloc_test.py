@@ -30,7 +30,7 @@ PROGRAMS = [
     ("eval", "sluice-eval run/weights.h5 --predictions=p.csv", ("p.csv",)),
     ("inspect", "sluice-inspect run/weights.h5 --json", ()),
     ("verify", "sluice-inspect run/weights.h5 --verify", ()),
-    ("deploy", "sluice-deploy run/weights.h5 -o made.h5", ("made.h5",)),
+    ("deploy", "sluice-deploy run/weights.h5 -o made.h5 --eval.batch=8", ("made.h5",)),
     ("export", "sluice-import --export run/weights.h5 -o made.h5", ("made.h5",)),
     ("import", "sluice-import flat.h5 net.ini -o made.h5", ("made.h5",)),
 ]
