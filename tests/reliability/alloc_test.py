@@ -56,7 +56,7 @@ def failing_module(log):
     """Whose allocation failed: the first library on the stack that is not one of the language's own."""
     for line in log.splitlines():
         name = os.path.basename(line.split("(")[0])
-        if not re.match(r"(fail_alloc|libstdc\+\+|libc\.|libm\.|libgcc|ld-linux|count )", name):
+        if not re.match(r"((lib)?fail_alloc|libstdc\+\+|libc\.|libm\.|libgcc|ld-linux|count )", name):
             return "ours" if name.startswith(("sluice-", "libsluice")) else name.split(".so")[0]
     return "the system"
 
