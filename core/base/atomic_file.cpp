@@ -15,6 +15,7 @@
 #include <random>
 
 #include "core/base/descriptor.hpp"
+#include "core/base/directory.hpp"
 #include "core/base/error.hpp"
 
 namespace sluice {
@@ -147,8 +148,9 @@ void write_file_atomic(const std::string& path, std::string_view bytes) {
 int remove_stale_temporaries(const std::string& directory) {
   int count = 0;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    if (is_stale(entry.path().string()) && std::filesystem::remove(entry.path(), ignored)) ++count;
+  for (const std::string& name : names_in(directory, ignored)) {
+    const std::filesystem::path path = std::filesystem::path(directory) / name;
+    if (is_stale(path.string()) && std::filesystem::remove(path, ignored)) ++count;
   }
   return count;
 }

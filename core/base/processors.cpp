@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <filesystem>
-#include <iterator>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "core/base/cgroup.hpp"
+#include "core/base/directory.hpp"
 #include "core/base/parallel.hpp"
 #include "oneapi/dnnl/dnnl_config.h"
 
@@ -54,10 +53,9 @@ int count_processors() {
   return std::max(1, CPU_COUNT(&mask));
 }
 
-std::ptrdiff_t threads_alive() {
+std::size_t threads_alive() {
   std::error_code ignored;
-  const std::filesystem::directory_iterator all("/proc/self/task", ignored);
-  return std::distance(begin(all), end(all));
+  return names_in("/proc/self/task", ignored).size();
 }
 
 int count_threads() {
@@ -74,7 +72,7 @@ int available_threads() {
 
 int startable_threads(int count) {
   if (count <= 1) return count;
-  const std::ptrdiff_t before = threads_alive();
+  const std::size_t before = threads_alive();
   std::vector<std::thread> others;
   others.reserve(static_cast<std::size_t>(count));
   std::mutex gate;

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/base/atomic_file.hpp"
+#include "core/base/directory.hpp"
 #include "core/base/error.hpp"
 #include "core/checkpoint/seal.hpp"
 
@@ -65,8 +66,8 @@ std::string CheckpointStore::best_path() const {
 std::vector<std::int64_t> CheckpointStore::steps() const {
   std::vector<std::int64_t> steps;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
-    const std::int64_t step = step_of(entry.path().filename().string());
+  for (const std::string& name : names_in(directory_, error)) {
+    const std::int64_t step = step_of(name);
     if (step >= 0) steps.push_back(step);
   }
   if (error) throw_system_error(directory_, "list the directory", error.value());
