@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -27,9 +28,9 @@ std::string join(const std::string& prefix, const std::string& path) {
 
 std::string describe(const std::string& file, std::size_t total, const std::vector<std::string>& problems) {
   std::string text =
-      concat(file.empty() ? "checkpoint" : file, ": ", problems.size(), " of ", total,
+      concat(file.empty() ? "checkpoint" : one_line(file), ": ", problems.size(), " of ", total,
              problems.size() == 1 ? " tensors does not fit the network:" : " tensors do not fit the network:");
-  for (const std::string& problem : problems) text += "\n  " + problem;
+  for (const std::string& problem : problems) text += "\n  " + one_line(problem);
   return text;
 }
 
@@ -72,7 +73,7 @@ RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot
           concat(tensor.path, ": the checkpoint has ", to_string(tensor.shape), ", the network has no such tensor"));
   }
   if (!problems.empty())
-    throw Error(ExitCode::kCheckpoint, describe(checkpoint.file, report.extra.size() + slots.size(), problems));
+    throw ErrorLines(ExitCode::kCheckpoint, describe(checkpoint.file, report.extra.size() + slots.size(), problems));
   for (const TensorSlot& slot : slots) {
     const auto found = tensors.find(join(prefix, slot.path));
     if (found == tensors.end()) continue;

@@ -11,6 +11,7 @@
 #include "core/base/atomic_file.hpp"
 #include "core/base/directory.hpp"
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 #include "core/checkpoint/seal.hpp"
 
 namespace sluice {
@@ -123,9 +124,9 @@ std::optional<CheckpointStore::Last> CheckpointStore::last() const {
       problems.push_back(error.what());
     }
   }
-  std::string text = concat(directory_, ": none of ", paths.size(), " checkpoints can be used:");
-  for (const std::string& problem : problems) text += "\n  " + problem;
-  throw Error(ExitCode::kCheckpoint, text);
+  std::string text = concat(one_line(directory_), ": none of ", paths.size(), " checkpoints can be used:");
+  for (const std::string& problem : problems) text += "\n  " + one_line(problem);
+  throw ErrorLines(ExitCode::kCheckpoint, text);
 }
 
 }  // namespace sluice

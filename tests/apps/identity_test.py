@@ -170,7 +170,7 @@ def its_own_directory():
         out = box.ok("sluice-train", "moved/config.ini", "--resume", "--train.epochs=3").out
         expect(out.startswith("run directory moved; "), f"its own directory: {out}")
         box.ok("sluice-train", "moved/config.ini", "--auto-resume", "--train.epochs=3")
-        refused(box, "its own directory", "moved: holds a run already (config.ini, weights.h5, metrics.csv, metrics.jsonl, log.txt, "
+        refused(box, "its own directory", "moved: holds a run already (config.ini, changes.log, weights.h5, metrics.csv, metrics.jsonl, log.txt, "
                 "checkpoints); continue it with --resume or --auto-resume, or choose another run.dir", "moved/config.ini")
         box.ok("sluice-train", "moved/config.ini", "--run.dir=again")
         expect(sorted(os.listdir(box.path)) == ["again", "exp.ini", "moved", "net.ini", "runs"], f"{os.listdir(box.path)}")

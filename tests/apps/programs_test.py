@@ -179,7 +179,7 @@ from = fc, labels
 bias = yes
 [data]
 augment = yes
-class_names = "a # b, ${env:SLUICE_TEST_NAME:-c;d}, $${act}"
+class_names = "a # b", "${env:SLUICE_TEST_NAME:-c;d}", "$${act}"
 """
 
 
