@@ -71,6 +71,7 @@ InspectedFile InspectedFile::open(const std::string& path) {
   try {
     if (looks_like_a_checkpoint(file.file)) file.checkpoint = read_checkpoint(file.file, path, false);
   } catch (const Error& error) {
+    if (error.code() == ExitCode::kEnvironment) throw;  // the file may be whole
     file.problem = error.what();
   }
   return file;
@@ -186,6 +187,7 @@ Json tensors_json(const InspectedFile& file, const InspectOptions& options) {
       try {
         json["stats"] = stats_json(tensor_stats(file.file.data_set(tensor.path)));
       } catch (const Error& error) {
+        if (error.code() == ExitCode::kEnvironment) throw;  // the file may be whole
         json["problem"] = error.what();
       }
     }

@@ -42,6 +42,7 @@ void read_everything(const InspectedFile& file, Problems& problems) {
         problems.push_back(
             concat(data_set.where(), ": ", stats.nans, " NaN and ", stats.infs, " Inf among ", stats.count, " values"));
     } catch (const Error& error) {
+      if (error.code() == ExitCode::kEnvironment) throw;  // the file may be whole
       problems.push_back(error.what());
     }
   }
@@ -101,6 +102,7 @@ std::vector<std::string> find_problems(const InspectedFile& file) {
   try {
     check_content(file.file, read_checkpoint(file.file, file.path));
   } catch (const Error& error) {
+    if (error.code() == ExitCode::kEnvironment) throw;
     problems.push_back(error.what());
   }
   check_tensors(*file.checkpoint, file.tree, file.path, problems);

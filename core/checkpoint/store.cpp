@@ -121,6 +121,7 @@ std::optional<CheckpointStore::Last> CheckpointStore::last() const {
         last.warnings.push_back(concat(problem, "; continuing from ", path, " instead"));
       return last;
     } catch (const Error& error) {
+      if (error.code() == ExitCode::kEnvironment) throw;  // the file may be whole
       problems.push_back(error.what());
     }
   }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "core/base/error.hpp"
@@ -62,6 +63,8 @@ PluginInfo register_as(const std::string& who, const std::string& path, const Pl
   Registry extended = registry;
   try {
     plugin.register_types(extended);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     refuse(who, error.what());
   } catch (...) {
