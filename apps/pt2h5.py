@@ -179,7 +179,8 @@ def main():
     print(f"{target}: {len(written)} tensors" + (f" of {'/'.join(map(str, where))}" if where else ""))
     if beside:
         print(f"left out {listed(beside)}; --key takes one instead")
-    wrapped = [name[:len(name) - len(unwrapped(name))] for name in weights if name != unwrapped(name)]
+    taken = set(weights).difference(*skipped.values())
+    wrapped = [name[:len(name) - len(unwrapped(name))] for name in taken if name != unwrapped(name)]
     if wrapped:
         used = [wrapper for wrapper in WRAPPERS if any(wrapper in prefix for prefix in wrapped)]
         print(f"took the leading {' or '.join(used)} from {len(wrapped)} names")

@@ -245,7 +245,7 @@ def evaluation():
 def benchmark():
     with Sandbox() as box:
         for source in ["net.ini", "run/weights.h5"]:
-            report = json.loads(box.ok("sluice-bench", source, "--json", "--steps=2", "--train.batch=4").out)
+            report = json.loads(box.ok("sluice-bench", source, "--json", "--steps=2", "--train.batch=4", "--run.threads=1").out)
             for phase in ["train", "infer"]:
                 expect(report.get(phase + "_images_per_second", 0) > 0, f"bench {source}: {report}")
                 layers = report[phase + "_layers"]

@@ -45,7 +45,7 @@ TAKEN = {
     "tutorial": ("tutorial.h5: 5 tensors of model_state_dict", SKIPPED),
     "nested": ("nested.h5: 5 tensors of model/state_dict", SKIPPED), "one": ("one.h5: 5 tensors of resnet", SKIPPED),
     "ema": ("ema.h5: 5 tensors of net", "left out model_ema; --key takes one instead", SKIPPED),
-    "wrapped": ("wrapped.h5: 5 tensors", "took the leading module. or _orig_mod. from 6 names",
+    "wrapped": ("wrapped.h5: 5 tensors", "took the leading module. or _orig_mod. from 5 names",
                 "skipped 1 counters: module._orig_mod.n.num_batches_tracked"),
     "--key=encoder two": ("two.h5: 5 tensors of encoder", SKIPPED),
     "--key model/state_dict nested": ("nested.h5: 5 tensors of model/state_dict", SKIPPED),
