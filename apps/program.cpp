@@ -105,6 +105,21 @@ void end_of_process() {
   std::_Exit(static_cast<int>(ExitCode::kEnvironment));
 }
 
+std::terminate_handler terminate_before = nullptr;
+
+/// Want of memory where nothing may be thrown, as in destructors of libraries, ends the process in a line as well.
+void on_terminate() {
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    for (const char* text : {running != nullptr ? running : "sluice", ": out of memory\n"})
+      static_cast<void>(!::write(STDERR_FILENO, text, std::strlen(text)));
+    std::_Exit(static_cast<int>(ExitCode::kEnvironment));
+  } catch (...) {  // somebody's mistake
+  }
+  terminate_before();
+}
+
 int report_exception(const char* name) try {
   try {
     throw;
@@ -132,6 +147,7 @@ int run_program(const char* name, Program (*describe)(), int argc, char** argv,
   occupy_standard_descriptors();
   running = name;
   std::atexit(end_of_process);
+  terminate_before = std::set_terminate(on_terminate);
   int code = 0;
   try {
     const PrintableStream out(std::cout), err(std::cerr);

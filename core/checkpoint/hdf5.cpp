@@ -32,9 +32,10 @@ struct Cause {
 extern "C" herr_t sluice_take_first_cause(unsigned, const H5E_error2_t* error, void* taken) {
   Cause& cause = *static_cast<Cause*>(taken);
   if (error->desc == nullptr) return 0;
-  if (std::strstr(error->desc, "memory allocation failed") != nullptr ||
-      (error->maj_num == H5E_RESOURCE && (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC)))
+  if (error->maj_num == H5E_RESOURCE && (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC))
     cause.no_memory = true;
+  for (const char* words : {"memory allocation failed", "allocate memory", "realloc"})
+    if (std::strstr(error->desc, words) != nullptr) cause.no_memory = true;
   if (cause.text[0] != '\0') return 0;
   std::strncpy(cause.text.data(), error->desc, cause.text.size() - 1);
   std::replace(cause.text.begin(), cause.text.end(), '\n', ' ');

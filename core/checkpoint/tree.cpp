@@ -30,6 +30,7 @@ std::string printed(const Hdf5Object& object, const std::string& attribute) {
     const std::size_t kLongest = 200;
     return text.size() > kLongest ? text.substr(0, kLongest) + "..." : text;
   } catch (const Error& error) {
+    if (error.code() == ExitCode::kEnvironment) throw;  // the file may be whole
     return concat("(", error.what(), ")");
   }
 }
@@ -48,6 +49,7 @@ class Walk {
       try {
         visit_member(group, name, below, depth);
       } catch (const Error& error) {
+        if (error.code() == ExitCode::kEnvironment) throw;
         tree_.problems.push_back(error.what());
       }
     }
