@@ -162,7 +162,7 @@ def main():
             number = 1 + min(program.count - 1, int((i + chance.random()) * program.count / share))
             module, problems = program.check(number)
             modules[module] += 1
-            dies = any(problem.startswith(("hangs", "crashes")) for problem in problems)
+            dies = any(problem.startswith(("hangs", "crashes")) or "reading it crashed" in problem for problem in problems)
             if problems and dies and module != "ours":
                 foreign[f"{program.name}: {module}: {problems[0].splitlines()[0]}"] += 1
             elif problems:
