@@ -10,9 +10,13 @@ using detail::Hdf5Handle;
 
 Hdf5DataSet::Hdf5DataSet(Context context, std::string path, Hdf5Handle handle)
     : Hdf5Object(std::move(context), std::move(path), std::move(handle)) {
-  const Hdf5Handle type(H5Dget_type(handle_.id())), space(H5Dget_space(handle_.id()));
-  const Hdf5Handle creation(H5Dget_create_plist(handle_.id()));
-  if (type.id() < 0 || space.id() < 0 || creation.id() < 0) fail("read the data set's description");
+  // Each on its own: the library forgets why one failed when the next succeeds.
+  const auto described = [this](hid_t part) {
+    if (part < 0) fail("read the data set's description");
+    return part;
+  };
+  const Hdf5Handle type(described(H5Dget_type(handle_.id()))), space(described(H5Dget_space(handle_.id())));
+  const Hdf5Handle creation(described(H5Dget_create_plist(handle_.id())));
   info_.type = detail::element_type(type.id());
   info_.shape = detail::space_shape(*context_, path_, space.id());
   info_.stored_bytes = static_cast<std::int64_t>(H5Dget_storage_size(handle_.id()));
