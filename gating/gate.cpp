@@ -36,6 +36,14 @@ void GateOptions::describe(Keys& keys) {
               "one decision for each output; for 16 consecutive channels of a pixel; or for a whole pixel");
 }
 
+void GateOptions::describe(Attributes& attributes) const {
+  attributes.set("alpha", alpha);
+  attributes.set("sparse_backprop", sparse_backprop);
+  attributes.set("granularity", std::string(granularity == Granularity::kElement ? "element"
+                                            : granularity == Granularity::kSlice ? "slice"
+                                                                                 : "pixel"));
+}
+
 TensorDesc Gate::products_desc(const TensorDesc& src, const TensorDesc& dst) {
   TensorDesc products = dst;
   products.shape = {dst.shape[kN], 2 * dst.shape[kC], dst.shape[kH], dst.shape[kW]};
@@ -95,7 +103,7 @@ GateBackward<T> Gate::operands(const T* products, const T* diff_dst, const float
 }
 
 template <class T>
-std::int64_t Gate::forward(const T* products, const GateConstants& constants, T* dst, void* score,
+std::int64_t Gate::forward(const T* products, const GateConstants& constants, T* dst, float* score,
                            const GateNorms* norms) const {
   const GateKernels<T>& kernels = gate_kernels<T>();
   std::atomic<std::int64_t> open{0};
@@ -109,7 +117,7 @@ std::int64_t Gate::forward(const T* products, const GateConstants& constants, T*
   }
   const std::int64_t groups = base_.count / slices();
   for_each_item(base_.images, slices(), [&](std::int64_t n, std::int64_t slice) {
-    float* const q = static_cast<float*>(score) + (n * slices() + slice) * base_.rows;
+    float* const q = score + (n * slices() + slice) * base_.rows;
     const std::int64_t first = slice * groups;
     for (std::int64_t group = first; group < first + groups; ++group) {
       kernels.score(base_.at(group), of_group(constants, group), products + base_.offset(n, group), q, group > first);
@@ -124,7 +132,7 @@ std::int64_t Gate::forward(const T* products, const GateConstants& constants, T*
 
 template <class T>
 void Gate::backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
-                    const void* score, void* gradient, T* diff_products, ChannelSums& sums,
+                    const float* score, float* gradient, T* diff_products, ChannelSums& sums,
                     const GateNorms* norms) const {
   const GateKernels<T>& kernels = gate_kernels<T>();
   sums.clear();
@@ -144,8 +152,8 @@ void Gate::backward(const T* products, const T* diff_dst, const GateConstants& c
   const std::int64_t groups = base_.count / slices();
   for_each_item(base_.images, slices(), [&](std::int64_t n, std::int64_t slice) {
     const std::int64_t at = (n * slices() + slice) * base_.rows, first = slice * groups;
-    const float* const q = static_cast<const float*>(score) + at;
-    float* const whole = static_cast<float*>(gradient) + at;
+    const float* const q = score + at;
+    float* const whole = gradient + at;
     NormPair own;
     std::int64_t width = 0;
     for (std::int64_t group = first; group < first + groups; ++group) {
@@ -162,12 +170,12 @@ void Gate::backward(const T* products, const T* diff_dst, const GateConstants& c
 }
 
 template <class T>
-void Gate::decisions(const T* products, const GateConstants& constants, const void* score, float* dst) const {
+void Gate::decisions(const T* products, const GateConstants& constants, const float* score, float* dst) const {
   const bool shared = options_.granularity != Granularity::kElement;
   for_each_item(base_.images, base_.channels, [&](std::int64_t n, std::int64_t channel) {
     const std::int64_t group = channel / 16, lane = channel % 16, slice = slices() == 1 ? 0 : group;
     const std::int64_t own = base_.offset(n, group) + lane, result = dst_.offset(n, group) + lane;
-    const float* const q = static_cast<const float*>(score) + (n * slices() + slice) * base_.rows;
+    const float* const q = score + (n * slices() + slice) * base_.rows;
     for (std::int64_t row = 0; row < base_.rows; ++row) {
       const float distance = widen(products[own + row * base_.at(group).stride]) - constants.limit[channel];
       const float decided = shared ? q[row] : distance * constants.slope[channel];
@@ -177,7 +185,7 @@ void Gate::decisions(const T* products, const GateConstants& constants, const vo
 }
 
 template <class T>
-void Gate::full_statistics(const T* products, float* mean, float* variance, void* scratch) const {
+void Gate::full_statistics(const T* products, float* mean, float* variance, double* memory) const {
   batch_statistics_of(
       base_,
       [&](std::int64_t channel) {
@@ -188,7 +196,7 @@ void Gate::full_statistics(const T* products, float* mean, float* variance, void
         gate_kernels<T>().full_statistics(base_.at(group), products + base_.offset(n, group),
                                           products + conditional_offset(n, group), pivot, sum, sum + 16);
       },
-      mean, variance, scratch);
+      mean, variance, memory);
 }
 
 template <class T>
@@ -213,12 +221,12 @@ void Gate::correct(const T* products, const GateCorrection& correction, T* diff_
   });
 }
 
-#define SLUICE_INSTANTIATE_GATE(T)                                                                             \
-  template std::int64_t Gate::forward(const T*, const GateConstants&, T*, void*, const GateNorms*) const;      \
-  template void Gate::backward(const T*, const T*, const GateConstants&, const float*, const void*, void*, T*, \
-                               ChannelSums&, const GateNorms*) const;                                          \
-  template void Gate::decisions(const T*, const GateConstants&, const void*, float*) const;                    \
-  template void Gate::full_statistics(const T*, float*, float*, void*) const;                                  \
+#define SLUICE_INSTANTIATE_GATE(T)                                                                               \
+  template std::int64_t Gate::forward(const T*, const GateConstants&, T*, float*, const GateNorms*) const;       \
+  template void Gate::backward(const T*, const T*, const GateConstants&, const float*, const float*, float*, T*, \
+                               ChannelSums&, const GateNorms*) const;                                            \
+  template void Gate::decisions(const T*, const GateConstants&, const float*, float*) const;                     \
+  template void Gate::full_statistics(const T*, float*, float*, double*) const;                                  \
   template void Gate::correct(const T*, const GateCorrection&, T*) const;
 SLUICE_INSTANTIATE_GATE(float)
 SLUICE_INSTANTIATE_GATE(BFloat16)

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "core/config/keys.hpp"
+#include "core/graph/attributes.hpp"
 #include "gating/kernels/gate_kernels.hpp"
 #include "layers/batch_statistics.hpp"
 
@@ -33,6 +34,7 @@ struct GateOptions {
   Granularity granularity = Granularity::kElement;
 
   void describe(Keys& keys);
+  void describe(Attributes& attributes) const;
 };
 
 /// What two normalisations, one for open gates and one for closed ones, add to a gate's work; by channel of base().
@@ -53,27 +55,29 @@ class Gate {
   Gate(const GateOptions& options, const TensorDesc& dst);
 
   const ChannelGroups& base() const { return base_; }
-  /// Memory from forward to backward, and scratch memory of backward beside the sums.
-  std::int64_t saved_bytes() const { return options_.granularity == Granularity::kElement ? 0 : score_bytes(); }
-  std::int64_t scratch_bytes() const { return saved_bytes(); }
+  /// Numbers that decisions are made by, where they are shared: kept from forward to backward, which wants as many of
+  /// its own.
+  std::int64_t scores() const {
+    return options_.granularity == Granularity::kElement ? 0 : base_.images * slices() * base_.rows;
+  }
 
-  /// Returns how many of the outputs are open. `score` holds saved_bytes(). With `norms` the result is that of two
+  /// Returns how many of the outputs are open. `score` holds scores(). With `norms` the result is that of two
   /// normalisations (gating/kernels/gate_kernels.hpp).
   template <class T>
-  std::int64_t forward(const T* products, const GateConstants& constants, T* dst, void* score,
+  std::int64_t forward(const T* products, const GateConstants& constants, T* dst, float* score,
                        const GateNorms* norms = nullptr) const;
   /// Writes both gradients to `diff_products`; by channel of base(), `sums` has sum(u) first and sum(u (P - mean))
-  /// second (where `mean` is not null). `gradient` holds scratch_bytes().
+  /// second (where `mean` is not null). `gradient` holds scores().
   template <class T>
   void backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
-                const void* score, void* gradient, T* diff_products, ChannelSums& sums,
+                const float* score, float* gradient, T* diff_products, ChannelSums& sums,
                 const GateNorms* norms = nullptr) const;
   /// What forward decided, as 1 and 0 in the layout of the result.
   template <class T>
-  void decisions(const T* products, const GateConstants& constants, const void* score, float* dst) const;
-  /// Mean and variance of P + R by channel; `scratch` holds ChannelSums::bytes(base()).
+  void decisions(const T* products, const GateConstants& constants, const float* score, float* dst) const;
+  /// Mean and variance of P + R by channel; `memory` holds ChannelSums::count(base()).
   template <class T>
-  void full_statistics(const T* products, float* mean, float* variance, void* scratch) const;
+  void full_statistics(const T* products, float* mean, float* variance, double* memory) const;
   /// Subtracts what normalisations before the gate take from the gradients.
   template <class T>
   void correct(const T* products, const GateCorrection& correction, T* diff_products) const;
@@ -84,7 +88,6 @@ class Gate {
 
  private:
   std::int64_t slices() const { return options_.granularity == Granularity::kSlice ? base_.count : 1; }
-  std::int64_t score_bytes() const { return base_.images * slices() * base_.rows * 4; }
   std::int64_t conditional_offset(std::int64_t image, std::int64_t group) const {
     return conditional_start_ + conditional_.offset(image, group);
   }

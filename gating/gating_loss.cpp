@@ -10,6 +10,9 @@
 namespace sluice {
 namespace {
 
+/// By which a layer says what its published loss is: "norm", or else squares.
+constexpr const char* kFormAttribute = "gating_loss_form";
+
 /// Over the gated layers l, with D_l = sum over channels of (threshold - target)^2 and weights w_l:
 ///   squares: penalty * sum of w_l D_l          (channel gating)
 ///   norm:    penalty * sum of w_l sqrt(D_l)    (precision gating)
@@ -33,7 +36,7 @@ class GatingLoss : public AuxiliaryLoss {
       Term term{p.offset, p.shape.count(), 0.0, form_ == Form::kNorm};
       for (const std::string& user : p.users) {
         const Node& node = network.nodes()[static_cast<std::size_t>(network.find(user))];
-        if (form_ == Form::kAuto) term.norm = node.type == "pg_conv";
+        if (form_ == Form::kAuto) term.norm = node.layer->attributes().get<std::string>(kFormAttribute) == "norm";
         for (const CostTerm& cost : node.declared.costs)
           term.weight += cost.refines ? 0.0 : static_cast<double>(cost.macs);
       }

@@ -5,7 +5,7 @@
 namespace sluice {
 
 void ChannelSums::clear() {
-  std::memset(sums_, 0, static_cast<std::size_t>(bytes(groups_)));
+  std::memset(sums_, 0, static_cast<std::size_t>(count(groups_)) * sizeof(double));
 }
 
 double ChannelSums::total(std::int64_t channel, std::int64_t part) const {
@@ -16,17 +16,17 @@ double ChannelSums::total(std::int64_t channel, std::int64_t part) const {
 }
 
 template <class T>
-void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, void* scratch) {
+void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, double* memory) {
   batch_statistics_of(
       groups, [&](std::int64_t channel) { return widen(src[groups.channel_offset(channel)]); },
       [&](std::int64_t n, std::int64_t group, const float* pivot, double* sum) {
         norm_kernels<T>().statistics(groups.at(group), src + groups.offset(n, group), pivot, sum, sum + 16);
       },
-      mean, variance, scratch);
+      mean, variance, memory);
 }
 
-template void batch_statistics(const ChannelGroups&, const float*, float*, float*, void*);
-template void batch_statistics(const ChannelGroups&, const BFloat16*, float*, float*, void*);
+template void batch_statistics(const ChannelGroups&, const float*, float*, float*, double*);
+template void batch_statistics(const ChannelGroups&, const BFloat16*, float*, float*, double*);
 
 void update_running_statistics(const ChannelGroups& groups, const float* mean, const float* variance, double momentum,
                                float* running_mean, float* running_variance) {

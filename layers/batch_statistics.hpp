@@ -13,8 +13,9 @@ namespace sluice {
 /// parallel, is put together in the order of the images, whatever the number of threads.
 class ChannelSums {
  public:
-  ChannelSums(const ChannelGroups& groups, void* memory) : groups_(groups), sums_(static_cast<double*>(memory)) {}
-  static std::int64_t bytes(const ChannelGroups& groups) { return groups.images * groups.padded() * 2 * 8; }
+  /// `memory` holds count(groups) numbers.
+  ChannelSums(const ChannelGroups& groups, double* memory) : groups_(groups), sums_(memory) {}
+  static std::int64_t count(const ChannelGroups& groups) { return groups.images * groups.padded() * 2; }
 
   void clear();
   /// The 16 first sums of a group; its 16 second sums stand behind them.
@@ -30,17 +31,16 @@ class ChannelSums {
 };
 
 /// Batch statistics of an activation's channels, from sums of differences to each channel's first value: no
-/// cancellation. `mean` and `variance` (biased) hold groups.padded() values; `scratch` holds
-/// ChannelSums::bytes(groups).
+/// cancellation. `mean` and `variance` (biased) hold groups.padded() values; `memory` holds ChannelSums::count(groups).
 template <class T>
-void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, void* scratch);
+void batch_statistics(const ChannelGroups& groups, const T* src, float* mean, float* variance, double* memory);
 
 /// The same for other sums: `first_value(channel)` is any value of a channel, `add(image, group, pivot, sum)` adds a
 /// group's differences to its pivots (and their squares, 16 behind) to `sum`.
 template <class FirstValue, class Add>
 void batch_statistics_of(const ChannelGroups& groups, FirstValue&& first_value, Add&& add, float* mean, float* variance,
-                         void* scratch) {
-  ChannelSums sums(groups, scratch);
+                         double* memory) {
+  ChannelSums sums(groups, memory);
   sums.clear();
   float* const pivot = mean;
   for (std::int64_t i = 0; i < groups.channels; ++i) pivot[i] = first_value(i);

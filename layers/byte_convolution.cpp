@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/base/buffer.hpp"
 #include "layers/byte_edges.hpp"
@@ -10,11 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLeastWeight = 1e-30F;  // steps of smaller ones would be denormal, which count as 0
-std::size_t keep(Setup& setup, std::int64_t bytes) {
-  return static_cast<std::size_t>(setup.request_kept(bytes));
-}
 
 }  // namespace
 
@@ -32,78 +27,127 @@ float byte_level(float weight, float step) {
   return std::isnan(level) ? 0.0F : std::clamp(level, -1.0F * kMostByteLevel, 1.0F * kMostByteLevel);
 }
 
-ByteConvolution::ByteConvolution(Setup& setup, const ConvGeometry& geometry) {
-  const TensorDesc &src = setup.src[0], &dst = setup.dst;
-  const bool in_bytes = src.type == DataType::kU8, rounds = src.type == DataType::kF32 && setup.src_nonnegative[0];
+namespace {
+
+/// What stands around the product.
+struct BytePlan {
+  ConvProblem problem;
+  bool src_in_bytes = false;
+  bool adds_in_place = false;  ///< what is added stands in the result's memory
+  bool widens_addend = false;  ///< ... after it has been brought there, from bytes
+  float unit = 1;              ///< of scale and shift: the result's step, or 1
+};
+
+bool is_possible(const OpRequest& request, const ConvGeometry& geometry) {
+  const TensorDesc &src = request.src[0], &dst = request.dst;
+  const bool in_bytes = src.type == DataType::kU8, rounds = src.type == DataType::kF32 && request.src_nonnegative[0];
   const bool plain = src.block == src.shape[kC] && dst.type != DataType::kBF16 && dst.block == dst.shape[kC];
-  if (!(in_bytes || (rounds && setup.src_range > 0)) || !plain || geometry.groups != 1) return;
-  ConvProblem problem{geometry, src, dst, setup.mode, false, false, {}};
-  problem.src.type = DataType::kU8;
-  problem.scaled = problem.shifted = true;
-  problem.addend = setup.addend;
-  const bool to_bytes = dst.type == DataType::kU8;
-  PostOp clip;
-  clip.low = to_bytes ? 0.0F : -kInfinity;
-  clip.high = to_bytes ? static_cast<float>(kMostByteLevel) : kInfinity;
-  bool adds = false;
-  for (const PostOp& op : setup.post_ops) {
-    if (op.kind == PostOp::Kind::kAdd) {
-      adds = true;
-      problem.post_ops.push_back(op);
-    } else if (op.kind == PostOp::Kind::kClip) {
-      clip.low = std::max(clip.low, to_bytes ? op.low / dst.step : op.low);
-      clip.high = std::min(clip.high, to_bytes ? op.high / dst.step : op.high);
+  return (in_bytes || (rounds && request.src_range > 0)) && plain && geometry.groups == 1;
+}
+
+/// With the clip in the result's units, and within its bounds.
+Epilogue epilogue_of(const OpRequest& request) {
+  Epilogue epilogue(request.post_ops);
+  if (request.dst.type != DataType::kU8) return epilogue;
+  epilogue.low = std::max(0.0F, epilogue.low / request.dst.step);
+  epilogue.high = std::min(static_cast<float>(kMostByteLevel), epilogue.high / request.dst.step);
+  return epilogue;
+}
+
+BytePlan plan_of(const OpRequest& request, const ConvGeometry& geometry) {
+  const TensorDesc &src = request.src[0], &dst = request.dst;
+  const bool to_bytes = dst.type == DataType::kU8, adds = request.has(PostOp::Kind::kAdd);
+  BytePlan plan;
+  plan.src_in_bytes = src.type == DataType::kU8;
+  plan.problem.geometry = geometry;
+  plan.problem.src = src;
+  plan.problem.src.type = DataType::kU8;
+  plan.problem.dst = dst;
+  plan.problem.mode = request.mode;
+  plan.problem.allow_winograd = false;
+  plan.problem.scaled = plan.problem.shifted = true;
+  plan.problem.addend = request.addend;
+  plan.problem.epilogue = epilogue_of(request);
+  plan.widens_addend = adds && request.addend.type == DataType::kU8 && !to_bytes;
+  if (plan.widens_addend) plan.problem.addend = dst;
+  plan.adds_in_place = adds_in_place(request) || plan.widens_addend;
+  plan.unit = to_bytes && !(adds && request.addend.type == DataType::kF32) ? dst.step : 1.0F;
+  return plan;
+}
+
+class ByteConvolution : public Op {
+ public:
+  ByteConvolution(const OpRequest& request, const BytePlan& plan, ConvForward product, bool bias, OpNeeds& needs)
+      : product_(std::move(product)),
+        bias_(bias),
+        unit_(plan.unit),
+        adds_in_place_(plan.adds_in_place),
+        widens_addend_(plan.widens_addend),
+        rounds_src_(!plan.src_in_bytes),
+        channels_(plan.problem.geometry.channels),
+        filter_(plan.problem.geometry.weights_shape(request.src[0].shape).count() / channels_) {
+    TensorDesc src = plan.problem.src;
+    if (rounds_src_) src.step = static_cast<float>(request.src_range / kMostByteLevel);
+    src_step_ = src.step;
+    Frames frames = needs.slots.frames();
+    levels_ = frames.refresh.book<float>(channels_ * filter_);
+    if (rounds_src_) src_ = frames.forward.book(src);
+    product_.book(needs.slots, frames.refresh, frames.forward);
+    scale_ = needs.slots.kept<float>(channels_);
+    shift_ = needs.slots.kept<float>(channels_);
+  }
+
+  void refresh(const Context& c) override {
+    const float *const weights = c.param[0], *const bias = bias_ ? c.param[1] : nullptr;
+    float *const levels = c.memory[levels_], *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
+    for (std::int64_t o = 0; o < channels_; ++o) {
+      const float* const own = weights + o * filter_;
+      const float step = byte_step(own, filter_);
+      for (std::int64_t i = 0; i < filter_; ++i) levels[o * filter_ + i] = byte_level(own[i], step);
+      const float scale = (c.affine_scale != nullptr ? c.affine_scale[o] : 1.0F) / unit_;
+      const float shift = (c.affine_shift != nullptr ? c.affine_shift[o] : 0.0F) / unit_;
+      scales[o] = src_step_ * step * scale;
+      shifts[o] = shift + (bias != nullptr ? bias[o] * scale : 0.0F);
     }
+    product_.pack(c.memory, levels);
   }
-  if (clip.low > -kInfinity || clip.high < kInfinity) problem.post_ops.push_back(clip);
-  widens_addend_ = adds && setup.addend.type == DataType::kU8 && !to_bytes;
-  if (widens_addend_) problem.addend = dst;
-  unit_ = to_bytes && !(adds && setup.addend.type == DataType::kF32) ? dst.step : 1.0F;
+
+  void forward(const Context& c) override {
+    const void* src = c.src[0].data;
+    if (rounds_src_) {
+      const Tensor rounded = c.memory[src_];
+      round_to_bytes(c.src[0].as<const float>(), rounded);
+      src = rounded.data;
+    }
+    if (widens_addend_) widen_bytes(c.addend, c.dst.as<float>());
+    const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
+    product_.run(c.memory, src, ScaleOperands{c.memory[scale_], c.memory[shift_], addend}, c.dst.data);
+  }
+
+ private:
+  ConvForward product_;
+  bool bias_;
+  float unit_, src_step_ = 0;
+  bool adds_in_place_, widens_addend_, rounds_src_;
+  std::int64_t channels_, filter_;
+  BookedTensor src_;  ///< in bytes, where it comes in floats
+  Slot<float> levels_, scale_, shift_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_byte_convolution(const OpRequest& request, const ConvGeometry& geometry, bool bias,
+                                          OpNeeds& needs, std::string& kernel) {
+  if (!is_possible(request, geometry)) return nullptr;
+  const BytePlan plan = plan_of(request, geometry);
   try {
-    product_ = ConvForward(problem);
+    ConvForward product(plan.problem);
+    if (is_generic_kernel(product.kernel())) return nullptr;
+    kernel = product.kernel();
+    return std::make_unique<ByteConvolution>(request, plan, std::move(product), bias, needs);
   } catch (const dnnl::error&) {  // not in this version, or with these post-ops
-    return;
+    return nullptr;
   }
-  if (is_generic_kernel(product_.kernel())) return;
-  kernel_ = product_.kernel();
-  src_ = problem.src;
-  if (!in_bytes) src_.step = static_cast<float>(setup.src_range / kMostByteLevel);
-  adds_in_place_ = setup.dst_starts_as_addend || widens_addend_;
-  channels_ = geometry.channels;
-  filter_ = geometry.weights_shape(src.shape).count() / channels_;
-  src_bytes_ = in_bytes ? 0 : align_up(src_.bytes());
-  level_bytes_ = align_up(channels_ * filter_ * 4);
-  packed_ = keep(setup, product_.weights().bytes());
-  scale_ = keep(setup, channels_ * 4);
-  shift_ = keep(setup, channels_ * 4);
-  setup.request_scratch(level_bytes_ + product_.weights().scratch_bytes());
-  setup.request_scratch(src_bytes_ + product_.scratch_bytes());
-}
-
-void ByteConvolution::refresh(Context& c, const float* weights, const float* bias) {
-  float* const levels = static_cast<float*>(c.scratch);
-  for (std::int64_t o = 0; o < channels_; ++o) {
-    const float* const own = weights + o * filter_;
-    const float step = byte_step(own, filter_);
-    for (std::int64_t i = 0; i < filter_; ++i) levels[o * filter_ + i] = byte_level(own[i], step);
-    const float scale = (c.affine_scale != nullptr ? c.affine_scale[o] : 1.0F) / unit_;
-    const float shift = (c.affine_shift != nullptr ? c.affine_shift[o] : 0.0F) / unit_;
-    numbers(c, scale_)[o] = src_.step * step * scale;
-    numbers(c, shift_)[o] = shift + (bias != nullptr ? bias[o] * scale : 0.0F);
-  }
-  product_.weights().pack(levels, c.kept[packed_], static_cast<char*>(c.scratch) + level_bytes_);
-}
-
-void ByteConvolution::forward(Context& c) {
-  const void* src = c.src[0].data;
-  if (src_bytes_ > 0) {
-    round_to_bytes(c.src[0].as<const float>(), {src_, c.scratch});
-    src = c.scratch;
-  }
-  if (widens_addend_) widen_bytes(c.addend, c.dst.as<float>());
-  const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
-  product_.run(src, c.kept[packed_], Epilogue{numbers(c, scale_), numbers(c, shift_), addend}, c.dst.data,
-               static_cast<char*>(c.scratch) + src_bytes_);
 }
 
 }  // namespace sluice

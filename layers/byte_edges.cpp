@@ -10,14 +10,13 @@ namespace {
 
 constexpr std::int64_t kGrain = 16384;  // numbers
 
-/// The same in floats, and how much memory that takes if it is not floats already.
-TensorDesc floats_like(const TensorDesc& desc, std::int64_t& bytes) {
+/// The same in floats; booked where it is not floats already.
+BookedTensor floats_like(const TensorDesc& desc, Scratch& scratch) {
+  if (desc.type != DataType::kU8) return {desc, {}};
   TensorDesc floats = desc;
-  if (desc.type != DataType::kU8) return floats;
   floats.type = DataType::kF32;
   floats.step = 0;
-  bytes = align_up(floats.bytes());
-  return floats;
+  return scratch.book(floats);
 }
 
 }  // namespace
@@ -38,15 +37,16 @@ void widen_bytes(const Tensor& src, float* dst) {
   });
 }
 
-ByteEdges::ByteEdges(Setup& setup) {
-  src_ = floats_like(setup.src[0], src_bytes_);
-  dst_ = floats_like(setup.dst, dst_bytes_);
-  for (const PostOp& op : setup.post_ops) {
-    if (op.kind != PostOp::Kind::kAdd) continue;
-    setup.dst_starts_as_addend = setup.addend.type == setup.dst.type;
-    copies_addend_ = setup.addend.type == DataType::kU8 || setup.dst.type == DataType::kU8;
-  }
+bool adds_in_place(const OpRequest& request) {
+  return request.has(PostOp::Kind::kAdd) && request.addend.type == request.dst.type;
 }
+
+ByteEdges::ByteEdges(const OpRequest& request, Scratch& forward)
+    : src_(floats_like(request.src[0], forward)),
+      dst_(floats_like(request.dst, forward)),
+      widens_src_(request.src[0].type == DataType::kU8),
+      rounds_dst_(request.dst.type == DataType::kU8),
+      copies_addend_(request.has(PostOp::Kind::kAdd) && (request.addend.type == DataType::kU8 || rounds_dst_)) {}
 
 void ByteEdges::copy_addend(const Context& c, float* to) const {
   const bool same_type = c.addend.desc.type == c.dst.desc.type;  // then the result's memory starts with it

@@ -2,7 +2,6 @@
 // stands between them.
 #pragma once
 
-#include "core/base/buffer.hpp"
 #include "core/graph/layer.hpp"
 
 namespace sluice {
@@ -12,37 +11,36 @@ void round_to_bytes(const float* src, const Tensor& dst);
 /// src is in bytes.
 void widen_bytes(const Tensor& src, float* dst);
 
-/// Floats where source 0, the kAdd operand or the result is in bytes. The layer writes over the operand
-/// (Setup::dst_starts_as_addend), if there is one.
+/// Whether a kAdd operand may stand in the result's memory: both have one type.
+bool adds_in_place(const OpRequest& request);
+
+/// Floats where source 0, the kAdd operand or the result is in bytes. The layer writes over the operand, if there is
+/// one.
 class ByteEdges {
  public:
   ByteEdges() = default;
-  /// Decides Setup::dst_starts_as_addend.
-  explicit ByteEdges(Setup& setup);
-  /// What the layer in between sees: the same as the setup's where these are floats.
-  const TensorDesc& src() const { return src_; }
-  const TensorDesc& dst() const { return dst_; }
-  std::int64_t scratch_bytes() const { return src_bytes_ + dst_bytes_; }
+  /// Books what lies in between in front of whatever `forward` is used for afterwards.
+  ByteEdges(const OpRequest& request, Scratch& forward);
+  /// What the layer in between sees: the same as the request's where these are floats.
+  const TensorDesc& src() const { return src_.desc; }
+  const TensorDesc& dst() const { return dst_.desc; }
 
-  /// Calls body(src, dst, scratch) with floats.
+  /// Calls body(src, dst) with floats.
   template <class Body>
   void run(const Context& c, Body&& body) const {
-    char* const src_copy = static_cast<char*>(c.scratch);
-    char* const dst_copy = src_copy + src_bytes_;
-    const void* const src = src_bytes_ > 0 ? src_copy : c.src[0].data;
-    void* const dst = dst_bytes_ > 0 ? dst_copy : c.dst.data;
-    if (src_bytes_ > 0) widen_bytes(c.src[0], reinterpret_cast<float*>(src_copy));
+    const void* const src = widens_src_ ? c.memory[src_].data : c.src[0].data;
+    void* const dst = rounds_dst_ ? c.memory[dst_].data : c.dst.data;
+    if (widens_src_) widen_bytes(c.src[0], c.memory[src_].as<float>());
     if (copies_addend_) copy_addend(c, static_cast<float*>(dst));
-    body(src, dst, dst_copy + dst_bytes_);
-    if (dst_bytes_ > 0) round_to_bytes(reinterpret_cast<const float*>(dst_copy), c.dst);
+    body(src, dst);
+    if (rounds_dst_) round_to_bytes(static_cast<const float*>(dst), c.dst);
   }
 
  private:
   void copy_addend(const Context& c, float* to) const;
 
-  TensorDesc src_, dst_;
-  std::int64_t src_bytes_ = 0, dst_bytes_ = 0;
-  bool copies_addend_ = false;
+  BookedTensor src_, dst_;
+  bool widens_src_ = false, rounds_dst_ = false, copies_addend_ = false;
 };
 
 }  // namespace sluice

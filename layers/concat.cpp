@@ -13,7 +13,7 @@ namespace {
 /// Where the channels of an activation lie; N x K is an image of one pixel.
 struct Channels {
   explicit Channels(const Tensor& tensor)
-      : data(tensor.as<char>()), type(tensor.desc.type), count(tensor.shape()[kC]), block(count) {
+      : data(tensor.data), type(tensor.desc.type), count(tensor.shape()[kC]), block(count) {
     if (tensor.shape().rank() != 4) return;
     block = tensor.desc.block;
     pixels = tensor.shape()[kH] * tensor.shape()[kW];
@@ -21,10 +21,10 @@ struct Channels {
   /// The first pixel of channel c in image n.
   template <class T>
   T* at(std::int64_t n, std::int64_t c) const {
-    return reinterpret_cast<T*>(data) + (n * count + c / block * block) * pixels + c % block;
+    return static_cast<T*>(data) + (n * count + c / block * block) * pixels + c % block;
   }
 
-  char* data;
+  void* data;
   DataType type;
   std::int64_t count, block, pixels = 1;
 };
@@ -70,10 +70,41 @@ void copy_channels(const Channels& src, const Channels& dst, const Range& range,
   copy_typed<float, float>(src, dst, range, n);
 }
 
+class ConcatOp : public Op {
+ public:
+  void forward(const Context& c) override {
+    const Channels dst(c.dst);
+    parallel_for(c.dst.shape()[kN], 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        std::int64_t first = 0;
+        for (const Tensor& source : c.src) {
+          const Channels src(source);
+          copy_channels(src, dst, {0, first, src.count}, n);
+          first += src.count;
+        }
+      }
+    });
+  }
+
+  void backward(const Context& c) override {
+    const Channels diff_dst(c.diff_dst[0]);
+    parallel_for(c.dst.shape()[kN], 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        std::int64_t first = 0;
+        for (std::size_t i = 0; i < c.src.size(); ++i) {
+          const std::int64_t count = c.src[i].shape()[kC];
+          if (c.diff_src[i].data != nullptr) copy_channels(diff_dst, Channels(c.diff_src[i]), {first, 0, count}, n);
+          first += count;
+        }
+      }
+    });
+  }
+};
+
 /// Sources N x C_i x H x W, dst: N x (sum of C_i) x H x W in the order of `from`; or N x K_i and N x (sum of K_i).
 class Concat : public Layer {
  public:
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     if (src[0].rank() != 4 && src[0].rank() != 2)
       throw ShapeError("from", concat("expected images N x C x H x W or rows N x K, got ", to_string(src[0])));
     declare.dst = src[0];
@@ -90,33 +121,9 @@ class Concat : public Layer {
     }
   }
 
-  void forward(Context& c) override {
-    const Channels dst(c.dst);
-    parallel_for(c.dst.shape()[kN], 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        std::int64_t first = 0;
-        for (const Tensor& source : c.src) {
-          const Channels src(source);
-          copy_channels(src, dst, {0, first, src.count}, n);
-          first += src.count;
-        }
-      }
-    });
-  }
+  Attributes attributes() const override { return Attributes("concat"); }
 
-  void backward(Context& c) override {
-    const Channels diff_dst(c.diff_dst[0]);
-    parallel_for(c.dst.shape()[kN], 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        std::int64_t first = 0;
-        for (std::size_t i = 0; i < c.src.size(); ++i) {
-          const std::int64_t count = c.src[i].shape()[kC];
-          if (c.diff_src[i].data != nullptr) copy_channels(diff_dst, Channels(c.diff_src[i]), {first, 0, count}, n);
-          first += count;
-        }
-      }
-    });
-  }
+  std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds&) const override { return std::make_unique<ConcatOp>(); }
 };
 
 }  // namespace

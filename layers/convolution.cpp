@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 
 #include "core/base/error.hpp"
 
@@ -91,10 +90,10 @@ void append(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha, float b
 #endif
 }
 
-void append_clip(dnnl::post_ops& ops, const PostOp& op) {
-  const bool relu = op.low == 0.0F && op.high == std::numeric_limits<float>::infinity();
+void append_clip(dnnl::post_ops& ops, const Epilogue& e) {
+  const bool relu = e.low == 0.0F && e.high == Epilogue::kInfinity;
   if (relu) return append(ops, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-  append(ops, dnnl::algorithm::eltwise_clip, op.low, op.high);
+  append(ops, dnnl::algorithm::eltwise_clip, e.low, e.high);
 }
 
 /// Whether what is added stands in the result's memory.
@@ -107,17 +106,13 @@ dnnl::primitive_attr forward_attributes(const ConvProblem& p) {
   dnnl::post_ops ops;
   if (p.scaled) ops.append_binary(dnnl::algorithm::binary_mul, by_channel(p));
   if (p.shifted) ops.append_binary(dnnl::algorithm::binary_add, by_channel(p));
-  for (const PostOp& op : p.post_ops) {
-    if (op.kind == PostOp::Kind::kClip) append_clip(ops, op);
-    if (op.kind != PostOp::Kind::kAdd) continue;
-    if (sums(p)) {
-      ops.append_sum(p.scaled ? p.addend.step / p.dst.step : 1.0F);
-      continue;
-    }
-    // Not all kernels have a sum behind other post-ops.
+  if (p.epilogue.adds && sums(p)) {
+    ops.append_sum(p.scaled ? p.addend.step / p.dst.step : 1.0F);
+  } else if (p.epilogue.adds) {  // not all kernels have a sum behind other post-ops
     ops.append_binary(dnnl::algorithm::binary_add, onednn::desc(p.addend, is_blocked(p)));
     if (p.dst.type == DataType::kU8) append(ops, dnnl::algorithm::eltwise_linear, 1 / p.dst.step, 0.0F);
   }
+  if (p.epilogue.clips()) append_clip(ops, p.epilogue);
   attr.set_post_ops(ops);
   return attr;
 }
@@ -137,7 +132,7 @@ dnnl::convolution_forward::primitive_desc forward_descriptor(const ConvProblem& 
 /// The forward descriptor that a backward one takes as its hint.
 dnnl::convolution_forward::primitive_desc hint(const ConvProblem& p, dnnl::algorithm algorithm) {
   ConvProblem plain = p;
-  plain.post_ops.clear();
+  plain.epilogue = {};
   plain.scaled = plain.shifted = false;
   return forward_descriptor(plain, algorithm);
 }
@@ -174,6 +169,15 @@ void ConvGeometry::describe(Keys& keys) {
   keys.optional("pad", pad, at_least(std::int64_t{0}), "zeros around the image on each side");
   keys.optional("dilation", dilation, at_least(std::int64_t{1}), "distance between the filter's taps");
   keys.optional("groups", groups, at_least(std::int64_t{1}), "split channels into this many independent convolutions");
+}
+
+void ConvGeometry::describe(Attributes& attributes) const {
+  attributes.set("channels", channels);
+  attributes.set("kernel", kernel);
+  attributes.set("stride", stride);
+  attributes.set("pad", pad);
+  attributes.set("dilation", dilation);
+  attributes.set("groups", groups);
 }
 
 Shape ConvGeometry::dst_shape(const Shape& src) const {
@@ -214,9 +218,14 @@ PackedWeights::PackedWeights(const ConvGeometry& geometry, std::int64_t src_chan
 
 PackedWeights::PackedWeights(const WinogradWeights& wanted) : winograd_(wanted), bytes_(wanted.count() * 4) {}
 
-void PackedWeights::pack(const float* plain, void* packed, void* scratch) {
-  if (winograd_.count() == 0) return reorder_.run({plain, packed}, scratch);
-  pack_winograd(winograd_, plain, static_cast<float*>(packed));
+void PackedWeights::book(SlotBook& book, Scratch refresh) {
+  packed_ = book.kept<std::byte>(bytes_);
+  reorder_.book(refresh);
+}
+
+void PackedWeights::pack(const Memory& memory, const float* plain) {
+  if (winograd_.count() == 0) return reorder_.run(memory, {plain, memory[packed_]});
+  pack_winograd(winograd_, plain, reinterpret_cast<float*>(memory[packed_]));
 }
 
 ConvSource::ConvSource(const ConvProblem& problem) {
@@ -225,11 +234,15 @@ ConvSource::ConvSource(const ConvProblem& problem) {
   bytes_ = problem.src.bytes();
 }
 
-const void* ConvSource::prepare(const void* src, void*& scratch) {
+void ConvSource::book(Scratch& scratch) {
+  plain_ = scratch.book<std::byte>(bytes_);
+  copy_.book(scratch);
+}
+
+const void* ConvSource::prepare(const Memory& memory, const void* src) {
   if (copy_.empty()) return src;
-  void* const plain = scratch;
-  scratch = static_cast<char*>(scratch) + align_up(bytes_);
-  copy_.run({src, plain}, scratch);
+  void* const plain = memory[plain_];
+  copy_.run(memory, {src, plain});
   return plain;
 }
 
@@ -249,7 +262,7 @@ ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(p
   if (bias_) arguments.emplace_back(DNNL_ARG_BIAS, descriptor.bias_desc());
   if (problem.scaled) {
     shifted_ = problem.shifted;
-    for (const PostOp& op : problem.post_ops) adds_ = adds_ || (op.kind == PostOp::Kind::kAdd && !sums(problem));
+    adds_ = problem.epilogue.adds && !sums(problem);
     int position = 0;
     const auto operand = [&](const memory::desc& desc) {
       arguments.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position++) | DNNL_ARG_SRC_1, desc);
@@ -262,27 +275,35 @@ ConvForward::ConvForward(const ConvProblem& problem) : source_(problem), bias_(p
   weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
 }
 
-void ConvForward::run(const void* src, const void* packed, const float* bias, void* dst, void* scratch) {
+void ConvForward::book(SlotBook& book, Scratch refresh, Scratch forward) {
+  weights_.book(book, refresh);
+  source_.book(forward);
+  operation_.book(forward);
+}
+
+void ConvForward::run(const Memory& memory, const void* src, const float* bias, void* dst) {
+  const void* const packed = weights_.packed(memory);
   if (!winograd_.empty()) return winograd_.run(src, packed, bias, dst);
-  src = source_.prepare(src, scratch);
+  src = source_.prepare(memory, src);
   if (bias_) {
-    operation_.run({src, packed, dst, bias}, scratch);
+    operation_.run(memory, {src, packed, dst, bias});
   } else {
-    operation_.run({src, packed, dst}, scratch);
+    operation_.run(memory, {src, packed, dst});
   }
 }
 
-void ConvForward::run(const void* src, const void* packed, const Epilogue& epilogue, void* dst, void* scratch) {
-  const auto& [scale, shift, addend] = epilogue;
-  src = source_.prepare(src, scratch);
+void ConvForward::run(const Memory& memory, const void* src, const ScaleOperands& operands, void* dst) {
+  const auto& [scale, shift, addend] = operands;
+  const void* const packed = weights_.packed(memory);
+  src = source_.prepare(memory, src);
   if (shifted_ && adds_) {
-    operation_.run({src, packed, dst, scale, shift, addend}, scratch);
+    operation_.run(memory, {src, packed, dst, scale, shift, addend});
   } else if (shifted_) {
-    operation_.run({src, packed, dst, scale, shift}, scratch);
+    operation_.run(memory, {src, packed, dst, scale, shift});
   } else if (adds_) {
-    operation_.run({src, packed, dst, scale, addend}, scratch);
+    operation_.run(memory, {src, packed, dst, scale, addend});
   } else {
-    operation_.run({src, packed, dst, scale}, scratch);
+    operation_.run(memory, {src, packed, dst, scale});
   }
 }
 
@@ -309,13 +330,19 @@ ConvBackwardData::ConvBackwardData(const ConvProblem& conv) {
   weights_ = PackedWeights(problem.geometry, problem.src.shape[kC], descriptor.weights_desc());
 }
 
-void ConvBackwardData::run(const void* diff_dst, const void* packed, void* diff_src, void* scratch) {
+void ConvBackwardData::book(SlotBook& book, Scratch refresh, Scratch backward) {
+  weights_.book(book, refresh);
+  operation_.book(backward);
+}
+
+void ConvBackwardData::run(const Memory& memory, const void* diff_dst, void* diff_src) {
+  const void* const packed = weights_.packed(memory);
   if (!winograd_.empty()) return winograd_.run(diff_dst, packed, nullptr, diff_src);
-  operation_.run({diff_dst, packed, diff_src}, scratch);
+  operation_.run(memory, {diff_dst, packed, diff_src});
 }
 
 ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
-    : source_(problem), channels_(problem.geometry.channels) {
+    : source_(problem), channels_(problem.geometry.channels), bias_(problem.bias) {
   auto descriptor = backward_weights_descriptor(problem);
   kernel_ = onednn::kernel_name(descriptor);
   // Images smaller than their filter: oneDNN's depthwise kernels refuse them, and the others are 20 to 100 times
@@ -328,7 +355,6 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
   if (ours_is_faster(problem, kernel_)) {
     winograd_ = WinogradBackwardWeights(problem);
     kernel_ = winograd_kernel();
-    operation_scratch_ = winograd_.scratch_bytes();
     return;
   }
   if (widening_pays(problem, kernel_)) {
@@ -338,7 +364,6 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
     widen_dst_ = onednn::reorder(onednn::desc(problem.dst), onednn::desc(wide.dst));
     src_bytes_ = wide.src.bytes();
     dst_bytes_ = wide.dst.bytes();
-    operation_scratch_ = std::max(widen_src_.scratch_bytes(), widen_dst_.scratch_bytes());
     descriptor = backward_weights_descriptor(wide);
     kernel_ = onednn::kernel_name(descriptor);
   }
@@ -350,33 +375,57 @@ ConvBackwardWeights::ConvBackwardWeights(const ConvProblem& problem)
   const auto plain = onednn::plain(weights_dims(problem.geometry, problem.src.shape[kC]));
   reorder_ = onednn::reorder(descriptor.diff_weights_desc(), plain, true);
   diff_bytes_ = onednn::bytes(descriptor.diff_weights_desc());
-  bias_bytes_ = problem.bias ? channels_ * 4 : 0;
-  operation_scratch_ = std::max({operation_scratch_, operation_.scratch_bytes(), reorder_.scratch_bytes()});
 }
 
-void ConvBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias,
-                              void* scratch) {
+void ConvBackwardWeights::book(Scratch backward) {
+  if (!depthwise_.empty()) return;
+  if (!winograd_.empty()) return winograd_.book(backward);
+  source_.book(backward);
+  wide_src_ = backward.book<std::byte>(src_bytes_);
+  wide_dst_ = backward.book<std::byte>(dst_bytes_);
+  diff_ = backward.book<std::byte>(diff_bytes_);
+  diff_bias_ = backward.book<float>(bias_ ? channels_ : 0);
+  for (onednn::Operation* operation : {&widen_src_, &widen_dst_, &operation_, &reorder_}) operation->book(backward);
+}
+
+/// To fp32, where the product is computed in that.
+void ConvBackwardWeights::widen(const Memory& memory, const void*& src, const void*& diff_dst) {
+  if (src_bytes_ == 0) return;
+  widen_src_.run(memory, {src, memory[wide_src_]});
+  widen_dst_.run(memory, {diff_dst, memory[wide_dst_]});
+  src = memory[wide_src_];
+  diff_dst = memory[wide_dst_];
+}
+
+void ConvBackwardWeights::run(const Memory& memory, const void* src, const void* diff_dst, float* diff_weights,
+                              float* diff_bias) {
   if (!depthwise_.empty()) return depthwise_.run(src, diff_dst, diff_weights, diff_bias);
-  if (!winograd_.empty()) return winograd_.run(src, diff_dst, diff_weights, diff_bias, scratch);
-  src = source_.prepare(src, scratch);
-  char* const wide_src = static_cast<char*>(scratch);
-  char* const wide_dst = wide_src + align_up(src_bytes_);
-  char* const diff = wide_dst + align_up(dst_bytes_);
-  char* const bias = diff + align_up(diff_bytes_);
-  char* const rest = bias + align_up(bias_bytes_);
-  if (src_bytes_ > 0) {
-    widen_src_.run({src, wide_src}, rest);
-    widen_dst_.run({diff_dst, wide_dst}, rest);
-    src = wide_src;
-    diff_dst = wide_dst;
-  }
-  if (bias_bytes_ > 0) {
-    operation_.run({src, diff_dst, diff, bias}, rest);
-    for (std::int64_t o = 0; o < channels_; ++o) diff_bias[o] += reinterpret_cast<const float*>(bias)[o];
+  if (!winograd_.empty()) return winograd_.run(memory, src, diff_dst, diff_weights, diff_bias);
+  src = source_.prepare(memory, src);
+  widen(memory, src, diff_dst);
+  void* const diff = memory[diff_];
+  if (bias_) {
+    float* const bias = memory[diff_bias_];
+    operation_.run(memory, {src, diff_dst, diff, bias});
+    for (std::int64_t o = 0; o < channels_; ++o) diff_bias[o] += bias[o];
   } else {
-    operation_.run({src, diff_dst, diff}, rest);
+    operation_.run(memory, {src, diff_dst, diff});
   }
-  reorder_.run({diff, diff_weights}, rest);
+  reorder_.run(memory, {diff, diff_weights});
+}
+
+ConvGradients::ConvGradients(const ConvProblem& problem, bool needs_diff_src)
+    : needs_diff_src_(needs_diff_src), weights_(problem) {
+  if (needs_diff_src_) data_ = ConvBackwardData(problem);
+}
+
+void ConvGradients::book(SlotBook& book, Scratch refresh, Scratch weights, Scratch data) {
+  weights_.book(weights);
+  if (needs_diff_src_) data_.book(book, refresh, data);
+}
+
+std::string ConvGradients::kernels() const {
+  return concat(" ", weights_.kernel(), needs_diff_src_ ? " " : "", data_.kernel());
 }
 
 }  // namespace sluice

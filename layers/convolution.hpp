@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <string>
 
-#include "core/base/buffer.hpp"
 #include "core/config/keys.hpp"
 #include "core/graph/layer.hpp"
 #include "core/graph/onednn.hpp"
 #include "layers/depthwise.hpp"
+#include "layers/epilogue.hpp"
 #include "layers/winograd.hpp"
 
 namespace sluice {
@@ -25,6 +25,7 @@ struct ConvGeometry {
   std::int64_t groups = 1;
 
   void describe(Keys& keys);
+  void describe(Attributes& attributes) const;
   /// Throws ShapeError where the source does not fit.
   Shape dst_shape(const Shape& src) const;
   Shape weights_shape(const Shape& src) const { return {channels, src[kC] / groups, kernel, kernel}; }
@@ -35,7 +36,7 @@ struct ConvGeometry {
 /// of fp32.
 bool is_generic_kernel(const std::string& kernel);
 
-/// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip.
+/// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip (Epilogue).
 bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
 
 /// oneDNN's view of one convolution in one executor. A source of bytes (kU8) is multiplied by weights of signed bytes,
@@ -47,22 +48,22 @@ struct ConvProblem {
   Mode mode = Mode::kInference;
   bool bias = false;
   bool allow_winograd = true;
-  std::vector<PostOp> post_ops;  ///< kAdd and kClip; kAffine is folded into weights and bias by the caller
-  bool may_copy_src = true;      ///< where oneDNN wants another layout; it cannot write to such a copy
+  Epilogue epilogue;         ///< what is affine is folded into weights and bias by the caller
+  bool may_copy_src = true;  ///< where oneDNN wants another layout; it cannot write to such a copy
   /// The forward product is multiplied by a number for each output channel, and something is added, before anything
-  /// else is done to it: numbers given with each run (Epilogue). Then the kAdd operand is one of them as well.
+  /// else is done to it: numbers given with each run (ScaleOperands). Then the addend is one of them as well.
   bool scaled = false, shifted = false;
   BlockMask mask = {};  ///< weights that the caller knows to be zeros, which may be left out
-  /// Of a problem that is scaled: what a kAdd adds. One in bytes (and then the result is, too) is not given with each
-  /// run: the result's memory starts with it.
+  /// Of a problem that is scaled: what the epilogue adds. One in bytes (and then the result is, too) is not given with
+  /// each run: the result's memory starts with it.
   TensorDesc addend = {};
 };
 
 /// The numbers of a problem that is scaled.
-struct Epilogue {
+struct ScaleOperands {
   const float* scale = nullptr;  ///< by output channel
   const float* shift = nullptr;  ///< by output channel, if shifted
-  const void* addend = nullptr;  ///< if there is a kAdd of floats
+  const void* addend = nullptr;  ///< if floats are added
 };
 
 /// Weights as a primitive wants them, made from the plain fp32 ones.
@@ -71,14 +72,16 @@ class PackedWeights {
   PackedWeights() = default;
   PackedWeights(const ConvGeometry& geometry, std::int64_t src_channels, const dnnl::memory::desc& wanted);
   explicit PackedWeights(const WinogradWeights& wanted);
-  std::int64_t bytes() const { return bytes_; }
-  std::int64_t scratch_bytes() const { return reorder_.scratch_bytes(); }
-  void pack(const float* plain, void* packed, void* scratch);
+  /// Kept memory, and scratch memory of `pack`.
+  void book(SlotBook& book, Scratch refresh);
+  void pack(const Memory& memory, const float* plain);
+  const void* packed(const Memory& memory) const { return memory[packed_]; }
 
  private:
   onednn::Operation reorder_;
   WinogradWeights winograd_;  ///< instead of the reorder, unless empty
   std::int64_t bytes_ = 0;
+  Slot<std::byte> packed_;
 };
 
 /// The source as a convolution wants it. oneDNN has fast kernels from an image of few channels to a blocked result only
@@ -87,25 +90,27 @@ class ConvSource {
  public:
   ConvSource() = default;
   explicit ConvSource(const ConvProblem& problem);
-  std::int64_t scratch_bytes() const { return align_up(bytes_) + copy_.scratch_bytes(); }
-  /// The memory to read; `scratch` moves behind what the copy occupies.
-  const void* prepare(const void* src, void*& scratch);
+  void book(Scratch& scratch);
+  /// The memory to read.
+  const void* prepare(const Memory& memory, const void* src);
 
  private:
   onednn::Operation copy_;
   std::int64_t bytes_ = 0;
+  Slot<std::byte> plain_;
 };
 
 class ConvForward {
  public:
   ConvForward() = default;
   explicit ConvForward(const ConvProblem& problem);
-  PackedWeights& weights() { return weights_; }
-  std::int64_t scratch_bytes() const { return source_.scratch_bytes() + operation_.scratch_bytes(); }
+  /// Kept memory for the weights, and scratch memory of `pack` and of `run`. To be called once, before these.
+  void book(SlotBook& book, Scratch refresh, Scratch forward);
   const std::string& kernel() const { return kernel_; }
-  void run(const void* src, const void* packed, const float* bias, void* dst, void* scratch);
+  void pack(const Memory& memory, const float* weights) { weights_.pack(memory, weights); }
+  void run(const Memory& memory, const void* src, const float* bias, void* dst);
   /// For a problem that is scaled, which has no bias.
-  void run(const void* src, const void* packed, const Epilogue& epilogue, void* dst, void* scratch);
+  void run(const Memory& memory, const void* src, const ScaleOperands& operands, void* dst);
 
  private:
   ConvSource source_;
@@ -120,10 +125,10 @@ class ConvBackwardData {
  public:
   ConvBackwardData() = default;
   explicit ConvBackwardData(const ConvProblem& problem);
-  PackedWeights& weights() { return weights_; }
-  std::int64_t scratch_bytes() const { return operation_.scratch_bytes(); }
+  void book(SlotBook& book, Scratch refresh, Scratch backward);
   const std::string& kernel() const { return kernel_; }
-  void run(const void* diff_dst, const void* packed, void* diff_src, void* scratch);
+  void pack(const Memory& memory, const float* weights) { weights_.pack(memory, weights); }
+  void run(const Memory& memory, const void* diff_dst, void* diff_src);
 
  private:
   onednn::Operation operation_;
@@ -136,23 +141,50 @@ class ConvBackwardWeights {
  public:
   ConvBackwardWeights() = default;
   explicit ConvBackwardWeights(const ConvProblem& problem);
-  std::int64_t scratch_bytes() const {
-    return source_.scratch_bytes() + align_up(src_bytes_) + align_up(dst_bytes_) + align_up(diff_bytes_) +
-           align_up(bias_bytes_) + operation_scratch_;
-  }
+  void book(Scratch backward);
   const std::string& kernel() const { return kernel_; }
   /// Adds to the plain fp32 `diff_weights` (and `diff_bias`, null without a bias).
-  void run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias, void* scratch);
+  void run(const Memory& memory, const void* src, const void* diff_dst, float* diff_weights, float* diff_bias);
 
  private:
+  void widen(const Memory& memory, const void*& src, const void*& diff_dst);
+
   ConvSource source_;
   onednn::Operation operation_, reorder_;
   onednn::Operation widen_src_, widen_dst_;  ///< to fp32, where oneDNN's kernels for bf16 are slower
   DepthwiseBackwardWeights depthwise_;       ///< instead of oneDNN's where that has no fast kernel
   WinogradBackwardWeights winograd_;
-  std::int64_t diff_bytes_ = 0, bias_bytes_ = 0, operation_scratch_ = 0, channels_ = 0;
+  std::int64_t diff_bytes_ = 0, channels_ = 0;
   std::int64_t src_bytes_ = 0, dst_bytes_ = 0;  ///< of the widened copies
+  bool bias_ = false;
+  Slot<std::byte> diff_, wide_src_, wide_dst_;
+  Slot<float> diff_bias_;
   std::string kernel_;
+};
+
+/// Both gradients of a convolution in training; that of the source where somebody needs it.
+class ConvGradients {
+ public:
+  ConvGradients() = default;
+  ConvGradients(const ConvProblem& problem, bool needs_diff_src);
+  /// The gradient of the weights is computed before that of the source: both may use the same scratch memory.
+  void book(SlotBook& book, Scratch refresh, Scratch weights, Scratch data);
+  /// With a space in front of each.
+  std::string kernels() const;
+  bool needs_diff_src() const { return needs_diff_src_; }
+  void pack(const Memory& memory, const float* weights) {
+    if (needs_diff_src_) data_.pack(memory, weights);
+  }
+  ConvBackwardWeights& weights() { return weights_; }
+  /// Does nothing where nobody needs it.
+  void run_data(const Memory& memory, const void* diff_dst, void* diff_src) {
+    if (needs_diff_src_) data_.run(memory, diff_dst, diff_src);
+  }
+
+ private:
+  bool needs_diff_src_ = false;
+  ConvBackwardWeights weights_;
+  ConvBackwardData data_;
 };
 
 }  // namespace sluice

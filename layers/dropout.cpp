@@ -1,7 +1,6 @@
 // Dropout (Srivastava et al. 2014), scaled in training so that inference is the identity.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
@@ -11,67 +10,43 @@
 namespace sluice {
 namespace {
 
-/// Training: dst = src / keep where the element's random bits say so, else 0; keep = 1 - rate, rounded to a multiple of
-/// 2^-16. The bits depend on the seed, the step, the layer and the element (in the order N, H, W, C), and on nothing
-/// else: not on the layout, the precision or the number of threads.
-class Dropout : public Layer {
+constexpr double kMostRate = 0.999;
+constexpr std::int64_t kGroupBytes = kDropoutGroup / 8;
+constexpr std::int64_t kMostElements = std::int64_t{8} << 24;  ///< a stream has 2^24 blocks of 8 halves
+
+/// The identity.
+class DropoutInference : public Op {
  public:
-  explicit Dropout(Keys& keys) {
-    keys.optional("rate", rate_, between(0.0, kMostRate), "share of the values that training sets to zero");
+  void forward(const Context& c) override {
+    if (c.dst.data != c.src[0].data) copy_memory(c.src[0], c.dst);
   }
+};
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
-    require_sources(src, 1);
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
-    if (src[0].count() > kMostElements) {
-      throw ShapeError("", concat("at most ", kMostElements, " values have random bits of their own, got ",
-                                  src[0].count(), "; use a smaller batch"));
-    }
-    declare.dst = src[0];
-    declare.like_src = true;
-    declare.keeps_nonnegative = true;
-    declare.stochastic = true;
-  }
-
-  void setup(Setup& setup) override {
-    training_ = setup.mode == Mode::kTraining;
-    setup.dst_may_overwrite_src = true;
-    setup.kernel = "sluice:" + to_string(cpu_isa());
-    stream_.threshold = static_cast<std::int32_t>(std::lround((1 - rate_) * 65536));
+template <class T>
+class DropoutTraining : public Op {
+ public:
+  DropoutTraining(const OpRequest& request, double rate, OpNeeds& needs)
+      : groups_((request.dst.count() + kDropoutGroup - 1) / kDropoutGroup),
+        bits_(needs.slots.saved<std::uint8_t>(groups_ * kGroupBytes)) {
+    stream_.threshold = static_cast<std::int32_t>(std::lround((1 - rate) * 65536));
     scale_ = 65536.0F / static_cast<float>(stream_.threshold);
-    groups_ = (setup.dst.count() + kDropoutGroup - 1) / kDropoutGroup;
-    if (training_) setup.request_saved(groups_ * kGroupBytes);
   }
 
-  void forward(Context& c) override {
-    if (!training_) return copy(c);
+  void forward(const Context& c) override {
     stream_.seed = c.seed;
     stream_.step = c.step;
     stream_.layer = c.layer_index;
-    std::uint8_t* const kept = bits(c);
+    std::uint8_t* const kept = c.memory[bits_];
     parallel_for(groups_, 128, [&](std::int64_t begin, std::int64_t end) {
       dropout_bits().draw(stream_, begin, end, kept + begin * kGroupBytes);
     });
-    apply(c, c.src[0], c.dst);
+    apply(kept, c.src[0], c.dst);
   }
 
-  void backward(Context& c) override { apply(c, c.diff_dst[0], c.diff_src[0]); }
+  void backward(const Context& c) override { apply(c.memory[bits_], c.diff_dst[0], c.diff_src[0]); }
 
  private:
-  static constexpr double kMostRate = 0.999;
-  static constexpr std::int64_t kGroupBytes = kDropoutGroup / 8;
-  static constexpr std::int64_t kMostElements = std::int64_t{8} << 24;  ///< a stream has 2^24 blocks of 8 halves
-
-  static std::uint8_t* bits(const Context& c) { return static_cast<std::uint8_t*>(c.saved[0]); }
-
-  void apply(const Context& c, const Tensor& src, const Tensor& dst) const {
-    if (src.desc.type == DataType::kBF16) return apply_as<BFloat16>(bits(c), src, dst);
-    apply_as<float>(bits(c), src, dst);
-  }
-
-  template <class T>
-  void apply_as(const std::uint8_t* kept, const Tensor& src, const Tensor& dst) const {
+  void apply(const std::uint8_t* kept, const Tensor& src, const Tensor& dst) const {
     const T* const from = src.as<const T>();
     T* const to = dst.as<T>();
     const TensorDesc& desc = src.desc;
@@ -95,18 +70,50 @@ class Dropout : public Layer {
     });
   }
 
-  static void copy(const Context& c) {
-    if (c.dst.data == c.src[0].data) return;
-    parallel_for(c.dst.desc.bytes(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-      std::memcpy(c.dst.as<char>() + begin, c.src[0].as<const char>() + begin, static_cast<std::size_t>(end - begin));
-    });
-  }
-
-  double rate_ = 0.5;
-  bool training_ = false;
+  std::int64_t groups_;
+  Slot<std::uint8_t> bits_;
   DropoutStream stream_;
   float scale_ = 1;
-  std::int64_t groups_ = 0;
+};
+
+/// Training: dst = src / keep where the element's random bits say so, else 0; keep = 1 - rate, rounded to a multiple of
+/// 2^-16. The bits depend on the seed, the step, the layer and the element (in the order N, H, W, C), and on nothing
+/// else: not on the layout, the precision or the number of threads.
+class Dropout : public Layer {
+ public:
+  explicit Dropout(Keys& keys) {
+    keys.optional("rate", rate_, between(0.0, kMostRate), "share of the values that training sets to zero");
+  }
+
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    require_sources(src, 1);
+    if (src[0].rank() != 4 && src[0].rank() != 2)
+      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    if (src[0].count() > kMostElements) {
+      throw ShapeError("", concat("at most ", kMostElements, " values have random bits of their own, got ",
+                                  src[0].count(), "; use a smaller batch"));
+    }
+    declare.dst = src[0];
+    declare.like_src = true;
+    declare.keeps_nonnegative = true;
+    declare.stochastic = true;
+  }
+
+  Attributes attributes() const override {
+    Attributes attributes("dropout");
+    attributes.set("rate", rate_);
+    return attributes;
+  }
+
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    needs.dst_may_overwrite_src = true;
+    needs.kernel = "sluice:" + to_string(cpu_isa());
+    if (request.training()) return make_typed<DropoutTraining>(request.dst.type, request, rate_, needs);
+    return std::make_unique<DropoutInference>();
+  }
+
+ private:
+  double rate_ = 0.5;
 };
 
 }  // namespace

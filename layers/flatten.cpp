@@ -10,38 +10,36 @@
 namespace sluice {
 namespace {
 
-/// src: N x C x H x W, dst: N x (C H W) in that order, fp32, whatever the source's layout and type.
-class Flatten : public Layer {
+template <class T>
+class FlattenOp : public Op {
  public:
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
-    require_sources(src, 1);
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
-    declare.dst = {src[0][kN], src[0].count() / src[0][kN]};
-    declare.dst_type = DataType::kF32;
-    declare.keeps_nonnegative = true;
-  }
-
-  void setup(Setup& setup) override {
-    const Shape& src = setup.src[0].shape;
+  FlattenOp(const OpRequest& request, OpNeeds& needs) {
+    const Shape& src = request.src[0].shape;
     if (src.rank() == 4) {
       pixels_ = src[kH] * src[kW];
-      block_ = setup.src[0].block;
+      block_ = request.src[0].block;
     } else {
       block_ = src[kC];
     }
     blocks_ = src.count() / (pixels_ * block_);
-    setup.dst_may_overwrite_src = pixels_ == 1 && setup.src[0].type == DataType::kF32;
+    needs.dst_may_overwrite_src = pixels_ == 1 && request.src[0].type == DataType::kF32;
   }
 
-  void forward(Context& c) override {
-    if (c.src[0].desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
-    if (c.dst.data != c.src[0].data) forward_as<float>(c);
+  void forward(const Context& c) override {
+    if (c.dst.data == c.src[0].data) return;
+    const T* const src = c.src[0].as<const T>();
+    float* const dst = c.dst.as<float>();
+    parallel_for(blocks_, grain(), [=](std::int64_t begin, std::int64_t end) {
+      for_values(begin, end, [=](std::int64_t from, std::int64_t to) { dst[to] = widen(src[from]); });
+    });
   }
 
-  void backward(Context& c) override {
-    if (c.src[0].desc.type == DataType::kBF16) return backward_as<BFloat16>(c);
-    backward_as<float>(c);
+  void backward(const Context& c) override {
+    const float* const diff_dst = c.diff_dst[0].as<const float>();
+    T* const diff_src = c.diff_src[0].as<T>();
+    parallel_for(blocks_, grain(), [=](std::int64_t begin, std::int64_t end) {
+      for_values(begin, end, [=](std::int64_t to, std::int64_t from) { narrow(diff_dst[from], diff_src[to]); });
+    });
   }
 
  private:
@@ -68,25 +66,26 @@ class Flatten : public Layer {
 
   std::int64_t grain() const { return std::max<std::int64_t>(1, (1 << 14) / (pixels_ * block_)); }
 
-  template <class T>
-  void forward_as(Context& c) const {
-    const T* const src = c.src[0].as<const T>();
-    float* const dst = c.dst.as<float>();
-    parallel_for(blocks_, grain(), [=](std::int64_t begin, std::int64_t end) {
-      for_values(begin, end, [=](std::int64_t from, std::int64_t to) { dst[to] = widen(src[from]); });
-    });
-  }
-
-  template <class T>
-  void backward_as(Context& c) const {
-    const float* const diff_dst = c.diff_dst[0].as<const float>();
-    T* const diff_src = c.diff_src[0].as<T>();
-    parallel_for(blocks_, grain(), [=](std::int64_t begin, std::int64_t end) {
-      for_values(begin, end, [=](std::int64_t to, std::int64_t from) { narrow(diff_dst[from], diff_src[to]); });
-    });
-  }
-
   std::int64_t pixels_ = 1, block_ = 0, blocks_ = 0;  ///< blocks of all images
+};
+
+/// src: N x C x H x W, dst: N x (C H W) in that order, fp32, whatever the source's layout and type.
+class Flatten : public Layer {
+ public:
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    require_sources(src, 1);
+    if (src[0].rank() != 4 && src[0].rank() != 2)
+      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    declare.dst = {src[0][kN], src[0].count() / src[0][kN]};
+    declare.dst_type = DataType::kF32;
+    declare.keeps_nonnegative = true;
+  }
+
+  Attributes attributes() const override { return Attributes("flatten"); }
+
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    return make_typed<FlattenOp>(request.src[0].type, request, needs);
+  }
 };
 
 }  // namespace

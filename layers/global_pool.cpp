@@ -1,4 +1,6 @@
 // Mean of each channel over the image: N x C x H x W -> N x C.
+#include <type_traits>
+
 #include "core/base/bfloat16.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/layers.hpp"
@@ -6,35 +8,16 @@
 namespace sluice {
 namespace {
 
-class GlobalPool : public Layer {
+/// A source of T; `step` is what a level of one in bytes stands for.
+template <class T>
+class GlobalPoolOp : public Op {
  public:
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
-    require_sources(src, 1);
-    require_image(src[0]);
-    declare.dst = {src[0][kN], src[0][kC]};
-    declare.dst_type = DataType::kF32;
-    declare.keeps_nonnegative = true;
-  }
+  explicit GlobalPoolOp(float step = 1.0F) : step_(step) {}
 
-  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
-
-  void forward(Context& c) override {
-    if (c.src[0].desc.type == DataType::kU8) return forward_as<std::uint8_t>(c, c.src[0].desc.step);
-    if (c.src[0].desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
-    forward_as<float>(c);
-  }
-
-  void backward(Context& c) override {
-    if (c.src[0].desc.type == DataType::kBF16) return backward_as<BFloat16>(c);
-    backward_as<float>(c);
-  }
-
- private:
-  template <class T>
-  static void forward_as(Context& c, float step = 1.0F) {
+  void forward(const Context& c) override {
     const Shape& s = c.src[0].shape();
     const std::int64_t block = c.src[0].desc.block, pixels = s[kH] * s[kW];
-    const float count = static_cast<float>(pixels) / step;
+    const float count = static_cast<float>(pixels) / step_;
     const T* const src = c.src[0].as<const T>();
     float* const dst = c.dst.as<float>();
     parallel_for(s[kN] * s[kC] / block, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -49,21 +32,47 @@ class GlobalPool : public Layer {
     });
   }
 
-  template <class T>
-  static void backward_as(Context& c) {
-    const Shape& s = c.src[0].shape();
-    const std::int64_t block = c.src[0].desc.block, pixels = s[kH] * s[kW];
-    const float* const diff_dst = c.diff_dst[0].as<const float>();
-    T* const diff_src = c.diff_src[0].as<T>();
-    const float share = 1.0F / static_cast<float>(pixels);
-    parallel_for(s[kN] * s[kC] / block, 1, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        for (std::int64_t p = 0; p < pixels; ++p) {
-          for (std::int64_t j = 0; j < block; ++j)
-            narrow(diff_dst[i * block + j] * share, diff_src[(i * pixels + p) * block + j]);
+  void backward(const Context& c) override {
+    if constexpr (std::is_same_v<T, std::uint8_t>) {
+      Op::backward(c);
+    } else {
+      const Shape& s = c.src[0].shape();
+      const std::int64_t block = c.src[0].desc.block, pixels = s[kH] * s[kW];
+      const float* const diff_dst = c.diff_dst[0].as<const float>();
+      T* const diff_src = c.diff_src[0].as<T>();
+      const float share = 1.0F / static_cast<float>(pixels);
+      parallel_for(s[kN] * s[kC] / block, 1, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          for (std::int64_t p = 0; p < pixels; ++p) {
+            for (std::int64_t j = 0; j < block; ++j)
+              narrow(diff_dst[i * block + j] * share, diff_src[(i * pixels + p) * block + j]);
+          }
         }
-      }
-    });
+      });
+    }
+  }
+
+ private:
+  float step_;
+};
+
+class GlobalPool : public Layer {
+ public:
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    require_sources(src, 1);
+    require_image(src[0]);
+    declare.dst = {src[0][kN], src[0][kC]};
+    declare.dst_type = DataType::kF32;
+    declare.keeps_nonnegative = true;
+  }
+
+  Attributes attributes() const override { return Attributes("global_average_pool"); }
+  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
+
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds&) const override {
+    const TensorDesc& src = request.src[0];
+    if (src.type == DataType::kU8) return std::make_unique<GlobalPoolOp<std::uint8_t>>(src.step);
+    return make_typed<GlobalPoolOp>(src.type);
   }
 };
 

@@ -5,38 +5,53 @@
 namespace sluice {
 namespace {
 
+class LinearOp : public Op {
+ public:
+  LinearOp(const OpRequest& request, const LinearGeometry& geometry, OpNeeds& needs)
+      : bias_(geometry.bias), product_(geometry, request, false, needs, needs.slots.frames()) {}
+
+  void refresh(const Context& c) override {
+    product_.pack_forward(c.memory, c.param[0]);
+    product_.pack_backward(c.memory, c.param[0]);
+  }
+
+  void forward(const Context& c) override {
+    product_.forward(c, product_.forward_source(c), bias_ ? c.param[1] : nullptr);
+  }
+
+  void backward(const Context& c) override {
+    product_.backward_weights(c, product_.backward_source(c), c.diff_param[0]);
+    if (product_.needs_diff_src()) product_.convert_diff_src(c, product_.backward_data(c));
+  }
+
+ private:
+  bool bias_;
+  InnerProduct product_;
+};
+
 /// dst = src W^T + bias. src: N x I, or N x C x H x W taken as I = C H W in that order; W: O x I; dst: N x O.
 class Linear : public Layer {
  public:
   explicit Linear(Keys& keys) { geometry_.describe(keys); }
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
     geometry_.declare(src[0], declare);
     declare.costs.push_back({geometry_.channels * LinearGeometry::inputs(src[0])});
   }
 
-  void setup(Setup& setup) override { product_ = InnerProduct(geometry_, setup, false); }
-
-  void refresh(Context& c) override {
-    product_.pack_forward(c, c.param[0], c.scratch);
-    product_.pack_backward(c, c.param[0], c.scratch);
+  Attributes attributes() const override {
+    Attributes attributes("linear");
+    geometry_.describe(attributes);
+    return attributes;
   }
 
-  void forward(Context& c) override {
-    product_.forward(c, product_.converted_source(c), geometry_.bias ? c.param[1] : nullptr);
-  }
-
-  void backward(Context& c) override {
-    product_.backward_weights(c, product_.converted_source(c), c.diff_param[0]);
-    if (!product_.needs_diff_src()) return;
-    product_.backward_data(c);
-    product_.convert_diff_src(c);
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    return std::make_unique<LinearOp>(request, geometry_, needs);
   }
 
  private:
   LinearGeometry geometry_;
-  InnerProduct product_;
 };
 
 }  // namespace

@@ -11,12 +11,37 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 14;
 
+template <class T>
+class ClipOp : public Op {
+ public:
+  ClipOp(Clip clip, OpNeeds& needs) : clip_(clip) {
+    needs.backward_uses_src = true;
+    needs.kernel = "sluice:" + to_string(cpu_isa());
+  }
+
+  void forward(const Context& c) override {
+    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      pointwise_kernels<T>().clip(end - begin, c.src[0].as<const T>() + begin, c.dst.as<T>() + begin, clip_);
+    });
+  }
+
+  void backward(const Context& c) override {
+    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      pointwise_kernels<T>().clip_backward(end - begin, c.src[0].as<const T>() + begin,
+                                           c.diff_dst[0].as<const T>() + begin, c.diff_src[0].as<T>() + begin, clip_);
+    });
+  }
+
+ private:
+  Clip clip_;
+};
+
 /// clamp(x, low, high); ReLU is clamp(x, 0, inf).
 class ClipLayer : public Layer {
  public:
   explicit ClipLayer(Clip clip) : clip_(clip) {}
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
     declare.dst = src[0];
     declare.like_src = true;
@@ -24,46 +49,46 @@ class ClipLayer : public Layer {
     declare.nonnegative = clip_.low >= 0;
   }
 
+  Attributes attributes() const override {
+    Attributes attributes("clip");
+    attributes.set("low", static_cast<double>(clip_.low));
+    attributes.set("high", static_cast<double>(clip_.high));
+    return attributes;
+  }
+
   std::optional<PostOp> as_post_op(Mode) const override { return PostOp{PostOp::Kind::kClip, clip_.low, clip_.high}; }
 
-  void setup(Setup& setup) override {
-    setup.backward_uses_src = true;
-    setup.kernel = "sluice:" + to_string(cpu_isa());
-  }
-
-  void forward(Context& c) override {
-    if (c.dst.desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
-    forward_as<float>(c);
-  }
-
-  void backward(Context& c) override {
-    if (c.dst.desc.type == DataType::kBF16) return backward_as<BFloat16>(c);
-    backward_as<float>(c);
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    return make_typed<ClipOp>(request.dst.type, clip_, needs);
   }
 
  private:
-  template <class T>
-  void forward_as(Context& c) {
-    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      pointwise_kernels<T>().clip(end - begin, c.src[0].as<const T>() + begin, c.dst.as<T>() + begin, clip_);
-    });
-  }
-
-  template <class T>
-  void backward_as(Context& c) {
-    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      pointwise_kernels<T>().clip_backward(end - begin, c.src[0].as<const T>() + begin,
-                                           c.diff_dst[0].as<const T>() + begin, c.diff_src[0].as<T>() + begin, clip_);
-    });
-  }
-
   Clip clip_;
+};
+
+template <class T>
+class AddOp : public Op {
+ public:
+  explicit AddOp(OpNeeds& needs) { needs.kernel = "sluice:" + to_string(cpu_isa()); }
+
+  void forward(const Context& c) override {
+    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      pointwise_kernels<T>().add(end - begin, c.src[0].as<const T>() + begin, c.src[1].as<const T>() + begin,
+                                 c.dst.as<T>() + begin);
+    });
+  }
+
+  void backward(const Context& c) override {
+    for (const Tensor& diff_src : c.diff_src) {
+      if (diff_src.data != nullptr) copy_activation(c.diff_dst[0], diff_src);
+    }
+  }
 };
 
 /// The sum of two activations of one shape.
 class Add : public Layer {
  public:
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 2);
     if (src[0] != src[1]) {
       throw ShapeError("from",
@@ -73,28 +98,11 @@ class Add : public Layer {
     declare.like_src = true;
   }
 
+  Attributes attributes() const override { return Attributes("add"); }
   std::optional<PostOp> as_post_op(Mode) const override { return PostOp{PostOp::Kind::kAdd, 0, 0}; }
 
-  void setup(Setup& setup) override { setup.kernel = "sluice:" + to_string(cpu_isa()); }
-
-  void forward(Context& c) override {
-    if (c.dst.desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
-    forward_as<float>(c);
-  }
-
-  void backward(Context& c) override {
-    for (const Tensor& diff_src : c.diff_src) {
-      if (diff_src.data != nullptr) copy_activation(c.diff_dst[0], diff_src);
-    }
-  }
-
- private:
-  template <class T>
-  static void forward_as(Context& c) {
-    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      pointwise_kernels<T>().add(end - begin, c.src[0].as<const T>() + begin, c.src[1].as<const T>() + begin,
-                                 c.dst.as<T>() + begin);
-    });
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    return make_typed<AddOp>(request.dst.type, needs);
   }
 };
 

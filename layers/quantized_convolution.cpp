@@ -4,22 +4,12 @@
 #include <cmath>
 #include <limits>
 
-#include "core/base/buffer.hpp"
-
 namespace sluice {
 namespace {
-
-std::size_t keep(Setup& setup, std::int64_t bytes) {
-  return static_cast<std::size_t>(setup.request_kept(bytes));
-}
 
 TensorDesc parts_of(TensorDesc desc, std::int64_t parts) {
   desc.shape = {parts * desc.shape[kN], desc.shape[kC], desc.shape[kH], desc.shape[kW]};
   return desc;
-}
-
-float* floats(void* memory) {
-  return static_cast<float*>(memory);
 }
 
 /// W = 2 high + low, all between -127 and 127: the high parts of each output's filters, then the low ones.
@@ -55,47 +45,57 @@ void QuantizedConvolution::declare(const ConvGeometry& geometry, const Quantizat
 }
 
 QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const QuantizationOptions& options,
-                                           Setup& setup, bool bias, std::int64_t parts)
+                                           const OpRequest& request, bool bias, std::int64_t parts)
     : options_(options),
-      operand_(parts_of(setup.src[0], parts)),
-      products_(parts_of(setup.dst, parts)),
+      operand_(parts_of(request.src[0], parts)),
+      products_(parts_of(request.dst, parts)),
       channels_(geometry.channels),
-      bias_(bias) {
+      bias_(bias),
+      folded_(request.has(PostOp::Kind::kAffine)),
+      trains_(request.training()) {
   const Shape shape = geometry.weights_shape(operand_.shape);
   terms_ = shape[1] * shape[2] * shape[3];
   weights_ = QuantizedWeights(options, shape.count(), terms_);
   operand_.type = options.operand_type(operand_.type, terms_);
-  for (const PostOp& op : setup.post_ops) folded_ = folded_ || op.kind == PostOp::Kind::kAffine;
   shifted_ = bias_ || folded_;
   ConvProblem problem;
   problem.geometry = geometry;
   problem.src = operand_;
   problem.dst = products_;
-  problem.mode = setup.mode;
+  problem.mode = request.mode;
   problem.allow_winograd = false;  // sums of whole numbers are exact, those of its transforms are not
-  problem.post_ops = setup.post_ops;
+  problem.epilogue = Epilogue(request.post_ops);
   problem.scaled = true;
-  problem.addend = setup.addend;
+  problem.addend = request.addend;
   problem.shifted = shifted_;
-  if (!multiply_bytes(setup, problem)) forward_ = ConvForward(problem);
-  setup.kernel = forward_.kernel();
-  packed_ = keep(setup, forward_.weights().bytes());
-  scale_ = keep(setup, channels_ * 4);
-  shift_ = keep(setup, channels_ * 4);
-  product_scale_ = keep(setup, channels_ * 4);
-  std::int64_t packing = forward_.weights().scratch_bytes();
-  if (setup.mode == Mode::kTraining) {
-    problem.allow_winograd = setup.allow_winograd;
-    set_up_backward(setup, problem, parts);
-    if (needs_diff_src_) packing = std::max(packing, backward_data_.weights().scratch_bytes());
+  if (!multiply_bytes(request, problem)) forward_ = ConvForward(problem);
+  if (!trains_) return;
+  problem.allow_winograd = request.allow_winograd;
+  set_up_backward(request, problem, parts);
+}
+
+void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
+  levels_ = frames.refresh.book<float>(weights_.count());
+  pair_levels_ = frames.refresh.book<float>(pairs_ ? 2 * weights_.count() : 0);
+  if (multiplies_bytes_) bytes_ = frames.forward.book(byte_operand_);
+  needs.kernel = forward_.kernel();
+  forward_.book(needs.slots, frames.refresh, frames.forward);
+  for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(channels_);
+  if (!trains_) return;
+  needs.kernel += " " + backward_weights_.kernel();
+  if (needs_diff_src_) {
+    needs.kernel += " " + backward_data_.kernel();
+    backward_data_.book(needs.slots, frames.refresh, frames.backward);
   }
-  refresh_scratch_ = (pairs_ ? 3 : 1) * weights_.bytes() + packing;
+  diff_weights_ = frames.backward.book<float>(weights_.count());
+  wide_ = frames.backward.book<float>(widened_);
+  backward_weights_.book(frames.backward);
 }
 
 /// Makes the forward product one of bytes where that gives the same sums and oneDNN has a kernel for it.
-bool QuantizedConvolution::multiply_bytes(const Setup& setup, ConvProblem problem) {
+bool QuantizedConvolution::multiply_bytes(const OpRequest& request, ConvProblem problem) {
   const Quantizer weights = options_.weights(), activations = options_.activations();
-  const bool whole = weights.bits > 0 && activations.has_scale() && setup.src_nonnegative[0];
+  const bool whole = weights.bits > 0 && activations.has_scale() && request.src_nonnegative[0];
   const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32 &&
                      operand_.block == operand_.shape[kC] && products_.block == products_.shape[kC] &&
                      problem.geometry.groups == 1;
@@ -115,87 +115,83 @@ bool QuantizedConvolution::multiply_bytes(const Setup& setup, ConvProblem proble
     return false;
   }
   pairs_ = pairs;
-  byte_operand_bytes_ = align_up(problem.src.bytes());
+  byte_operand_ = problem.src;
+  multiplies_bytes_ = true;
   return true;
 }
 
-void QuantizedConvolution::set_up_backward(Setup& setup, const ConvProblem& forward, std::int64_t parts) {
+void QuantizedConvolution::set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts) {
   ConvProblem problem = forward;
-  problem.src = parts_of(setup.src[0], parts);
+  problem.src = parts_of(request.src[0], parts);
   problem.bias = bias_;
   problem.scaled = problem.shifted = false;
-  problem.post_ops.clear();
+  problem.epilogue = {};
   backward_weights_ = ConvBackwardWeights(problem);
-  setup.kernel += " " + backward_weights_.kernel();
-  widened_bytes_ = operand_.type == problem.src.type ? 0 : align_up(problem.src.bytes());
-  backward_scratch_ = weights_.bytes() + widened_bytes_ + backward_weights_.scratch_bytes();
-  needs_diff_src_ = setup.needs_diff_src[0];
+  widened_ = operand_.type == problem.src.type ? 0 : problem.src.count();
+  needs_diff_src_ = request.needs_diff_src[0];
   if (!needs_diff_src_) return;
-  problem.src = setup.src[0];
-  problem.dst = setup.dst;
+  problem.src = request.src[0];
+  problem.dst = request.dst;
   problem.bias = false;
   backward_data_ = ConvBackwardData(problem);
-  setup.kernel += " " + backward_data_.kernel();
-  backward_scratch_ = std::max(backward_scratch_, backward_data_.scratch_bytes());
-  packed_data_ = keep(setup, backward_data_.weights().bytes());
 }
 
-void QuantizedConvolution::refresh(Context& c) {
-  float* const levels = floats(c.scratch);
-  char* rest = static_cast<char*>(c.scratch) + weights_.bytes();
+void QuantizedConvolution::refresh(const Context& c) {
+  const Memory& m = c.memory;
+  float* const levels = m[levels_];
   const float unit = weights_.quantize(c.param[0], levels);
   if (pairs_) {
-    float* const pairs = floats(rest);
-    rest += 2 * weights_.bytes();
-    split_pairs(levels, channels_, terms_, pairs);
-    forward_.weights().pack(pairs, c.kept[packed_], rest);
+    split_pairs(levels, channels_, terms_, m[pair_levels_]);
+    forward_.pack(m, m[pair_levels_]);
   } else {
-    forward_.weights().pack(levels, c.kept[packed_], rest);
+    forward_.pack(m, levels);
   }
   set_epilogue(c, unit);
   if (!needs_diff_src_) return;
   weights_.restore(unit, levels);
-  backward_data_.weights().pack(levels, c.kept[packed_data_], rest);
+  backward_data_.pack(m, levels);
 }
 
-void QuantizedConvolution::set_epilogue(Context& c, float weight_unit) const {
+void QuantizedConvolution::set_epilogue(const Context& c, float weight_unit) const {
+  float *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
   for (std::int64_t o = 0; o < channels_; ++o) {
     const float scale = folded_ ? c.affine_scale[o] : 1.0F;
-    floats(c.kept[scale_])[o] = weight_unit * scale;
-    floats(c.kept[shift_])[o] = (folded_ ? c.affine_shift[o] : 0.0F) + (bias_ ? c.param[1][o] * scale : 0.0F);
+    scales[o] = weight_unit * scale;
+    shifts[o] = (folded_ ? c.affine_shift[o] : 0.0F) + (bias_ ? c.param[1][o] * scale : 0.0F);
   }
 }
 
-void QuantizedConvolution::forward(Context& c, const void* operand, float unit, void* products, void* scratch) {
-  if (byte_operand_bytes_ > 0) {
-    const auto bytes = static_cast<std::uint8_t*>(scratch);
-    if (!narrow_levels({operand_, const_cast<void*>(operand)}, pairs_, bytes)) {
+void QuantizedConvolution::forward(const Context& c, const void* operand, float unit, void* products) {
+  const Memory& m = c.memory;
+  if (multiplies_bytes_) {
+    const Tensor bytes = m[bytes_];
+    if (!narrow_levels({operand_, const_cast<void*>(operand)}, pairs_, bytes.as<std::uint8_t>())) {
       unit = std::numeric_limits<float>::quiet_NaN();  // bytes cannot tell
     }
-    operand = bytes;
-    scratch = bytes + byte_operand_bytes_;
+    operand = bytes.data;
   }
-  float* const scale = floats(c.kept[product_scale_]);
-  for (std::int64_t o = 0; o < channels_; ++o) scale[o] = unit * floats(c.kept[scale_])[o];
-  forward_.run(operand, c.kept[packed_], Epilogue{scale, floats(c.kept[shift_]), c.addend.data}, products, scratch);
+  float* const scale = m[product_scale_];
+  const float* const own = m[scale_];
+  for (std::int64_t o = 0; o < channels_; ++o) scale[o] = unit * own[o];
+  forward_.run(m, operand, ScaleOperands{scale, m[shift_], c.addend.data}, products);
 }
 
-void QuantizedConvolution::backward_weights(Context& c, const void* operand, float unit, const void* diff_products,
-                                            void* scratch) {
-  float* const diff = floats(scratch);
-  char* const widened = static_cast<char*>(scratch) + weights_.bytes();
-  if (widened_bytes_ > 0) {
-    widen_levels({operand_, const_cast<void*>(operand)}, floats(widened));
-    operand = widened;
+void QuantizedConvolution::backward_weights(const Context& c, const void* operand, float unit,
+                                            const void* diff_products) {
+  const Memory& m = c.memory;
+  float* const diff = m[diff_weights_];
+  if (widened_ > 0) {
+    widen_levels({operand_, const_cast<void*>(operand)}, m[wide_]);
+    operand = m[wide_];
   }
-  std::fill_n(diff, weights_.bytes() / 4, 0.0F);
-  backward_weights_.run(operand, diff_products, diff, bias_ ? c.diff_param[1] : nullptr, widened + widened_bytes_);
+  std::fill_n(diff, diff_weights_.count(), 0.0F);
+  backward_weights_.run(m, operand, diff_products, diff, bias_ ? c.diff_param[1] : nullptr);
   weights_.add_gradient(c.param[0], diff, unit, c.diff_param[0]);
 }
 
-void QuantizedConvolution::backward_data(Context& c, const void* operand, const void* diff_products, void* scratch) {
+void QuantizedConvolution::backward_data(const Context& c, const void* operand, const void* diff_products) {
   if (!needs_diff_src_) return;
-  backward_data_.run(diff_products, c.kept[packed_data_], c.diff_src[0].data, scratch);
+  backward_data_.run(c.memory, diff_products, c.diff_src[0].data);
   if (!options_.activations().has_scale()) return;
   mask_gradient({operand_, const_cast<void*>(operand)}, c.diff_src[0]);
 }

@@ -14,13 +14,14 @@ namespace sluice {
 class QuantizedConvolution {
  public:
   QuantizedConvolution() = default;
-  /// Makes the primitives and asks for memory that is kept; the scratch memory below is the caller's to ask for. With
-  /// `bias` the layer's parameter 1 is one.
+  /// Makes the primitives. With `bias` the layer's parameter 1 is one.
   /// `parts`: operands are so many tensors like the source, one behind the other, and products as many like the result.
   /// The gradient of the weights is the sum over all, that of the source comes from the first. With one part, the
   /// layer's post-ops are done on the way.
-  QuantizedConvolution(const ConvGeometry& geometry, const QuantizationOptions& options, Setup& setup, bool bias,
-                       std::int64_t parts = 1);
+  QuantizedConvolution(const ConvGeometry& geometry, const QuantizationOptions& options, const OpRequest& request,
+                       bool bias, std::int64_t parts = 1);
+  /// To be called once, before anything else; says nothing of what backward uses.
+  void book(OpNeeds& needs, Frames frames);
 
   static void declare(const ConvGeometry& geometry, const QuantizationOptions& options, const Shape& src,
                       Declarations& declare);
@@ -28,37 +29,39 @@ class QuantizedConvolution {
   /// What forward takes: the source itself for 0 activation bits, else its levels. Parts count as images.
   const TensorDesc& operand() const { return operand_; }
   const TensorDesc& products() const { return products_; }
-  std::int64_t refresh_scratch_bytes() const { return refresh_scratch_; }
-  std::int64_t forward_scratch_bytes() const { return byte_operand_bytes_ + forward_.scratch_bytes(); }
-  std::int64_t backward_scratch_bytes() const { return backward_scratch_; }
 
-  void refresh(Context& c);
+  void refresh(const Context& c);
   /// `unit`: what a level of the operand stands for.
-  void forward(Context& c, const void* operand, float unit, void* products, void* scratch);
+  void forward(const Context& c, const void* operand, float unit, void* products);
 
   /// Adds to the gradient of the weights (and of the bias).
-  void backward_weights(Context& c, const void* operand, float unit, const void* diff_products, void* scratch);
+  void backward_weights(const Context& c, const void* operand, float unit, const void* diff_products);
   /// Unless nobody needs it. `operand` says where the source is 0.
-  void backward_data(Context& c, const void* operand, const void* diff_products, void* scratch);
+  void backward_data(const Context& c, const void* operand, const void* diff_products);
 
  private:
-  bool multiply_bytes(const Setup& setup, ConvProblem problem);
-  void set_up_backward(Setup& setup, const ConvProblem& forward, std::int64_t parts);
+  bool multiply_bytes(const OpRequest& request, ConvProblem problem);
+  void set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
-  void set_epilogue(Context& c, float weight_unit) const;
+  void set_epilogue(const Context& c, float weight_unit) const;
 
   QuantizationOptions options_;
   QuantizedWeights weights_;
   TensorDesc operand_, products_;
-  std::int64_t channels_ = 0, widened_bytes_ = 0, refresh_scratch_ = 0, backward_scratch_ = 0;
-  std::int64_t terms_ = 0;               ///< of a sum, that of the weights' source channels and taps
-  std::int64_t byte_operand_bytes_ = 0;  ///< 0: the product is in floating point
-  bool pairs_ = false;                   ///< each weight is two bytes
-  bool bias_ = false, shifted_ = false, folded_ = false, needs_diff_src_ = false;
-  std::size_t packed_ = 0, packed_data_ = 0, scale_ = 0, shift_ = 0, product_scale_ = 0;
+  std::int64_t channels_ = 0;
+  std::int64_t terms_ = 0;                         ///< of a sum, that of the weights' source channels and taps
+  TensorDesc byte_operand_;                        ///< what is multiplied where that is bytes
+  bool multiplies_bytes_ = false, pairs_ = false;  ///< pairs: each weight is two bytes
+  bool bias_ = false, shifted_ = false, folded_ = false, trains_ = false, needs_diff_src_ = false;
+  std::int64_t widened_ = 0;  ///< numbers of the operand that backward takes to fp32
   ConvForward forward_;
-  ConvBackwardData backward_data_;
   ConvBackwardWeights backward_weights_;
+  ConvBackwardData backward_data_;
+
+  Slot<float> levels_, pair_levels_;           ///< of the weights, in refresh
+  Slot<float> scale_, shift_, product_scale_;  ///< kept
+  BookedTensor bytes_;                         ///< in forward
+  Slot<float> diff_weights_, wide_;            ///< in backward
 };
 
 }  // namespace sluice

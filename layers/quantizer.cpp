@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/graph/onednn.hpp"
@@ -127,6 +126,13 @@ void QuantizationOptions::describe(Keys& keys) {
               "its batch), or by each batch's maximum, as published");
 }
 
+void QuantizationOptions::describe(Attributes& attributes) const {
+  attributes.set("weight_bits", weight_bits);
+  attributes.set("activation_bits", activation_bits);
+  attributes.set("weight_levels", weights().levels());
+  attributes.set("frozen_scales", frozen);
+}
+
 void QuantizationOptions::declare_scale(Declarations& declare) const {
   const int scale = declare.buffer("src_scale", {1}, 0.0F);
   declare.buffers[static_cast<std::size_t>(scale)].measured = frozen && activations().has_scale();
@@ -144,20 +150,20 @@ float QuantizationOptions::weight_rescale(std::int64_t terms) const {
   return weights().is_binary() ? static_cast<float>(std::sqrt(1.0 / static_cast<double>(terms))) : 1.0F;
 }
 
-float source_scale(const QuantizationOptions& options, bool training, const Tensor& src, float* stored) {
+float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored) {
   if (!options.activations().has_scale()) return 1.0F;
-  if (!training && options.frozen && *stored > 0) return *stored;
   const float scale = dynamic_scale(src);
-  if (training) *stored = *stored > 0 ? (1.0F - kRunning) * *stored + kRunning * scale : scale;
+  stored = stored > 0 ? (1.0F - kRunning) * stored + kRunning * scale : scale;
   return scale;
+}
+
+float stored_scale(const QuantizationOptions& options, const Tensor& src, float stored) {
+  if (!options.activations().has_scale()) return 1.0F;
+  return options.frozen && stored > 0 ? stored : dynamic_scale(src);
 }
 
 QuantizedWeights::QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms)
     : quantizer_(options.weights()), count_(count), rescale_(options.weight_rescale(terms)) {}
-
-std::int64_t QuantizedWeights::bytes() const {
-  return align_up(count_ * 4);
-}
 
 float QuantizedWeights::quantize(const float* weights, float* levels) const {
   const TensorDesc flat{{count_}, DataType::kF32, 0};

@@ -66,6 +66,7 @@ struct QuantizationOptions {
   bool frozen = true;
 
   void describe(Keys& keys);
+  void describe(Attributes& attributes) const;
   Quantizer weights() const { return {weight_bits, weight_levels}; }
   Quantizer activations() const { return {activation_bits, LevelSet::kFull}; }
   /// The buffer of one number that source_scale keeps the source's scale in.
@@ -80,9 +81,10 @@ struct QuantizationOptions {
   float weight_rescale(std::int64_t terms) const;
 };
 
-/// The scale of a layer's source. Training takes it from the batch and keeps a running estimate in `stored` (0: nothing
-/// yet); evaluation takes the stored one if it is frozen and there is one, else the batch's.
-float source_scale(const QuantizationOptions& options, bool training, const Tensor& src, float* stored);
+/// The scale of a layer's source in training: that of the batch. Keeps a running estimate in `stored` (0: nothing yet).
+float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored);
+/// In evaluation: the stored one if it is frozen and there is one, else the batch's.
+float stored_scale(const QuantizationOptions& options, const Tensor& src, float stored);
 
 /// The weights of a layer in one executor: fp32, row-major, `terms` for each output.
 class QuantizedWeights {
@@ -90,7 +92,7 @@ class QuantizedWeights {
   QuantizedWeights() = default;
   QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms);
 
-  std::int64_t bytes() const;
+  std::int64_t count() const { return count_; }
   /// Writes levels (the weights themselves for 0 bits); returns what one level stands for.
   float quantize(const float* weights, float* levels) const;
   /// levels *= unit.

@@ -15,61 +15,16 @@
 namespace sluice {
 namespace {
 
-/// src: N x I x H x W, dst: N x O x ceil(H / stride) x ceil(W / stride), (O - I) / 2 channels of zeros before and
-/// behind.
-class PadShortcut : public Layer {
+template <class T>
+class PadShortcutOp : public Op {
  public:
-  explicit PadShortcut(Keys& keys) {
-    keys.required("channels", channels_, at_least(std::int64_t{1}), "number of output channels");
-    keys.optional("stride", stride_, at_least(std::int64_t{1}), "take every stride-th pixel in each direction");
-  }
+  explicit PadShortcutOp(std::int64_t stride) : stride_(stride) {}
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
-    require_sources(src, 1);
-    require_image(src[0]);
-    if (channels_ < src[0][kC] || (channels_ - src[0][kC]) % 2 != 0) {
-      throw ShapeError(
-          "channels", concat("channels = ", channels_, " must exceed the source's ", src[0][kC], " by an even number"));
-    }
-    declare.dst = {src[0][kN], channels_, (src[0][kH] + stride_ - 1) / stride_, (src[0][kW] + stride_ - 1) / stride_};
-    declare.like_src = true;
-    declare.keeps_nonnegative = true;
-  }
-
-  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
-
-  void forward(Context& c) override {
-    if (c.dst.desc.type == DataType::kU8) return forward_as<std::uint8_t>(c);
-    if (c.dst.desc.type == DataType::kBF16) return forward_as<BFloat16>(c);
-    forward_as<float>(c);
-  }
-
-  void backward(Context& c) override {
-    if (c.dst.desc.type == DataType::kBF16) return backward_as<BFloat16>(c);
-    backward_as<float>(c);
-  }
-
- private:
-  /// Calls body(first source channel, first result channel, count) for runs of channels that are contiguous in both
-  /// layouts.
-  template <class Body>
-  void for_runs(const TensorDesc& src, const TensorDesc& dst, Body&& body) const {
-    const std::int64_t pad = (channels_ - src.shape[kC]) / 2;
-    for (std::int64_t from = 0; from < src.shape[kC];) {
-      const std::int64_t to = from + pad;
-      const std::int64_t run = std::min(src.block - from % src.block, dst.block - to % dst.block);
-      body(from, to, std::min(run, src.shape[kC] - from));
-      from += run;
-    }
-  }
-
-  template <class T>
-  void forward_as(Context& c) const {
+  void forward(const Context& c) override {
     const TensorDesc &src = c.src[0].desc, &dst = c.dst.desc;
     const std::int64_t image = dst.count() / dst.shape[kN];
     parallel_for(dst.shape[kN], 1, [&](std::int64_t begin, std::int64_t end) {
-      std::memset(c.dst.as<char>() + begin * image * size_of(dst.type), 0,
-                  static_cast<std::size_t>((end - begin) * image * size_of(dst.type)));
+      std::memset(c.dst.as<T>() + begin * image, 0, static_cast<std::size_t>((end - begin) * image) * sizeof(T));
       for (std::int64_t n = begin; n < end; ++n) {
         for_runs(src, dst, [&](std::int64_t from, std::int64_t to, std::int64_t run) {
           for (std::int64_t h = 0; h < dst.shape[kH]; ++h) {
@@ -84,8 +39,7 @@ class PadShortcut : public Layer {
     });
   }
 
-  template <class T>
-  void backward_as(Context& c) const {
+  void backward(const Context& c) override {
     const TensorDesc &src = c.src[0].desc, &dst = c.dst.desc;
     const std::int64_t image = src.count() / src.shape[kN];
     parallel_for(src.shape[kN], 1, [&](std::int64_t begin, std::int64_t end) {
@@ -107,6 +61,59 @@ class PadShortcut : public Layer {
     });
   }
 
+ private:
+  /// Calls body(first source channel, first result channel, count) for runs of channels that are contiguous in both
+  /// layouts.
+  template <class Body>
+  static void for_runs(const TensorDesc& src, const TensorDesc& dst, Body&& body) {
+    const std::int64_t pad = (dst.shape[kC] - src.shape[kC]) / 2;
+    for (std::int64_t from = 0; from < src.shape[kC];) {
+      const std::int64_t to = from + pad;
+      const std::int64_t run = std::min(src.block - from % src.block, dst.block - to % dst.block);
+      body(from, to, std::min(run, src.shape[kC] - from));
+      from += run;
+    }
+  }
+
+  std::int64_t stride_;
+};
+
+/// src: N x I x H x W, dst: N x O x ceil(H / stride) x ceil(W / stride), (O - I) / 2 channels of zeros before and
+/// behind.
+class PadShortcut : public Layer {
+ public:
+  explicit PadShortcut(Keys& keys) {
+    keys.required("channels", channels_, at_least(std::int64_t{1}), "number of output channels");
+    keys.optional("stride", stride_, at_least(std::int64_t{1}), "take every stride-th pixel in each direction");
+  }
+
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    require_sources(src, 1);
+    require_image(src[0]);
+    if (channels_ < src[0][kC] || (channels_ - src[0][kC]) % 2 != 0) {
+      throw ShapeError(
+          "channels", concat("channels = ", channels_, " must exceed the source's ", src[0][kC], " by an even number"));
+    }
+    declare.dst = {src[0][kN], channels_, (src[0][kH] + stride_ - 1) / stride_, (src[0][kW] + stride_ - 1) / stride_};
+    declare.like_src = true;
+    declare.keeps_nonnegative = true;
+  }
+
+  Attributes attributes() const override {
+    Attributes attributes("pad_channels");
+    attributes.set("channels", channels_);
+    attributes.set("stride", stride_);
+    return attributes;
+  }
+
+  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
+
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds&) const override {
+    if (request.dst.type == DataType::kU8) return std::make_unique<PadShortcutOp<std::uint8_t>>(stride_);
+    return make_typed<PadShortcutOp>(request.dst.type, stride_);
+  }
+
+ private:
   std::int64_t channels_ = 0;
   std::int64_t stride_ = 1;
 };

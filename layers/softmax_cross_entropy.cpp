@@ -17,6 +17,89 @@ double log_sum_exp(const float* x, std::int64_t k, double scale) {
   return std::log(sum) + top;
 }
 
+/// One image's cross entropy with its smoothed target; adds that without smoothing to `plain`. Writes p - t where
+/// `gradient` is not null.
+double hard_loss(const float* x, std::int64_t k, std::int32_t label, double smoothing, double& plain, float* gradient) {
+  double mean = 0;
+  for (std::int64_t j = 0; j < k; ++j) mean += static_cast<double>(x[j]);
+  const double log_sum = log_sum_exp(x, k, 1);
+  const double own = log_sum - static_cast<double>(x[label]);
+  plain += own;
+  const float off = static_cast<float>(smoothing / static_cast<double>(k)),
+              on = static_cast<float>(1 - smoothing) + off;
+  for (std::int64_t j = 0; gradient != nullptr && j < k; ++j)
+    gradient[j] = static_cast<float>(std::exp(static_cast<double>(x[j]) - log_sum)) - (j == label ? on : off);
+  return (1 - smoothing) * own + smoothing * (log_sum - mean / static_cast<double>(k));
+}
+
+/// One image's T^2 KL(u || v). Turns p - t into (1 - w) (p - t) + w T (v - u).
+double soft_loss(const float* x, const float* z, std::int64_t k, const SoftTargets& soft, float* gradient) {
+  const double scale = 1 / soft.temperature, log_sum_x = log_sum_exp(x, k, scale), log_sum_z = log_sum_exp(z, k, scale);
+  double sum = 0;
+  for (std::int64_t j = 0; j < k; ++j) {
+    const double log_u = static_cast<double>(z[j]) * scale - log_sum_z,
+                 log_v = static_cast<double>(x[j]) * scale - log_sum_x, u = std::exp(log_u);
+    sum += u * (log_u - log_v);
+    if (gradient == nullptr) continue;
+    gradient[j] = static_cast<float>((1 - soft.weight) * static_cast<double>(gradient[j]) +
+                                     soft.weight * soft.temperature * (std::exp(log_v) - u));
+  }
+  return soft.temperature * soft.temperature * sum;
+}
+
+/// Loss and statistics of a batch; the gradient by logits, times N, where `gradient` is not null.
+void batch_loss(const Context& c, double smoothing, float* gradient) {
+  const std::int64_t n = c.src[0].shape()[0], k = c.src[0].shape()[1];
+  const auto* labels = c.src[1].as<const std::int32_t>();
+  double total = 0, divergence = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (labels[i] < 0 || labels[i] >= k) {
+      throw Error(ExitCode::kData,
+                  concat("label ", labels[i], " of image ", i, " of the batch: expected 0 to ", k - 1));
+    }
+    const float* x = c.src[0].as<const float>() + i * k;
+    float* const own = gradient == nullptr ? nullptr : gradient + i * k;
+    total += hard_loss(x, k, labels[i], smoothing, c.sums[0], own);
+    c.counts[1] += std::max_element(x, x + k) - x == labels[i] ? 1 : 0;
+    if (c.soft_targets != nullptr) divergence += soft_loss(x, c.soft_targets->logits + i * k, k, *c.soft_targets, own);
+  }
+  c.counts[0] += n;
+  double loss = total / static_cast<double>(n);
+  if (c.soft_targets != nullptr) {
+    c.soft_targets->divergence = divergence / static_cast<double>(n);
+    loss = (1 - c.soft_targets->weight) * loss + c.soft_targets->weight * c.soft_targets->divergence;
+  }
+  *c.dst.as<float>() = static_cast<float>(loss);
+}
+
+class LossInference : public Op {
+ public:
+  explicit LossInference(double smoothing) : smoothing_(smoothing) {}
+  void forward(const Context& c) override { batch_loss(c, smoothing_, nullptr); }
+
+ private:
+  double smoothing_;
+};
+
+class LossTraining : public Op {
+ public:
+  LossTraining(const OpRequest& request, double smoothing, OpNeeds& needs)
+      : smoothing_(smoothing), gradient_(needs.slots.saved<float>(request.src[0].shape.count())) {}
+
+  void forward(const Context& c) override { batch_loss(c, smoothing_, c.memory[gradient_]); }
+
+  void backward(const Context& c) override {
+    const float scale = *c.diff_dst[0].as<const float>() / static_cast<float>(c.src[0].shape()[0]);
+    const float* const gradient = c.memory[gradient_];
+    auto* diff = c.diff_src[0].as<float>();
+    for (std::int64_t i = 0; i < c.src[0].desc.count(); ++i) diff[i] = scale * gradient[i];
+  }
+
+ private:
+  double smoothing_;
+  Slot<float> gradient_;  ///< by logits, times N
+};
+
 /// src: N x K logits (fp32) and N labels; dst: one number. With target t = (1 - s) onehot + s / K (Szegedy et al. 2016,
 /// sec. 7) and p = softmax(x): loss = -mean over n of sum_k t_k log p_k, diff_src = (p - t) / N. With soft targets
 /// (Context::soft_targets, logits z, weight w, temperature T; Hinton et al. 2015, sec. 2), u = softmax(z / T) and
@@ -30,7 +113,7 @@ class SoftmaxCrossEntropy : public Layer {
                   "share of the target spread over all classes");
   }
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 2);
     if (src[0].rank() != 2 || src[1] != Shape{src[0][kN]}) {
       throw ShapeError("from", concat("expected logits N x classes and labels N, got ", to_string(src[0]), " and ",
@@ -40,82 +123,24 @@ class SoftmaxCrossEntropy : public Layer {
     declare.dst_type = DataType::kF32;
     declare.is_loss = true;
     declare.takes_soft_targets = true;
-    declare.count("images");
-    declare.count("correct");
-    declare.sum("loss");
+    declare.count("images", Role::kImages);
+    declare.count("correct", Role::kCorrect);
+    declare.sum("loss", Role::kLoss);
   }
 
-  void setup(Setup& setup) override {
-    training_ = setup.mode == Mode::kTraining;
-    if (training_) gradient_ = setup.request_saved(setup.src[0].shape.count() * 4);
+  Attributes attributes() const override {
+    Attributes attributes("softmax_cross_entropy");
+    attributes.set("label_smoothing", smoothing_);
+    return attributes;
   }
 
-  void forward(Context& c) override {
-    const std::int64_t n = c.src[0].shape()[0], k = c.src[0].shape()[1];
-    const auto* labels = c.src[1].as<const std::int32_t>();
-    double total = 0, divergence = 0;
-    for (std::int64_t i = 0; i < n; ++i) {
-      if (labels[i] < 0 || labels[i] >= k) {
-        throw Error(ExitCode::kData,
-                    concat("label ", labels[i], " of image ", i, " of the batch: expected 0 to ", k - 1));
-      }
-      const float* x = c.src[0].as<const float>() + i * k;
-      float* gradient = training_ ? static_cast<float*>(c.saved[static_cast<std::size_t>(gradient_)]) + i * k : nullptr;
-      total += hard_loss(x, k, labels[i], c.sums[0], gradient);
-      c.counts[1] += std::max_element(x, x + k) - x == labels[i] ? 1 : 0;
-      if (c.soft_targets != nullptr)
-        divergence += soft_loss(x, c.soft_targets->logits + i * k, k, *c.soft_targets, gradient);
-    }
-    c.counts[0] += n;
-    double loss = total / static_cast<double>(n);
-    if (c.soft_targets != nullptr) {
-      c.soft_targets->divergence = divergence / static_cast<double>(n);
-      loss = (1 - c.soft_targets->weight) * loss + c.soft_targets->weight * c.soft_targets->divergence;
-    }
-    *c.dst.as<float>() = static_cast<float>(loss);
-  }
-
-  void backward(Context& c) override {
-    const float scale = *c.diff_dst[0].as<const float>() / static_cast<float>(c.src[0].shape()[0]);
-    const auto* gradient = static_cast<const float*>(c.saved[static_cast<std::size_t>(gradient_)]);
-    auto* diff = c.diff_src[0].as<float>();
-    for (std::int64_t i = 0; i < c.src[0].desc.count(); ++i) diff[i] = scale * gradient[i];
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    if (request.training()) return std::make_unique<LossTraining>(request, smoothing_, needs);
+    return std::make_unique<LossInference>(smoothing_);
   }
 
  private:
-  /// One image's cross entropy with its smoothed target; adds that without smoothing to `plain`. Writes p - t.
-  double hard_loss(const float* x, std::int64_t k, std::int32_t label, double& plain, float* gradient) const {
-    double mean = 0;
-    for (std::int64_t j = 0; j < k; ++j) mean += static_cast<double>(x[j]);
-    const double log_sum = log_sum_exp(x, k, 1);
-    const double own = log_sum - static_cast<double>(x[label]);
-    plain += own;
-    const float off = static_cast<float>(smoothing_ / static_cast<double>(k)),
-                on = static_cast<float>(1 - smoothing_) + off;
-    for (std::int64_t j = 0; gradient != nullptr && j < k; ++j)
-      gradient[j] = static_cast<float>(std::exp(static_cast<double>(x[j]) - log_sum)) - (j == label ? on : off);
-    return (1 - smoothing_) * own + smoothing_ * (log_sum - mean / static_cast<double>(k));
-  }
-
-  /// One image's T^2 KL(u || v). Turns p - t into (1 - w) (p - t) + w T (v - u).
-  static double soft_loss(const float* x, const float* z, std::int64_t k, const SoftTargets& soft, float* gradient) {
-    const double scale = 1 / soft.temperature, log_sum_x = log_sum_exp(x, k, scale),
-                 log_sum_z = log_sum_exp(z, k, scale);
-    double sum = 0;
-    for (std::int64_t j = 0; j < k; ++j) {
-      const double log_u = static_cast<double>(z[j]) * scale - log_sum_z,
-                   log_v = static_cast<double>(x[j]) * scale - log_sum_x, u = std::exp(log_u);
-      sum += u * (log_u - log_v);
-      if (gradient == nullptr) continue;
-      gradient[j] = static_cast<float>((1 - soft.weight) * static_cast<double>(gradient[j]) +
-                                       soft.weight * soft.temperature * (std::exp(log_v) - u));
-    }
-    return soft.temperature * soft.temperature * sum;
-  }
-
   double smoothing_ = 0;
-  bool training_ = false;
-  int gradient_ = -1;
 };
 
 }  // namespace

@@ -59,8 +59,8 @@ void convolve(const WinogradShape& shape, const void* src, const void* packed, c
 }
 
 template <class T>
-void add_bias_gradient(const ChannelGroups& groups, const T* diff_dst, float* diff_bias, void* scratch) {
-  ChannelSums sums(groups, scratch);
+void add_bias_gradient(const ChannelGroups& groups, const T* diff_dst, float* diff_bias, double* memory) {
+  ChannelSums sums(groups, memory);
   sums.clear();
   parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
     const float zeros[16] = {};
@@ -110,12 +110,9 @@ WinogradConvolution::WinogradConvolution(const ConvProblem& problem, bool gradie
     shape_.mask = shape_.mask.transposed();
     return;
   }
-  for (const PostOp& op : problem.post_ops) {
-    if (op.kind == PostOp::Kind::kAdd) epilogue_.adds = true;
-    if (op.kind != PostOp::Kind::kClip) continue;
-    epilogue_.low = op.low;
-    epilogue_.high = op.high;
-  }
+  epilogue_.adds = problem.epilogue.adds;
+  epilogue_.low = problem.epilogue.low;
+  epilogue_.high = problem.epilogue.high;
 }
 
 void WinogradConvolution::run(const void* src, const void* packed, const float* bias, void* dst) const {
@@ -134,14 +131,17 @@ WinogradBackwardWeights::WinogradBackwardWeights(const ConvProblem& problem)
   pieces_ = std::min((threads + parts_ - 1) / parts_, shape_.dst.blocks);
 }
 
-std::int64_t WinogradBackwardWeights::scratch_bytes() const {
-  return empty() ? 0 : std::max(parts_ * shape_.part() * 4, ChannelSums::bytes(dst_));
+void WinogradBackwardWeights::book(Scratch backward) {
+  Scratch bias = backward;
+  sums_ = backward.book<float>(parts_ * shape_.part());
+  bias_sums_ = bias.book<double>(ChannelSums::count(dst_));
 }
 
 /// All but the step from packed to plain weights.
 template <class T>
-void WinogradBackwardWeights::run_as(const T* src, const T* diff_dst, float* diff_bias, float* sums) const {
-  if (diff_bias != nullptr) add_bias_gradient(dst_, diff_dst, diff_bias, sums);
+void WinogradBackwardWeights::run_as(const Memory& memory, const T* src, const T* diff_dst, float* diff_bias) const {
+  if (diff_bias != nullptr) add_bias_gradient(dst_, diff_dst, diff_bias, memory[bias_sums_]);
+  float* const sums = memory[sums_];
   const std::int64_t groups = shape_.groups(), blocks = shape_.dst.blocks;
   parallel_for(parts_ * pieces_, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -153,14 +153,14 @@ void WinogradBackwardWeights::run_as(const T* src, const T* diff_dst, float* dif
   });
 }
 
-void WinogradBackwardWeights::run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias,
-                                  void* scratch) const {
-  float* const sums = static_cast<float*>(scratch);
+void WinogradBackwardWeights::run(const Memory& memory, const void* src, const void* diff_dst, float* diff_weights,
+                                  float* diff_bias) const {
   if (type_ == DataType::kBF16) {
-    run_as(static_cast<const BFloat16*>(src), static_cast<const BFloat16*>(diff_dst), diff_bias, sums);
+    run_as(memory, static_cast<const BFloat16*>(src), static_cast<const BFloat16*>(diff_dst), diff_bias);
   } else {
-    run_as(static_cast<const float*>(src), static_cast<const float*>(diff_dst), diff_bias, sums);
+    run_as(memory, static_cast<const float*>(src), static_cast<const float*>(diff_dst), diff_bias);
   }
+  const float* const sums = memory[sums_];
   const std::int64_t blocks = shape_.src.blocks;
   parallel_for(blocks * shape_.dst.blocks, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "core/graph/slots.hpp"
 #include "core/graph/tensor.hpp"
 #include "layers/channel_groups.hpp"
 #include "layers/kernels/winograd_kernels.hpp"
@@ -44,20 +45,22 @@ class WinogradBackwardWeights {
   WinogradBackwardWeights() = default;
   explicit WinogradBackwardWeights(const ConvProblem& problem);
   bool empty() const { return shape_.images == 0; }
-  std::int64_t scratch_bytes() const;
+  void book(Scratch backward);
   /// Adds to the plain fp32 `diff_weights` (O x I x 3 x 3), and to `diff_bias` unless it is null. Same bits each time
   /// with the same number of threads.
-  void run(const void* src, const void* diff_dst, float* diff_weights, float* diff_bias, void* scratch) const;
+  void run(const Memory& memory, const void* src, const void* diff_dst, float* diff_weights, float* diff_bias) const;
 
  private:
   template <class T>
-  void run_as(const T* src, const T* diff_dst, float* diff_bias, float* sums) const;
+  void run_as(const Memory& memory, const T* src, const T* diff_dst, float* diff_bias) const;
 
   WinogradShape shape_;
   ChannelGroups dst_;
   DataType type_ = DataType::kF32;
   std::int64_t parts_ = 0;   ///< of the sum over tiles
   std::int64_t pieces_ = 0;  ///< of each part, by the result's channels
+  Slot<float> sums_;         ///< part by part
+  Slot<double> bias_sums_;   ///< before them
 };
 
 }  // namespace sluice

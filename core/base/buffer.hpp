@@ -1,6 +1,7 @@
 // Aligned, zeroed memory for arenas: large ones ask for huge pages.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -22,6 +23,8 @@ class Buffer {
   T* as() const {
     return static_cast<T*>(memory_.get());
   }
+  /// `offset` bytes from the start.
+  std::byte* at(std::int64_t offset) const { return as<std::byte>() + offset; }
 
  private:
   struct Free {

@@ -2,18 +2,7 @@
 
 #include <algorithm>
 
-#include "core/graph/executor.hpp"
-
 namespace sluice {
-
-CountsByNode counts_of(const Network& network, const Executor& executor) {
-  CountsByNode counts;
-  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
-    const std::int64_t* of_node = executor.counts(static_cast<int>(i));
-    counts.emplace_back(of_node, of_node + network.nodes()[i].declared.counts.size());
-  }
-  return counts;
-}
 
 std::vector<DerivedMetric> derive_metrics(const Network& network, const CountsByNode& counts) {
   std::vector<DerivedMetric> metrics;

@@ -9,12 +9,6 @@
 
 namespace sluice {
 
-class Executor;
-
-/// The counts of every node, in the order of declaration.
-using CountsByNode = std::vector<std::vector<std::int64_t>>;
-CountsByNode counts_of(const Network& network, const Executor& executor);
-
 /// One metric of a network.
 struct DerivedMetric {
   const MetricType* type = nullptr;           ///< in the network's registry

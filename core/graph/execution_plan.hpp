@@ -21,13 +21,17 @@ struct PlannedTensor {
 
 /// One layer with the layers it does as post-ops. Tensors are named by index, -1 means none.
 struct PlannedOperation {
+  static constexpr int kNoNode = kLabelsSource - 1;  ///< below every source
+
   std::vector<int> nodes;  ///< the layer's own node, then the fused ones in order
-  std::unique_ptr<Layer> layer;
-  std::vector<std::unique_ptr<Layer>> fused;
+  const Layer* layer = nullptr;
+  std::vector<const Layer*> fused;
+  std::vector<PostOp> post_ops;  ///< of the fused ones
   Declarations declared;
-  Setup setup;
+  OpNeeds needs;
+  std::unique_ptr<Op> op;
   std::vector<int> src;
-  int addend_node = kLabelsSource - 1;  ///< below every source: none
+  int addend_node = kNoNode;
   int addend = -1;
   int dst = -1;
 
@@ -42,19 +46,33 @@ struct PlannedOperation {
 
 /// Times: operation i runs forward at time i and backward at time 2 * count - 1 - i; inputs are written at -1.
 struct ExecutionPlan {
+  ExecutionPlan(const Network& n, const ExecutorOptions& o) : network(&n), options(o) {}
+
+  const Network* network;
+  ExecutorOptions options;
+  std::vector<Shape> shapes;  ///< by node, for the batch
   std::vector<PlannedOperation> operations;
+  bool blocked = false;  ///< activations are in blocks of 16 channels
   std::vector<PlannedTensor> tensors;
   std::vector<int> tensor_of_node;  ///< -1 for nodes fused away
   int data = -1, labels = -1;
   MemoryPlan memory;
   std::int64_t scratch_bytes = 0;
 
+  bool training() const { return options.mode == Mode::kTraining; }
+  const Node& node(int index) const { return network->nodes()[static_cast<std::size_t>(index)]; }
+  const Node& own_node(const PlannedOperation& op) const { return node(op.nodes[0]); }
+  const PlannedTensor& tensor(int index) const { return tensors[static_cast<std::size_t>(index)]; }
+  PlannedTensor& tensor(int index) { return tensors[static_cast<std::size_t>(index)]; }
+  Shape shape_of(int node) const;  ///< of a node or a source that is none
+  int tensor_of(int node) const;   ///< -1 for kNoNode
+  int add_tensor(const TensorDesc& desc, int producer);
   int backward_time(std::size_t operation) const {
     return 2 * static_cast<int>(operations.size()) - 1 - static_cast<int>(operation);
   }
 };
 
-/// Makes the layers, fuses them, settles layouts, sets them up and places their memory.
+/// All passes (core/graph/passes/passes.hpp) one after the other.
 ExecutionPlan plan_execution(const Network& network, const ExecutorOptions& options);
 
 }  // namespace sluice

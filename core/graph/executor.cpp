@@ -48,12 +48,6 @@ void add_into(const Tensor& sum, const Tensor& term) {
   add_flat(sum.as<float>(), term.as<const float>(), sum.desc.count());
 }
 
-void copy_flat(const Tensor& src, const Tensor& dst) {
-  parallel_for(src.desc.bytes(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    std::memcpy(dst.as<char>() + begin, src.as<char>() + begin, static_cast<std::size_t>(end - begin));
-  });
-}
-
 float element(const Tensor& tensor, std::int64_t i) {
   if (tensor.desc.type == DataType::kU8) return widen(tensor.as<const std::uint8_t>()[i]) * tensor.desc.step;
   return tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
@@ -84,14 +78,15 @@ struct Executor::State {
   /// What one operation needs at run time besides its plan.
   struct Runtime {
     Context context;
-    std::vector<Tensor> terms;  ///< gradients to add into the first before backward
+    std::vector<std::byte*> saved;  ///< places of the operation's saved slots
+    std::vector<Tensor> terms;      ///< gradients to add into the first before backward
     bool copy_addend = false;
     std::vector<float> scale, shift;                      ///< folded kAffine post-ops
     std::vector<std::pair<std::size_t, Context>> affine;  ///< index into plan.fused, and that layer's parameters
     double refresh_ms = 0, forward_ms = 0, backward_ms = 0;
   };
 
-  State(Network& n, const ExecutorOptions& o) : network(n), options(o), plan(plan_execution(n, o)) {
+  State(Network& n, const ExecutorOptions& o) : network(n), options(o), plan(plan_execution(n, o)), statistics(n) {
     memory = Buffer(plan.memory.total_bytes());
     scratch = Buffer(plan.scratch_bytes);
     if (options.mode == Mode::kTraining) {
@@ -99,7 +94,6 @@ struct Executor::State {
       auxiliary.assign(network.auxiliary_losses().size(), 0.0);
     }
     allocate_kept();
-    allocate_statistics();
     runtime.resize(plan.operations.size());
     for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i]);
     data = tensor(plan.data);
@@ -112,27 +106,13 @@ struct Executor::State {
   Tensor tensor(int index) const {
     if (index < 0) return {};
     const PlannedTensor& t = plan.tensors[static_cast<std::size_t>(index)];
-    return {t.desc, memory.as<char>() + plan.memory.offset(t.request)};
+    return {t.desc, memory.at(plan.memory.offset(t.request))};
   }
 
   void allocate_kept() {
     std::int64_t total = 0;
-    for (const PlannedOperation& op : plan.operations) {
-      for (std::int64_t bytes : op.setup.kept_bytes) total += align_up(bytes);
-    }
+    for (const PlannedOperation& op : plan.operations) total += op.needs.slots.kept_bytes();
     kept = Buffer(total);
-  }
-
-  void allocate_statistics() {
-    std::size_t n_counts = 0, n_sums = 0;
-    for (const Node& node : network.nodes()) {
-      count_offset.push_back(n_counts);
-      sum_offset.push_back(n_sums);
-      n_counts += node.declared.counts.size();
-      n_sums += node.declared.sums.size();
-    }
-    counts.assign(n_counts, 0);
-    sums.assign(n_sums, 0);
   }
 
   void bind_parameters(Context& context, int node_index) {
@@ -145,8 +125,8 @@ struct Executor::State {
     for (int b : node.buffers) {
       context.buffer.push_back(network.buffer_data() + network.buffers()[static_cast<std::size_t>(b)].offset);
     }
-    context.counts = counts.data() + count_offset[static_cast<std::size_t>(node_index)];
-    context.sums = sums.data() + sum_offset[static_cast<std::size_t>(node_index)];
+    context.counts = statistics.counts(node_index);
+    context.sums = statistics.sums(node_index);
   }
 
   void bind(const PlannedOperation& op, Runtime& run) {
@@ -160,22 +140,19 @@ struct Executor::State {
     c.diff_addend = tensor(op.diff_addend);
     for (int t : op.diff_dst_terms) run.terms.push_back(tensor(t));
     bind_parameters(c, op.nodes[0]);
-    for (int r : op.saved_requests) c.saved.push_back(memory.as<char>() + plan.memory.offset(r));
-    for (std::int64_t bytes : op.setup.kept_bytes) {
-      c.kept.push_back(kept.as<char>() + kept_used);
-      kept_used += align_up(bytes);
-    }
-    c.scratch = scratch.data();
+    for (int r : op.saved_requests) run.saved.push_back(memory.at(plan.memory.offset(r)));
+    c.memory = Memory(kept.at(kept_used), scratch.at(0), run.saved.data());
+    kept_used += op.needs.slots.kept_bytes();
     c.seed = options.seed;
     c.layer_index = static_cast<std::uint32_t>(op.nodes[0]);
-    c.alternative = op.setup.alternative;
-    run.copy_addend = op.setup.dst_starts_as_addend && c.addend.data != nullptr && c.addend.data != c.dst.data;
+    c.alternative = op.needs.alternative;
+    run.copy_addend = op.needs.dst_starts_as_addend && c.addend.data != nullptr && c.addend.data != c.dst.data;
     bind_affine(op, run);
   }
 
   void bind_affine(const PlannedOperation& op, Runtime& run) {
     for (std::size_t f = 0; f < op.fused.size(); ++f) {
-      if (op.setup.post_ops[f].kind != PostOp::Kind::kAffine) continue;
+      if (op.post_ops[f].kind != PostOp::Kind::kAffine) continue;
       Context parameters;
       bind_parameters(parameters, op.nodes[f + 1]);
       run.affine.emplace_back(f, std::move(parameters));
@@ -195,7 +172,7 @@ struct Executor::State {
     std::fill(run.scale.begin(), run.scale.end(), 1.0F);
     std::fill(run.shift.begin(), run.shift.end(), 0.0F);
     for (const auto& [f, parameters] : run.affine) {
-      op.fused[f]->affine(parameters, scale.data(), shift.data());
+      op.fused[f]->affine(parameters, static_cast<std::int64_t>(run.scale.size()), scale.data(), shift.data());
       for (std::size_t c = 0; c < run.scale.size(); ++c) {
         run.scale[c] *= scale[c];
         run.shift[c] = run.shift[c] * scale[c] + shift[c];
@@ -207,19 +184,19 @@ struct Executor::State {
     Runtime& run = runtime[operation];
     const Stopwatch watch(profiling ? &run.forward_ms : nullptr);
     run.context.step = step;
-    if (run.copy_addend) copy_flat(run.context.addend, run.context.dst);
-    plan.operations[operation].layer->forward(run.context);
+    if (run.copy_addend) copy_memory(run.context.addend, run.context.dst);
+    const PlannedOperation& op = plan.operations[operation];
+    const RedZones zones(op.needs.slots, run.context.memory);
+    op.op->forward(run.context);
   }
 
   Network& network;
   ExecutorOptions options;
   ExecutionPlan plan;
+  Statistics statistics;
   Buffer memory, scratch, kept, gradients;
   std::int64_t kept_used = 0;
   std::vector<Runtime> runtime;
-  std::vector<std::int64_t> counts;
-  std::vector<double> sums;
-  std::vector<std::size_t> count_offset, sum_offset;
   std::vector<float> scale, shift;  ///< of one folded layer
   Tensor images, data, labels;      ///< of set_batch: what it is given, where it goes
   std::vector<double> auxiliary;    ///< losses beside the graph's own
@@ -289,8 +266,10 @@ void Executor::refresh() {
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     State::Runtime& run = state_->runtime[i];
     const Stopwatch watch(state_->profiling ? &run.refresh_ms : nullptr);
-    if (!run.affine.empty()) state_->fold(state_->plan.operations[i], run);
-    state_->plan.operations[i].layer->refresh(run.context);
+    const PlannedOperation& op = state_->plan.operations[i];
+    if (!run.affine.empty()) state_->fold(op, run);
+    const RedZones zones(op.needs.slots, run.context.memory);
+    op.op->refresh(run.context);
   }
 }
 
@@ -327,11 +306,13 @@ void Executor::backward() {
   State& s = *state_;
   std::memset(s.gradients.data(), 0, static_cast<std::size_t>(s.gradients.bytes()));
   for (std::size_t i = s.runtime.size(); i-- > 0;) {
-    if (!s.plan.operations[i].has_backward) continue;
+    const PlannedOperation& op = s.plan.operations[i];
+    if (!op.has_backward) continue;
     State::Runtime& run = s.runtime[i];
     const Stopwatch watch(s.profiling ? &run.backward_ms : nullptr);
     for (std::size_t t = 1; t < run.terms.size(); ++t) add_into(run.terms[0], run.terms[t]);
-    s.plan.operations[i].layer->backward(run.context);
+    const RedZones zones(op.needs.slots, run.context.memory);
+    op.op->backward(run.context);
   }
   for (const auto& loss : s.network.auxiliary_losses()) loss.second->backward(s.network, s.gradients.as<float>());
 }
@@ -363,8 +344,7 @@ Tensor Executor::result(int node) const {
 const float* Executor::decisions(int node) const {
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     const PlannedOperation& op = state_->plan.operations[i];
-    if (op.nodes[0] != node || !op.setup.decisions) continue;
-    return static_cast<const float*>(state_->runtime[i].context.kept[static_cast<std::size_t>(*op.setup.decisions)]);
+    if (op.nodes[0] == node && op.needs.decisions) return state_->runtime[i].context.memory[*op.needs.decisions];
   }
   return nullptr;
 }
@@ -373,17 +353,20 @@ float* Executor::gradients() const {
   return state_->gradients.as<float>();
 }
 
+const Statistics& Executor::statistics() const {
+  return state_->statistics;
+}
+
 std::int64_t* Executor::counts(int node) const {
-  return state_->counts.data() + state_->count_offset[static_cast<std::size_t>(node)];
+  return state_->statistics.counts(node);
 }
 
 double* Executor::sums(int node) const {
-  return state_->sums.data() + state_->sum_offset[static_cast<std::size_t>(node)];
+  return state_->statistics.sums(node);
 }
 
 void Executor::reset_statistics() {
-  std::fill(state_->counts.begin(), state_->counts.end(), 0);
-  std::fill(state_->sums.begin(), state_->sums.end(), 0.0);
+  state_->statistics.clear();
 }
 
 std::vector<OperationInfo> Executor::operations() const {
@@ -395,14 +378,12 @@ std::vector<OperationInfo> Executor::operations() const {
     OperationInfo row;
     row.name = node.name;
     row.type = node.type;
-    row.kernel = op.setup.kernel;
-    row.alternatives = op.setup.alternatives;
+    row.kernel = op.needs.kernel;
+    row.alternatives = op.needs.alternatives;
     row.alternative = run.context.alternative;
     for (const Tensor& src : run.context.src) row.src.push_back(src.shape());
     row.dst = run.context.dst.shape();
-    row.bytes = run.context.dst.desc.bytes();
-    for (std::int64_t bytes : op.setup.saved_bytes) row.bytes += bytes;
-    for (std::int64_t bytes : op.setup.kept_bytes) row.bytes += bytes;
+    row.bytes = run.context.dst.desc.bytes() + op.needs.slots.used_bytes();
     row.refresh_ms = run.refresh_ms;
     row.forward_ms = run.forward_ms;
     row.backward_ms = run.backward_ms;
@@ -416,7 +397,7 @@ std::vector<OperationInfo> Executor::operations() const {
 
 void Executor::choose(std::size_t operation, int alternative) {
   assert(alternative >= 0 &&
-         static_cast<std::size_t>(alternative) < state_->plan.operations[operation].setup.alternatives.size());
+         static_cast<std::size_t>(alternative) < state_->plan.operations[operation].needs.alternatives.size());
   state_->runtime[operation].context.alternative = alternative;
 }
 

@@ -37,7 +37,7 @@ struct OperationInfo {
   std::vector<Shape> src;
   Shape dst;
   std::int64_t bytes = 0;  ///< of the result, saved tensors and weights in kernel layouts, for the executor's batch
-  std::vector<std::string> alternatives;  ///< ways in which it can run (Setup::alternatives), and the one chosen
+  std::vector<std::string> alternatives;  ///< ways in which it can run (OpNeeds::alternatives), and the one chosen
   int alternative = 0;
   double refresh_ms = 0, forward_ms = 0, backward_ms = 0;  ///< measured when profiling is on; sums over steps
 };
@@ -88,7 +88,9 @@ class Executor {
   /// The arena of gradients, laid out like the parameters. Training only.
   float* gradients() const;
 
-  /// Statistics that layers declared, summed since the last reset, in the order of the node's declaration.
+  /// What layers have counted since the last reset.
+  const Statistics& statistics() const;
+  /// Of one node, in the order of its declaration; may be set.
   std::int64_t* counts(int node) const;
   double* sums(int node) const;
   void reset_statistics();

@@ -87,7 +87,7 @@ bool activation_follows(const Network& network, int source) {
     if (std::find(node.src.begin(), node.src.end(), source) == node.src.end()) continue;
     used = true;
     if (node.declared.is_activation) continue;
-    const std::optional<PostOp> op = network.make_layer(node)->as_post_op(Mode::kInference);
+    const std::optional<PostOp> op = node.layer->as_post_op(Mode::kInference);
     if (!op || op->kind == PostOp::Kind::kClip || !activation_follows(network, static_cast<int>(i))) return false;
   }
   return used;

@@ -69,11 +69,9 @@ int Network::find(const std::string& name) const {
   return kNotFound;
 }
 
-std::unique_ptr<Layer> Network::make_layer(const Node& node) const {
-  Section section = node.section;
-  Diagnostics ignored;  // the same section was checked when the network was built
-  Keys keys(section, ignored);
-  return registry_.make(node.type, keys);
+double Network::source_range(const std::string& layer) const {
+  const auto found = source_ranges_.find(layer);
+  return found != source_ranges_.end() ? found->second : 0.0;
 }
 
 std::int64_t Network::learned_count() const {

@@ -49,7 +49,8 @@ struct Node {
   std::vector<int> src;  ///< nodes, kDataSource or kLabelsSource
   std::vector<int> params;
   std::vector<int> buffers;
-  Declarations declared;  ///< for a batch of one image
+  Declarations declared;               ///< for a batch of one image
+  std::unique_ptr<const Layer> layer;  ///< shared by all executors
 };
 
 /// `[network]`
@@ -76,8 +77,6 @@ class Network {
   int find(const std::string& name) const;  ///< index of a node, or kNotFound
   static constexpr int kNotFound = -3;
 
-  /// A new layer of a node, for an executor.
-  std::unique_ptr<Layer> make_layer(const Node& node) const;
   /// The types that the network was made of.
   const Registry& registry() const { return registry_; }
 
@@ -101,6 +100,7 @@ class Network {
   /// inference in bytes rounds. Empty: nothing was measured.
   const std::map<std::string, double>& source_ranges() const { return source_ranges_; }
   void set_source_ranges(std::map<std::string, double> ranges) { source_ranges_ = std::move(ranges); }
+  double source_range(const std::string& layer) const;  ///< 0: nothing was measured
 
   /// Dense cost of one image over all layers.
   std::int64_t macs() const;

@@ -218,10 +218,10 @@ class Network::Builder {
     const std::string share = take(section, "share");
     const std::size_t errors = config_.diagnostics().errors().size();
     Keys keys(section, config_.diagnostics());
-    const std::unique_ptr<Layer> layer = registry_.make(type, keys);
+    std::unique_ptr<const Layer> layer = registry_.make(type, keys);
     if (config_.diagnostics().errors().size() == errors) check_key_sizes(section);
     if (config_.diagnostics().errors().size() != errors) return false;
-    Node node{section.name(), type, section, src, {}, {}, {}};
+    Node node{section.name(), type, section, src, {}, {}, {}, nullptr};
     const std::vector<Shape> shapes = shapes_of(src);
     try {
       layer->infer(shapes, node.declared);
@@ -236,6 +236,7 @@ class Network::Builder {
       node.buffers.push_back(static_cast<int>(network_.buffers_.size()));
       network_.buffers_.push_back({node.name, spec.name, spec.shape, spec.initial, spec.measured, 0});
     }
+    node.layer = std::move(layer);
     results_[node.name] = static_cast<int>(network_.nodes_.size());
     network_.nodes_.push_back(std::move(node));
     flat_.push_back(section);

@@ -110,12 +110,13 @@ Operation::Operation(const dnnl::primitive& primitive, std::vector<Argument> arg
   }
 }
 
-void Operation::run(std::initializer_list<const void*> handles, void* scratch) {
+void Operation::run(const Memory& memory, std::initializer_list<const void*> handles) {
   std::size_t i = 0;
   for (const void* handle : handles) {
     check(dnnl_memory_set_data_handle(exec_[i++].memory, const_cast<void*>(handle)), "binding memory");
   }
-  if (scratch_bytes_ > 0) check(dnnl_memory_set_data_handle(exec_[i].memory, scratch), "binding scratch memory");
+  if (scratch_bytes_ > 0)
+    check(dnnl_memory_set_data_handle(exec_[i].memory, memory[scratch_]), "binding scratch memory");
   dnnl::stream& s = stream();
   check(dnnl_primitive_execute(primitive_.get(), s.get(), static_cast<int>(exec_.size()), exec_.data()), "execution");
   check(dnnl_stream_wait(s.get()), "execution");

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph/layer.hpp"
+#include "core/graph/slots.hpp"
 #include "core/graph/tensor.hpp"
 #include "oneapi/dnnl/dnnl.hpp"
 
@@ -61,15 +61,15 @@ class Operation {
   using Argument = std::pair<int, dnnl::memory::desc>;
 
   Operation() = default;
-  /// The scratchpad, where the primitive needs one, is the last handle of `run`.
   template <class PrimitiveDesc>
   Operation(const PrimitiveDesc& descriptor, const dnnl::primitive& primitive, std::vector<Argument> arguments)
       : Operation(primitive, std::move(arguments), descriptor.scratchpad_desc()) {}
 
   bool empty() const { return exec_.empty(); }
-  std::int64_t scratch_bytes() const { return scratch_bytes_; }
+  /// What the primitive wants beside its arguments. To be called once, before it runs.
+  void book(Scratch scratch) { scratch_ = scratch.book<std::byte>(scratch_bytes_); }
   /// Memory for each argument, in the order given to the constructor.
-  void run(std::initializer_list<const void*> handles, void* scratch);
+  void run(const Memory& memory, std::initializer_list<const void*> handles);
 
  private:
   Operation(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad);
@@ -78,6 +78,7 @@ class Operation {
   std::vector<dnnl::memory> memories_;
   std::vector<dnnl_exec_arg_t> exec_;
   std::int64_t scratch_bytes_ = 0;
+  Slot<std::byte> scratch_;
 };
 
 /// Copies between layouts and types; `accumulate` adds to the destination.

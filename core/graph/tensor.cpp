@@ -1,6 +1,7 @@
 #include "core/graph/tensor.hpp"
 
 #include <cassert>
+#include <cstring>
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/parallel.hpp"
@@ -62,6 +63,23 @@ const char* to_string(DataType type) {
       return "u8";
   }
   return "unknown";
+}
+
+void* element(const TensorDesc& desc, void* data, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
+  return static_cast<std::byte*>(data) + desc.offset(n, c, h, w) * size_of(desc.type);
+}
+
+const void* element(const TensorDesc& desc, const void* data, std::int64_t n, std::int64_t c, std::int64_t h,
+                    std::int64_t w) {
+  return static_cast<const std::byte*>(data) + desc.offset(n, c, h, w) * size_of(desc.type);
+}
+
+void copy_memory(const Tensor& src, const Tensor& dst) {
+  const auto* const from = src.as<const std::byte>();
+  auto* const to = dst.as<std::byte>();
+  parallel_for(src.desc.bytes(), 1 << 16, [=](std::int64_t begin, std::int64_t end) {
+    std::memcpy(to + begin, from + begin, static_cast<std::size_t>(end - begin));
+  });
 }
 
 void copy_activation(const Tensor& src, const Tensor& dst) {

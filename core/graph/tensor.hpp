@@ -48,6 +48,13 @@ struct Tensor {
   }
 };
 
+/// The memory of an element of an activation that lies at `data`.
+void* element(const TensorDesc& desc, void* data, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w);
+const void* element(const TensorDesc& desc, const void* data, std::int64_t n, std::int64_t c, std::int64_t h,
+                    std::int64_t w);
+
+/// Copies memory as it stands, where both have as many bytes.
+void copy_memory(const Tensor& src, const Tensor& dst);
 /// Copies an activation between any two layouts and types of one shape; what comes from bytes goes to fp32.
 void copy_activation(const Tensor& src, const Tensor& dst);
 /// The same from plain N x C x H x W floats, and back: for tests, predictions and import.

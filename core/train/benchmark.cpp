@@ -194,9 +194,11 @@ double measure_peak_gflops(Precision precision) {
   onednn::Operation operation(
       product, dnnl::matmul(product),
       {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, product.weights_desc()}, {DNNL_ARG_DST, product.dst_desc()}});
-  const Buffer left(matrix.bytes()), right(onednn::bytes(product.weights_desc())), result(kSize * kSize * 4),
-      scratch(operation.scratch_bytes());
-  const Step step = [&] { operation.run({left.data(), right.data(), result.data()}, scratch.data()); };
+  SlotBook book;
+  operation.book(book.scratch());
+  const OwnMemory memory(book);
+  const Buffer left(matrix.bytes()), right(onednn::bytes(product.weights_desc())), result(kSize * kSize * 4);
+  const Step step = [&] { operation.run(memory.memory(), {left.data(), right.data(), result.data()}); };
   return 2.0 * kSize * kSize * kSize / time_in_turn(3, 9, {step})[0].front() / 1e6;
 }
 

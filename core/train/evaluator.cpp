@@ -7,34 +7,6 @@
 #include "core/data/set_description.hpp"
 
 namespace sluice {
-namespace {
-
-/// The loss node's statistics have these names; whoever declares them is counted.
-std::int64_t sum_counts(const Network& network, const std::vector<std::vector<std::int64_t>>& counts,
-                        const char* name) {
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    const Declarations& declared = network.nodes()[i].declared;
-    for (std::size_t k = 0; declared.is_loss && k < declared.counts.size(); ++k) {
-      if (declared.counts[k] == name) total += counts[i][k];
-    }
-  }
-  return total;
-}
-
-double sum_sums(const Network& network, const std::vector<std::vector<double>>& sums, const char* name) {
-  double total = 0;
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    const Declarations& declared = network.nodes()[i].declared;
-    for (std::size_t k = 0; declared.is_loss && k < declared.sums.size(); ++k) {
-      if (declared.sums[k] == name) total += sums[i][k];
-    }
-  }
-  return total;
-}
-
-}  // namespace
-
 void check_data_fits(const Network& network, const Dataset& dataset) {
   const Shape wanted = network.input_shape(1);
   const ImageShape& got = dataset.shape();
@@ -102,30 +74,16 @@ std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std:
     if (on_batch) on_batch(*batch, logits, classes);
   }
   evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  take_statistics(evaluation, *whole_);
-  if (last_ != nullptr) take_statistics(evaluation, *last_);
-  evaluation.images = sum_counts(network_, evaluation.counts, "images");
-  evaluation.correct = sum_counts(network_, evaluation.counts, "correct");
-  evaluation.loss =
-      sum_sums(network_, evaluation.sums, "loss") / static_cast<double>(std::max<std::int64_t>(1, evaluation.images));
+  Statistics statistics = whole_->statistics();
+  if (last_ != nullptr) statistics.add(last_->statistics());
+  evaluation.counts = statistics.counts_by_node();
+  evaluation.sums = statistics.sums_by_node();
+  evaluation.images = statistics.count(Role::kImages);
+  evaluation.correct = statistics.count(Role::kCorrect);
+  evaluation.loss = statistics.sum(Role::kLoss) / static_cast<double>(std::max<std::int64_t>(1, evaluation.images));
   evaluation.layer_costs = layer_costs(network_, evaluation.counts);
   evaluation.cost = total(evaluation.layer_costs);
   return evaluation;
-}
-
-void Evaluator::take_statistics(Evaluation& evaluation, Executor& executor) const {
-  const std::size_t n = network_.nodes().size();
-  evaluation.counts.resize(n);
-  evaluation.sums.resize(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    const Declarations& declared = network_.nodes()[i].declared;
-    evaluation.counts[i].resize(declared.counts.size(), 0);
-    evaluation.sums[i].resize(declared.sums.size(), 0);
-    for (std::size_t k = 0; k < declared.counts.size(); ++k)
-      evaluation.counts[i][k] += executor.counts(static_cast<int>(i))[k];
-    for (std::size_t k = 0; k < declared.sums.size(); ++k)
-      evaluation.sums[i][k] += executor.sums(static_cast<int>(i))[k];
-  }
 }
 
 }  // namespace sluice

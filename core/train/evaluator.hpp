@@ -20,10 +20,10 @@ struct Evaluation {
   std::int64_t correct = 0;
   double loss = 0;  ///< mean cross entropy
   double seconds = 0;
-  Cost cost;                                      ///< of one image, with the densities that were seen
-  std::vector<Cost> layer_costs;                  ///< by node
-  std::vector<std::vector<std::int64_t>> counts;  ///< statistics by node, as declared
-  std::vector<std::vector<double>> sums;
+  Cost cost;                      ///< of one image, with the densities that were seen
+  std::vector<Cost> layer_costs;  ///< by node
+  CountsByNode counts;            ///< statistics by node, as declared
+  SumsByNode sums;
   std::vector<std::int64_t> confusion;  ///< [label][prediction], classes x classes
 
   double accuracy() const { return images == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(images); }
@@ -48,7 +48,6 @@ class Evaluator {
 
  private:
   Executor& executor_for(std::int64_t count);
-  void take_statistics(Evaluation& evaluation, Executor& executor) const;
 
   Network& network_;
   Pipeline pipeline_;

@@ -134,10 +134,10 @@ nlohmann::ordered_json layer_json(const Network& network, const Evaluation& eval
   }
   if (!node.declared.costs.empty()) add_cost(layer, evaluation.layer_costs[i]);
   for (std::size_t k = 0; k < node.declared.counts.size(); ++k) {
-    layer["statistics"][node.declared.counts[k]] = evaluation.counts[i][k];
+    layer["statistics"][node.declared.counts[k].name] = evaluation.counts[i][k];
   }
   for (std::size_t k = 0; k < node.declared.sums.size(); ++k)
-    layer["statistics"][node.declared.sums[k]] = evaluation.sums[i][k];
+    layer["statistics"][node.declared.sums[k].name] = evaluation.sums[i][k];
   return layer;
 }
 

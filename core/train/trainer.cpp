@@ -164,7 +164,7 @@ Trainer::Outcome Trainer::train_epoch() {
     progress.advance(batch->count);
     if (progress.due()) {
       progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.images), 4), ", lr ", lr_,
-                           figures_text(network_, counts_of(network_, *executor_))));
+                           figures_text(network_, executor_->statistics().counts_by_node())));
     }
     if (const auto reason = stop_reason()) {
       progress.end();
@@ -236,18 +236,9 @@ std::optional<std::string> Trainer::stop_reason() const {
 
 MetricsRow Trainer::training_row(double seconds) const {
   const double trained = static_cast<double>(position_.images);
-  std::int64_t correct = 0, images = 0;
-  double cross_entropy = 0;
-  for (std::size_t i = 0; i < network_.nodes().size(); ++i) {
-    const Declarations& declared = network_.nodes()[i].declared;
-    for (std::size_t k = 0; declared.is_loss && k < declared.counts.size(); ++k) {
-      if (declared.counts[k] == "images") images += executor_->counts(static_cast<int>(i))[k];
-      if (declared.counts[k] == "correct") correct += executor_->counts(static_cast<int>(i))[k];
-    }
-    for (std::size_t k = 0; declared.is_loss && k < declared.sums.size(); ++k) {
-      if (declared.sums[k] == "loss") cross_entropy += executor_->sums(static_cast<int>(i))[k];
-    }
-  }
+  const Statistics& statistics = executor_->statistics();
+  const std::int64_t correct = statistics.count(Role::kCorrect), images = statistics.count(Role::kImages);
+  const double cross_entropy = statistics.sum(Role::kLoss);
   MetricsRow row = {{"epoch", position_.epoch + 1},
                     {"step", position_.step},
                     {"lr", lr_},
@@ -261,7 +252,7 @@ MetricsRow Trainer::training_row(double seconds) const {
   for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) {
     row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / trained);
   }
-  append_figures(row, "", network_, counts_of(network_, *executor_));
+  append_figures(row, "", network_, executor_->statistics().counts_by_node());
   row.emplace_back("gradient_norm", position_.gradient_norm);
   row.emplace_back("seconds", seconds);
   row.emplace_back("images_per_second", static_cast<double>(images) / std::max(1e-9, seconds));

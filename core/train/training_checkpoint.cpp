@@ -45,8 +45,8 @@ std::string timestamp() {
   return text;
 }
 
-CheckpointCost stored_cost(const CostTerm& term, const std::vector<std::string>& counts) {
-  const auto name = [&](int index) { return index < 0 ? std::string() : counts[static_cast<std::size_t>(index)]; };
+CheckpointCost stored_cost(const CostTerm& term, const std::vector<Statistic>& counts) {
+  const auto name = [&](int index) { return index < 0 ? std::string() : counts[static_cast<std::size_t>(index)].name; };
   return {term.macs, term.weight_bits, term.activation_bits, term.refines, name(term.open), name(term.total)};
 }
 
@@ -91,15 +91,6 @@ std::string text_of(const StateValue& value) {
   return std::visit([](const auto& v) { return concat(v); }, value);
 }
 
-StatisticTable statistics_of(const Network& network, const Executor& executor) {
-  std::vector<std::vector<double>> sums;
-  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
-    const double* of_node = executor.sums(static_cast<int>(i));
-    sums.emplace_back(of_node, of_node + network.nodes()[i].declared.sums.size());
-  }
-  return statistic_table(network, counts_of(network, executor), sums);
-}
-
 /// Statistics that the checkpoint lacks start at zero.
 void restore_statistics(const Checkpoint& checkpoint, TrainingParts& parts) {
   parts.executor.reset_statistics();
@@ -113,9 +104,9 @@ void restore_statistics(const Checkpoint& checkpoint, TrainingParts& parts) {
       if (value != layer->second.end() && std::holds_alternative<T>(value->second)) into = std::get<T>(value->second);
     };
     for (std::size_t k = 0; k < node.declared.counts.size(); ++k)
-      restore_one(node.declared.counts[k], parts.executor.counts(static_cast<int>(i))[k]);
+      restore_one(node.declared.counts[k].name, parts.executor.counts(static_cast<int>(i))[k]);
     for (std::size_t k = 0; k < node.declared.sums.size(); ++k)
-      restore_one(node.declared.sums[k], parts.executor.sums(static_cast<int>(i))[k]);
+      restore_one(node.declared.sums[k].name, parts.executor.sums(static_cast<int>(i))[k]);
   }
 }
 
@@ -186,8 +177,8 @@ StatisticTable statistic_table(const Network& network, const std::vector<std::ve
     const Node& node = network.nodes()[i];
     if (node.declared.counts.empty() && node.declared.sums.empty()) continue;
     std::map<std::string, StatisticValue>& values = table[node.name];
-    for (std::size_t k = 0; k < counts[i].size(); ++k) values[node.declared.counts[k]] = counts[i][k];
-    for (std::size_t k = 0; k < sums[i].size(); ++k) values[node.declared.sums[k]] = sums[i][k];
+    for (std::size_t k = 0; k < counts[i].size(); ++k) values[node.declared.counts[k].name] = counts[i][k];
+    for (std::size_t k = 0; k < sums[i].size(); ++k) values[node.declared.sums[k].name] = sums[i][k];
   }
   return table;
 }
@@ -214,7 +205,8 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
     checkpoint.state["divergence_sum"] = parts.position.divergence_sum;
   }
   save_early_stopping(checkpoint, parts.early_stopping);
-  checkpoint.statistics = statistics_of(parts.network, parts.executor);
+  const Statistics& statistics = parts.executor.statistics();
+  checkpoint.statistics = statistic_table(parts.network, statistics.counts_by_node(), statistics.sums_by_node());
   checkpoint.evaluation = parts.evaluation;
   return checkpoint;
 }

@@ -15,14 +15,18 @@ namespace {
 class Thresholds : public Layer {
  public:
   explicit Thresholds(Keys&) {}
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     declare.dst = src[0];
     declare.parameter("threshold", {src[0][kC]}, "threshold", Init::constant(0));
     declare.costs.push_back({100, 8, 2});
     declare.costs.push_back({100, 8, 1, -1, -1, true});  // the same products again
   }
-  void forward(Context&) override {}
-  void backward(Context&) override {}
+  Attributes attributes() const override {
+    Attributes attributes("thresholds");
+    attributes.set("gating_loss_form", std::string("norm"));
+    return attributes;
+  }
+  std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds&) const override { return nullptr; }  // it never runs
 };
 
 /// Multiply-adds: a 4 x 4 pixels x (4 x 4 x 9) = 2304, b 2 x 2 x (4 x 4 x 9) = 576.

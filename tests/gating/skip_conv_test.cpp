@@ -1,10 +1,10 @@
 // The convolution that skips in every build that this processor runs, against plain sums in double.
-#include "gating/skip_conv.hpp"
+#include "gating/skip/skip_conv.hpp"
 
 #include <gtest/gtest.h>
 
 #include "core/base/parallel.hpp"
-#include "gating/skip_plan.hpp"
+#include "gating/skip/skip_plan.hpp"
 #include "tests/gating/skip_problem.hpp"
 #include "tests/layers/kernel_values.hpp"
 
@@ -49,7 +49,7 @@ class SkipConvTest : public KernelTest {
   /// Of all ways, and of one that writes plain floats.
   void expect_same_weights(SkipCase c) {
     const bool shared = c.granularity != Granularity::kElement;
-    const std::vector<char> first = packed(c, 1);
+    const std::vector<float> first = packed(c, 1);
     for (int from : {shared ? 1 : kNever, shared ? 1 : 8, 0, SkipProblem::kGiven}) {
       EXPECT_EQ(packed(c, from), first) << to_string(c) << ", from " << from;
     }
@@ -59,13 +59,14 @@ class SkipConvTest : public KernelTest {
   }
 
  private:
-  static std::vector<char> packed(const SkipCase& c, int from) {
+  static std::vector<float> packed(const SkipCase& c, int from) {
     SkipData data(c);
     data.set_lanes_from(from);
-    const SkipConv conv(data.problem(), GetParam());
-    std::vector<char> packed(static_cast<std::size_t>(conv.packed_bytes()));
-    const Buffer scratch(conv.scratch_bytes());
-    conv.pack(data.weights().data(), packed.data(), scratch.data());
+    SkipConv conv(data.problem(), GetParam());
+    SlotBook book;
+    conv.book(book.scratch(), book.scratch());
+    std::vector<float> packed(static_cast<std::size_t>(conv.packed_count()));
+    conv.pack(OwnMemory(book).memory(), data.weights().data(), packed.data());
     return packed;
   }
 };

@@ -267,19 +267,22 @@ Buffer SkipData::given() const {
   return given;
 }
 
-std::string SkipData::compare(const SkipConv& conv) const {
+std::string SkipData::compare(SkipConv conv) const {
   Random random(7, Purpose::kTest);
   const Buffer addend = random_activation(addend_desc_, random, case_.integers);
-  Buffer dst(dst_desc_.bytes()), packed(conv.packed_bytes()), scratch(conv.scratch_bytes());
+  SlotBook book;
+  conv.book(book.scratch(), book.scratch());
+  const Buffer dst(dst_desc_.bytes()), packed(conv.packed_count() * 4), scratch(book.scratch_bytes());
+  const Memory memory(nullptr, scratch.at(0), nullptr);
   // Whatever stands in memory must not matter.
   std::memset(scratch.data(), 0xff, index(scratch.bytes()));
   std::memset(dst.data(), 0xff, index(dst.bytes()));
-  conv.pack(weights_.data(), packed.data(), scratch.data());
+  conv.pack(memory, weights_.data(), packed.as<float>());
   if (case_.in_place) std::memcpy(dst.data(), addend.data(), index(dst.bytes()));
   const void* const added = case_.in_place ? dst.data() : addend.data();
   const Buffer products = given();
-  const std::int64_t open = conv.run(src_.data(), packed.data(), constants(), case_.adds ? added : nullptr, dst.data(),
-                                     scratch.data(), products.data());
+  const std::int64_t open = conv.run(memory, src_.data(), packed.as<float>(), constants(), case_.adds ? added : nullptr,
+                                     dst.data(), products.data());
   std::int64_t want = 0;
   for (std::int64_t first = 0; first < case_.outputs; first += slice_width()) {
     const std::int64_t end = std::min(first + slice_width(), case_.outputs);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/buffer.hpp"
-#include "gating/skip_conv.hpp"
+#include "gating/skip/skip_conv.hpp"
 
 namespace sluice {
 
@@ -48,7 +48,7 @@ class SkipData {
   void set_limit(std::int64_t channel, float limit) { limit_[static_cast<std::size_t>(channel)] = limit; }
 
   /// Runs a plan and compares all results and the number of open gates; returns what is wrong, or nothing.
-  std::string compare(const SkipConv& conv) const;
+  std::string compare(SkipConv conv) const;
 
  private:
   std::int64_t slice_width() const;

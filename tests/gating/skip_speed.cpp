@@ -17,7 +17,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
-#include "gating/skip_conv.hpp"
+#include "gating/skip/skip_conv.hpp"
 #include "layers/convolution.hpp"
 
 namespace sluice {
@@ -85,34 +85,28 @@ class Layer {
   std::function<void()> dense(bool winograd) {
     if (options_.bytes) return dense_bytes();
     ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, true, winograd, {}};
-    PostOp clip;
-    clip.high = std::numeric_limits<float>::infinity();
-    dense.post_ops = {clip};
+    dense.epilogue.low = 0;
     if (winograd) dense.src.block = dense.dst.block = size_.channels % 16 == 0 ? 16 : size_.channels;
     auto conv = std::make_shared<ConvForward>(dense);
-    auto packed = std::make_shared<Buffer>(conv->weights().bytes());
-    auto scratch = std::make_shared<Buffer>(conv->scratch_bytes() + conv->weights().scratch_bytes());
-    conv->weights().pack(weights_.data(), packed->data(), scratch->data());
+    const auto memory = memory_of(*conv);
+    conv->pack(memory->memory(), weights_.data());
     kernel_ = conv->kernel();
-    return [=] { conv->run(src_.data(), packed->data(), shift_.data(), dst_.data(), scratch->data()); };
+    return [=] { conv->run(memory->memory(), src_.data(), shift_.data(), dst_.data()); };
   }
   /// From bytes to bytes.
   std::function<void()> dense_bytes() {
     ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, false, false, {}};
-    PostOp clip;
-    clip.high = kMostByteLevel;
-    dense.post_ops = {clip};
+    dense.epilogue.low = 0;
+    dense.epilogue.high = kMostByteLevel;
     dense.scaled = dense.shifted = true;
     auto conv = std::make_shared<ConvForward>(dense);
-    auto packed = std::make_shared<Buffer>(conv->weights().bytes());
-    auto scratch = std::make_shared<Buffer>(conv->scratch_bytes() + conv->weights().scratch_bytes());
+    const auto memory = memory_of(*conv);
     auto whole = weights_;
     for (float& w : whole) w = std::clamp(std::nearbyint(w * 100), -127.0F, 127.0F);
-    conv->weights().pack(whole.data(), packed->data(), scratch->data());
+    conv->pack(memory->memory(), whole.data());
     kernel_ = conv->kernel();
     return [=] {
-      conv->run(src_.data(), packed->data(), Epilogue{shift_.data(), shift_.data(), nullptr}, dst_.data(),
-                scratch->data());
+      conv->run(memory->memory(), src_.data(), ScaleOperands{shift_.data(), shift_.data(), nullptr}, dst_.data());
     };
   }
   const std::string& kernel() const { return kernel_; }
@@ -122,8 +116,8 @@ class Layer {
     SkipProblem problem = problem_;
     problem.lanes_from = lanes_from;
     auto conv = std::make_shared<SkipConv>(problem);
-    auto packed = std::make_shared<Buffer>(conv->packed_bytes());
-    auto scratch = std::make_shared<Buffer>(conv->scratch_bytes());
+    auto packed = std::make_shared<Buffer>(conv->packed_count() * 4);
+    const auto memory = memory_of(*conv);
     auto limits = std::make_shared<std::vector<float>>();
     for (const auto& sorted : base_) {
       const auto count = static_cast<double>(sorted.size());
@@ -131,17 +125,28 @@ class Layer {
       const float above = std::numeric_limits<float>::infinity();
       limits->push_back(density <= 0 ? above : at == 0 ? -above : sorted[static_cast<std::size_t>(at - 1)]);
     }
-    conv->pack(weights_.data(), packed->data(), scratch->data());
+    conv->pack(memory->memory(), weights_.data(), packed->as<float>());
     return [=] {
       SkipConstants constants;
       constants.gate.limit = limits->data();
       constants.open_shift = constants.closed_shift = shift_.data();
-      open_ = conv->run(src_.data(), packed->data(), constants, nullptr, dst_.data(), scratch->data());
+      open_ = conv->run(memory->memory(), src_.data(), packed->as<float>(), constants, nullptr, dst_.data());
     };
   }
   double share_open() const { return static_cast<double>(open_) / static_cast<double>(problem_.dst.count()); }
 
  private:
+  static std::shared_ptr<OwnMemory> memory_of(ConvForward& conv) {
+    SlotBook book;
+    conv.book(book, book.scratch(), book.scratch());
+    return std::make_shared<OwnMemory>(book);
+  }
+  static std::shared_ptr<OwnMemory> memory_of(SkipConv& conv) {
+    SlotBook book;
+    conv.book(book.scratch(), book.scratch());
+    return std::make_shared<OwnMemory>(book);
+  }
+
   void go_in_bytes() {
     for (std::int64_t i = 0; i < problem_.src.count(); ++i) {
       const float level = std::nearbyint(src_.as<float>()[i] / kStep);
@@ -157,13 +162,14 @@ class Layer {
     SkipProblem problem = problem_;
     problem.low = -std::numeric_limits<float>::infinity();
     problem.dst.type = DataType::kF32;
-    const SkipConv conv(problem);
-    Buffer packed(conv.packed_bytes()), scratch(conv.scratch_bytes());
-    conv.pack(weights_.data(), packed.data(), scratch.data());
+    SkipConv conv(problem);
+    const Buffer packed(conv.packed_count() * 4);
+    const auto memory = memory_of(conv);
+    conv.pack(memory->memory(), weights_.data(), packed.as<float>());
     const std::vector<float> never(base_.size(), std::numeric_limits<float>::infinity());
     SkipConstants constants;
     constants.gate.limit = never.data();
-    conv.run(src_.data(), packed.data(), constants, nullptr, dst_.data(), scratch.data());
+    conv.run(memory->memory(), src_.data(), packed.as<float>(), constants, nullptr, dst_.data());
     for (std::int64_t n = 0; n < size_.images; ++n) {
       for (std::int64_t c = 0; c < size_.channels; ++c) {
         for (std::int64_t i = 0; i < size_.height * size_.width; ++i) {

@@ -26,6 +26,11 @@ LIBRARIES = {"Random123/": "librandom123-dev", "boost/": "libboost-program-optio
 SYSTEM = re.compile(r"(?:sys|sanitizer)/\w+\.h|(?:cpuid|dirent|dlfcn|fcntl|fnmatch|immintrin|link|omp|poll|pthread|sched|signal|time|unistd|xmmintrin)\.h")
 ONEDNN_HEADER = "core/graph/onednn.hpp"
 CLANG_FORMAT_VERSION = 14
+# Where memory lies is known to slots and tensors alone.
+MEMORY_FOLDERS = ("core/graph", "layers", "gating")
+MEMORY_FILES = {"core/graph/slots.hpp", "core/graph/slots.cpp", "core/graph/tensor.cpp"}
+BYTE_ARITHMETIC = re.compile(r"(?:\bchar|\bstd::byte)\s*\*\s*>\s*\([^()]*\)\s*\+|\bas<(?:const )?(?:char|std::byte)>\(\)\s*\+")
+ASKS_FOR_MODE = re.compile(r"\b(?:is_)?training_\b")
 
 
 class Skip(Exception):
@@ -115,6 +120,20 @@ def check_words(root):
             found = FORBIDDEN_BELOW_GATING.search(line)
             if found:
                 breaches.append(f"{path}:{number}: '{found.group(0)}' in {path.parts[0]}: what gating needs is a service for any plug-in")
+    return breaches
+
+
+def check_memory(root):
+    """Layers and operations fetch memory by slot, and an operation is of one mode."""
+    breaches = []
+    for path in cpp_files(root, "core", "layers", "gating"):
+        if not path.as_posix().startswith(MEMORY_FOLDERS) or "kernels" in path.parts:
+            continue
+        for number, line in enumerate(read(root, path).splitlines(), 1):
+            if BYTE_ARITHMETIC.search(line) and path.as_posix() not in MEMORY_FILES:
+                breaches.append(f"{path}:{number}: places in memory are known to core/graph/slots.hpp alone; book a slot")
+            if ASKS_FOR_MODE.search(line):
+                breaches.append(f"{path}:{number}: an operation is for one mode; make a class for each")
     return breaches
 
 
@@ -233,8 +252,8 @@ def check_format(root):
     return breaches
 
 
-CHECKS = {"arrows": check_arrows, "libraries": check_libraries, "words": check_words, "top-level": check_top_level,
-          "sizes": check_sizes, "text": check_text, "format": check_format}
+CHECKS = {"arrows": check_arrows, "libraries": check_libraries, "words": check_words, "memory": check_memory,
+          "top-level": check_top_level, "sizes": check_sizes, "text": check_text, "format": check_format}
 
 
 def main():

@@ -83,6 +83,17 @@ class HouseTest(unittest.TestCase):
         self.write("core/b.cpp", '#include "core/b.hpp"\n// propagating, aggregating\n')
         self.expect("words")
 
+    def test_memory(self):
+        sum_of_bytes = "// C.\nchar* const rest = static_cast<char*>(c.scratch) + bytes;\n"
+        self.write("layers/c.cpp", sum_of_bytes)
+        self.write("layers/kernels/k.cpp", sum_of_bytes)
+        self.write("core/graph/slots.cpp", sum_of_bytes)
+        self.write("core/b.cpp", sum_of_bytes)
+        self.write("gating/d.cpp", "// D.\nstd::memcpy(c.dst.as<std::byte>() + begin, from, n);\nif (training_) keep();\n")
+        why = "places in memory are known to core/graph/slots.hpp alone; book a slot"
+        self.expect("memory", f"gating/d.cpp:2: {why}",
+                    "gating/d.cpp:3: an operation is for one mode; make a class for each", f"layers/c.cpp:2: {why}")
+
     def test_top_level(self):
         self.write("notes.txt", "later\n")
         self.write("src/g.cpp", "// G.\n")

@@ -34,12 +34,12 @@ std::vector<std::uint8_t> to_levels(const std::vector<float>& values, float step
 
 class ByteConvolutionTest : public ::testing::Test {
  protected:
-  sluice::Setup set_up(const Case& c) {
+  OpRequest request_of(const Case& c) {
     geometry_.channels = c.outputs;
     geometry_.kernel = c.kernel;
     geometry_.pad = c.kernel / 2;
     geometry_.stride = c.stride;
-    sluice::Setup setup;
+    OpRequest setup;
     setup.src = {{{kImages, c.inputs, kHeight, kWidth}, DataType::kF32, c.inputs}};
     setup.dst = {geometry_.dst_shape(setup.src[0].shape), DataType::kF32, c.outputs};
     setup.addend = setup.dst;
@@ -55,7 +55,6 @@ class ByteConvolutionTest : public ::testing::Test {
     if (c.affine) setup.post_ops.push_back({PostOp::Kind::kAffine});
     if (c.adds) setup.post_ops.push_back({PostOp::Kind::kAdd});
     if (c.clips) setup.post_ops.push_back({PostOp::Kind::kClip, 0.0F, 1.0F});
-    const ByteEdges edges(setup);  // decides where the addend is
     return setup;
   }
 
@@ -90,14 +89,18 @@ double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<f
 }
 
 void ByteConvolutionTest::expect(const Case& c) {
-  sluice::Setup setup = set_up(c);
-  ByteConvolution conv(setup, geometry_);
-  ASSERT_FALSE(conv.empty());
+  const OpRequest setup = request_of(c);
+  OpNeeds needs;
+  std::string kernel;
+  const std::unique_ptr<Op> conv = make_byte_convolution(setup, geometry_, c.bias, needs, kernel);
+  ASSERT_NE(conv, nullptr);
+  EXPECT_NE(kernel, "");
   const std::int64_t filter = c.inputs * c.kernel * c.kernel;
   std::vector<float> src = numbers(setup.src[0].count()), weights = numbers(c.outputs * filter, 0.1);
   for (float& x : src) x = std::max(x, 0.0F);
   std::fill_n(weights.begin(), filter, 0.0F);  // an output without any weight
-  const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs), bias = numbers(c.outputs);
+  const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs);
+  std::vector<float> bias = numbers(c.outputs);
   std::vector<float> before = numbers(setup.dst.count());
   if (c.addend_in_bytes) {
     for (float& x : before) x = std::clamp(std::nearbyint(x / kAddendStep), 0.0F, 127.0F) * kAddendStep;
@@ -105,12 +108,11 @@ void ByteConvolutionTest::expect(const Case& c) {
   const std::vector<std::uint8_t> src_levels = to_levels(src, kSrcStep), addend_levels = to_levels(before, kAddendStep);
   const void* const addend = c.addend_in_bytes ? static_cast<const void*>(addend_levels.data()) : before.data();
   std::vector<float> dst(before.size());
-  if (setup.dst_starts_as_addend) std::memcpy(dst.data(), addend, static_cast<std::size_t>(setup.addend.bytes()));
-  std::vector<Buffer> kept;
+  if (adds_in_place(setup)) std::memcpy(dst.data(), addend, static_cast<std::size_t>(setup.addend.bytes()));
+  const OwnMemory memory(needs.slots);
   Context context;
-  for (std::int64_t bytes : setup.kept_bytes) context.kept.push_back(kept.emplace_back(bytes).data());
-  const Buffer scratch(setup.scratch_bytes);
-  context.scratch = scratch.data();
+  context.memory = memory.memory();
+  context.param = {weights.data(), bias.data()};
   const void* const source = c.src_in_bytes ? static_cast<const void*>(src_levels.data()) : src.data();
   context.src.push_back({setup.src[0], const_cast<void*>(source)});
   context.dst = Tensor{setup.dst, dst.data()};
@@ -119,8 +121,8 @@ void ByteConvolutionTest::expect(const Case& c) {
     context.affine_scale = scale.data();
     context.affine_shift = shift.data();
   }
-  conv.refresh(context, weights.data(), c.bias ? bias.data() : nullptr);
-  conv.forward(context);
+  conv->refresh(context);
+  conv->forward(context);
   const Shape& shape = setup.dst.shape;
   for (std::int64_t i = 0; i < setup.dst.count(); ++i) {
     const std::int64_t x = i % shape[kW], y = i / shape[kW] % shape[kH], rest = i / shape[kW] / shape[kH];
@@ -183,17 +185,21 @@ TEST_F(ByteConvolutionTest, BytesInAndOut) {
   }
 }
 
-TEST_F(ByteConvolutionTest, IsEmptyWhereBytesWillNotDo) {
-  const auto is_empty = [&](const std::function<void(sluice::Setup&)>& change) {
-    sluice::Setup setup = set_up({});
-    change(setup);
-    return ByteConvolution(setup, geometry_).empty();
+TEST_F(ByteConvolutionTest, IsNoneWhereBytesWillNotDo) {
+  const auto is_none = [&](const std::function<void(OpRequest&)>& change) {
+    OpRequest request = request_of({});
+    change(request);
+    OpNeeds needs;
+    std::string kernel;
+    const bool none = make_byte_convolution(request, geometry_, false, needs, kernel) == nullptr;
+    EXPECT_EQ(needs.slots.kept_bytes() + needs.slots.scratch_bytes() == 0, none);
+    return none;
   };
-  EXPECT_FALSE(is_empty([](sluice::Setup&) {}));
-  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src_range = 0; }));
-  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src_nonnegative = {false}; }));
-  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.src[0].type = DataType::kBF16; }));
-  EXPECT_TRUE(is_empty([](sluice::Setup& s) { s.dst.block = 8; }));
+  EXPECT_FALSE(is_none([](OpRequest&) {}));
+  EXPECT_TRUE(is_none([](OpRequest& r) { r.src_range = 0; }));
+  EXPECT_TRUE(is_none([](OpRequest& r) { r.src_nonnegative = {false}; }));
+  EXPECT_TRUE(is_none([](OpRequest& r) { r.src[0].type = DataType::kBF16; }));
+  EXPECT_TRUE(is_none([](OpRequest& r) { r.dst.block = 8; }));
 }
 
 }  // namespace

@@ -245,7 +245,7 @@ TEST(CentreConv, LossMetricsAndCostsFindIt) {
   EXPECT_NEAR(step.executor->auxiliary_losses()[0], expected, 1e-9);
   EXPECT_NEAR(step.executor->loss() - step.executor->data_loss(), expected, 1e-9);
 
-  const CountsByNode counts = counts_of(*step.network, *step.executor);
+  const CountsByNode counts = step.executor->statistics().counts_by_node();
   const auto node = static_cast<std::size_t>(step.network->find("gated"));
   const double density = static_cast<double>(counts[node][0]) / static_cast<double>(counts[node][1]);
   const std::vector<DerivedMetric> metrics = derive_metrics(*step.network, counts);

@@ -64,28 +64,29 @@ struct Pass {
     EXPECT_EQ(declared.dst, kShape);
     EXPECT_EQ(declared.parameters.at(0).shape, Shape{kChannels});
     EXPECT_EQ(declared.parameters.at(0).init.value, 0.5);
-    Setup setup;
-    setup.mode = Mode::kTraining;
-    setup.batch = kShape[kN];
-    setup.dst = {kShape, type, block};
-    setup.src = {setup.dst};
-    setup.needs_diff_src = {true};
-    layer->setup(setup);
-    scratch = Buffer(setup.scratch_bytes);
-    for (Buffer* buffer : {&x, &y, &dx, &dy}) *buffer = Buffer(setup.dst.bytes());
-    context.src = {{setup.dst, x.data()}};
-    context.dst = {setup.dst, y.data()};
-    context.diff_src = {{setup.dst, dx.data()}};
-    context.diff_dst = {{setup.dst, dy.data()}};
+    OpRequest request;
+    request.mode = Mode::kTraining;
+    request.batch = kShape[kN];
+    request.dst = {kShape, type, block};
+    request.src = {request.dst};
+    request.needs_diff_src = {true};
+    OpNeeds needs;
+    op = layer->make_op(request, needs);
+    memory = std::make_unique<OwnMemory>(needs.slots);
+    for (Buffer* buffer : {&x, &y, &dx, &dy}) *buffer = Buffer(request.dst.bytes());
+    context.src = {{request.dst, x.data()}};
+    context.dst = {request.dst, y.data()};
+    context.diff_src = {{request.dst, dx.data()}};
+    context.diff_dst = {{request.dst, dy.data()}};
     context.param = {beta.data()};
     context.diff_param = {diff_beta.data()};
-    context.scratch = scratch.data();
+    context.memory = memory->memory();
     from_nchw(numbers(kCount, 1).data(), context.src[0]);
     from_nchw(numbers(kCount, 2).data(), context.diff_dst[0]);
     // What was there before: backward overwrites the one and adds to the other.
     from_nchw(numbers(kCount, 3).data(), context.diff_src[0]);
-    layer->forward(context);
-    layer->backward(context);
+    op->forward(context);
+    op->backward(context);
   }
 
   static std::vector<float> values(const Tensor& tensor) {
@@ -95,8 +96,10 @@ struct Pass {
   }
 
   std::unique_ptr<Layer> layer;
+  std::unique_ptr<Op> op;
+  std::unique_ptr<OwnMemory> memory;
   Context context;
-  Buffer x, y, dx, dy, scratch;
+  Buffer x, y, dx, dy;
   std::vector<float> beta = numbers(kChannels, 4);
   std::vector<float> diff_beta = std::vector<float>(static_cast<std::size_t>(kChannels), 100.0F);
 };

@@ -137,7 +137,7 @@ TEST(DerivedMetrics, ExecutorsCountOverTheirBatches) {
   executor.refresh();
   executor.forward();
   executor.forward();
-  const CountsByNode counts = counts_of(*s.network, executor);
+  const CountsByNode counts = executor.statistics().counts_by_node();
   EXPECT_THAT(counts[0], ElementsAre(4, 144));
   EXPECT_EQ(derive_metrics(*s.network, counts)[0].value, 4.0 / 144);
 }

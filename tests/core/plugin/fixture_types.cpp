@@ -6,14 +6,21 @@ void fixture_registered();
 
 namespace {
 
+class CopyOp : public sluice::Op {
+ public:
+  void forward(const sluice::Context& c) override { sluice::copy_activation(c.src[0], c.dst); }
+  void backward(const sluice::Context& c) override { sluice::copy_activation(c.diff_dst[0], c.diff_src[0]); }
+};
+
 class Copy : public sluice::Layer {
  public:
-  void infer(const std::vector<sluice::Shape>& src, sluice::Declarations& declare) override {
+  void infer(const std::vector<sluice::Shape>& src, sluice::Declarations& declare) const override {
     declare.dst = src.at(0);
     declare.like_src = true;
   }
-  void forward(sluice::Context& c) override { sluice::copy_activation(c.src[0], c.dst); }
-  void backward(sluice::Context& c) override { sluice::copy_activation(c.diff_dst[0], c.diff_src[0]); }
+  std::unique_ptr<sluice::Op> make_op(const sluice::OpRequest&, sluice::OpNeeds&) const override {
+    return std::make_unique<CopyOp>();
+  }
 };
 
 }  // namespace

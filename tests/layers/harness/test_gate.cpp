@@ -28,6 +28,26 @@ void for_each_element(const TensorDesc& desc, Body body) {
         for (std::int64_t w = 0; w < s[kW]; ++w) body(desc.offset(n, c, h, w), c);
 }
 
+class TestGateOp : public Op {
+ public:
+  void forward(const Context& c) override {
+    for_each_element(c.src[0].desc, [&](std::int64_t at, std::int64_t channel) {
+      const float x = get(c.src[0], at);
+      const bool open = x > c.param[0][channel];
+      c.counts[0] += open ? 1 : 0;
+      ++c.counts[1];
+      put(c.dst, at, open ? x : 0.0F);
+    });
+  }
+
+  void backward(const Context& c) override {
+    if (c.diff_src[0].data == nullptr) return;
+    for_each_element(c.src[0].desc, [&](std::int64_t at, std::int64_t channel) {
+      put(c.diff_src[0], at, get(c.src[0], at) > c.param[0][channel] ? get(c.diff_dst[0], at) : 0.0F);
+    });
+  }
+};
+
 class TestGate : public Layer {
  public:
   explicit TestGate(Keys& keys) {
@@ -39,7 +59,7 @@ class TestGate : public Layer {
     keys.optional("threshold", threshold_, any_number(), "initial value of the thresholds");
   }
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     declare.dst = src.at(0);
     declare.like_src = true;
     declare.parameter("threshold", {src[0][kC]}, "threshold", Init::constant(threshold_));
@@ -51,23 +71,9 @@ class TestGate : public Layer {
     if (conditional_macs_ > 0) declare.costs.push_back({conditional_macs_, weight_bits, bits, open, total});
   }
 
-  void setup(Setup& setup) override { setup.backward_uses_src = true; }
-
-  void forward(Context& c) override {
-    for_each_element(c.src[0].desc, [&](std::int64_t at, std::int64_t channel) {
-      const float x = get(c.src[0], at);
-      const bool open = x > c.param[0][channel];
-      c.counts[0] += open ? 1 : 0;
-      ++c.counts[1];
-      put(c.dst, at, open ? x : 0.0F);
-    });
-  }
-
-  void backward(Context& c) override {
-    if (c.diff_src[0].data == nullptr) return;
-    for_each_element(c.src[0].desc, [&](std::int64_t at, std::int64_t channel) {
-      put(c.diff_src[0], at, get(c.src[0], at) > c.param[0][channel] ? get(c.diff_dst[0], at) : 0.0F);
-    });
+  std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds& needs) const override {
+    needs.backward_uses_src = true;
+    return std::make_unique<TestGateOp>();
   }
 
  private:

@@ -35,6 +35,17 @@ void put(const Tensor& tensor, std::int64_t i, float value) {
   }
 }
 
+class TestSourceOp : public Op {
+ public:
+  void forward(const Context& c) override {
+    for (std::int64_t i = 0; i < c.dst.desc.count(); ++i) put(c.dst, i, c.param[0][i]);
+  }
+
+  void backward(const Context& c) override {
+    for (std::int64_t i = 0; i < c.dst.desc.count(); ++i) c.diff_param[0][i] += get(c.diff_dst[0], i);
+  }
+};
+
 class TestSource : public Layer {
  public:
   explicit TestSource(Keys& keys) {
@@ -43,7 +54,7 @@ class TestSource : public Layer {
     keys.optional("fp32", fp32_, "fp32 whatever the network's precision");
   }
 
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     std::vector<std::int64_t> dims = {batch_};
     std::istringstream text(shape_);
     for (std::string size; std::getline(text, size, 'x');) dims.push_back(std::stoll(size));
@@ -53,13 +64,7 @@ class TestSource : public Layer {
     if (fp32_) declare.dst_type = DataType::kF32;
   }
 
-  void forward(Context& c) override {
-    for (std::int64_t i = 0; i < c.dst.desc.count(); ++i) put(c.dst, i, c.param[0][i]);
-  }
-
-  void backward(Context& c) override {
-    for (std::int64_t i = 0; i < c.dst.desc.count(); ++i) c.diff_param[0][i] += get(c.diff_dst[0], i);
-  }
+  std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds&) const override { return std::make_unique<TestSourceOp>(); }
 
  private:
   std::int64_t batch_ = 1;
@@ -67,28 +72,33 @@ class TestSource : public Layer {
   bool fp32_ = false;
 };
 
-class TestLoss : public Layer {
+class TestLossOp : public Op {
  public:
-  explicit TestLoss(Keys& keys) { keys.required("batch", batch_, at_least(1), "images"); }
-
-  void infer(const std::vector<Shape>& src, Declarations& declare) override {
-    declare.buffer("weights", with_batch(batch_, src[0]), 0);
-    declare.dst = {1};
-    declare.dst_type = DataType::kF32;
-    declare.is_loss = true;
-  }
-
-  void forward(Context& c) override {
+  void forward(const Context& c) override {
     double sum = 0;
     for (std::int64_t i = 0; i < c.src[0].desc.count(); ++i)
       sum += static_cast<double>(c.buffer[0][i]) * static_cast<double>(get(c.src[0], i));
     *c.dst.as<float>() = static_cast<float>(sum);
   }
 
-  void backward(Context& c) override {
+  void backward(const Context& c) override {
     const float upstream = *c.diff_dst[0].as<const float>();
     for (std::int64_t i = 0; i < c.src[0].desc.count(); ++i) put(c.diff_src[0], i, upstream * c.buffer[0][i]);
   }
+};
+
+class TestLoss : public Layer {
+ public:
+  explicit TestLoss(Keys& keys) { keys.required("batch", batch_, at_least(1), "images"); }
+
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    declare.buffer("weights", with_batch(batch_, src[0]), 0);
+    declare.dst = {1};
+    declare.dst_type = DataType::kF32;
+    declare.is_loss = true;
+  }
+
+  std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds&) const override { return std::make_unique<TestLossOp>(); }
 
  private:
   std::int64_t batch_ = 1;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gating/kernels/skip_kernels.hpp"
-#include "gating/skip_conv.hpp"
+#include "gating/skip/skip_conv.hpp"
 #include "layers/kernels/winograd_kernels.hpp"
 
 namespace sluice {
@@ -63,16 +63,20 @@ struct SkipPlan {
   std::vector<SkipRange> ranges;
   std::vector<SkipVectorPlan> base, conditional;
   std::vector<SkipWinogradPlan> winograd;  ///< instead of `base`, where that is faster
-  std::int64_t plain_bytes = 0;            ///< of the plain weights of the largest of them
+  std::int64_t plain_count = 0;            ///< plain weights of the largest of them
   std::vector<std::uint32_t> offsets;
   std::vector<SkipDotPlan> dots;  ///< pass by pass
   bool whole_dots = false;        ///< have weights of both paths too
   std::int64_t weights = 0;       ///< units of all
 
-  // Memory of one piece, in bytes from its start.
-  std::int64_t patch_at = 0, sums_at = 0, open_at = 0, single_at = 0, lists_at = 0, ends_at = 0, piece_bytes = 0;
-  static constexpr int kNumbers = 6;  ///< arrays by channel: those of SkipEnding
-  std::int64_t numbers_bytes = 0;     ///< before all pieces
+  // Memory of one piece of work.
+  SlotBook piece;
+  Slot<std::byte> patch, open, single;
+  Slot<float> sums;
+  Slot<SkipPixel> lists;
+  Slot<std::int32_t> ends;
+  static constexpr int kNumbers = 6;  ///< rows by channel: those of SkipEnding
+  std::int64_t number_row = 0;        ///< floats of one
 
   bool bytes() const { return places > 1; }
   /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.

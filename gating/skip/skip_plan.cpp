@@ -1,4 +1,4 @@
-#include "gating/skip_plan.hpp"
+#include "gating/skip/skip_plan.hpp"
 
 #include <algorithm>
 
@@ -254,7 +254,7 @@ void SkipPlan::plan_vectors() {
     const WinogradWeights packed{p.src_count, p.count, false};
     p.weights = weights;
     weights += packed.count();
-    plain_bytes = std::max(plain_bytes, packed.count() / WinogradShape::kPoints * 9 * 4);
+    plain_count = std::max(plain_count, packed.count() / WinogradShape::kPoints * 9);
   }
   for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(vector_plan(v, true));
   for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
@@ -333,20 +333,15 @@ bool SkipPlan::streams() const {
 
 void SkipPlan::plan_memory() {
   const std::int64_t lanes = kernels.lanes, count = pixels();
-  std::int64_t at = 0;
-  const auto take = [&](std::int64_t bytes) {
-    const std::int64_t place = at;
-    at += align_up(bytes);
-    return place;
-  };
-  patch_at = take((images * shape.src_rows(rows) * shape.row_pitch() + lanes) * 4);
-  sums_at = take(count * shape.dst_pitch * 4);
-  open_at = take(vectors * count * kernels.word + 64);
-  single_at = take(problem.lanes_from > 0 && uses_lanes() ? vectors * count * kernels.word + 64 : 0);
-  lists_at = take((uses_dots() ? vectors * lanes * count : count) * 2 + 64);
-  ends_at = take(vectors * lanes * 4);
-  piece_bytes = at + 64;
-  numbers_bytes = kNumbers * align_up(vectors * lanes * 4);
+  Scratch scratch = piece.scratch();
+  patch = scratch.book<std::byte>((images * shape.src_rows(rows) * shape.row_pitch() + lanes) * 4);
+  sums = scratch.book<float>(count * shape.dst_pitch);
+  open = scratch.book<std::byte>(vectors * count * kernels.word + 64);
+  if (problem.lanes_from > 0 && uses_lanes()) single = scratch.book<std::byte>(vectors * count * kernels.word + 64);
+  lists = scratch.book<SkipPixel>((uses_dots() ? vectors * lanes * count : count) + 32);
+  ends = scratch.book<std::int32_t>(vectors * lanes);
+  scratch.book<std::byte>(64);  // pieces do not lie side by side
+  number_row = align_up(vectors * lanes * 4) / 4;
 }
 
 }  // namespace sluice

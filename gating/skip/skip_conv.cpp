@@ -1,4 +1,4 @@
-#include "gating/skip_conv.hpp"
+#include "gating/skip/skip_conv.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -6,7 +6,7 @@
 #include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "gating/skip_plan.hpp"
+#include "gating/skip/skip_plan.hpp"
 #include "layers/byte_convolution.hpp"
 
 namespace sluice {
@@ -118,7 +118,7 @@ void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, Path path, const Un
 /// One tile after the other, in one piece's memory.
 class Worker {
  public:
-  Worker(const SkipPlan& plan, const float* weights, const SkipEnding& ending, char* memory)
+  Worker(const SkipPlan& plan, const float* weights, const SkipEnding& ending, const Memory& memory)
       : plan_(plan),
         kernels_(plan.kernels),
         products_(plan.products),
@@ -126,12 +126,12 @@ class Worker {
         weights_(weights),
         ending_(ending) {
     tile_.taps = plan.taps.data();
-    tile_.patch = memory + plan.patch_at;
-    tile_.sums = reinterpret_cast<float*>(memory + plan.sums_at);
-    tile_.open = memory + plan.open_at;
-    tile_.single = memory + (plan.problem.lanes_from > 0 && plan.uses_lanes() ? plan.single_at : plan.open_at);
-    lists_ = reinterpret_cast<SkipPixel*>(memory + plan.lists_at);
-    ends_ = reinterpret_cast<std::int32_t*>(memory + plan.ends_at);
+    tile_.patch = memory[plan.patch];
+    tile_.sums = memory[plan.sums];
+    tile_.open = memory[plan.open];
+    tile_.single = plan.problem.lanes_from > 0 && plan.uses_lanes() ? memory[plan.single] : memory[plan.open];
+    lists_ = memory[plan.lists];
+    ends_ = memory[plan.ends];
   }
 
   std::int64_t run(std::int64_t tile, const void* src, const void* given, const void* addend, void* dst) {
@@ -184,9 +184,8 @@ class Worker {
   /// Everything as if it were closed, and then what is open.
   std::int64_t finish_at_once(std::int64_t tile, const void* src, const void* addend, void* dst) {
     const TensorDesc& to = plan_.problem.dst;
-    const std::int64_t at = to.offset(tile_.image, 0, tile_.row, 0) * size_of(to.type);
-    SkipDirect direct{static_cast<char*>(dst) + at, nullptr};
-    if (plan_.problem.addend) direct.addend = static_cast<const char*>(addend) + at;
+    SkipDirect direct{element(to, dst, tile_.image, 0, tile_.row, 0), nullptr};
+    if (plan_.problem.addend) direct.addend = element(to, addend, tile_.image, 0, tile_.row, 0);
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
       look_ahead(tile, v, src, dst);
@@ -201,8 +200,7 @@ class Worker {
   }
 
   void look_ahead(std::int64_t tile, std::int64_t v, const void* src, const void* dst) {
-    tile_.ahead =
-        starts_line(v) ? ahead(tile, v, static_cast<const char*>(src), static_cast<const char*>(dst)) : SkipAhead{};
+    tile_.ahead = starts_line(v) ? ahead(tile, v, src, dst) : SkipAhead{};
   }
 
   /// By Winograd's kernels.
@@ -210,9 +208,7 @@ class Worker {
     const std::int64_t each = WinogradShape::kBlock / kernels_.lanes, first = std::max(p.first, tile_.vector / each),
                        end = std::min(p.first + p.count, tile_.end_vector / each);
     if (first >= end) return;
-    const auto of_block = [&](std::int64_t block) {
-      return ahead(tile, block * each, static_cast<const char*>(src), static_cast<const char*>(dst));
-    };
+    const auto of_block = [&](std::int64_t block) { return ahead(tile, block * each, src, dst); };
     const SkipAhead own = of_block(p.first), next = of_block(std::min(p.first + 1, end - 1)), last = of_block(end - 1);
     const WinogradAhead soon{own.src, own.dst, own.src_pitch, next.src - own.src, own.dst_pitch, next.dst - own.dst};
     const WinogradShape s = plan_.winograd_shape(p, tile_.images, tile_.rows);
@@ -230,7 +226,7 @@ class Worker {
   }
 
   /// `dst`: null if the tile will need nothing but its sums.
-  SkipAhead ahead(std::int64_t tile, std::int64_t vector, const char* src, const char* dst) const {
+  SkipAhead ahead(std::int64_t tile, std::int64_t vector, const void* src, const void* dst) const {
     const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
     const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
     const std::int64_t from_bytes = size_of(from.type), to_bytes = size_of(to.type);
@@ -240,10 +236,10 @@ class Worker {
       return {};
     }
     const std::int64_t image = next / plan_.row_tiles * plan_.images, row = next % plan_.row_tiles * plan_.rows;
-    const char* const from_here = src + from.offset(image, channel, row, 0) * from_bytes;
+    const auto* const from_here = static_cast<const char*>(element(from, src, image, channel, row, 0));
     if (dst == nullptr) return {from_here, from_here, from.block * from_bytes, 0};
-    return {from_here, dst + to.offset(tile_.image, channel, tile_.row, 0) * to_bytes, from.block * from_bytes,
-            to.block * to_bytes};
+    const auto* const to_here = static_cast<const char*>(element(to, dst, tile_.image, channel, tile_.row, 0));
+    return {from_here, to_here, from.block * from_bytes, to.block * to_bytes};
   }
 
   void load(const void* src) const {
@@ -358,12 +354,11 @@ float* padded(const float* values, float otherwise, std::int64_t channels, std::
 }
 
 /// The constants in the units of sums and results, in `memory`.
-SkipEnding ending_of(const SkipPlan& plan, const void* packed, const SkipConstants& constants, char* memory) {
+SkipEnding ending_of(const SkipPlan& plan, const float* packed, const SkipConstants& constants, float* numbers) {
   const std::int64_t channels = plan.shape.dst_channels, count = plan.vectors * plan.kernels.lanes;
-  int arrays = 0;
+  int rows = 0;
   const auto copy = [&](const float* values, float otherwise) {
-    char* const to = memory + plan.numbers_bytes / SkipPlan::kNumbers * arrays++;
-    return padded(values, otherwise, channels, count, reinterpret_cast<float*>(to));
+    return padded(values, otherwise, channels, count, numbers + plan.number_row * rows++);
   };
   SkipEnding ending;
   float* const limit = copy(constants.gate.limit, 0);
@@ -373,7 +368,7 @@ SkipEnding ending_of(const SkipPlan& plan, const void* packed, const SkipConstan
   float* const open_shift = copy(constants.open_shift, 0);
   float* const closed_shift = copy(constants.closed_shift, 0);
   if (plan.bytes()) {  // sums count in steps of products
-    const float* const weight_steps = static_cast<const float*>(packed) + plan.weights;
+    const float* const weight_steps = packed + plan.weights;
     for (std::int64_t o = 0; o < channels; ++o) {
       const float step = plan.problem.src_step * weight_steps[o];
       limit[o] /= step;
@@ -395,8 +390,8 @@ SkipEnding ending_of(const SkipPlan& plan, const void* packed, const SkipConstan
     ending.addend_scale = plan.problem.addend->step;
   if (plan.problem.dst.type == DataType::kU8) {  // results count in steps of their own
     const float per_step = 1 / plan.problem.dst.step;
-    for (float* const numbers : {open_scale, open_shift, closed_scale, closed_shift}) {
-      for (std::int64_t o = 0; o < channels; ++o) numbers[o] *= per_step;
+    for (float* const row : {open_scale, open_shift, closed_scale, closed_shift}) {
+      for (std::int64_t o = 0; o < channels; ++o) row[o] *= per_step;
     }
     ending.addend_scale *= per_step;
     ending.low = std::max(ending.low * per_step, 0.0F);
@@ -417,24 +412,26 @@ std::string SkipConv::kernel() const {
   return concat("skip:", to_string(plan_->isa), plan_->bytes() ? ":int8" : plan_->winograd.empty() ? "" : ":wino");
 }
 
-std::int64_t SkipConv::packed_bytes() const {
-  return (plan_->weights + (plan_->bytes() ? plan_->shape.dst_channels : 0)) * 4;
+std::int64_t SkipConv::packed_count() const {
+  return plan_->weights + (plan_->bytes() ? plan_->shape.dst_channels : 0);
 }
 
-std::int64_t SkipConv::scratch_bytes() const {
-  return std::max(plan_->plain_bytes, plan_->numbers_bytes + plan_->pieces * plan_->piece_bytes);
+void SkipConv::book(Scratch refresh, Scratch forward) {
+  plain_ = refresh.book<float>(plan_->plain_count);
+  numbers_ = forward.book<float>(SkipPlan::kNumbers * plan_->number_row);
+  pieces_ = forward.blocks(plan_->piece, plan_->pieces);
 }
 
 bool SkipConv::takes_products() const {
   return plan_->problem.lanes_from == SkipProblem::kGiven;
 }
 
-void SkipConv::pack(const float* weights, void* packed, void* scratch) const {
-  float* const to = static_cast<float*>(packed);
+void SkipConv::pack(const Memory& memory, const float* weights, float* packed) const {
+  float* const to = packed;
   float* const steps = to + plan_->weights;
   if (plan_->bytes()) find_steps(*plan_, weights, steps);
   const UnitWriter writer(*plan_, weights, steps);
-  float* const plain = static_cast<float*>(scratch);
+  float* const plain = memory[plain_];
   for (const SkipWinogradPlan& p : plan_->winograd) {
     write_plain(p, writer, plain);
     pack_winograd({p.src_count, p.count, false}, plain, to + p.weights, plan_->isa);
@@ -447,16 +444,14 @@ void SkipConv::pack(const float* weights, void* packed, void* scratch) const {
   }
 }
 
-std::int64_t SkipConv::run(const void* src, const void* packed, const SkipConstants& constants, const void* addend,
-                           void* dst, void* scratch, const void* given) const {
+std::int64_t SkipConv::run(const Memory& memory, const void* src, const float* packed, const SkipConstants& constants,
+                           const void* addend, void* dst, const void* given) const {
   const SkipPlan& plan = *plan_;
-  char* const memory = static_cast<char*>(scratch);
-  const SkipEnding ending = ending_of(plan, packed, constants, memory);
+  const SkipEnding ending = ending_of(plan, packed, constants, memory[numbers_]);
   std::atomic<std::int64_t> open{0};
   parallel_for(plan.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
-      Worker worker(plan, static_cast<const float*>(packed), ending,
-                    memory + plan.numbers_bytes + piece * plan.piece_bytes);
+      Worker worker(plan, packed, ending, memory.block(pieces_, piece));
       std::int64_t own = 0;
       const std::int64_t tiles = plan.tiles();
       for (std::int64_t tile = tiles * piece / plan.pieces; tile < tiles * (piece + 1) / plan.pieces; ++tile) {

@@ -75,21 +75,25 @@ class SkipConv {
 
   /// Name of the kernels, for the layer table.
   std::string kernel() const;
-  std::int64_t packed_bytes() const;
-  std::int64_t scratch_bytes() const;
+  std::int64_t packed_count() const;  ///< floats of packed weights
+  /// Scratch memory of pack and of run. To be called once, before these.
+  void book(Scratch refresh, Scratch forward);
   /// `weights`: plain fp32, O x I x KH x KW, of both paths. What comes out serves all problems that differ in
   /// lanes_from (with shared decisions up to 1), types, adds and clips alone, planned for as many threads.
-  void pack(const float* weights, void* packed, void* scratch) const;
+  void pack(const Memory& memory, const float* weights, float* packed) const;
   /// Whether run needs `given` (SkipProblem::kGiven).
   bool takes_products() const;
   /// Returns how many of the outputs are open. `addend` may be `dst` if both have the same type; `dst` must not overlap
   /// `src`. `given`: Yp + Yr of all outputs, like dst (which is not in bytes), for kGiven alone; without it open
   /// outputs are Yp. Allocates nothing.
-  std::int64_t run(const void* src, const void* packed, const SkipConstants& constants, const void* addend, void* dst,
-                   void* scratch, const void* given = nullptr) const;
+  std::int64_t run(const Memory& memory, const void* src, const float* packed, const SkipConstants& constants,
+                   const void* addend, void* dst, const void* given = nullptr) const;
 
  private:
   std::shared_ptr<const SkipPlan> plan_;
+  Slot<float> plain_;    ///< weights in pack, before Winograd's transform
+  Slot<float> numbers_;  ///< by channel
+  Blocks pieces_;        ///< memory of pieces of work
 };
 
 }  // namespace sluice

@@ -1,0 +1,155 @@
+// The operation that executes a layer in one executor: what it is made for, what it needs, and what its calls work on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/bfloat16.hpp"
+#include "core/graph/slots.hpp"
+#include "core/graph/tensor.hpp"
+
+namespace sluice {
+
+/// Training keeps what backward needs; inference plans memory tightly, folds batch normalisation and never writes
+/// buffers.
+enum class Mode { kTraining, kInference };
+
+/// An operation that a neighbouring layer may do on the way out instead of a layer of its own.
+struct PostOp {
+  enum class Kind {
+    kAffine,  ///< y = scale[c] * x + shift[c] (folded batch normalisation, inference only)
+    kAdd,     ///< y = x + another activation of the same shape
+    kClip     ///< y = min(max(x, low), high)
+  };
+  Kind kind = Kind::kClip;
+  float low = 0;
+  float high = 0;
+};
+
+/// Steps that an activation in bytes has: the largest level. (Seven bits: where a processor adds pairs of products with
+/// signed bytes in 16 bits, none is cut off.)
+constexpr int kMostByteLevel = 127;
+
+/// What an operation is made for. It takes what it wants of this: the request does not outlive its making.
+struct OpRequest {
+  Mode mode = Mode::kInference;
+  std::int64_t batch = 0;
+  std::vector<TensorDesc> src;        ///< the layer's own sources
+  TensorDesc dst;                     ///< after all post-ops
+  TensorDesc addend;                  ///< of a kAdd
+  std::vector<PostOp> post_ops;       ///< that the layer accepted, in order of application; at most one kAdd
+  std::vector<bool> needs_diff_src;   ///< by source; in training only
+  std::vector<bool> src_nonnegative;  ///< by source: it holds no number below 0
+  /// Inference in bytes: the largest number that source 0 is expected to hold, as measured; 0: bytes are not wanted, or
+  /// nothing was measured.
+  double src_range = 0;
+  bool allow_winograd = true;
+  /// Inference: the operation may leave out work whose outcome its result does not need, instead of doing it all and
+  /// selecting.
+  bool may_skip = true;
+  /// Inference: an operation that decides which of its outputs it computes in full keeps its decisions
+  /// (OpNeeds::decisions).
+  bool record_decisions = false;
+
+  bool training() const { return mode == Mode::kTraining; }
+  bool has(PostOp::Kind kind) const;
+};
+
+/// What an operation asks for when it is made.
+struct OpNeeds {
+  SlotBook slots;
+  /// backward reads the sources, or the result (after post-ops); else their memory may be reused after the last forward
+  /// that reads it.
+  bool backward_uses_src = false;
+  bool backward_uses_dst = false;
+  /// The result may be written over the kAdd operand, which has its type: the executor then passes the same memory for
+  /// both where it can, or copies first.
+  bool dst_starts_as_addend = false;
+  /// The result may be written over source 0, element by element: the executor passes the same memory for both where
+  /// nobody reads that source later and both have the same size in bytes.
+  bool dst_may_overwrite_src = false;
+  /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
+  std::string kernel = "sluice";
+  /// Ways to the same result up to rounding (in bytes too, where src_range allows it), which a plan may choose from by
+  /// their speed (Context::alternative); empty: there is one way. `alternative` is the operation's own choice.
+  std::vector<std::string> alternatives;
+  int alternative = 0;
+  /// Kept floats like the result: 1 for an output that was computed in full, 0 for the others.
+  std::optional<Slot<float>> decisions;
+};
+
+/// What another network answers for the same images, for a loss to pull its source towards (Hinton et al. 2015, sec.
+/// 2): loss = (1 - weight) * CE + weight * T^2 * KL(softmax(logits / T) || softmax(source / T)), means over the batch.
+struct SoftTargets {
+  const float* logits = nullptr;  ///< N x K
+  double weight = 0;              ///< 0 to 1
+  double temperature = 1;         ///< T, above 0
+  double divergence = 0;          ///< forward of the loss sets it: T^2 * KL
+};
+
+/// What forward, backward and refresh work on.
+struct Context {
+  std::vector<Tensor> src;
+  Tensor dst;
+  Tensor addend;                        ///< the kAdd operand
+  std::vector<Tensor> diff_src;         ///< data is null where nobody needs it; backward overwrites
+  std::vector<Tensor> diff_dst;         ///< one tensor, or several whose sum is meant if the layer said sums_diff_dst()
+  Tensor diff_addend;                   ///< backward overwrites it when its data is not null
+  std::vector<float*> param;            ///< row-major, logical shape, fp32
+  std::vector<float*> diff_param;       ///< backward adds
+  std::vector<float*> buffer;           ///< only forward in training may write
+  Memory memory;                        ///< of the operation's slots
+  std::int64_t* counts = nullptr;       ///< forward adds
+  double* sums = nullptr;               ///< forward adds
+  SoftTargets* soft_targets = nullptr;  ///< of a loss that takes them; null when there are none
+  std::uint64_t seed = 0;               ///< with step and layer_index, addresses the random numbers of this call
+  std::uint64_t step = 0;
+  std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
+  int alternative = 0;            ///< index into OpNeeds::alternatives
+  /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.
+  const float* affine_scale = nullptr;
+  const float* affine_shift = nullptr;
+};
+
+/// Executes a layer in one executor, for one mode and one type. It may keep oneDNN primitives and tables; everything
+/// that changes from call to call is in the Context. Contract: forward is repeatable (same sources, mode and step give
+/// the same bits); backward overwrites diff_src and adds to diff_param, which the executor zeroes once a step; only
+/// training may touch buffers; no call allocates.
+class Op {
+ public:
+  virtual ~Op();
+
+  /// Parameters have changed: reorder, fold, quantise. Runs before forward, once for each change.
+  virtual void refresh(const Context&) {}
+  virtual void forward(const Context&) = 0;
+  /// Of training alone; the others throw Error(kInternal).
+  virtual void backward(const Context&);
+};
+
+/// Makes an O<float> or an O<BFloat16>.
+template <template <class> class O, class... Arguments>
+std::unique_ptr<Op> make_typed(DataType type, Arguments&&... arguments) {
+  if (type == DataType::kBF16) return std::make_unique<O<BFloat16>>(std::forward<Arguments>(arguments)...);
+  return std::make_unique<O<float>>(std::forward<Arguments>(arguments)...);
+}
+
+/// Operations to the same result that a plan chooses from; all are kept ready. The names go to OpNeeds::alternatives.
+class Ways : public Op {
+ public:
+  void add(std::unique_ptr<Op> op) { ops_.push_back(std::move(op)); }
+  void refresh(const Context& c) override;
+  void forward(const Context& c) override { ops_[static_cast<std::size_t>(c.alternative)]->forward(c); }
+
+ private:
+  std::vector<std::unique_ptr<Op>> ops_;
+};
+
+/// Whether a kernel (OpNeeds::kernel, or one of the names in it) is oneDNN's reference code, which is hundreds of times
+/// slower than the others.
+bool is_reference_kernel(const std::string& kernel);
+
+}  // namespace sluice

@@ -1,0 +1,73 @@
+// Which operations do the work of others on their way out.
+#include <algorithm>
+
+#include "core/graph/passes/passes.hpp"
+
+namespace sluice {
+namespace {
+
+/// Puts the plan's operations together, one after the other.
+class Fuser {
+ public:
+  explicit Fuser(const ExecutionPlan& plan) : plan_(plan), users_(plan.operations.size(), 0) {
+    for (const Node& node : plan.network->nodes()) {
+      for (int s : node.src) {
+        if (s >= 0) ++users_[static_cast<std::size_t>(s)];
+      }
+    }
+  }
+
+  void add(PlannedOperation op) {
+    const std::size_t host = find_host(plan_.own_node(op), *op.layer);
+    group_of_.push_back(host);
+    if (host == groups_.size()) {
+      groups_.push_back(std::move(op));
+      return;
+    }
+    groups_[host].nodes.push_back(op.nodes[0]);
+    groups_[host].fused.push_back(op.layer);
+  }
+
+  /// A group runs when all sources of its last layer are there; its own earlier results are seen by nobody else.
+  std::vector<PlannedOperation> groups() {
+    std::stable_sort(groups_.begin(), groups_.end(), [](const PlannedOperation& a, const PlannedOperation& b) {
+      return a.nodes.back() < b.nodes.back();
+    });
+    return std::move(groups_);
+  }
+
+ private:
+  /// The group that takes a layer as a post-op, or the number of groups.
+  std::size_t find_host(const Node& node, const Layer& layer) {
+    const std::optional<PostOp> op = layer.as_post_op(plan_.options.mode);
+    if (!op) return groups_.size();
+    const std::size_t candidates = op->kind == PostOp::Kind::kAdd ? 2 : 1;
+    for (std::size_t k = 0; k < candidates; ++k) {
+      const int producer = node.src[k];
+      if (producer < 0 || users_[static_cast<std::size_t>(producer)] != 1) continue;
+      const std::size_t g = group_of_[static_cast<std::size_t>(producer)];
+      PlannedOperation& group = groups_[g];
+      if (group.nodes.back() != producer || !group.layer->accepts(group.post_ops, *op, plan_.options.mode)) continue;
+      group.post_ops.push_back(*op);
+      if (op->kind == PostOp::Kind::kAdd) group.addend_node = node.src[1 - k];
+      return g;
+    }
+    return groups_.size();
+  }
+
+  const ExecutionPlan& plan_;
+  std::vector<int> users_;  ///< of each node's result
+  std::vector<PlannedOperation> groups_;
+  std::vector<std::size_t> group_of_;  ///< by node
+};
+
+}  // namespace
+
+ExecutionPlan fuse(ExecutionPlan plan) {
+  Fuser fuser(plan);
+  for (PlannedOperation& op : plan.operations) fuser.add(std::move(op));
+  plan.operations = fuser.groups();
+  return plan;
+}
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+// Each layer makes its operation.
+#include "core/base/error.hpp"
+#include "core/graph/onednn.hpp"
+#include "core/graph/passes/passes.hpp"
+
+namespace sluice {
+namespace {
+
+OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
+  const ExecutorOptions& options = plan.options;
+  OpRequest request;
+  request.mode = options.mode;
+  request.batch = options.batch;
+  request.allow_winograd = options.winograd;
+  request.record_decisions = options.record_decisions && !plan.training();
+  request.may_skip = options.skip && !plan.training();
+  request.post_ops = op.post_ops;
+  for (int s : op.src) request.src.push_back(plan.tensor(s).desc);
+  for (int s : plan.own_node(op).src) request.src_nonnegative.push_back(s >= 0 && plan.node(s).declared.nonnegative);
+  if (options.bytes) request.src_range = plan.network->source_range(plan.own_node(op).name);
+  request.dst = plan.tensor(op.dst).desc;
+  if (op.addend >= 0) request.addend = plan.tensor(op.addend).desc;
+  for (std::size_t k = 0; k < op.src.size(); ++k)
+    request.needs_diff_src.push_back(plan.training() && op.diff_src[k] >= 0);
+  return request;
+}
+
+}  // namespace
+
+ExecutionPlan make_operations(ExecutionPlan plan) {
+  for (PlannedOperation& op : plan.operations) {
+    try {
+      op.op = op.layer->make_op(request_of(plan, op), op.needs);
+    } catch (const dnnl::error& error) {
+      throw Error(ExitCode::kUsage,
+                  concat(plan.own_node(op).section.where("type"), ": oneDNN cannot compute this layer (", error.what(),
+                         "); change its keys or the shape of its sources"));
+    }
+    plan.scratch_bytes = std::max(plan.scratch_bytes, op.needs.slots.scratch_bytes());
+  }
+  return plan;
+}
+
+}  // namespace sluice

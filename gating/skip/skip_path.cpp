@@ -1,0 +1,134 @@
+#include "gating/skip/skip_path.hpp"
+
+#include <algorithm>
+
+#include "layers/byte_convolution.hpp"
+
+namespace sluice {
+namespace {
+
+struct Way {
+  const char* name;
+  int lanes_from;
+};
+
+/// Shared decisions are open or closed for whole vectors: then there is nothing between skipping them and not.
+std::vector<Way> ways_of(Granularity granularity, bool floats) {
+  std::vector<Way> ways;
+  if (granularity == Granularity::kElement)
+    ways = {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}};
+  ways.insert(ways.end(), {{"lanes", 1}, {"all", 0}});
+  if (floats) ways.push_back({"dense", SkipProblem::kGiven});
+  return ways;
+}
+
+SkipProblem problem_of(const OpRequest& request, const ConvGeometry& geometry, const PathMask& paths,
+                       Granularity granularity) {
+  SkipProblem problem;
+  problem.geometry = geometry;
+  problem.src = request.src[0];
+  problem.dst = request.dst;
+  problem.paths = paths;
+  problem.allow_winograd = request.allow_winograd;
+  problem.granularity = granularity;
+  if (request.src[0].type == DataType::kU8) {
+    problem.src_step = request.src[0].step;
+  } else if (request.src_nonnegative[0]) {
+    problem.src_step = static_cast<float>(request.src_range / kMostByteLevel);
+  }
+  const Epilogue epilogue(request.post_ops);
+  if (epilogue.adds) problem.addend = request.addend;
+  problem.low = epilogue.low;
+  problem.high = epilogue.high;
+  return problem;
+}
+
+}  // namespace
+
+SkipPath::SkipPath(const OpRequest& request, const ConvGeometry& geometry, const PathMask& paths,
+                   Granularity granularity, OpNeeds& needs)
+    : paths_(paths), channels_(geometry.channels), rows_(needs.slots, geometry.channels) {
+  SkipProblem problem = problem_of(request, geometry, paths, granularity);
+  floats_ = problem.src_step <= 0 && problem.dst.type != DataType::kU8;
+  if (floats_) add_whole(request, geometry, needs);
+  for (const Way& way : ways_of(granularity, floats_)) {
+    problem.lanes_from = way.lanes_from;
+    SkipConv& conv = ways_.emplace_back(problem);
+    Frames frames = needs.slots.frames();
+    if (conv.takes_products()) whole_products_ = frames.forward.book(request.dst);
+    conv.book(frames.refresh, frames.forward);
+    needs.alternatives.emplace_back(way.name);
+  }
+  packed_ = needs.slots.kept<float>(ways_.front().packed_count());
+  if (request.record_decisions) add_recorder(problem, needs);
+  needs.kernel = ways_.front().kernel();
+}
+
+void SkipPath::add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs) {
+  Frames frames = needs.slots.frames();
+  whole_ = ConvForward({geometry, request.src[0], request.dst, request.mode, false, request.allow_winograd, {}});
+  whole_weights_ = frames.refresh.book<float>(geometry.weights_shape(request.src[0].shape).count());
+  frames.forward.book(request.dst);  // the result stands in front, as it does for the way that takes it
+  whole_.book(needs.slots, frames.refresh, frames.forward);
+}
+
+void SkipPath::add_recorder(SkipProblem problem, OpNeeds& needs) {
+  problem.dst.type = DataType::kF32;
+  problem.addend.reset();
+  problem.low = 0;
+  problem.high = 1;
+  recorder_ = SkipConv(problem);
+  recorder_.book(needs.slots.scratch(), needs.slots.scratch());
+  needs.decisions = decisions_ = needs.slots.kept<float>(problem.dst.count());
+}
+
+/// What is fused behind the layer goes into the scales and shifts: a (s x + t) + b = (a s) x + (a t + b).
+void SkipPath::refresh(const Context& c, const float* weights, const GateConstants& gate, const NormPair* norms) {
+  const Memory& m = c.memory;
+  differ_ = norms != nullptr;
+  ways_.front().pack(m, weights, m[packed_]);
+  if (floats_) {
+    paths_.unshuffle(weights, m[whole_weights_]);
+    whole_.pack(m, m[whole_weights_]);
+  }
+  std::fill_n(rows_(m, kLimit), kRows * rows_.padded(), 0.0F);
+  std::copy_n(gate.limit, channels_, rows_(m, kLimit));
+  std::copy_n(gate.slope, channels_, rows_(m, kSlope));
+  for (std::int64_t o = 0; o < channels_; ++o) {
+    const float a = c.affine_scale == nullptr ? 1.0F : c.affine_scale[o];
+    const float b = c.affine_shift == nullptr ? 0.0F : c.affine_shift[o];
+    rows_(m, kOpenScale)[o] = norms == nullptr ? a : a * norms->full_scale[o];
+    rows_(m, kOpenShift)[o] = norms == nullptr ? b : a * norms->full_shift[o] + b;
+    rows_(m, kClosedScale)[o] = norms == nullptr ? a : a * norms->base_scale[o];
+    rows_(m, kClosedShift)[o] = norms == nullptr ? b : a * norms->base_shift[o] + b;
+    rows_(m, kOne)[o] = 1.0F;
+  }
+}
+
+std::int64_t SkipPath::forward(const Context& c) {
+  const Memory& m = c.memory;
+  const SkipConstants constants = {{rows_(m, kLimit), rows_(m, kSlope)},
+                                   rows_(m, kOpenScale),
+                                   rows_(m, kOpenShift),
+                                   rows_(m, differ_ ? kClosedScale : kOpenScale),
+                                   rows_(m, differ_ ? kClosedShift : kOpenShift)};
+  if (decisions_) record(c);
+  SkipConv& way = ways_[static_cast<std::size_t>(c.alternative)];
+  const void* given = nullptr;
+  if (way.takes_products()) {
+    void* const products = m[whole_products_].data;
+    whole_.run(m, c.src[0].data, nullptr, products);
+    given = products;
+  }
+  return way.run(m, c.src[0].data, m[packed_], constants, c.addend.data, c.dst.data, given);
+}
+
+/// With scales of 0 and shifts of 1 and 0 the result is the decision.
+void SkipPath::record(const Context& c) const {
+  const Memory& m = c.memory;
+  const float* const zero = rows_(m, kZero);
+  const SkipConstants constants = {{rows_(m, kLimit), rows_(m, kSlope)}, zero, rows_(m, kOne), zero, zero};
+  recorder_.run(m, c.src[0].data, m[packed_], constants, nullptr, m[*decisions_], nullptr);
+}
+
+}  // namespace sluice

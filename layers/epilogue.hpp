@@ -1,0 +1,46 @@
+// What becomes of a result on its way out: the post-ops of a request in one form, for whoever does others' work.
+#pragma once
+
+#include <limits>
+#include <vector>
+
+#include "core/graph/op.hpp"
+#include "layers/kernels/kernels.hpp"
+
+namespace sluice {
+
+/// y = clip(scale x + shift + addend), each part where it is wanted. Scale and shift are by channel, the addend is like
+/// the result: they come with each call (Context::affine_scale, affine_shift and addend).
+struct Epilogue {
+  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+  Epilogue() = default;
+  /// At most one kAdd and one kClip.
+  explicit Epilogue(const std::vector<PostOp>& ops);
+
+  bool affine = false;
+  bool adds = false;
+  bool clips_first = false;  ///< y = clip(scale x + shift) + addend
+  float low = -kInfinity, high = kInfinity;
+
+  bool clips() const { return low > -kInfinity || high < kInfinity; }
+  bool empty() const { return !affine && !adds && !clips(); }
+  /// As kernels of batch normalisation take it.
+  Ending ending() const;
+  Clip clip() const { return {low, high}; }
+};
+
+/// dst = epilogue(dst), in place, for results of T: for kernels that end before it.
+class EpiloguePass {
+ public:
+  EpiloguePass() = default;
+  EpiloguePass(const OpRequest& request, OpNeeds& needs);
+  template <class T>
+  void run(const Context& c) const;
+
+ private:
+  Epilogue epilogue_;
+  Slot<float> ones_, zeros_;  ///< by channel, where nothing is affine
+};
+
+}  // namespace sluice
