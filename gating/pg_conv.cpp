@@ -25,7 +25,8 @@ class PgProducts {
         product_(options.geometry, options.quantization, request, false, 2),
         products_(TwoProducts<T>::one_behind_other(options.gate, product_.products(), request.dst)),
         thresholds_(needs.slots, options.geometry.channels) {
-    levels_.desc = product_.operand();
+    levels_.desc = base_.desc = rest_.desc = product_.operand();
+    base_.desc.shape = rest_.desc.shape = request.src[0].shape;
   }
 
   void book_inference(OpNeeds& needs) {
@@ -48,29 +49,28 @@ class PgProducts {
 
   /// `scale` is that of the source, of which a level stands for `unit`.
   void forward(const Context& c, float scale, float unit) {
-    const Tensor levels = c.memory[levels_];
-    TensorDesc part = levels.desc;
-    part.shape = c.src[0].shape();
-    quantize_split(options_.quantization.activations(), options_.prediction_bits, scale, c.src[0], {part, levels.data},
-                   {part, rest_of(levels, part)});
-    product_.forward(c, levels.data, unit, products_.products(c.memory));
+    base_.data = c.memory[levels_.memory];
+    rest_.data = second_half();
+    quantize_split(options_.quantization.activations(), options_.prediction_bits, scale, c.src[0], base_, rest_);
+    product_.forward(c, base_.data, unit, products_.products(c.memory));
     products_.select(c, thresholds_.of(c.memory));
   }
 
   void backward(const Context& c, float unit) {
     products_.backward(c, thresholds_.of(c.memory), 1);
     const void* const diff_products = products_.diff_products(c.memory);
-    product_.backward_weights(c, c.memory[levels_].data, unit, diff_products);
-    product_.backward_data(c, c.memory[levels_].data, diff_products);
+    product_.backward_weights(c, c.memory[levels_.memory], unit, diff_products);
+    product_.backward_data(c, c.memory[levels_.memory], diff_products);
   }
 
   const QuantizationOptions& quantization() const { return options_.quantization; }
 
  private:
-  /// The second half of the levels.
-  static void* rest_of(const Tensor& levels, const TensorDesc& part) {
-    if (part.type == DataType::kBF16) return levels.as<BFloat16>() + part.count();
-    return levels.as<float>() + part.count();
+  /// Where the levels of Q(src) - T(src) lie.
+  void* second_half() const {
+    const std::int64_t count = base_.desc.count();
+    if (base_.desc.type == DataType::kBF16) return base_.as<BFloat16>() + count;
+    return base_.as<float>() + count;
   }
 
   PgOptions options_;
@@ -78,6 +78,7 @@ class PgProducts {
   TwoProducts<T> products_;
   ThresholdConstants thresholds_;
   BookedTensor levels_;
+  Tensor base_, rest_;  ///< both halves of the levels, in a call
 };
 
 template <class T>

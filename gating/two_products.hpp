@@ -52,7 +52,7 @@ class TwoProducts {
   }
 
   /// Where the products are to be written.
-  T* products(const Memory& memory) const { return memory[products_].template as<T>(); }
+  T* products(const Memory& memory) const { return reinterpret_cast<T*>(memory[products_.memory]); }
 
   /// Of products that stand there. With `norms` the result is that of two normalisations.
   void select(const Context& c, const GateConstants& constants, const GateNorms* norms = nullptr) const {
@@ -81,7 +81,7 @@ class TwoProducts {
         c.diff_param[threshold][o] -= static_cast<float>(sums.first(o));
     });
   }
-  T* diff_products(const Memory& memory) const { return memory[diff_products_].template as<T>(); }
+  T* diff_products(const Memory& memory) const { return reinterpret_cast<T*>(memory[diff_products_.memory]); }
 
  private:
   BookedTensor products_, diff_products_;

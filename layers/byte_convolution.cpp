@@ -92,6 +92,7 @@ class ByteConvolution : public Op {
     Frames frames = needs.slots.frames();
     levels_ = frames.refresh.book<float>(channels_ * filter_);
     if (rounds_src_) src_ = frames.forward.book(src);
+    rounded_.desc = src;
     product_.book(needs.slots, frames.refresh, frames.forward);
     scale_ = needs.slots.kept<float>(channels_);
     shift_ = needs.slots.kept<float>(channels_);
@@ -115,9 +116,9 @@ class ByteConvolution : public Op {
   void forward(const Context& c) override {
     const void* src = c.src[0].data;
     if (rounds_src_) {
-      const Tensor rounded = c.memory[src_];
-      round_to_bytes(c.src[0].as<const float>(), rounded);
-      src = rounded.data;
+      rounded_.data = c.memory[src_.memory];
+      round_to_bytes(c.src[0].as<const float>(), rounded_);
+      src = rounded_.data;
     }
     if (widens_addend_) widen_bytes(c.addend, c.dst.as<float>());
     const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
@@ -131,6 +132,7 @@ class ByteConvolution : public Op {
   bool adds_in_place_, widens_addend_, rounds_src_;
   std::int64_t channels_, filter_;
   BookedTensor src_;  ///< in bytes, where it comes in floats
+  Tensor rounded_;    ///< the same in a call
   Slot<float> levels_, scale_, shift_;
 };
 

@@ -28,9 +28,9 @@ class ByteEdges {
   /// Calls body(src, dst) with floats.
   template <class Body>
   void run(const Context& c, Body&& body) const {
-    const void* const src = widens_src_ ? c.memory[src_].data : c.src[0].data;
-    void* const dst = rounds_dst_ ? c.memory[dst_].data : c.dst.data;
-    if (widens_src_) widen_bytes(c.src[0], c.memory[src_].as<float>());
+    const void* const src = widens_src_ ? c.memory[src_.memory] : c.src[0].data;
+    void* const dst = rounds_dst_ ? c.memory[dst_.memory] : c.dst.data;
+    if (widens_src_) widen_bytes(c.src[0], reinterpret_cast<float*>(c.memory[src_.memory]));
     if (copies_addend_) copy_addend(c, static_cast<float*>(dst));
     body(src, dst);
     if (rounds_dst_) round_to_bytes(static_cast<const float*>(dst), c.dst);

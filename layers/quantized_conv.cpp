@@ -22,6 +22,7 @@ class QuantizedConvInference : public Op {
       : options_(options), product_(options.geometry, options.quantization, request, options.bias) {
     Frames frames = needs.slots.frames();
     if (options.quantizes_source()) levels_ = frames.forward.book(product_.operand());
+    view_.desc = product_.operand();
     product_.book(needs, frames);
   }
 
@@ -30,18 +31,20 @@ class QuantizedConvInference : public Op {
   void forward(const Context& c) override {
     const Quantizer source = options_.quantization.activations();
     const float scale = stored_scale(options_.quantization, c.src[0], *c.buffer[0]);
-    Tensor operand = c.src[0];
+    const void* operand = c.src[0].data;
     if (options_.quantizes_source()) {
-      operand = c.memory[levels_];
-      quantize(source, scale, c.src[0], operand);
+      view_.data = c.memory[levels_.memory];
+      quantize(source, scale, c.src[0], view_);
+      operand = view_.data;
     }
-    product_.forward(c, operand.data, source.unit(scale), c.dst.data);
+    product_.forward(c, operand, source.unit(scale), c.dst.data);
   }
 
  private:
   QuantizedConvOptions options_;
   QuantizedConvolution product_;
   BookedTensor levels_;
+  Tensor view_;  ///< of the levels, in a call
 };
 
 class QuantizedConvTraining : public Op {
@@ -49,6 +52,7 @@ class QuantizedConvTraining : public Op {
   QuantizedConvTraining(const OpRequest& request, const QuantizedConvOptions& options, OpNeeds& needs)
       : options_(options), product_(options.geometry, options.quantization, request, options.bias) {
     if (options.quantizes_source()) levels_ = needs.slots.saved(product_.operand());
+    view_.desc = product_.operand();
     unit_ = needs.slots.saved<float>(1);
     product_.book(needs, needs.slots.frames());
     needs.backward_uses_src = !options.quantizes_source();
@@ -60,24 +64,30 @@ class QuantizedConvTraining : public Op {
     const Quantizer source = options_.quantization.activations();
     const float scale = batch_scale(options_.quantization, c.src[0], *c.buffer[0]), unit = source.unit(scale);
     *c.memory[unit_] = unit;
-    const Tensor operand = operand_of(c);
-    if (options_.quantizes_source()) quantize(source, scale, c.src[0], operand);
-    product_.forward(c, operand.data, unit, c.dst.data);
+    void* const operand = operand_of(c);
+    if (options_.quantizes_source()) {
+      view_.data = operand;
+      quantize(source, scale, c.src[0], view_);
+    }
+    product_.forward(c, operand, unit, c.dst.data);
   }
 
   void backward(const Context& c) override {
-    const void *const operand = operand_of(c).data, *const diff = c.diff_dst[0].data;
+    const void *const operand = operand_of(c), *const diff = c.diff_dst[0].data;
     product_.backward_weights(c, operand, *c.memory[unit_], diff);
     product_.backward_data(c, operand, diff);
   }
 
  private:
   /// Levels of the source, or the source itself.
-  Tensor operand_of(const Context& c) const { return options_.quantizes_source() ? c.memory[levels_] : c.src[0]; }
+  void* operand_of(const Context& c) const {
+    return options_.quantizes_source() ? c.memory[levels_.memory] : c.src[0].data;
+  }
 
   QuantizedConvOptions options_;
   QuantizedConvolution product_;
   BookedTensor levels_;
+  Tensor view_;       ///< of the levels, in a call
   Slot<float> unit_;  ///< what a level of the source stands for
 };
 

@@ -57,6 +57,7 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
   terms_ = shape[1] * shape[2] * shape[3];
   weights_ = QuantizedWeights(options, shape.count(), terms_);
   operand_.type = options.operand_type(operand_.type, terms_);
+  view_.desc = operand_;
   shifted_ = bias_ || folded_;
   ConvProblem problem;
   problem.geometry = geometry;
@@ -164,11 +165,11 @@ void QuantizedConvolution::set_epilogue(const Context& c, float weight_unit) con
 void QuantizedConvolution::forward(const Context& c, const void* operand, float unit, void* products) {
   const Memory& m = c.memory;
   if (multiplies_bytes_) {
-    const Tensor bytes = m[bytes_];
-    if (!narrow_levels({operand_, const_cast<void*>(operand)}, pairs_, bytes.as<std::uint8_t>())) {
+    std::byte* const bytes = m[bytes_.memory];
+    if (!narrow_levels(view(operand), pairs_, reinterpret_cast<std::uint8_t*>(bytes))) {
       unit = std::numeric_limits<float>::quiet_NaN();  // bytes cannot tell
     }
-    operand = bytes.data;
+    operand = bytes;
   }
   float* const scale = m[product_scale_];
   const float* const own = m[scale_];
@@ -181,7 +182,7 @@ void QuantizedConvolution::backward_weights(const Context& c, const void* operan
   const Memory& m = c.memory;
   float* const diff = m[diff_weights_];
   if (widened_ > 0) {
-    widen_levels({operand_, const_cast<void*>(operand)}, m[wide_]);
+    widen_levels(view(operand), m[wide_]);
     operand = m[wide_];
   }
   std::fill_n(diff, diff_weights_.count(), 0.0F);
@@ -193,7 +194,7 @@ void QuantizedConvolution::backward_data(const Context& c, const void* operand, 
   if (!needs_diff_src_) return;
   backward_data_.run(c.memory, diff_products, c.diff_src[0].data);
   if (!options_.activations().has_scale()) return;
-  mask_gradient({operand_, const_cast<void*>(operand)}, c.diff_src[0]);
+  mask_gradient(view(operand), c.diff_src[0]);
 }
 
 }  // namespace sluice

@@ -44,6 +44,10 @@ class QuantizedConvolution {
   void set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
   void set_epilogue(const Context& c, float weight_unit) const;
+  const Tensor& view(const void* operand) {
+    view_.data = const_cast<void*>(operand);
+    return view_;
+  }
 
   QuantizationOptions options_;
   QuantizedWeights weights_;
@@ -60,6 +64,7 @@ class QuantizedConvolution {
 
   Slot<float> levels_, pair_levels_;           ///< of the weights, in refresh
   Slot<float> scale_, shift_, product_scale_;  ///< kept
+  Tensor view_;                                ///< of an operand
   BookedTensor bytes_;                         ///< in forward
   Slot<float> diff_weights_, wide_;            ///< in backward
 };

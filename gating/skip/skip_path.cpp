@@ -116,7 +116,7 @@ std::int64_t SkipPath::forward(const Context& c) {
   SkipConv& way = ways_[static_cast<std::size_t>(c.alternative)];
   const void* given = nullptr;
   if (way.takes_products()) {
-    void* const products = m[whole_products_].data;
+    void* const products = m[whole_products_.memory];
     whole_.run(m, c.src[0].data, nullptr, products);
     given = products;
   }
