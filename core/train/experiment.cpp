@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kMostImages = 1 << 20;  // in a batch
+constexpr int kMostInBatch = 1 << 20;  // images
 
 template <class Options>
 void print_section(std::ostream& out, const char* section) {
@@ -97,7 +97,7 @@ void RunOptions::describe(Keys& keys) {
 
 void TrainOptions::describe(Keys& keys) {
   keys.optional("epochs", epochs, at_least(std::int64_t{1}), "passes over the training set");
-  keys.optional("batch", batch, between(1, kMostImages), "images in a step");
+  keys.optional("batch", batch, between(1, kMostInBatch), "images in a step");
   keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
   duration_key(
       keys, "max_time", max_time_text, max_time,
@@ -116,7 +116,7 @@ void TrainOptions::describe(Keys& keys) {
 }
 
 void EvalOptions::describe(Keys& keys) {
-  keys.optional("batch", batch, between(1, kMostImages), "images evaluated at a time");
+  keys.optional("batch", batch, between(1, kMostInBatch), "images evaluated at a time");
   keys.role(KeyRole::kRounding, {"batch"}, "evaluations may differ in the last bits");
 }
 
