@@ -6,30 +6,30 @@
 
 namespace sluice {
 
-std::string Attributes::text(const std::string& name) {
+std::string GroupAttributes::text(const std::string& name) {
   used_.insert(name);
   return group_.text_attribute(name).at(0);
 }
 
-double Attributes::number(const std::string& name) {
+double GroupAttributes::number(const std::string& name) {
   used_.insert(name);
   return group_.attribute<double>(name).at(0);
 }
 
-std::int64_t Attributes::integer(const std::string& name) {
+std::int64_t GroupAttributes::integer(const std::string& name) {
   used_.insert(name);
   return group_.attribute<std::int64_t>(name).at(0);
 }
 
-bool Attributes::flag(const std::string& name) {
+bool GroupAttributes::flag(const std::string& name) {
   return integer(name) != 0;
 }
 
-void Attributes::ignore(const std::vector<std::string>& names) {
+void GroupAttributes::ignore(const std::vector<std::string>& names) {
   used_.insert(names.begin(), names.end());
 }
 
-std::string Attributes::ini_value(const std::string& name) const {
+std::string GroupAttributes::ini_value(const std::string& name) const {
   const ElementType type = group_.attribute_type(name);
   if (type.kind == ElementType::Kind::kText) return group_.text_attribute(name).at(0);
   std::ostringstream text;
@@ -44,7 +44,7 @@ std::string Attributes::ini_value(const std::string& name) const {
   return text.str();
 }
 
-std::string Attributes::keys_of(const Registry& registry, const std::string& type) {
+std::string GroupAttributes::keys_of(const Registry& registry, const std::string& type) {
   std::string lines;
   for (const KeyDoc& key : registry.keys(type)) {
     if (key.name == "scales") lines += "scales = dynamic\n";  // evaluation as published
@@ -55,7 +55,7 @@ std::string Attributes::keys_of(const Registry& registry, const std::string& typ
   return lines;
 }
 
-std::vector<std::string> Attributes::unused() const {
+std::vector<std::string> GroupAttributes::unused() const {
   std::vector<std::string> names;
   for (const std::string& name : group_.attributes()) {
     if (used_.count(name) == 0) names.push_back(name);

@@ -1,4 +1,4 @@
-// Attributes of a golden case as keys of a configuration.
+// GroupAttributes of a golden case as keys of a configuration.
 #pragma once
 
 #include <set>
@@ -11,9 +11,9 @@
 namespace sluice {
 
 /// The attributes of a group, each as the text an INI file would have; notes which ones were used.
-class Attributes {
+class GroupAttributes {
  public:
-  explicit Attributes(const Hdf5Group& group) : group_(group) {}
+  explicit GroupAttributes(const Hdf5Group& group) : group_(group) {}
 
   bool has(const std::string& name) const { return group_.has_attribute(name); }
   std::string text(const std::string& name);
@@ -24,7 +24,7 @@ class Attributes {
   void ignore(const std::vector<std::string>& names);
   /// "key = value" lines for the keys of a layer type among the attributes that nobody used before this case's types.
   std::string keys_of(const Registry& registry, const std::string& type);
-  /// Attributes that neither were used nor ignored.
+  /// GroupAttributes that neither were used nor ignored.
   std::vector<std::string> unused() const;
 
  private:

@@ -150,7 +150,7 @@ class LayerCheck {
   }
 
   const Hdf5Group& group_;
-  Attributes attributes_;
+  GroupAttributes attributes_;
   const Registry& registry_;
   CaseReport report_;
   std::string type_;

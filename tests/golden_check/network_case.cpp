@@ -171,7 +171,7 @@ class NetworkCheck {
   }
 
   const Hdf5Group& group_;
-  Attributes attributes_;
+  GroupAttributes attributes_;
   const Registry& registry_;
   CaseReport report_;
   bool winograd_;
@@ -188,7 +188,7 @@ bool is_network(const Hdf5Group& group) {
 }
 
 bool rounds_to_levels(const Hdf5Group& group) {
-  Attributes attributes(group);
+  GroupAttributes attributes(group);
   for (const char* const conv : {"conv1", "conv2"}) {
     const std::string type = attributes.text(conv);
     if (type == "quantized_conv" || type == "pg_conv") return true;

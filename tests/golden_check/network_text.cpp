@@ -45,7 +45,7 @@ void require_layer(const Registry& registry, const std::string& type) {
 }
 
 /// The section of the auxiliary loss that takes a target and a penalty; every one that does, where several could.
-std::string gating_loss_text(Attributes& attributes, const Registry& registry) {
+std::string gating_loss_text(GroupAttributes& attributes, const Registry& registry) {
   if (attributes.number("penalty") == 0) {
     attributes.ignore({"target"});
     return "";
@@ -67,7 +67,7 @@ std::string gating_loss_text(Attributes& attributes, const Registry& registry) {
 
 }  // namespace
 
-std::string network_text(Attributes& attributes, const Registry& registry, std::int64_t classes) {
+std::string network_text(GroupAttributes& attributes, const Registry& registry, std::int64_t classes) {
   const Architecture a{attributes.text("conv1"), attributes.text("conv2"), attributes.text("activation"),
                        attributes.flag("postact")};
   attributes.ignore({"depth"});

@@ -15,6 +15,6 @@ class MissingKind : public std::runtime_error {
 };
 
 /// A residual network for 32x32 images with layers named as in the usual PyTorch code.
-std::string network_text(Attributes& attributes, const Registry& registry, std::int64_t classes);
+std::string network_text(GroupAttributes& attributes, const Registry& registry, std::int64_t classes);
 
 }  // namespace sluice
