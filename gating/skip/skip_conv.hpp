@@ -1,6 +1,27 @@
 // The convolution of a channel-gated layer in inference: the base product everywhere, the conditional one only where a
 // gate is open.
 //
+// One tile of the image goes through, piece by piece of the work, each in memory of its own:
+//
+//   source image
+//      | load              rows that the tile needs, channels in the order of the paths    kernels/skip_kernels_edges
+//      v
+//   patch
+//      | base              Yp for every output: direct, or by Winograd's algorithm         kernels/skip_products_*
+//      v
+//   sums
+//      | gate              (Yp - limit) slope > 0                                          kernels/skip_kernels
+//      v
+//   words of open gates -> lists of open pixels, or whole vectors of outputs
+//      | completion        Yr where gates are open alone                                   kernels/skip_products_*
+//      v
+//   sums
+//      | epilogue          scale and shift of open or closed, addend, clip                 kernels/skip_kernels_edges
+//      v
+//   result
+//
+// skip_plan.hpp says how it is cut, skip_path.hpp which of the ways to complete is taken.
+//
 // For image n, output channel o and pixel (h, w), with the base product Yp and the conditional one Yr
 // (gating/path_mask.hpp):
 //   d = 1 where the mean of (Yp - limit[o]) slope[o] over the decision's channels is above 0, else 0
