@@ -49,7 +49,7 @@ class SkipConvTest : public KernelTest {
   /// Of all ways, and of one that writes plain floats.
   void expect_same_weights(SkipCase c) {
     const bool shared = c.granularity != Granularity::kElement;
-    const std::vector<float> first = packed(c, 1);
+    const std::vector<char> first = packed(c, 1);
     for (int from : {shared ? 1 : kNever, shared ? 1 : 8, 0, SkipProblem::kGiven}) {
       EXPECT_EQ(packed(c, from), first) << to_string(c) << ", from " << from;
     }
@@ -59,7 +59,7 @@ class SkipConvTest : public KernelTest {
   }
 
  private:
-  static std::vector<float> packed(const SkipCase& c, int from) {
+  static std::vector<char> packed(const SkipCase& c, int from) {
     SkipData data(c);
     data.set_lanes_from(from);
     SkipConv conv(data.problem(), GetParam());
@@ -67,7 +67,8 @@ class SkipConvTest : public KernelTest {
     conv.book(book.scratch(), book.scratch());
     std::vector<float> packed(static_cast<std::size_t>(conv.packed_count()));
     conv.pack(OwnMemory(book).memory(), data.weights().data(), packed.data());
-    return packed;
+    const char* const bytes = reinterpret_cast<const char*>(packed.data());  // weights in bytes are no floats
+    return {bytes, bytes + packed.size() * sizeof(float)};
   }
 };
 
