@@ -79,7 +79,7 @@ void InnerProduct::set_up_backward(const Operands& o, const dnnl::inner_product_
                                                      {DNNL_ARG_DIFF_WEIGHTS, bw.diff_weights_desc()},
                                                      {DNNL_ARG_DIFF_BIAS, o.bias}});
   unpack_ = onednn::reorder(bw.diff_weights_desc(), onednn::plain(o.dims), true);
-  backward_src_.desc = src_.desc;
+  backward_src_.desc = diff_src_.desc = src_.desc;
   if (convert_) backward_src_ = frames.backward.book(src_.desc);
   Scratch scratch = frames.backward;
   diff_weights_ = scratch.book<std::byte>(onednn::bytes(bw.diff_weights_desc()));
@@ -117,10 +117,10 @@ void InnerProduct::backward_weights(const Context& c, const float* source, float
   for (std::int64_t o = 0; geometry_.bias && o < geometry_.channels; ++o) c.diff_param[1][o] += diff_bias[o];
 }
 
-Tensor InnerProduct::backward_data(const Context& c) {
-  const Tensor diff_src{src_.desc, convert_ ? c.memory[backward_src_].data : c.diff_src[0].data};
-  backward_data_.run(c.memory, {c.diff_dst[0].data, c.memory[packed_data_], diff_src.data});
-  return diff_src;
+const Tensor& InnerProduct::backward_data(const Context& c) {
+  diff_src_.data = convert_ ? c.memory[backward_src_.memory] : c.diff_src[0].data;
+  backward_data_.run(c.memory, {c.diff_dst[0].data, c.memory[packed_data_], diff_src_.data});
+  return diff_src_;
 }
 
 void InnerProduct::convert_diff_src(const Context& c, const Tensor& diff_src) const {

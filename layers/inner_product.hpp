@@ -52,7 +52,7 @@ class InnerProduct {
   void backward_weights(const Context& c, const float* source, float* diff_weights);
   /// The gradient of the source in fp32: in its own memory or, where that is of another type, in the scratch memory;
   /// convert_diff_src then takes it over. To be called only if needs_diff_src().
-  Tensor backward_data(const Context& c);
+  const Tensor& backward_data(const Context& c);
   void convert_diff_src(const Context& c, const Tensor& diff_src) const;
 
  private:
@@ -65,6 +65,7 @@ class InnerProduct {
   LinearGeometry geometry_;
   bool convert_ = false;
   BookedTensor src_, backward_src_;  ///< converted
+  Tensor diff_src_;                  ///< fp32, in a call
   Slot<std::byte> packed_, packed_data_, diff_weights_;
   Slot<float> zeros_, diff_bias_;
   onednn::Operation forward_, pack_, backward_weights_, unpack_, backward_data_, pack_data_;

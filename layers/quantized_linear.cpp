@@ -92,7 +92,7 @@ class QuantizedLinearTraining : public QuantizedLinearOp {
     product_.backward_weights(c, operand, diff);
     weights_.add_gradient(c.param[0], diff, *c.memory[unit_], c.diff_param[0]);
     if (!product_.needs_diff_src()) return;
-    const Tensor diff_src = product_.backward_data(c);
+    const Tensor& diff_src = product_.backward_data(c);
     if (options_.activations().has_scale()) mask_gradient(c.memory[operand_], diff_src);
     product_.convert_diff_src(c, diff_src);
   }
