@@ -19,9 +19,8 @@ sluice::Program describe() {
   program.summary =
       "Shows what is in a checkpoint, without loading the network; by default its header and its tensors in network "
       "order.\n"
-      "Other HDF5 files are shown as far as they can be. A file without an intact seal is read in a child process, so "
-      "that a\n"
-      "damaged one does no harm.";
+      "Other HDF5 files are shown as far as they can be. Files are read in a process of their own,\n"
+      "so that a damaged one does no harm.";
   program.flags = {
       {"stats", "",
        "Add minimum, maximum, mean, standard deviation, share of zeros, NaN and Inf counts of every tensor."},
@@ -37,7 +36,7 @@ sluice::Program describe() {
        "Only tensors (with --gates: layers) that match, for example 'weights/layer1*'. With --diff nothing else is "
        "compared."},
       {"json", "", "Print JSON."},
-      {"timeout", "SECONDS", "How long the child process may take (default 60)."}};
+      {"timeout", "SECONDS", "How long reading may take (default 60, and more for large files)."}};
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done (with --diff: equal), 1 different, 2 wrong command line, 5 missing or damaged file.\n";
   };

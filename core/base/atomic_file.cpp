@@ -133,7 +133,8 @@ std::optional<std::string> read_file(const std::string& path) {
   return Descriptor(path, O_RDONLY | O_NONBLOCK, path).read_all();
 }
 
-void write_file_atomic(const std::string& path, std::string_view bytes) {
+void write_file_atomic(const std::string& path, std::string_view bytes,
+                       const std::function<void(const std::string& temporary)>& check) {
   check_regular_or_absent(path);
   const std::string temporary = temporary_name(path);
   Descriptor file = make_temporary(temporary, path);
@@ -141,6 +142,7 @@ void write_file_atomic(const std::string& path, std::string_view bytes) {
   file.write_all(bytes);
   file.sync();
   file.close();
+  if (check) check(temporary);
   rename_and_sync(temporary, path);
   cleanup.keep();
 }

@@ -1,6 +1,7 @@
 // Files that are either old or new, never half of each: temporary, fsync, rename, fsync of the directory.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,8 +12,10 @@ namespace sluice {
 
 /// Replaces the file (or makes it) with `bytes`. After it returns the new file survives a power cut; if it throws,
 /// or the process dies on the way, the old file is untouched. Only a regular file is replaced: no link, FIFO or device.
-/// Throws Error(kEnvironment).
-void write_file_atomic(const std::string& path, std::string_view bytes);
+/// `check`, if any, gets the name of the complete temporary before it becomes the file; where it throws, nothing is
+/// replaced. Throws Error(kEnvironment).
+void write_file_atomic(const std::string& path, std::string_view bytes,
+                       const std::function<void(const std::string& temporary)>& check = nullptr);
 
 /// Refuses, before any work is done, a place that write_file_atomic could not write to: a directory, or a file in one
 /// that is missing or closed to us. Throws Error(kEnvironment).

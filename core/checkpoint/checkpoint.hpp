@@ -84,15 +84,17 @@ std::string to_string(Checkpoint::Kind kind);
 /// members it covers.
 std::string content_digest(const Checkpoint& checkpoint, int minor = kCheckpointMinor);
 
-/// Writes the sealed file atomically. On any failure the old file, if there is one, is untouched and nothing else is
-/// left behind. Throws Error(kEnvironment) with path and cause (disk full, no such directory), Error(kInternal) for a
-/// document that the format cannot hold (see docs/checkpoint-format.md).
+/// Writes the sealed file atomically; before it takes its place it is read back and compared. On any failure the old
+/// file, if there is one, is untouched and nothing else is left behind. Throws Error(kEnvironment) with path and cause
+/// (disk full, no such directory), Error(kInternal) for a document that the format cannot hold (see
+/// docs/checkpoint-format.md).
 void save(const Checkpoint& checkpoint, const std::string& path);
 /// The same to a file, or the same bytes to wherever the output goes.
 void save(const Checkpoint& checkpoint, const Output& output);
 
-/// Reads a sealed file; the seal is checked before the HDF5 library sees a byte of it. Throws Error(kCheckpoint) naming
-/// the file and what is wrong with it.
+/// Reads a sealed file, in a process of its own (core/reader/reader_process.hpp): anybody can put a seal on anything.
+/// The seal is checked before the HDF5 library sees a byte of it. Throws Error(kCheckpoint) naming the file and what is
+/// wrong with it.
 Checkpoint load(const std::string& path);
 
 /// The same without the values of its tensors, which the seal alone vouches for.

@@ -238,15 +238,11 @@ void check_content(const Hdf5File& file, const Checkpoint& checkpoint) {
     refuse(file.where() + "content_digest", concat("the contents have digest ", found, ", the file says ", stored));
 }
 
-Checkpoint load(const std::string& path) {
+Checkpoint read_checkpoint_file(const std::string& path, bool values) {
   const Hdf5File file = Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint);
-  Checkpoint checkpoint = read_checkpoint(file, path);
-  check_content(file, checkpoint);
+  Checkpoint checkpoint = read_checkpoint(file, path, values);
+  if (values) check_content(file, checkpoint);
   return checkpoint;
-}
-
-Checkpoint load_without_values(const std::string& path) {
-  return read_checkpoint(Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint), path, false);
 }
 
 }  // namespace sluice

@@ -11,6 +11,8 @@ namespace sluice {
 /// Throws Error(kCheckpoint) naming the member that is missing, misshapen or of another type. Without `values` the
 /// tensors have names and shapes only.
 Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values = true);
+/// What `load` and `load_without_values` do, in this process: their reader's part.
+Checkpoint read_checkpoint_file(const std::string& path, bool values = true);
 /// Compares the contents with the digest that the file states. Throws Error(kCheckpoint) where they differ.
 void check_content(const Hdf5File& file, const Checkpoint& checkpoint);
 

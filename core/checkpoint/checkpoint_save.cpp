@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/base/output.hpp"
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/checkpoint_read.hpp"
 #include "core/checkpoint/hdf5.hpp"
 #include "core/checkpoint/seal.hpp"
 
@@ -206,11 +207,11 @@ void write_set(Hdf5Group& data, const std::string& name, const SetDescription& s
   group.write_attribute("held_out_from", held_out->drawn_from);
 }
 
-std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path) {
-  Hdf5File file = Hdf5File::create_image(path, ExitCode::kInternal);
+std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path, const std::string& digest) {
+  Hdf5File file = Hdf5File::create_image(path, ExitCode::kEnvironment);
   file.write_text("format_version", concat(kCheckpointMajor, ".", kCheckpointMinor));
   file.write_text("kind", to_string(checkpoint.kind));
-  file.write_text("content_digest", content_digest(checkpoint));
+  file.write_text("content_digest", digest);
   write_tensors(checkpoint, file);
   write_state(checkpoint, file);
   write_history(checkpoint.history, file);
@@ -246,24 +247,53 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path)
   return file.image();
 }
 
-std::vector<char> sealed(const Checkpoint& checkpoint, const std::string& path) {
+std::vector<char> sealed(const Checkpoint& checkpoint, const std::string& path, const std::string& digest) {
   check_tensors(checkpoint);
   check_tables(checkpoint);
-  std::vector<char> bytes = lay_out(checkpoint, path);
+  std::vector<char> bytes = lay_out(checkpoint, path, digest);
   append_seal(bytes);
   return bytes;
+}
+
+/// Nothing counts that does not read back as what was to be written: the library may have lost a part of it, the disk
+/// may give other bytes. `contents` gives the HDF5 part; `written` is what it calls the file.
+template <class Contents>
+void read_back(const std::string& path, const std::string& written, const Checkpoint& checkpoint,
+               const std::string& digest, Contents contents) {
+  std::string problem = path + ": its contents are not those that were to be written";
+  try {
+    const Hdf5File file = Hdf5File::open_image(contents(), path, ExitCode::kCheckpoint);
+    const Checkpoint found = read_checkpoint(file, path);
+    check_content(file, found);
+    if (content_digest(found) == digest && found.run == checkpoint.run) return;
+  } catch (const Error& error) {
+    problem = error.what();
+    const std::size_t at = problem.find(written);
+    if (at != std::string::npos) problem.replace(at, written.size(), path);
+  }
+  throw Error(ExitCode::kEnvironment,
+              "the checkpoint just written does not read back: " + problem + "; check disk and memory");
 }
 
 }  // namespace
 
 void save(const Checkpoint& checkpoint, const std::string& path) {
-  const std::vector<char> bytes = sealed(checkpoint, path);
-  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()));
+  const std::string digest = content_digest(checkpoint);
+  std::vector<char> bytes = sealed(checkpoint, path, digest);
+  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()), [&](const std::string& temporary) {
+    bytes = {};  // makes room for what is read
+    read_back(path, temporary, checkpoint, digest, [&temporary] { return read_sealed(temporary); });
+  });
 }
 
 void save(const Checkpoint& checkpoint, const Output& output) {
   if (output.is_file()) return save(checkpoint, output.path());
-  output.write(sealed(checkpoint, output.path()));
+  const std::string digest = content_digest(checkpoint);
+  const std::vector<char> bytes = sealed(checkpoint, output.path(), digest);
+  read_back(output.path(), output.path(), checkpoint, digest, [&bytes] {
+    return std::vector<char>(bytes.begin(), bytes.end() - static_cast<std::ptrdiff_t>(kSealBytes));
+  });
+  output.write(bytes);
 }
 
 }  // namespace sluice

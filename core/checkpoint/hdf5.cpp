@@ -65,11 +65,12 @@ Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
   return *this;
 }
 
-void Hdf5Handle::close() noexcept {
-  if (id_ < 0) return;
+bool Hdf5Handle::close() noexcept {
+  if (id_ < 0) return true;
   const Hdf5Guard guard;
-  H5Idec_ref(id_);
+  const bool closed = H5Idec_ref(id_) >= 0;
   id_ = -1;
+  return closed;
 }
 
 std::string hdf5_cause() {
@@ -155,6 +156,28 @@ Number number<double>() {
   return Number::kDouble;
 }
 
+/// What a type that we do not read is called.
+std::string other_name(hid_t type) {
+  switch (H5Tget_class(type)) {
+    case H5T_COMPOUND:
+      return "records";
+    case H5T_ARRAY:
+      return "arrays of " + to_string(element_type(Hdf5Handle(H5Tget_super(type)).id()));
+    case H5T_VLEN:
+      return "lists";
+    case H5T_OPAQUE:
+      return "opaque bytes";
+    case H5T_BITFIELD:
+      return "bit fields";
+    case H5T_REFERENCE:
+      return "references";
+    case H5T_TIME:
+      return "times";
+    default:
+      return "an unknown type";
+  }
+}
+
 ElementType element_type(hid_t type) {
   ElementType result;
   result.bytes = static_cast<std::int64_t>(H5Tget_size(type));
@@ -171,7 +194,7 @@ ElementType element_type(hid_t type) {
     case H5T_ENUM:  // read as its numbers; h5py stores booleans so
       return element_type(Hdf5Handle(H5Tget_super(type)).id());
     default:
-      break;
+      result.other = other_name(type);
   }
   return result;
 }
@@ -193,6 +216,15 @@ Hdf5Handle text_type(std::size_t length) {
   return type;
 }
 
+Hdf5Handle file_access() {
+  Hdf5Handle access(must(H5Pcreate(H5P_FILE_ACCESS)));
+  // Locks fail on some network file systems, and a reader needs none. HDF5_USE_FILE_LOCKING still wins.
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+  H5Pset_file_locking(access.id(), false, true);
+#endif
+  return access;
+}
+
 namespace {
 
 /// Says in the system's own words why a file cannot be read, before HDF5 wraps it in its own.
@@ -203,16 +235,8 @@ void check_readable(const Hdf5Context& context) {
   ::fstat(file, &status);
   ::close(file);
   if (S_ISDIR(status.st_mode)) throw Error(context.code, context.file + ": is a directory, expected an HDF5 file");
+  if (!S_ISREG(status.st_mode)) throw Error(context.code, context.file + ": is no regular file, expected an HDF5 file");
   if (status.st_size == 0) throw Error(context.code, context.file + ": is empty (0 bytes), expected an HDF5 file");
-}
-
-Hdf5Handle access_list() {
-  Hdf5Handle access(must(H5Pcreate(H5P_FILE_ACCESS)));
-  // Locks fail on some network file systems, and a reader needs none. HDF5_USE_FILE_LOCKING still wins.
-#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
-  H5Pset_file_locking(access.id(), false, true);
-#endif
-  return access;
 }
 
 // The library asks these for the memory of a file in memory: it lives in the context, so that nothing is copied.
@@ -283,21 +307,23 @@ std::string to_string(const ElementType& type) {
     case ElementType::Kind::kOther:
       break;
   }
-  return "other";
+  return type.other;
 }
 
 Hdf5File::Hdf5File(Context context) : Hdf5Group(context, "/", {}) {
-  handle_ = detail::Hdf5Handle(H5Gopen2(context->handle.id(), "/", H5P_DEFAULT));
+  detail::prepare_access(*context);
+  handle_ = detail::Hdf5Handle(H5Gopen2(context->handle.id(), "/", context->group_access.id()));
   if (handle_.id() < 0) fail("open the root group");
 }
 
-Hdf5File Hdf5File::open(const std::string& path, ExitCode code) {
+Hdf5File Hdf5File::open(const std::string& path, ExitCode code, OtherFiles others) {
   const detail::Hdf5Guard guard;
   auto context = std::make_shared<detail::Hdf5Context>();
   context->file = path;
   context->code = code;
+  context->others = std::move(others);
   detail::check_readable(*context);
-  const detail::Hdf5Handle access = detail::access_list();
+  const detail::Hdf5Handle access = detail::file_access();
   context->handle = detail::Hdf5Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()));
   if (context->handle.id() < 0) {
     const std::string cause = detail::hdf5_cause();
@@ -305,6 +331,7 @@ Hdf5File Hdf5File::open(const std::string& path, ExitCode code) {
     throw Error(code, concat(path, ": cannot open as an HDF5 file: ", cause,
                              lock ? "; try HDF5_USE_FILE_LOCKING=FALSE in the environment" : ""));
   }
+  detail::watch(*context);
   return Hdf5File(context);
 }
 

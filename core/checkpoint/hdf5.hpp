@@ -18,9 +18,10 @@ struct ElementType {
   enum class Kind { kSigned, kUnsigned, kFloat, kText, kOther };
   Kind kind = Kind::kOther;
   std::int64_t bytes = 0;  ///< of one element in the file; of a pointer for text of variable length
+  std::string other = {};  ///< what it is where the kind is kOther: "records", "opaque bytes"
   bool is_number() const { return kind == Kind::kSigned || kind == Kind::kUnsigned || kind == Kind::kFloat; }
 };
-/// "uint8", "float32", "text", "other".
+/// "uint8", "float32", "text", "records".
 std::string to_string(const ElementType& type);
 
 struct DataSetInfo {
@@ -30,6 +31,13 @@ struct DataSetInfo {
   bool checksum = false;            ///< Fletcher32
   std::int64_t stored_bytes =
       0;  ///< in the file; smaller than the elements where data are compressed or were never written
+};
+
+/// Which other files a file may name as the place of its values. By default none is read.
+struct OtherFiles {
+  bool parts_beside = false;  ///< parts of virtual data sets that lie in the folder of the file that names them
+  std::string folder = {};    ///< anything in this folder, after links are resolved; empty: nothing
+  std::string advice = {};    ///< ends the message about a file that is not read: "; ..."
 };
 
 namespace detail {
@@ -43,7 +51,8 @@ class Hdf5Handle {
   Hdf5Handle(Hdf5Handle&& other) noexcept : id_(other.id_) { other.id_ = -1; }
   Hdf5Handle& operator=(Hdf5Handle&& other) noexcept;
   ~Hdf5Handle() { close(); }
-  void close() noexcept;
+  /// False where the library could not, and so may not have written what belongs to it.
+  bool close() noexcept;
   /// Leaves the identifier to somebody else.
   void forget() { id_ = -1; }
   std::int64_t id() const { return id_; }
@@ -103,6 +112,10 @@ class Hdf5DataSet : public Hdf5Object {
   const DataSetInfo& info() const { return info_; }
   const Shape& shape() const { return info_.shape; }
 
+  /// Throws unless every value is stored: the library would make up those of chunks that were never written and of
+  /// parts that are missing. Each read below does this first, and then sees that no file was changed meanwhile.
+  void check_stored() const;
+
   /// The whole data set, row-major.
   template <class T>
   std::vector<T> read() const {
@@ -128,16 +141,17 @@ class Hdf5DataSet : public Hdf5Object {
   void read(detail::Number type, const std::vector<std::int64_t>* offset, const std::vector<std::int64_t>* count,
             void* values) const;
   std::int64_t checked_count(std::size_t element_bytes) const;
+  void check_claim(std::int64_t bytes) const;
+  /// The same where memory for all of them is to be made.
+  std::int64_t claimed_count(std::size_t element_bytes) const;
+  [[noreturn]] void fail_reading() const;
   template <class T>
   void resize(std::vector<T>& values) const {
-    try {
-      values.resize(static_cast<std::size_t>(checked_count(sizeof(T))));
-    } catch (const std::bad_alloc&) {
-      fail("read " + to_string(info_.shape) + " elements into memory");
-    }
+    values.resize(static_cast<std::size_t>(claimed_count(sizeof(T))));
   }
 
   DataSetInfo info_;
+  mutable bool stored_ = false;  ///< check_stored has passed
 };
 
 class Hdf5Group : public Hdf5Object {
@@ -184,13 +198,14 @@ class Hdf5Group : public Hdf5Object {
   void write(const std::string& name, const Shape& shape, std::int64_t type, const detail::Hdf5Handle& storage,
              const void* values);
   std::string below(const std::string& name) const;
+  [[noreturn]] void refuse(const std::string& name, Kind found, const std::string& expected) const;
 };
 
 /// An open file is its root group. Every Error of the file carries `code`: kCheckpoint, or kData for data sets.
 class Hdf5File : public Hdf5Group {
  public:
   /// Opens read-only, without file locks (HDF5_USE_FILE_LOCKING overrules that).
-  static Hdf5File open(const std::string& path, ExitCode code);
+  static Hdf5File open(const std::string& path, ExitCode code, OtherFiles others = {});
   /// Opens the bytes of a file that were read before; `name` stands in messages.
   static Hdf5File open_image(std::vector<char> bytes, const std::string& name, ExitCode code);
   /// A new file in memory (format bounds 1.8 to 1.8, no times: equal contents give equal bytes). `image` returns its

@@ -1,4 +1,7 @@
 // Reading data sets.
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <limits>
 
 #include "core/checkpoint/hdf5_detail.hpp"
@@ -35,7 +38,44 @@ Hdf5DataSet::Hdf5DataSet(Context context, std::string path, Hdf5Handle handle)
   }
 }
 
+void Hdf5DataSet::check_stored() const {
+  const Hdf5Guard guard;
+  if (!stored_) detail::check_stored(*context_, handle_.id(), where());
+  stored_ = true;
+}
+
+void Hdf5DataSet::fail_reading() const {
+  try {
+    detail::check_unchanged(*context_, where());
+    fail("read it");
+  } catch (const Error& error) {
+    const std::string filter = detail::missing_filter(Hdf5Handle(H5Dget_create_plist(handle_.id())).id());
+    if (filter.empty() || error.code() == ExitCode::kEnvironment) throw;
+    throw Error(context_->code, concat(where(), ": is packed with ", filter,
+                                       ", which is not there; put its plug-in where HDF5_PLUGIN_PATH says, or write "
+                                       "the file anew with gzip or without compression"));
+  }
+}
+
+/// What is asked for must fit into what this process may take, or it is the file that asks too much.
+void Hdf5DataSet::check_claim(std::int64_t bytes) const {
+  rlimit memory{};
+  if (::getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY) return;
+  const std::int64_t kMebi = 1 << 20, kOther = 512 * kMebi;  // libraries, and what holds the values next
+  const std::int64_t most = std::max<std::int64_t>(static_cast<std::int64_t>(memory.rlim_cur) - kOther, 0);
+  if (bytes <= most) return;
+  throw Error(context_->code, concat(where(), ": its values of ", to_string(info_.shape), " need ", bytes / kMebi,
+                                     " MiB, more than the ", most / kMebi, " MiB that reading may take"));
+}
+
+std::int64_t Hdf5DataSet::claimed_count(std::size_t element_bytes) const {
+  const std::int64_t count = checked_count(element_bytes);
+  check_claim(count * static_cast<std::int64_t>(element_bytes));
+  return count;
+}
+
 std::int64_t Hdf5DataSet::checked_count(std::size_t element_bytes) const {
+  check_stored();
   std::int64_t count = 1;
   const std::int64_t limit = std::numeric_limits<std::int64_t>::max() / 2 / static_cast<std::int64_t>(element_bytes);
   for (std::int64_t size : info_.shape.dims()) {
@@ -52,7 +92,7 @@ void Hdf5DataSet::read(detail::Number type, const std::vector<std::int64_t>* off
   const Hdf5Guard guard;
   if (!info_.type.is_number())
     throw Error(context_->code, concat(where(), ": holds ", to_string(info_.type), ", expected numbers"));
-  if (checked_count(sizeof(double)) == 0) return;
+  if (checked_count(1) == 0) return;
   hid_t memory = H5S_ALL, stored = H5S_ALL;
   Hdf5Handle memory_space, stored_space;
   if (offset != nullptr) {
@@ -67,7 +107,8 @@ void Hdf5DataSet::read(detail::Number type, const std::vector<std::int64_t>* off
     if (!size.empty() && H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0)
       fail("select a part of it");
   }
-  if (H5Dread(handle_.id(), detail::native_type(type), memory, stored, H5P_DEFAULT, values) < 0) fail("read it");
+  if (H5Dread(handle_.id(), detail::native_type(type), memory, stored, H5P_DEFAULT, values) < 0) fail_reading();
+  detail::check_unchanged(*context_, where());
 }
 
 std::vector<std::string> Hdf5DataSet::read_text() const {
@@ -79,12 +120,9 @@ std::vector<std::string> Hdf5DataSet::read_text() const {
   const auto read = [&](hid_t memory_type, void* buffer) {
     return H5Dread(handle_.id(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer);
   };
-  try {
-    const std::int64_t count = checked_count(static_cast<std::size_t>(info_.type.bytes));
-    if (!detail::read_texts(type.id(), space.id(), count, texts, read)) fail("read it");
-  } catch (const std::bad_alloc&) {
-    fail("read " + to_string(info_.shape) + " texts into memory");
-  }
+  const std::int64_t count = claimed_count(static_cast<std::size_t>(info_.type.bytes));
+  if (!detail::read_texts(type.id(), space.id(), count, texts, read)) fail_reading();
+  detail::check_unchanged(*context_, where());
   return texts;
 }
 
@@ -104,9 +142,10 @@ void Hdf5DataSet::read_table(std::vector<std::string>& columns, std::vector<doub
     if (H5Tinsert(record.id(), columns.back().c_str(), i * sizeof(double), H5T_NATIVE_DOUBLE) < 0)
       fail("read column '" + columns.back() + "'");
   }
-  values.assign(static_cast<std::size_t>(checked_count(n * sizeof(double))) * n, 0.0);
+  values.assign(static_cast<std::size_t>(claimed_count(n * sizeof(double))) * n, 0.0);
   if (!values.empty() && H5Dread(handle_.id(), record.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
-    fail("read it");
+    fail_reading();
+  detail::check_unchanged(*context_, where());
 }
 
 }  // namespace sluice

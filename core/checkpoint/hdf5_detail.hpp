@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,11 +28,27 @@ class Hdf5Guard {
   std::lock_guard<std::recursive_mutex> lock_;
 };
 
+/// What is compared to see that a file is still the one that was opened.
+struct FileState {
+  std::uint64_t device = 0, inode = 0;
+  std::int64_t size = 0, seconds = 0, nanoseconds = 0;
+  bool operator==(const FileState& other) const {
+    return device == other.device && inode == other.inode && size == other.size && seconds == other.seconds &&
+           nanoseconds == other.nanoseconds;
+  }
+};
+
 /// One open file. The bytes of an image stay here as long as anything of the file is open.
 struct Hdf5Context {
   std::string file;
   ExitCode code;
+  OtherFiles others;
   std::vector<char> bytes;
+  std::string refusal;                     ///< why the link that was followed last leads nowhere
+  int descriptor = -1;                     ///< the library's, of a file that is no image
+  FileState state;                         ///< of it
+  std::map<std::string, FileState> parts;  ///< other files that values come from
+  Hdf5Handle link_access, group_access, data_set_access;
   Hdf5Handle handle;
 };
 
@@ -62,11 +80,28 @@ struct Names {
     return std::move(list);
   }
 };
+/// Makes the lists with which members are looked up, so that links into other files are followed only where allowed.
+void prepare_access(Hdf5Context& context);
+/// Remembers what the file is now.
+void watch(Hdf5Context& context);
+/// Throws where it, or a part of it, is not what it was.
+void check_unchanged(const Hdf5Context& context, const std::string& where);
+/// Throws unless all values of the data set are stored, here or in other files that may be read; `where` names it.
+void check_stored(Hdf5Context& context, hid_t data_set, const std::string& where, int depth = 0);
+/// The same for one whose values lie in other files.
+void check_external(Hdf5Context& context, hid_t data_set, hid_t creation, const std::string& where);
+void check_virtual(Hdf5Context& context, hid_t data_set, hid_t creation, const std::string& where, int depth);
+/// Bytes of all its values; nothing where they are more than 64 bits count.
+std::optional<std::int64_t> claimed_bytes(hid_t data_set);
+/// "the HDF5 filter lzf (32000)" for the first that a data set wants and the library lacks; empty where there is none.
+std::string missing_filter(hid_t creation);
 
 /// The innermost entry of the library's error stack, on one line. Throws std::bad_alloc for want of memory.
 std::string hdf5_cause();
 [[noreturn]] void hdf5_fail(const Hdf5Context& context, const std::string& path, const std::string& doing);
 
+/// How a file is opened to be read.
+Hdf5Handle file_access();
 hid_t native_type(Number number);
 ElementType element_type(hid_t type);
 /// The dimensions of a data space; throws through hdf5_fail where it has none (a null space).

@@ -42,7 +42,7 @@ Hdf5Handle space_of(const Shape& shape) {
 }  // namespace
 
 std::string Hdf5Group::below(const std::string& name) const {
-  return (path_ == "/" ? "/" : path_ + "/") + name;
+  return name[0] == '/' ? name : (path_ == "/" ? "/" : path_ + "/") + name;
 }
 
 std::vector<std::string> Hdf5Group::members() const {
@@ -56,22 +56,26 @@ std::vector<std::string> Hdf5Group::members() const {
 
 Hdf5Group::Kind Hdf5Group::kind(const std::string& name) const {
   const Hdf5Guard guard;
+  const hid_t access = context_->link_access.id();
+  context_->refusal.clear();
+  const auto exists = [&](const std::string& path) {
+    const htri_t found = H5Lexists(handle_.id(), path.c_str(), access);
+    if (found <= 0 && !context_->refusal.empty()) throw Error(context_->code, context_->refusal);
+    if (found < 0) detail::check_memory();
+    return found > 0;
+  };
   // Each step of a path is looked up on its own: the library reports an absent group on the way as a failure.
-  for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
-    const htri_t exists = H5Lexists(handle_.id(), name.substr(0, slash).c_str(), H5P_DEFAULT);
-    if (exists < 0) detail::check_memory();
-    if (exists <= 0) return Kind::kAbsent;
+  for (std::size_t slash = name.find('/', 1); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    if (!exists(name.substr(0, slash))) return Kind::kAbsent;
   }
-  const htri_t exists = H5Lexists(handle_.id(), name.c_str(), H5P_DEFAULT);
-  if (exists < 0) detail::check_memory();
-  if (exists <= 0) return Kind::kAbsent;
+  if (!exists(name)) return Kind::kAbsent;
   H5L_info_t link;
-  if (H5Lget_info(handle_.id(), name.c_str(), &link, H5P_DEFAULT) < 0) fail("look up '" + name + "'");
-  if (link.type == H5L_TYPE_EXTERNAL || link.type >= H5L_TYPE_UD_MIN) return Kind::kOther;
-  const htri_t resolved = H5Oexists_by_name(handle_.id(), name.c_str(), H5P_DEFAULT);
-  if (resolved < 0) detail::check_memory();
+  if (H5Lget_info(handle_.id(), name.c_str(), &link, access) < 0) fail("look up '" + name + "'");
+  if (link.type == H5L_TYPE_EXTERNAL && context_->others.folder.empty()) return Kind::kOther;
+  const htri_t resolved = H5Oexists_by_name(handle_.id(), name.c_str(), access);
+  if (resolved < 0 && context_->refusal.empty()) detail::check_memory();
   if (resolved <= 0) return Kind::kOther;
-  const Hdf5Handle object(H5Oopen(handle_.id(), name.c_str(), H5P_DEFAULT));
+  const Hdf5Handle object(H5Oopen(handle_.id(), name.c_str(), access));
   if (object.id() < 0) fail("open '" + name + "'");
   switch (H5Iget_type(object.id())) {
     case H5I_GROUP:
@@ -83,14 +87,25 @@ Hdf5Group::Kind Hdf5Group::kind(const std::string& name) const {
   }
 }
 
+/// Says what is there instead of what was wanted.
+void Hdf5Group::refuse(const std::string& name, Kind found, const std::string& expected) const {
+  if (!context_->refusal.empty()) throw Error(context_->code, context_->refusal);
+  H5L_info_t link{};
+  const bool linked = found == Kind::kOther && H5Lget_info(handle_.id(), name.c_str(), &link, H5P_DEFAULT) >= 0 &&
+                      link.type == H5L_TYPE_EXTERNAL;
+  // Following it calls the function that refuses.
+  if (linked) H5Oexists_by_name(handle_.id(), name.c_str(), context_->link_access.id());
+  if (!context_->refusal.empty()) throw Error(context_->code, context_->refusal);
+  throw Error(context_->code,
+              concat(context_->file, ": ", below(name), found == Kind::kAbsent ? ": is missing" : ": is no " + expected,
+                     ", expected a ", expected));
+}
+
 Hdf5Group Hdf5Group::group(const std::string& name) const {
   const Hdf5Guard guard;
   const Kind found = kind(name);
-  if (found != Kind::kGroup)
-    throw Error(context_->code,
-                concat(context_->file, ": ", below(name), found == Kind::kAbsent ? ": is missing" : ": is no group",
-                       ", expected a group"));
-  Hdf5Handle handle(H5Gopen2(handle_.id(), name.c_str(), H5P_DEFAULT));
+  if (found != Kind::kGroup) refuse(name, found, "group");
+  Hdf5Handle handle(H5Gopen2(handle_.id(), name.c_str(), context_->group_access.id()));
   if (handle.id() < 0) fail("open group '" + name + "'");
   return Hdf5Group(context_, below(name), std::move(handle));
 }
@@ -98,11 +113,8 @@ Hdf5Group Hdf5Group::group(const std::string& name) const {
 Hdf5DataSet Hdf5Group::data_set(const std::string& name) const {
   const Hdf5Guard guard;
   const Kind found = kind(name);
-  if (found != Kind::kDataSet)
-    throw Error(context_->code,
-                concat(context_->file, ": ", below(name), found == Kind::kAbsent ? ": is missing" : ": is no data set",
-                       ", expected a data set"));
-  Hdf5Handle handle(H5Dopen2(handle_.id(), name.c_str(), H5P_DEFAULT));
+  if (found != Kind::kDataSet) refuse(name, found, "data set");
+  Hdf5Handle handle(H5Dopen2(handle_.id(), name.c_str(), context_->data_set_access.id()));
   if (handle.id() < 0) fail("open data set '" + name + "'");
   return Hdf5DataSet(context_, below(name), std::move(handle));
 }
@@ -135,11 +147,12 @@ void Hdf5Group::write_contiguous(const std::string& name, const Shape& shape, co
 void Hdf5Group::write(const std::string& name, const Shape& shape, std::int64_t type, const Hdf5Handle& creation,
                       const void* values) {
   const Hdf5Handle space = space_of(shape);
-  const Hdf5Handle data_set(
+  Hdf5Handle data_set(
       H5Dcreate2(handle_.id(), name.c_str(), type, space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
   if (data_set.id() < 0) fail("create data set '" + name + "'");
   if (shape.count() > 0 && H5Dwrite(data_set.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
     fail("write data set '" + name + "'");
+  if (!data_set.close()) fail("complete data set '" + name + "'");  // which writes what is still in its cache
 }
 
 void Hdf5Group::write_text(const std::string& name, const std::string& text) {

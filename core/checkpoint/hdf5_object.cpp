@@ -102,8 +102,9 @@ std::vector<std::string> Hdf5Object::text_attribute(const std::string& name) con
 
 void Hdf5Object::write_attribute(const std::string& name, std::int64_t type, const void* value) {
   const Hdf5Handle space(H5Screate(H5S_SCALAR));
-  const Hdf5Handle attribute(H5Acreate2(handle_.id(), name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT));
-  if (attribute.id() < 0 || H5Awrite(attribute.id(), type, value) < 0) fail("write attribute '" + name + "'");
+  Hdf5Handle attribute(H5Acreate2(handle_.id(), name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT));
+  if (attribute.id() < 0 || H5Awrite(attribute.id(), type, value) < 0 || !attribute.close())
+    fail("write attribute '" + name + "'");
 }
 
 void Hdf5Object::write_attribute(const std::string& name, const std::string& text) {

@@ -16,12 +16,11 @@ struct InspectOptions {
   std::string diff;    ///< compare with this file
   std::string filter;  ///< glob over tensor paths ('*' also matches '/'); empty takes all
   bool json = false;
-  double timeout_seconds = 60;  ///< for files without an intact seal, which are read in a child process
+  double timeout_seconds = 0;  ///< for reading, which another process does; 0: a minute, and more for large files
 };
 
 /// Prints to `out`, warnings to `err`, and returns the exit code: kDone, kInternal when `diff` finds a difference,
-/// kCheckpoint for damage. Throws Error(kCheckpoint) when nothing can be shown. Call it before the process starts
-/// threads.
+/// kCheckpoint for damage. Throws Error(kCheckpoint) when nothing can be shown.
 int inspect(const InspectOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace sluice

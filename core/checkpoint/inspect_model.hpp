@@ -8,13 +8,23 @@
 #include <string>
 #include <vector>
 
+#include "core/base/fields.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/hdf5.hpp"
 #include "core/checkpoint/inspect.hpp"
 #include "core/checkpoint/seal.hpp"
 #include "core/checkpoint/tree.hpp"
 
-namespace sluice::detail {
+namespace sluice {
+
+template <class Fields, class Options>
+auto describe_fields(Fields& fields, Options& options) -> decltype(fields.add(options.filter)) {
+  for (auto* text : {&options.file, &options.diff, &options.filter}) fields.add(*text);
+  for (auto* flag : {&options.stats, &options.config, &options.history, &options.gates, &options.json})
+    fields.add(*flag);
+}
+
+namespace detail {
 
 using Json = nlohmann::ordered_json;
 
@@ -29,7 +39,7 @@ struct InspectedFile {
       checkpoint;       ///< without tensor values; nothing for files that are no checkpoint of this format
   std::string problem;  ///< why not, when the file looks like one
 
-  /// From bytes whose seal was checked, or, without an intact seal (in the child only), by HDF5 itself.
+  /// From bytes whose seal was checked, or, without an intact seal, by HDF5 itself. In a reader only.
   static InspectedFile open(const std::string& path);
 };
 
@@ -39,6 +49,12 @@ struct TensorStats {
   double min = 0, max = 0, mean = 0, std = 0;
 };
 TensorStats tensor_stats(const Hdf5DataSet& data_set);
+
+/// What the reader of sluice-inspect is asked; InspectOptions follow.
+enum class InspectRequest { kSeal, kProblems, kShow };
+
+/// Everything but verification: prints, and returns the exit code. Throws Error(kCheckpoint).
+int show_file(const InspectOptions& options, std::ostream& out);
 
 /// The filter is a glob, or empty.
 bool matches(const std::string& path, const std::string& filter);
@@ -58,10 +74,12 @@ Json diff_json(const InspectedFile& a, const InspectedFile& b, const std::string
 /// Everything wrong with the contents, one line each: members, types, shapes, values. Reads every data set.
 std::vector<std::string> find_problems(const InspectedFile& file);
 
+void print_json(std::ostream& out, const Json& json);
 void print_header(std::ostream& out, const Json& header);
 void print_tensors(std::ostream& out, const Json& tensors, const Json& header);
 void print_history(std::ostream& out, const Json& history);
 void print_gates(std::ostream& out, const Json& gates);
 void print_diff(std::ostream& out, const Json& diff);
 
-}  // namespace sluice::detail
+}  // namespace detail
+}  // namespace sluice

@@ -119,6 +119,10 @@ std::string seal_text(const std::string& seal) {
 
 }  // namespace
 
+void print_json(std::ostream& out, const Json& json) {
+  out << json_text(json) << "\n";
+}
+
 void print_header(std::ostream& out, const Json& header) {
   TextTable table({"file", concat(show(header["file"]), " (", size_text(header["bytes"].get<double>()), ", ",
                                   seal_text(header["seal"].get<std::string>()), ")")});

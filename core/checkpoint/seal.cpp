@@ -96,11 +96,24 @@ class Reader {
   std::int64_t size_ = 0;
 };
 
+constexpr char kSignature[] = "\x89HDF\r\n\x1a\n";
+constexpr std::size_t kSignatureBytes = 8;
+
+/// Behind a block of the user's (MATLAB writes one) an HDF5 file begins at 512 bytes, or twice, four times ... that.
+bool begins_later(const Reader& file) {
+  char found[kSignatureBytes] = {};
+  for (std::int64_t at = 512; at < file.size(); at *= 2) {
+    if (file.read(at, found, sizeof(found)) == sizeof(found) && std::memcmp(found, kSignature, sizeof(found)) == 0)
+      return true;
+  }
+  return false;
+}
+
 /// The length that an HDF5 superblock at the file's beginning states; nothing where there is none that we know.
 std::optional<std::int64_t> stated_length(const Reader& file) {
   unsigned char head[64] = {};
   const std::int64_t count = file.read(0, head, sizeof(head));
-  if (count < 48 || std::memcmp(head, "\x89HDF\r\n\x1a\n", 8) != 0) return std::nullopt;
+  if (count < 48 || std::memcmp(head, kSignature, kSignatureBytes) != 0) return std::nullopt;
   const unsigned version = head[8];
   const std::size_t size_of_offsets = version < 2 ? head[13] : head[9];
   if (version > 3 || size_of_offsets != 8) return std::nullopt;
@@ -114,18 +127,19 @@ SealReport damaged(const std::string& text) {
 
 /// What a file without a seal at its end is.
 SealReport explain_absence(const Reader& file, const std::string& path) {
-  char signature[8] = {};
+  char found_first[kSignatureBytes] = {};
   if (file.size() == 0) return damaged(path + ": is empty (0 bytes)");
-  file.read(0, signature, sizeof(signature));
-  if (std::memcmp(signature, "\x89HDF\r\n\x1a\n", sizeof(signature)) != 0) {
-    const std::string content = name_content(signature, std::min<std::int64_t>(file.size(), 4));
+  file.read(0, found_first, sizeof(found_first));
+  const bool at_once = std::memcmp(found_first, kSignature, sizeof(found_first)) == 0;
+  if (!at_once && !begins_later(file)) {
+    const std::string content = name_content(found_first, std::min<std::int64_t>(file.size(), 4));
     const bool tells = !content.empty() && content != "text" && content != "an HDF5 file";  // cut inside its signature
     const std::string found = tells ? concat(" (it is ", content, ")") : "";
     return {SealReport::State::kDamaged,
             concat(path, ": is no checkpoint: it does not begin with the signature of an HDF5 file", found)};
   }
   const std::optional<std::int64_t> stated = stated_length(file);
-  if (!stated && file.size() < 96)
+  if (at_once && !stated && file.size() < 96)
     return damaged(concat(path, ": is truncated: it ends after ", file.size(), " bytes, inside its header"));
   if (stated && *stated > file.size())
     return damaged(concat(path, ": is truncated: it ends after ", file.size(), " of ", *stated, " bytes"));

@@ -24,7 +24,7 @@ class CheckpointStore {
   /// `keep` (at least 1) checkpoints. Throws Error(kEnvironment).
   CheckpointStore(std::string directory, std::int64_t keep);
 
-  /// Writes the checkpoint of `step`, reads it back and checks its seal, and only then drops older ones than the newest
+  /// Writes the checkpoint of `step` (which reads it back), and only then drops older ones than the newest
   /// `keep`, and those of later steps (left over from before the run went back to an older checkpoint). With `best`,
   /// best.h5 becomes the same file. Returns the path. Throws Error(kEnvironment) and drops nothing when writing or
   /// reading back fails.

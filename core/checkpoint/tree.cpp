@@ -136,6 +136,8 @@ void for_each_block(const Hdf5DataSet& data_set,
 void for_each_block(const Hdf5DataSet& a, const Hdf5DataSet& b,
                     const std::function<void(const double* a, const double* b, std::int64_t count)>& use) {
   check_count(a);
+  a.check_stored();
+  b.check_stored();
   if (element_count(a.shape()) == 0) return;
   const bool same = &a == &b, scalar = a.shape().rank() == 0;
   const std::int64_t rows = scalar ? 1 : rows_of_block(a), end = scalar ? 1 : a.shape()[0];

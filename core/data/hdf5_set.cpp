@@ -1,17 +1,19 @@
-// HDF5 data sets: images and labels in a group of a file. A set that fits into the memory granted to it is read whole;
-// a larger one is read in groups of images (whole HDF5 chunks), of which the most recently used are kept.
+// HDF5 data sets: a reader fills memory that both share. A set that fits into what is granted to it is read whole; a
+// larger one is read in groups of images (whole HDF5 chunks), of which the most recently used are kept.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <list>
 #include <mutex>
-#include <optional>
+#include <utility>
 
 #include "core/base/error.hpp"
-#include "core/checkpoint/hdf5.hpp"
 #include "core/data/formats.hpp"
+#include "core/data/hdf5_images.hpp"
 #include "core/data/input_file.hpp"
 #include "core/data/memory.hpp"
+#include "core/reader/reader_process.hpp"
+#include "core/reader/shared_memory.hpp"
 
 namespace sluice {
 
@@ -19,119 +21,83 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kMaxClasses = 1 << 24;
-constexpr std::int64_t kSmallestGroupBytes = 64 << 10;  // smaller reads cost more than the bytes they bring
-
-struct Layout {
-  bool planes = false;  // N x C x H x W
-  ImageShape shape;
-};
-
-[[noreturn]] void fail(const Hdf5Object& object, const std::string& problem) {
-  throw Error(ExitCode::kData, concat(object.where(), ": ", problem));
-}
-
-/// Whether a four-dimensional array is N x C x H x W.
-bool has_planes(const Hdf5DataSet& images) {
-  if (images.has_attribute("layout")) {
-    const std::vector<std::string> texts = images.text_attribute("layout");
-    const std::string layout = texts.empty() ? "" : texts[0];
-    if (layout != "NHWC" && layout != "NCHW") {
-      fail(images, concat("attribute 'layout': expected NHWC or NCHW, got '", layout, "'"));
-    }
-    return layout == "NCHW";
-  }
-  const auto few = [](std::int64_t size) { return size == 1 || size == 3; };
-  const bool first = few(images.shape()[1]), last = few(images.shape()[3]);
-  if (first == last) {
-    fail(images, concat("the shape ", to_string(images.shape()), " does not tell where the channels are (",
-                        first ? "both" : "neither", " of the second and the last size ", first ? "are" : "is",
-                        " 1 or 3); add an attribute 'layout' with the text NHWC or NCHW"));
-  }
-  return first;
-}
-
-Layout find_layout(const Hdf5DataSet& images) {
-  const ElementType type = images.info().type;
-  if (type.kind != ElementType::Kind::kUnsigned || type.bytes != 1) {
-    fail(images, concat("holds ", to_string(type), ", expected uint8 (pixels of 0 to 255)"));
-  }
-  const Shape& dims = images.shape();
-  if (dims.rank() != 3 && dims.rank() != 4) {
-    fail(images, concat("expected N x height x width, or that with channels, got the shape ", to_string(dims)));
-  }
-  for (std::size_t axis = 0; axis < dims.rank(); ++axis) {
-    const bool images_axis = axis == 0;
-    if (dims[axis] >= 1 && (images_axis || dims[axis] <= kMaxImageSide)) continue;
-    fail(images,
-         concat("expected sizes of 1 to ", kMaxImageSide, " and at least one image, got the shape ", to_string(dims)));
-  }
-  if (dims.rank() == 3) return {false, {1, dims[1], dims[2]}};
-  const bool planes = has_planes(images);
-  if (planes) return {true, {dims[1], dims[2], dims[3]}};
-  return {false, {dims[3], dims[1], dims[2]}};
-}
-
-/// Reads runs of images and turns them into pixels of channels.
-class ImageReader {
+/// A file that is open in a reader. Every failure is an Error(kData) that names the file.
+class RemoteImages {
  public:
-  ImageReader(Hdf5DataSet images, const Layout& layout) : images_(std::move(images)), layout_(layout) {
-    const std::int64_t bytes = layout_.shape.count();
-    const std::vector<std::int64_t>& chunk = images_.info().chunk;
-    const std::int64_t unit = chunk.empty() ? 1 : chunk[0];
-    rows_ = std::min(size(), unit * std::max<std::int64_t>(1, kSmallestGroupBytes / bytes / unit));
+  RemoteImages(const ImagePlace& place, double timeout_seconds)
+      : file_(place.file), reader_("images", limits(timeout_seconds), memory_.descriptor()) {
+    safely([&] {
+      reader_.ask(ImageRequest::kOpen, place);
+      reader_.wait();
+      set_ = reader_.get<ImageSet>();
+      const bool sound = set_.size > 0 && set_.rows > 0 && set_.shape.channels > 0 && set_.shape.height > 0 &&
+                         set_.shape.width > 0 && static_cast<std::int64_t>(set_.labels.size()) == set_.size;
+      if (!sound) reader_.reject();
+    });
   }
 
-  std::int64_t size() const { return images_.shape()[0]; }
-  /// Images of a group, the last one excepted.
-  std::int64_t rows() const { return rows_; }
-  std::int64_t groups() const { return (size() + rows_ - 1) / rows_; }
-
-  /// Reads one group: its images x height x width x channels. Not for several threads at a time.
-  void read(std::int64_t group, std::uint8_t* to) {
-    std::vector<std::int64_t> offset(images_.shape().rank(), 0), count = images_.shape().dims();
-    offset[0] = group * rows_;
-    count[0] = std::min(rows_, size() - offset[0]);
-    if (!layout_.planes || layout_.shape.channels == 1) return images_.read(offset, count, to);
-    planes_.resize(static_cast<std::size_t>(rows_ * layout_.shape.count()));
-    images_.read(offset, count, planes_.data());
-    for (std::int64_t i = 0; i < count[0]; ++i) {
-      interleave(planes_.data() + i * layout_.shape.count(), to + i * layout_.shape.count());
-    }
+  ImageSet& set() { return set_; }
+  /// Memory for so many images. Once.
+  void share(std::int64_t images) {
+    const std::int64_t bytes = images * set_.shape.count();
+    memory_.resize(bytes);
+    safely([&] {
+      reader_.ask(ImageRequest::kShare, bytes);
+      reader_.wait();
+    });
+  }
+  const std::shared_ptr<std::uint8_t>& memory() const { return memory_.data(); }
+  /// Asks for images [first, first + count), to be written to memory from the place of image `at` on. Several may be on
+  /// their way.
+  void ask(std::int64_t first, std::int64_t count, std::int64_t at) {
+    safely([&] { reader_.ask(ImageRequest::kRead, first, count, at * set_.shape.count()); });
+  }
+  /// Waits for the oldest of them.
+  void wait() {
+    safely([&] { reader_.wait(); });
   }
 
  private:
-  void interleave(const std::uint8_t* planes, std::uint8_t* pixels) const {
-    const std::int64_t channels = layout_.shape.channels, area = layout_.shape.height * layout_.shape.width;
-    for (std::int64_t i = 0; i < area; ++i) {
-      for (std::int64_t c = 0; c < channels; ++c) pixels[i * channels + c] = planes[c * area + i];
-    }
+  static ReaderLimits limits(double timeout_seconds) {
+    ReaderLimits limits;
+    limits.seconds = timeout_seconds;
+    return limits;
+  }
+  template <class Work>
+  void safely(Work work) {
+    read_safely(file_, ExitCode::kData, work);
   }
 
-  Hdf5DataSet images_;
-  Layout layout_;
-  std::int64_t rows_ = 0;
-  std::vector<std::uint8_t> planes_;
+  std::string file_;
+  SharedMemory memory_;
+  ReaderProcess reader_;
+  ImageSet set_;
 };
 
 class StreamedDataset : public Dataset {
  public:
-  StreamedDataset(DatasetInfo info, ImageReader reader, std::vector<std::int32_t> labels, std::int64_t at_once)
+  /// Keeps up to `at_once` groups.
+  StreamedDataset(DatasetInfo info, std::unique_ptr<RemoteImages> file, std::int64_t at_once)
       : Dataset(std::move(info)),
-        labels_(std::move(labels)),
-        at_once_(at_once),
-        reader_(std::move(reader)),
-        place_(static_cast<std::size_t>(reader_.groups()), cache_.end()) {}
+        labels_(std::move(file->set().labels)),
+        rows_(file->set().rows),
+        at_once_(std::min(at_once, groups_of(size(), rows_))),
+        file_(std::move(file)),
+        place_(static_cast<std::size_t>(groups_of(size(), rows_)), cache_.end()),
+        run_of_(place_.size(), 0) {
+    file_->share(at_once_ * rows_);
+  }
 
   void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images,
             std::int32_t* labels) const override {
     const std::int64_t bytes = shape().count();
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t row = indices[i] % reader_.rows();
-      const std::uint8_t* const group = fetch(indices[i] / reader_.rows());
-      std::memcpy(images + i * bytes, group + row * bytes, static_cast<std::size_t>(bytes));
-      labels[i] = labels_[static_cast<std::size_t>(indices[i])];
+    for (std::int64_t i = 0; i < count;) {
+      for (const std::int64_t end = i + claim(indices + i, count - i); i < end; ++i) {
+        const std::uint8_t* const group = fetch(indices[i] / rows_);
+        std::memcpy(images + i * bytes, group + indices[i] % rows_ * bytes, static_cast<std::size_t>(bytes));
+        labels[i] = labels_[static_cast<std::size_t>(indices[i])];
+      }
     }
   }
 
@@ -142,110 +108,139 @@ class StreamedDataset : public Dataset {
   ReadGroups groups() const override {
     ReadGroups result;
     result.at_once = at_once_;
-    for (std::int64_t group = 0; group < reader_.groups(); ++group) result.starts.push_back(group * reader_.rows());
+    for (std::int64_t first = 0; first < size(); first += rows_) result.starts.push_back(first);
     return result;
   }
 
  private:
   struct Cached {
     std::int64_t group;
-    std::vector<std::uint8_t> images;
+    std::int64_t slot;  // of the shared memory
+    bool there;         // or asked for
   };
   using Cache = std::list<Cached>;
+  static constexpr std::int64_t kMostAsked = 32;
 
-  /// The images of a group, which becomes the first of the cache.
-  const std::uint8_t* fetch(std::int64_t group) const {
+  static std::int64_t groups_of(std::int64_t images, std::int64_t rows) { return (images + rows - 1) / rows; }
+
+  /// Asks for the groups of as many images as fit into memory together, so that the reader is ahead of what is copied.
+  /// Returns how many images these are.
+  std::int64_t claim(const std::int64_t* indices, std::int64_t count) const {
+    ++run_;
+    std::int64_t i = 0;
+    for (std::int64_t claimed = 0; i < count; ++i) {
+      const std::int64_t group = indices[i] / rows_;
+      std::int64_t& run = run_of_[static_cast<std::size_t>(group)];
+      if (run == run_) continue;
+      if (claimed++ == at_once_) break;
+      run = run_;
+      claim_group(group);
+    }
+    return i;
+  }
+
+  /// The group becomes the first of the cache; it is asked for where it is not there.
+  void claim_group(std::int64_t group) const {
+    // Both sides would wait for ever if neither took what the other sends.
+    if (static_cast<std::int64_t>(asked_.size()) == kMostAsked) take_answer();
     Cache::iterator& place = place_[static_cast<std::size_t>(group)];
     if (place != cache_.end()) {
       cache_.splice(cache_.begin(), cache_, place);
-      return place->images.data();
+      return;
     }
     if (static_cast<std::int64_t>(cache_.size()) < at_once_) {
-      cache_.push_front({-1, std::vector<std::uint8_t>(static_cast<std::size_t>(reader_.rows() * shape().count()))});
+      cache_.push_front({-1, static_cast<std::int64_t>(cache_.size()), false});
     } else {
       cache_.splice(cache_.begin(), cache_, std::prev(cache_.end()));
     }
-    Cached& entry = cache_.front();
-    if (entry.group >= 0) place_[static_cast<std::size_t>(entry.group)] = cache_.end();
-    entry.group = -1;  // until the read has succeeded
-    reader_.read(group, entry.images.data());
-    entry.group = group;
     place = cache_.begin();
-    return entry.images.data();
+    if (place->group >= 0) place_[static_cast<std::size_t>(place->group)] = cache_.end();
+    *place = {group, place->slot, false};
+    const std::int64_t first = group * rows_;
+    asked_.push_back(place);
+    file_->ask(first, std::min(rows_, size() - first), place->slot * rows_);
+  }
+
+  /// The images of a group that was claimed.
+  const std::uint8_t* fetch(std::int64_t group) const {
+    const Cached& wanted = *place_[static_cast<std::size_t>(group)];
+    while (!wanted.there) take_answer();
+    return file_->memory().get() + wanted.slot * rows_ * shape().count();
+  }
+
+  void take_answer() const {
+    const Cache::iterator next = asked_.front();
+    asked_.pop_front();
+    try {
+      file_->wait();
+      next->there = true;
+    } catch (...) {
+      place_[static_cast<std::size_t>(std::exchange(next->group, -1))] = cache_.end();
+      abandon();
+      throw;
+    }
+  }
+
+  /// Takes the answers that are still to come, so that a later read begins anew.
+  void abandon() const {
+    while (!asked_.empty()) {
+      const Cache::iterator next = asked_.front();
+      asked_.pop_front();
+      try {
+        file_->wait();
+        next->there = true;
+      } catch (const Error&) {
+        place_[static_cast<std::size_t>(std::exchange(next->group, -1))] = cache_.end();
+      }
+    }
   }
 
   const std::vector<std::int32_t> labels_;
+  const std::int64_t rows_;  // of a group
   const std::int64_t at_once_;
   mutable std::mutex mutex_;  // guards what follows
-  mutable ImageReader reader_;
+  const std::unique_ptr<RemoteImages> file_;
   mutable Cache cache_;                         // most recently used first
   mutable std::vector<Cache::iterator> place_;  // of each group in the cache; its end where it is not there
+  mutable std::list<Cache::iterator> asked_;    // in order
+  mutable std::vector<std::int64_t> run_of_;    // the last run that each group was claimed for
+  mutable std::int64_t run_ = 0;
 };
 
-std::vector<std::int32_t> read_labels(const Hdf5DataSet& data_set, std::int64_t images) {
-  const ElementType type = data_set.info().type;
-  if (type.kind != ElementType::Kind::kSigned && type.kind != ElementType::Kind::kUnsigned) {
-    fail(data_set, concat("holds ", to_string(type), ", expected integers"));
-  }
-  const Shape& shape = data_set.shape();
-  const bool flat = shape.rank() == 1 || (shape.rank() == 2 && shape[1] == 1);
-  if (!flat || shape[0] != images) {
-    fail(data_set, concat("expected a label for each of the ", images, " images, got the shape ", to_string(shape)));
-  }
-  const std::vector<std::int64_t> wide = data_set.read<std::int64_t>();
-  std::vector<std::int32_t> labels(wide.size());
-  for (std::size_t i = 0; i < wide.size(); ++i) {
-    if (wide[i] < 0 || wide[i] >= kMaxClasses) {
-      fail(data_set, concat("element ", i, ": expected a label of 0 to ", kMaxClasses - 1, ", got ", wide[i]));
-    }
-    labels[i] = static_cast<std::int32_t>(wide[i]);
-  }
-  return labels;
-}
-
-Classes find_classes(const DataOptions& options, const Hdf5File& file, const Hdf5Group& group,
-                     const Hdf5DataSet& label_set, const std::vector<std::int32_t>& labels) {
-  std::vector<std::string> names;
-  if (group.has_data_set("class_names")) {
-    names = group.data_set("class_names").read_text();
-  } else if (file.has_data_set("class_names")) {
-    names = file.data_set("class_names").read_text();
-  }
-  Classes classes = resolve_classes(options, 0, std::move(names), label_set.where(), labels);
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < classes.count) continue;
-    fail(label_set,
-         concat("element ", i, ": expected a label below ", classes.count, ", the number of classes, got ", labels[i],
-                counted_from_one(labels, classes.count), "; check class_names in the file and [data] classes"));
+Classes find_classes(const DataOptions& options, ImageSet& set) {
+  Classes classes = resolve_classes(options, 0, std::move(set.class_names), set.labels_where, set.labels);
+  for (std::size_t i = 0; i < set.labels.size(); ++i) {
+    if (set.labels[i] < classes.count) continue;
+    throw Error(ExitCode::kData,
+                concat(set.labels_where, ": element ", i, ": expected a label below ", classes.count,
+                       ", the number of classes, got ", set.labels[i], counted_from_one(set.labels, classes.count),
+                       "; check class_names in the file and [data] classes"));
   }
   return classes;
 }
 
-/// The group of that name; nothing for the file's root.
-std::optional<Hdf5Group> open_below(const Hdf5File& file, const std::string& name) {
-  const std::size_t begin = name.find_first_not_of('/');
-  if (begin == std::string::npos) return {};
-  return file.group(name.substr(begin, name.find_last_not_of('/') + 1 - begin));
-}
-
-std::unique_ptr<Dataset> make_streamed(DatasetInfo info, ImageReader reader, std::vector<std::int32_t> labels,
+std::unique_ptr<Dataset> make_streamed(DatasetInfo info, std::unique_ptr<RemoteImages> file,
                                        std::int64_t memory_bytes) {
-  const std::int64_t group_bytes = reader.rows() * info.shape.count();
+  const std::int64_t rows = file->set().rows, group_bytes = rows * info.shape.count();
   const std::int64_t at_once = memory_bytes / group_bytes;
   if (at_once < 2) {
-    throw Error(ExitCode::kData, concat(info.name, ": its chunks of ", reader.rows(), " images are ", group_bytes,
+    throw Error(ExitCode::kData, concat(info.name, ": its chunks of ", rows, " images are ", group_bytes,
                                         " bytes each, expected at least two of them to fit into ", memory_bytes,
                                         " bytes; raise [data] hdf5_memory_mib or write the file with smaller chunks"));
   }
-  return std::make_unique<StreamedDataset>(std::move(info), std::move(reader), std::move(labels), at_once);
+  return std::make_unique<StreamedDataset>(std::move(info), std::move(file), at_once);
 }
 
-std::unique_ptr<Dataset> make_loaded(DatasetInfo info, ImageReader reader, std::vector<std::int32_t> labels) {
-  std::vector<std::uint8_t> images(static_cast<std::size_t>(info.size * info.shape.count()));
-  for (std::int64_t group = 0; group < reader.groups(); ++group) {
-    reader.read(group, images.data() + group * reader.rows() * info.shape.count());
+std::unique_ptr<Dataset> make_loaded(DatasetInfo info, const std::unique_ptr<RemoteImages>& file) {
+  constexpr std::int64_t kBlockBytes = 8 << 20;
+  const std::int64_t rows = file->set().rows;
+  const std::int64_t block = rows * std::max<std::int64_t>(1, kBlockBytes / info.shape.count() / rows);
+  file->share(info.size);
+  for (std::int64_t first = 0; first < info.size; first += block) {
+    file->ask(first, std::min(block, info.size - first), first);
+    file->wait();
   }
-  return std::make_unique<MemoryDataset>(std::move(info), std::move(images), std::move(labels));
+  return std::make_unique<MemoryDataset>(std::move(info), file->memory(), std::move(file->set().labels));
 }
 
 }  // namespace
@@ -256,21 +251,16 @@ std::unique_ptr<Dataset> open_hdf5(const DataOptions& options, Split split) {
   if (!path_exists(path)) {
     throw Error(ExitCode::kData, concat(path, ": no such file; set [data] dir and hdf5_", test ? "test" : "train"));
   }
-  const Hdf5File file = Hdf5File::open(path, ExitCode::kData);
-  const auto below = open_below(file, test ? options.hdf5_test_group : options.hdf5_train_group);
-  const Hdf5Group& group = below ? *below : file;
-  Hdf5DataSet images = group.data_set(options.hdf5_images);
-  const Hdf5DataSet label_set = group.data_set(options.hdf5_labels);
-  const Layout layout = find_layout(images);
-  std::vector<std::int32_t> labels = read_labels(label_set, images.shape()[0]);
-  Classes classes = find_classes(options, file, group, label_set, labels);
-  DatasetInfo info{images.where(), images.shape()[0], layout.shape, classes.count, std::move(classes.names)};
-  ImageReader reader(std::move(images), layout);
+  const ImagePlace place{path, test ? options.hdf5_test_group : options.hdf5_train_group, options.hdf5_images,
+                         options.hdf5_labels, options.hdf5_external};
+  auto file = std::make_unique<RemoteImages>(place, options.hdf5_timeout);
+  ImageSet& set = file->set();
+  Classes classes = find_classes(options, set);
+  DatasetInfo info{set.images_where, set.size, set.shape, classes.count, std::move(classes.names)};
   const std::int64_t memory_bytes = options.hdf5_memory_mib << 20;
-  if (info.size > memory_bytes / info.shape.count()) {
-    return make_streamed(std::move(info), std::move(reader), std::move(labels), memory_bytes);
-  }
-  return make_loaded(std::move(info), std::move(reader), std::move(labels));
+  if (info.size > memory_bytes / info.shape.count())
+    return make_streamed(std::move(info), std::move(file), memory_bytes);
+  return make_loaded(std::move(info), file);
 }
 
 }  // namespace sluice

@@ -59,10 +59,18 @@ void describe_hdf5(DataOptions& options, Keys& keys) {
   keys.optional("hdf5_memory_mib", options.hdf5_memory_mib, between(std::int64_t{1}, kMost >> 20),
                 "hdf5: a set larger than this is read in pieces while training; its shuffle then mixes as many images "
                 "as fit into half of this");
-  keys.role(KeyRole::kNothing,
-            {"hdf5_train", "hdf5_test", "hdf5_train_group", "hdf5_test_group", "hdf5_images", "hdf5_labels"},
-            kCompared);
-  keys.of_machine({"hdf5_memory_mib"});
+  keys.path("hdf5_external", options.hdf5_external,
+            "hdf5: folder of other files that values may be read from, by external links and storage and by virtual "
+            "data sets; none by default, but for parts of virtual data sets beside their file");
+  keys.optional("hdf5_timeout", options.hdf5_timeout, above_zero(),
+                "hdf5: seconds that opening a file, or reading one group of images, may take; a damaged file can keep "
+                "the library busy for ever");
+  keys.role(
+      KeyRole::kNothing,
+      {"hdf5_train", "hdf5_test", "hdf5_train_group", "hdf5_test_group", "hdf5_images", "hdf5_labels", "hdf5_external"},
+      kCompared);
+  keys.role(KeyRole::kNothing, {"hdf5_timeout"}, "no effect on the result");
+  keys.of_machine({"hdf5_memory_mib", "hdf5_external", "hdf5_timeout"});
 }
 
 void describe_synthetic(DataOptions& options, Keys& keys) {

@@ -66,6 +66,8 @@ struct DataOptions {
   std::string hdf5_images = "images";
   std::string hdf5_labels = "labels";
   std::int64_t hdf5_memory_mib = 1024;
+  std::string hdf5_external;
+  double hdf5_timeout = 120;
 
   std::int64_t synthetic_size = 10000;
   std::int64_t synthetic_test_size = 1000;

@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <set>
 
 #include "core/base/error.hpp"
-#include "core/checkpoint/protected_child.hpp"
-#include "core/checkpoint/tree.hpp"
+#include "core/checkpoint/foreign_file.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
@@ -98,11 +96,7 @@ bool is_batch_counter(const std::string& name) {
 class Importer {
  public:
   Importer(const ImportOptions& options, std::vector<Target> targets)
-      : options_(options),
-        targets_(std::move(targets)),
-        file_(Hdf5File::open(options.file, ExitCode::kCheckpoint)),
-        below_(open_below()),
-        group_(below_ ? *below_ : file_) {
+      : options_(options), targets_(std::move(targets)), file_(options.file, options.group) {
     report_.tensors = static_cast<std::int64_t>(targets_.size());
   }
 
@@ -118,16 +112,8 @@ class Importer {
   }
 
  private:
-  std::optional<Hdf5Group> open_below() const {
-    std::string path = options_.group;
-    path.erase(0, path.find_first_not_of('/'));
-    path.erase(path.find_last_not_of('/') + 1);
-    if (path.empty()) return std::nullopt;
-    return file_.group(path);
-  }
-
   void list_file() {
-    const FileTree tree = read_tree(group_);
+    const FileTree& tree = file_.tree();
     report_.unreadable = tree.problems;
     std::vector<bool> rename_used(options_.renames.size(), false);
     for (const TreeDataSet& data_set : tree.data_sets) {
@@ -144,7 +130,7 @@ class Importer {
     }
     for (std::size_t i = 0; i < rename_used.size(); ++i) {
       if (rename_used[i]) continue;
-      throw Error(ExitCode::kUsage, concat("command line: --rename: no name in ", group_.where(), " contains '",
+      throw Error(ExitCode::kUsage, concat("command line: --rename: no name in ", file_.where(), " contains '",
                                            options_.renames[i].first, "'"));
     }
   }
@@ -159,7 +145,7 @@ class Importer {
     }
     const auto [place, is_new] = tensors_.emplace(name, ForeignTensor{data_set.path, data_set.info});
     if (is_new) return;
-    throw Error(ExitCode::kCheckpoint, concat(group_.where(), ": '", place->second.path, "' and '", data_set.path,
+    throw Error(ExitCode::kCheckpoint, concat(file_.where(), ": '", place->second.path, "' and '", data_set.path,
                                               "' both become ", name, "; remove one, or rename it with --rename"));
   }
 
@@ -172,9 +158,9 @@ class Importer {
       if (!check(target, found->second)) return;
       if (first == nullptr) {
         first = &found->first;
-        values_[target.tensor] = group_.data_set(found->second.path).read<float>();
+        values_[target.tensor] = file_.read(found->second.path);
         if (!finite(found->second, values_[target.tensor])) return;
-      } else if (group_.data_set(found->second.path).read<float>() != values_[target.tensor]) {
+      } else if (file_.read(found->second.path) != values_[target.tensor]) {
         report_.unusable.push_back(concat(found->second.path, ": differs from ", tensors_.at(*first).path,
                                           ", but the network has one tensor for both (", target.tensor, ")"));
         return;
@@ -235,7 +221,7 @@ class Importer {
     return "";
   }
 
-  std::string below(const std::string& path) const { return (group_.path() == "/" ? "" : group_.path()) + "/" + path; }
+  std::string below(const std::string& path) const { return (file_.path() == "/" ? "" : file_.path()) + "/" + path; }
 
   void copy() {
     for (const Target& target : targets_) {
@@ -246,25 +232,11 @@ class Importer {
 
   const ImportOptions& options_;
   std::vector<Target> targets_;
-  Hdf5File file_;
-  std::optional<Hdf5Group> below_;
-  const Hdf5Group& group_;
+  ForeignFile file_;
   std::map<std::string, ForeignTensor> tensors_;  ///< by the name it would have in PyTorch
   std::map<std::string, std::vector<float>> values_;
   ImportReport report_;
 };
-
-/// A damaged file can crash or hang the HDF5 library: it is tried out where that does no harm.
-void try_in_child(const ImportOptions& options, const std::vector<Target>& targets) {
-  const ChildResult result = run_in_child(
-      [&](std::ostream&, std::ostream&) {
-        Importer(options, targets).run();
-        return 0;
-      },
-      ChildLimits{});
-  if (result.end == ChildResult::End::kReturned) return;
-  throw Error(ExitCode::kCheckpoint, concat(options.file, ": is damaged: reading it ", result.describe));
-}
 
 }  // namespace
 
@@ -273,9 +245,7 @@ bool ImportReport::complete(bool partial) const {
 }
 
 ImportReport import_weights(const ImportOptions& options, Network& network) {
-  const std::vector<Target> targets = targets_of(network);
-  try_in_child(options, targets);
-  return Importer(options, targets).run();
+  return Importer(options, targets_of(network)).run();
 }
 
 }  // namespace sluice

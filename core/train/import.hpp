@@ -60,8 +60,7 @@ struct ImportReport {
 /// Matches the file's data sets with the network's parameters and buffers and, where the report is complete, copies
 /// them into the network. Shapes are equal when they are so without dimensions of size 1; any floating-point type is
 /// taken. Throws Error(kCheckpoint) where the file cannot be read, has no such group, two of its names become the same,
-/// or nothing in it fits; Error(kUsage) for a rename that changes nothing. To be called while the process has one
-/// thread: the file is first read in a child process, so that a damaged one does no harm.
+/// or nothing in it fits; Error(kUsage) for a rename that changes nothing.
 ImportReport import_weights(const ImportOptions& options, Network& network);
 
 /// One line about why nothing was imported, for an Error. The report is not complete.

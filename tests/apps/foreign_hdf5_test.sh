@@ -48,12 +48,12 @@ expect '^ *steps = 1 2 3$'
 expect '^ *texts = a, b$'
 expect '^conv1.weight  float32  2x3x4 .* 24 '
 expect '^half  *float16  5 .* = group/same$'
-expect '^records  *other '
+expect '^records  *records '
 "$inspect" "$file" --stats '--filter=[!h]*' > "$directory/out"
 expect '^conv1.weight  .* 0  *23  *11.5  *6.922  *4.2 '
 expect '^zipped  .* 100.0  *0  *0  *= packed$'
 
 code=0
-"$inspect" "$file" --stats --timeout=1 > "$directory/out" 2>&1 || code=$?
+"$inspect" "$file" --stats > "$directory/out" 2>&1 || code=$?
 [ "$code" = 5 ] || { echo "exit code $code, expected 5" >&2; exit 1; }
-expect '^sluice-inspect: .*foreign.h5: reading this file took longer than 1 s$'
+expect 'foreign.h5: /huge: its chunk at 0 was never written (0 of 1073741824 chunks are stored); complete the file'

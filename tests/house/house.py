@@ -23,7 +23,7 @@ MARKS = re.compile(r"\b(?:TODO|FIXME|HACK)\b")
 LIBRARIES = {"Random123/": "librandom123-dev", "boost/": "libboost-program-options-dev", "hdf5.h": "libhdf5-dev",
              "nlohmann/": "nlohmann-json3-dev", "tbb/": "libtbb-dev", "xxhash.h": "libxxhash-dev", "zlib.h": "zlib1g-dev"}
 # Of the compiler and the C library; others of theirs have neither a slash nor a dot.
-SYSTEM = re.compile(r"(?:sys|sanitizer)/\w+\.h|(?:cpuid|dirent|dlfcn|fcntl|fnmatch|immintrin|link|omp|poll|pthread|sched|signal|time|unistd|xmmintrin)\.h")
+SYSTEM = re.compile(r"(?:sys|sanitizer)/\w+\.h|(?:cpuid|dirent|dlfcn|fcntl|fnmatch|immintrin|link|omp|poll|pthread|sched|signal|spawn|time|unistd|xmmintrin)\.h")
 ONEDNN_HEADER = "core/graph/onednn.hpp"
 CLANG_FORMAT_VERSION = 14
 # Where memory lies is known to slots and tensors alone.

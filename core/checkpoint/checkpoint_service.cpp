@@ -1,0 +1,81 @@
+// Loading checkpoints through a reader: both sides.
+#include <map>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/checkpoint_fields.hpp"
+#include "core/checkpoint/checkpoint_read.hpp"
+#include "core/checkpoint/reader_services.hpp"
+#include "core/checkpoint/tree.hpp"
+#include "core/reader/reader_process.hpp"
+
+namespace sluice {
+namespace {
+
+class CheckpointService : public ReaderService {
+ public:
+  Answer answer(Channel& request) override {
+    const auto path = request.get<std::string>();
+    auto checkpoint = std::make_shared<Checkpoint>(read_checkpoint_file(path, request.get<bool>()));
+    return [checkpoint](Channel& channel) {
+      FieldWriter<Channel> fields(channel);
+      fields.add(checkpoint->kind);
+      describe_contents(fields, *checkpoint, kCheckpointMinor);
+      fields.add(checkpoint->run);
+    };
+  }
+};
+
+/// What the code that uses a document relies on, in case the reader was taken over by the file.
+bool is_sound(const Checkpoint& checkpoint, bool values) {
+  std::map<std::string, const CheckpointTensor*> owners;
+  for (const CheckpointTensor& tensor : checkpoint.tensors) {
+    if (!tensor.alias_of.empty()) {
+      const auto owner = owners.find(tensor.alias_of);
+      if (owner == owners.end() || owner->second->shape != tensor.shape || !tensor.values.empty()) return false;
+      continue;
+    }
+    const auto count = static_cast<std::int64_t>(tensor.values.size());
+    if (count != (values ? element_count(tensor.shape) : 0)) return false;
+    owners.emplace(tensor.path, &tensor);
+  }
+  for (const auto& row : checkpoint.history.rows) {
+    if (row.size() != checkpoint.history.columns.size()) return false;
+  }
+  return checkpoint.kind >= Checkpoint::Kind::kFull && checkpoint.kind <= Checkpoint::Kind::kDeployable;
+}
+
+}  // namespace
+
+std::unique_ptr<ReaderService> make_checkpoint_service(int) {
+  return std::make_unique<CheckpointService>();
+}
+
+namespace {
+
+Checkpoint load_through_reader(const std::string& path, bool values) {
+  return read_safely(path, ExitCode::kCheckpoint, [&path, values] {
+    ReaderProcess reader("checkpoint", limits_for(path));
+    reader.ask(path, values);
+    reader.wait();
+    Checkpoint checkpoint;
+    FieldReader<Channel> fields = reader.fields();
+    fields.add(checkpoint.kind);
+    describe_contents(fields, checkpoint, kCheckpointMinor);
+    fields.add(checkpoint.run);
+    checkpoint.file = path;
+    if (!is_sound(checkpoint, values)) reader.reject();
+    return checkpoint;
+  });
+}
+
+}  // namespace
+
+Checkpoint load(const std::string& path) {
+  return load_through_reader(path, true);
+}
+
+Checkpoint load_without_values(const std::string& path) {
+  return load_through_reader(path, false);
+}
+
+}  // namespace sluice
