@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/config/block_library.hpp"
 #include "core/config/expression.hpp"
+#include "core/config/ini.hpp"
 #include "core/config/substitute.hpp"
 #include "core/config/text.hpp"
 
@@ -17,12 +18,6 @@ using Names = std::vector<std::string>;
 constexpr std::size_t kLayerPrefix = 6;  // "layer."
 constexpr int kMostRepetitions = 1000;
 constexpr std::size_t kMostLayers = 20000;
-constexpr std::size_t kLongestName = 1000;
-constexpr std::size_t kDeepest = 100;  // blocks in blocks
-
-bool contains(const Names& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 /// What the sections of a block are expanded in; for the network itself all of it is empty.
 struct Scope {

@@ -35,7 +35,6 @@ std::string without_comment(const std::string& text) {
 
 constexpr std::size_t kMostKeys = 1000;       // of a section
 constexpr std::size_t kMostSections = 30000;  // of a file
-constexpr std::size_t kLongestName = 1000;
 
 class IniReader {
  public:

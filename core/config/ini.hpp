@@ -10,6 +10,9 @@ namespace sluice {
 
 class Diagnostics;
 
+/// Characters in the name of a section, a key or a layer.
+constexpr std::size_t kLongestName = 1000;
+
 struct IniEntry {
   std::string key;
   std::string value;  ///< without quotes and comment; `${...}` still in place

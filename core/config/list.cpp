@@ -10,17 +10,14 @@
 namespace sluice {
 namespace {
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw Error(ExitCode::kUsage, why);
-}
-
 /// `digits` hexadecimal digits at text[at].
 char32_t hexadecimal(const std::string& text, std::size_t at, std::size_t digits) {
   const std::string number = text.substr(at, digits);
   const bool valid = number.size() == digits && number.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
   const char32_t value = valid ? static_cast<char32_t>(std::stoul(number, nullptr, 16)) : 0;
   if (value == 0 || (value >= 0xD800 && value < 0xE000))
-    refuse(concat("expected ", digits, " hexadecimal digits of a character behind ", quoted(text.substr(at - 2, 2))));
+    refuse_text(
+        concat("expected ", digits, " hexadecimal digits of a character behind ", quoted(text.substr(at - 2, 2))));
   return value;
 }
 
@@ -50,8 +47,8 @@ std::size_t read_escape(const std::string& text, std::size_t at, std::string& va
   }
   const std::size_t which = name == '\0' ? std::string::npos : plain.find(name);
   if (which == std::string::npos) {
-    refuse(concat("unknown escape ", quoted(text.substr(at, 2)),
-                  R"( in a quoted value; known are \" \\ \n \r \t \xHH \uHHHH)"));
+    refuse_text(concat("unknown escape ", quoted(text.substr(at, 2)),
+                       R"( in a quoted value; known are \" \\ \n \r \t \xHH \uHHHH)"));
   }
   value += meaning[which];
   return at + 2;
@@ -72,7 +69,7 @@ std::string read_quoted(const std::string& text, std::size_t& at) {
     else
       value += text[at++];
   }
-  refuse(concat("the quoted value has no closing '\"': ", quoted(text.substr(begin))));
+  refuse_text(concat("the quoted value has no closing '\"': ", quoted(text.substr(begin))));
 }
 
 std::string in_quotes(const std::string& text) {
@@ -102,7 +99,7 @@ std::vector<std::string> parse_list(const std::string& text) {
     if (begin < text.size() && text[begin] == '"') item = read_quoted(text, end);
     const std::size_t comma = text.find(',', end);
     const std::string rest = trim(text.substr(end, comma - end));
-    if (end > begin && !rest.empty()) refuse(concat("unexpected text after the closing '\"': ", quoted(rest)));
+    if (end > begin && !rest.empty()) refuse_text(concat("unexpected text after the closing '\"': ", quoted(rest)));
     items.push_back(end > begin ? item : rest);
     if (comma == std::string::npos) return items;
     begin = comma + 1;

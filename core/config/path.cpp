@@ -9,10 +9,6 @@
 namespace sluice {
 namespace {
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw Error(ExitCode::kUsage, why);
-}
-
 bool starts_variable(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
 }
@@ -30,8 +26,8 @@ std::string variable_at(const std::string& text, std::size_t at) {
 std::string value_of(const std::string& name, const std::string& path) {
   const char* const value = std::getenv(name.c_str());
   if (value == nullptr || *value == '\0')
-    refuse(concat("the environment variable ", quoted(name),
-                  " is not set; set it, or write the whole path in place of ", quoted(path)));
+    refuse_text(concat("the environment variable ", quoted(name),
+                       " is not set; set it, or write the whole path in place of ", quoted(path)));
   return concat(*value == '~' || *value == '$' ? "./" : "", value);
 }
 
@@ -40,14 +36,14 @@ std::string value_of(const std::string& name, const std::string& path) {
 std::string expand_path(const std::string& path) {
   if (starts_with(path, "~")) {
     if (path.size() == 1 || path[1] == '/') return value_of("HOME", path) + path.substr(1);
-    refuse(concat("the home folder of another user is not looked up: ", quoted(path), "; write the whole path, or ./",
-                  path.substr(0, path.find('/')), " for a folder of that name"));
+    refuse_text(concat("the home folder of another user is not looked up: ", quoted(path),
+                       "; write the whole path, or ./", path.substr(0, path.find('/')), " for a folder of that name"));
   }
   const std::string name = starts_with(path, "$") ? variable_at(path, 0) : "";
   for (std::size_t at = path.find('$', name.size()); at != std::string::npos; at = path.find('$', at + 1)) {
     const std::string inside = variable_at(path, at);
     if (at > 0 && !inside.empty())
-      refuse(
+      refuse_text(
           concat("'$", inside, "' stands for a variable only at the beginning of a path; write ${env:", inside, "}"));
   }
   return name.empty() ? path : value_of(name, path) + path.substr(name.size() + 1);

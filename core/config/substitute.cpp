@@ -22,11 +22,6 @@ std::size_t closing_brace(const std::string& text, std::size_t begin) {
 }
 
 constexpr std::size_t kLongestValue = 1 << 20, kMostGrowth = 64 << 20;
-constexpr std::size_t kDeepest = 100;
-
-bool contains(const std::vector<std::string>& items, const std::string& item) {
-  return std::find(items.begin(), items.end(), item) != items.end();
-}
 
 }  // namespace
 

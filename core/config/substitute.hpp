@@ -12,6 +12,9 @@
 
 namespace sluice {
 
+/// How deep definitions, defaults and blocks may stand in others of their kind.
+constexpr std::size_t kDeepest = 100;
+
 /// Replaces every `${inner}` of `text` by replace(inner); braces nest. `$${` stands for a literal `${` and becomes it,
 /// unless `keep_escapes`. Throws Error(kUsage) where a `${` is not closed, and where the result is longer than any
 /// value (1 MiB).

@@ -68,6 +68,14 @@ std::string trim(const std::string& text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+bool contains(const std::vector<std::string>& items, const std::string& item) {
+  return std::find(items.begin(), items.end(), item) != items.end();
+}
+
+void refuse_text(const std::string& why) {
+  throw Error(ExitCode::kUsage, why);
+}
+
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> items;
   if (trim(text).empty()) return items;

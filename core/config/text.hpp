@@ -12,6 +12,9 @@ namespace sluice {
 std::string trim(const std::string& text);
 /// The trimmed items of a comma-separated list; no item at all for blank text.
 std::vector<std::string> split_list(const std::string& text);
+bool contains(const std::vector<std::string>& items, const std::string& item);
+/// Throws Error(kUsage) with the reason alone, for a caller who knows where the text stands.
+[[noreturn]] void refuse_text(const std::string& why);
 std::string join(const std::vector<std::string>& items, const std::string& separator = ", ");
 /// So many digits behind the point.
 std::string fixed(double value, int digits);

@@ -45,7 +45,7 @@ bool has_background(const PipelineOptions& options) {
   return options.workers > 0 && tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism) > 1;
 }
 
-struct Slot {
+struct BatchSlot {
   Batch batch;
   std::vector<std::uint8_t> bytes;  // images as stored, between the data set and the pixel pass
   std::exception_ptr error;
@@ -60,7 +60,7 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   State(const Dataset& set, const PipelineOptions& wanted);
 
   std::int64_t claimable() const { return std::min(batches, handed_back + static_cast<std::int64_t>(slots.size())); }
-  Slot& slot(std::int64_t number) {
+  BatchSlot& slot(std::int64_t number) {
     return slots[static_cast<std::size_t>(number % static_cast<std::int64_t>(slots.size()))];
   }
   void work();
@@ -74,7 +74,7 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   void cancel(std::unique_lock<std::mutex>& lock);
   void enqueue(std::int64_t tasks, std::unique_lock<std::mutex>& lock);
   void prepare(std::int64_t number, std::unique_lock<std::mutex>& lock);
-  void fill(std::int64_t number, Slot& slot) const;
+  void fill(std::int64_t number, BatchSlot& slot) const;
   const Batch* take();
 
   const Dataset& dataset;
@@ -89,7 +89,7 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
 
   std::mutex mutex;  // guards what follows; a claimed slot belongs to who claimed it until it is ready
   std::condition_variable changed;
-  std::vector<Slot> slots;
+  std::vector<BatchSlot> slots;
   std::int64_t next_claim = 0;   // batch to be claimed next
   std::int64_t next_take = 0;    // batch that next() returns next
   std::int64_t handed_back = 0;  // batches below are no longer looked at by the consumer
@@ -116,7 +116,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
                                         "; use a smaller batch"));
   }
   const std::int64_t most = std::min(set.size(), (options.batch + options.world - 1) / options.world);
-  for (Slot& slot : slots) {
+  for (BatchSlot& slot : slots) {
     slot.batch.images.reserve(static_cast<std::size_t>(most * set.shape().count()));
     slot.batch.labels.reserve(static_cast<std::size_t>(most));
     slot.batch.indices.reserve(static_cast<std::size_t>(most));
@@ -143,7 +143,7 @@ void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t done) {
   start = std::min(done, dataset.size());
   batches = batches_of(dataset.size() - start);
   order.set_epoch(epoch);
-  for (Slot& each : slots) each.ready = false;
+  for (BatchSlot& each : slots) each.ready = false;
   next_claim = next_take = handed_back = 0;
   enqueue(claimable() - next_claim, lock);
 }
@@ -166,7 +166,7 @@ void Pipeline::State::work() {
 
 /// Fills the slot of a batch that the caller has just claimed; the lock is released meanwhile.
 void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>& lock) {
-  Slot& target = slot(number);
+  BatchSlot& target = slot(number);
   ++filling;
   lock.unlock();
   target.error = nullptr;
@@ -181,7 +181,7 @@ void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>&
   changed.notify_all();
 }
 
-void Pipeline::State::fill(std::int64_t number, Slot& target) const {
+void Pipeline::State::fill(std::int64_t number, BatchSlot& target) const {
   const std::int64_t begin = start + number * options.batch;
   const std::int64_t n = std::min(options.batch, dataset.size() - begin);
   Batch& batch = target.batch;
@@ -208,7 +208,7 @@ const Batch* Pipeline::State::take() {
   handed_back = next_take;
   enqueue(claimable() - before, lock);
   if (next_take == batches) return nullptr;
-  Slot& wanted = slot(next_take);
+  BatchSlot& wanted = slot(next_take);
   if (!wanted.ready) {
     const auto since = std::chrono::steady_clock::now();
     if (next_claim == next_take) prepare(next_claim++, lock);

@@ -171,7 +171,8 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
         "pad_to, std, synthetic_image, synthetic_seed, synthetic_size, synthetic_test_size, validation, "
         "validation_from, validation_seed",
         "", "",
-        "dir, hdf5_images, hdf5_labels, hdf5_test, hdf5_test_group, hdf5_train, hdf5_train_group, idx_test_images, "
+        "dir, hdf5_external, hdf5_images, hdf5_labels, hdf5_test, hdf5_test_group, hdf5_timeout, hdf5_train, "
+        "hdf5_train_group, idx_test_images, "
         "idx_test_labels, idx_train_images, idx_train_labels, prefetch, workers"}},
       {"optimizer", {"clip_norm, clip_value, lr, momentum, nesterov, no_decay, type, weight_decay", "", "", ""}},
       {"schedule", {"type, warmup_epochs", "", "", ""}},
