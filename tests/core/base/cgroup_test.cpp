@@ -2,6 +2,7 @@
 #include "core/base/cgroup.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 
 class Cgroup : public testing::Test {
  protected:
-  Cgroup() : root_(testing::TempDir() + "sluice_cgroup") { fs::remove_all(root_); }
+  Cgroup() : root_(testing::TempDir() + "sluice_cgroup_" + std::to_string(::getpid())) { fs::remove_all(root_); }
   ~Cgroup() override { fs::remove_all(root_); }
 
   int limit(const std::map<std::string, std::string>& files) const {
