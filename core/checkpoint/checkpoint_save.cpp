@@ -247,53 +247,60 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path,
   return file.image();
 }
 
-std::vector<char> sealed(const Checkpoint& checkpoint, const std::string& path, const std::string& digest) {
-  check_tensors(checkpoint);
-  check_tables(checkpoint);
-  std::vector<char> bytes = lay_out(checkpoint, path, digest);
-  append_seal(bytes);
-  return bytes;
+[[noreturn]] void fail_read_back(const std::string& problem) {
+  throw Error(ExitCode::kEnvironment,
+              "the checkpoint just written does not read back: " + problem + "; check disk and memory");
 }
 
-/// Nothing counts that does not read back as what was to be written: the library may have lost a part of it, the disk
-/// may give other bytes. `contents` gives the HDF5 part; `written` is what it calls the file.
-template <class Contents>
-void read_back(const std::string& path, const std::string& written, const Checkpoint& checkpoint,
-               const std::string& digest, Contents contents) {
-  std::string problem = path + ": its contents are not those that were to be written";
+/// Nothing counts that does not read back as what was to be written: the library may have lost a part of it.
+void check_contents(std::vector<char> contents, const std::string& path, const Checkpoint& checkpoint,
+                    const std::string& digest) {
   try {
-    const Hdf5File file = Hdf5File::open_image(contents(), path, ExitCode::kCheckpoint);
+    const Hdf5File file = Hdf5File::open_image(std::move(contents), path, ExitCode::kCheckpoint);
     const Checkpoint found = read_checkpoint(file, path);
     check_content(file, found);
     if (content_digest(found) == digest && found.run == checkpoint.run) return;
   } catch (const Error& error) {
-    problem = error.what();
-    const std::size_t at = problem.find(written);
-    if (at != std::string::npos) problem.replace(at, written.size(), path);
+    fail_read_back(error.what());
   }
-  throw Error(ExitCode::kEnvironment,
-              "the checkpoint just written does not read back: " + problem + "; check disk and memory");
+  fail_read_back(path + ": its contents are not those that were to be written");
+}
+
+/// The disk may give other bytes than it was given. (No HDF5 while there is a temporary: for want of memory the library
+/// has been seen to end the process.)
+void check_written(const std::string& temporary, const std::string& path) {
+  std::string problem;
+  try {
+    problem = check_seal(temporary).text;
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  const std::size_t at = problem.find(temporary);
+  if (at != std::string::npos) problem.replace(at, temporary.size(), path);
+  if (!problem.empty()) fail_read_back(problem);
+}
+
+std::vector<char> sealed(const Checkpoint& checkpoint, const std::string& path) {
+  check_tensors(checkpoint);
+  check_tables(checkpoint);
+  const std::string digest = content_digest(checkpoint);
+  std::vector<char> bytes = lay_out(checkpoint, path, digest);
+  check_contents(bytes, path, checkpoint, digest);
+  append_seal(bytes);
+  return bytes;
 }
 
 }  // namespace
 
 void save(const Checkpoint& checkpoint, const std::string& path) {
-  const std::string digest = content_digest(checkpoint);
-  std::vector<char> bytes = sealed(checkpoint, path, digest);
-  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()), [&](const std::string& temporary) {
-    bytes = {};  // makes room for what is read
-    read_back(path, temporary, checkpoint, digest, [&temporary] { return read_sealed(temporary); });
-  });
+  const std::vector<char> bytes = sealed(checkpoint, path);
+  write_file_atomic(path, std::string_view(bytes.data(), bytes.size()),
+                    [&path](const std::string& temporary) { check_written(temporary, path); });
 }
 
 void save(const Checkpoint& checkpoint, const Output& output) {
   if (output.is_file()) return save(checkpoint, output.path());
-  const std::string digest = content_digest(checkpoint);
-  const std::vector<char> bytes = sealed(checkpoint, output.path(), digest);
-  read_back(output.path(), output.path(), checkpoint, digest, [&bytes] {
-    return std::vector<char>(bytes.begin(), bytes.end() - static_cast<std::ptrdiff_t>(kSealBytes));
-  });
-  output.write(bytes);
+  output.write(sealed(checkpoint, output.path()));
 }
 
 }  // namespace sluice

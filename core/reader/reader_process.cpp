@@ -26,7 +26,7 @@ std::string ending(pid_t process, double seconds) {
   if (found != process) return "ended early";  // whoever made this process waits for all of its children
   if (WIFEXITED(status)) return concat("ended early (exit code ", WEXITSTATUS(status), ")");
   if (WTERMSIG(status) == SIGPROF) return concat("took longer than ", seconds, " s");
-  if (WTERMSIG(status) == SIGKILL) return "was killed (signal 9); is there enough memory?";
+  if (WTERMSIG(status) == SIGKILL) return "was killed (signal 9)";
   return concat("crashed (signal ", WTERMSIG(status), ", ", ::strsignal(WTERMSIG(status)), ")");
 }
 
@@ -53,6 +53,8 @@ ReaderProcess::~ReaderProcess() {
 
 void ReaderProcess::wait() {
   limit(seconds_, limits_.answer_bytes);
+  if (!ready_ && Channel::get<std::int64_t>() != kReady) reject();
+  ready_ = true;
   const auto code = Channel::get<std::int64_t>();
   if (code == 0) return;
   if (code == kOutOfMemory) {
@@ -70,7 +72,13 @@ void ReaderProcess::fail(End end) {
     if (end == End::kTooMuch) failure_ = concat("gave more than ", limits_.answer_bytes >> 20, " MiB");
     if (end == End::kMalformed) failure_ = "gave an answer that makes no sense";
   }
-  throw ReaderFailed(failure_, failure_.rfind("crashed", 0) == 0);
+  const auto begins = [this](const char* text) { return failure_.rfind(text, 0) == 0; };
+  // A reader that is killed from outside, or ended by a library that wants memory, says nothing about the file.
+  if (!ready_ || begins("ended") || begins("was killed")) {
+    throw Error(ExitCode::kEnvironment,
+                concat("the reader of HDF5 files ", failure_, "; free some memory, or install Sluice whole"));
+  }
+  throw ReaderFailed(failure_, begins("crashed"));
 }
 
 std::string ReaderProcess::installed_program() {

@@ -46,7 +46,8 @@ class ReaderProcess : private Channel {
     send(kRequest, values...);
   }
   /// Waits for the next answer; its fields are then to be taken with `get`. Throws the Error that the service threw,
-  /// and ReaderFailed where it ended: after that there are no more answers.
+  /// and where it ended ReaderFailed, or Error(kEnvironment) if that was not for what it read: after that there are no
+  /// more answers.
   void wait();
   using Channel::get;
   FieldReader<Channel> fields() { return FieldReader<Channel>(*this); }
@@ -65,6 +66,7 @@ class ReaderProcess : private Channel {
   ReaderLimits limits_;
   double seconds_;
   pid_t process_;
+  bool ready_ = false;
   std::string failure_ = "ended early";  ///< why there are no more answers
 };
 

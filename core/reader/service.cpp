@@ -111,7 +111,7 @@ void answer_one(ReaderService& service, Channel& channel) {
 
 }  // namespace
 
-int serve_reader(const ReaderServices& services) {
+int serve_reader(const ReaderServices& services) try {
   close_other_descriptors();
   limit(RLIMIT_CORE, 0);
   std::set_new_handler(note_want_of_memory);
@@ -120,6 +120,8 @@ int serve_reader(const ReaderServices& services) {
   ServerChannel channel;
   answer_requests(channel, services, kReaderMemory, {limit_memory, limit_time});
   return static_cast<int>(ExitCode::kUsage);
+} catch (const std::exception&) {  // no memory even to begin
+  return static_cast<int>(ExitCode::kEnvironment);
 }
 
 void answer_requests(Channel& channel, const ReaderServices& services, int shared_memory,
@@ -129,6 +131,7 @@ void answer_requests(Channel& channel, const ReaderServices& services, int share
   limiter.begin(channel.get<std::int64_t>());
   if (found == services.end()) return;
   const std::unique_ptr<ReaderService> service = found->second(shared_memory);
+  channel.send(kReady);
   while (channel.get<std::int64_t>() == kRequest) {
     limiter.work(seconds);
     answer_one(*service, channel);

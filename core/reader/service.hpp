@@ -15,6 +15,8 @@ namespace sluice {
 constexpr int kReaderSocket = 3, kReaderMemory = 4;
 /// Leads every request.
 constexpr std::int64_t kRequest = 1;
+/// What a reader sends first of all, once it and its libraries have started.
+constexpr std::int64_t kReady = 2;
 /// In place of the exit code of an Error.
 constexpr std::int64_t kOutOfMemory = 1000;
 

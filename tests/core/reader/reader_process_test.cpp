@@ -54,7 +54,8 @@ TEST(ReaderProcess, HandsOnErrors) {
 
 TEST(ReaderProcess, SaysHowItEnded) {
   EXPECT_EQ(outcome("crash"), "crashed (signal 11, Segmentation fault)");
-  EXPECT_EQ(outcome("leave"), "ended early (exit code 7)");
+  EXPECT_EQ(outcome("leave"),
+            "the reader of HDF5 files ended early (exit code 7); free some memory, or install Sluice whole");
   EXPECT_EQ(outcome("nonsense"), "gave an answer that makes no sense");
   ReaderLimits limits;
   limits.answer_bytes = 1 << 20;
