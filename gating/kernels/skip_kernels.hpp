@@ -1,5 +1,5 @@
-// The parts of a convolution that skips closed outputs (gating/skip_conv.hpp), built once for each instruction set and
-// chosen at run time.
+// The parts of a convolution that skips closed outputs (gating/skip/skip_conv.hpp), built once for each instruction set
+// and chosen at run time.
 //
 // The work is cut into tiles: the same rows of some images. A tile's source is copied to a patch: pixel by pixel with
 // all channels, zeros around the image, so that everything behind it is sums without borders. The patch and the weights
@@ -107,7 +107,7 @@ struct SkipDot {
   const void* weights = nullptr;
 };
 
-/// What decides and what a result becomes, by output channel up to whole vectors (gating/skip_conv.hpp).
+/// What decides and what a result becomes, by output channel up to whole vectors (gating/skip/skip_conv.hpp).
 struct SkipEnding {
   const float* limit = nullptr;
   const float* slope = nullptr;
