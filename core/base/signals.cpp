@@ -92,6 +92,7 @@ StopSignals::~StopSignals() {
     const Saved& saved = saved_[--count_];
     sigaction(saved.signal, &saved.action, nullptr);
   }
+  g_first_signal = 0;
 }
 
 void StopSignals::install(int signal, void (*handler)(int)) {

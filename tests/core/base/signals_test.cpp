@@ -45,6 +45,14 @@ TEST(Signals, EachStopSignalIsRemembered) {
   }
 }
 
+TEST(Signals, NoneIsLeftBehind) {
+  {
+    const StopSignals signals;
+    raise(SIGUSR1);
+  }
+  EXPECT_EQ(stop_requested(), 0);
+}
+
 TEST(Signals, TheFirstSignalIsTheOneReported) {
   StopSignals signals;
   raise(SIGUSR2);
