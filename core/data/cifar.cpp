@@ -6,6 +6,7 @@
 #include "core/base/file_content.hpp"
 #include "core/data/formats.hpp"
 #include "core/data/input_file.hpp"
+#include "core/data/interleave.hpp"
 #include "core/data/memory.hpp"
 
 namespace sluice {
@@ -80,13 +81,6 @@ fs::path find_folder(const Format& format, const std::string& dir) {
                                       format.train[0], "; ", fetch(format, dir), ", or set [data] dir"));
 }
 
-/// Planes of one image to pixels of three channels.
-void interleave(const std::uint8_t* planes, std::uint8_t* pixels) {
-  for (std::int64_t i = 0; i < kPixels; ++i) {
-    for (std::int64_t c = 0; c < 3; ++c) pixels[3 * i + c] = planes[c * kPixels + i];
-  }
-}
-
 std::int64_t count_records(const Format& format, const fs::path& path, const std::string& advice) {
   const std::int64_t bytes = InputFile(path.string(), advice).size_on_disk();
   if (bytes == 0 || bytes % format.record() != 0) {
@@ -111,7 +105,7 @@ void read_records(const Format& format, const std::string& path, const std::stri
                                                               static_cast<int>(label), ": the file is damaged"));
     }
     labels[i] = label;
-    interleave(record.data() + format.label_bytes, images + i * kImageBytes);
+    interleave(record.data() + format.label_bytes, 3, kPixels, images + i * kImageBytes);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/data/interleave.hpp"
 #include "core/reader/shared_memory.hpp"
 
 namespace sluice {
@@ -83,13 +84,6 @@ std::vector<std::int32_t> read_labels(const Hdf5DataSet& data_set, std::int64_t 
   return labels;
 }
 
-void interleave(const std::uint8_t* planes, const ImageShape& shape, std::uint8_t* pixels) {
-  const std::int64_t channels = shape.channels, area = shape.height * shape.width;
-  for (std::int64_t i = 0; i < area; ++i) {
-    for (std::int64_t c = 0; c < channels; ++c) pixels[i * channels + c] = planes[c * area + i];
-  }
-}
-
 /// A group below the root; nothing for the root.
 std::optional<Hdf5Group> open_below(const Hdf5File& file, const std::string& name) {
   const std::size_t begin = name.find_first_not_of('/');
@@ -166,7 +160,8 @@ void Hdf5Images::read(std::int64_t first, std::int64_t images, std::uint8_t* to)
   const std::int64_t bytes = set_.shape.count();
   block_.resize(static_cast<std::size_t>(images * bytes));
   images_->read(offset, count, block_.data());
-  for (std::int64_t i = 0; i < images; ++i) interleave(block_.data() + i * bytes, set_.shape, to + i * bytes);
+  for (std::int64_t i = 0; i < images; ++i)
+    interleave(block_.data() + i * bytes, set_.shape.channels, set_.shape.height * set_.shape.width, to + i * bytes);
 }
 
 std::unique_ptr<ReaderService> make_image_service(int shared_memory) {

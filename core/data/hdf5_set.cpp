@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/error.hpp"
+#include "core/base/signals.hpp"
 #include "core/data/formats.hpp"
 #include "core/data/hdf5_images.hpp"
 #include "core/data/input_file.hpp"
@@ -45,6 +46,10 @@ class RemoteImages {
       reader_.ask(ImageRequest::kShare, bytes);
       reader_.wait();
     });
+  }
+  /// Takes memory for images that will be asked for next, while the reader is busy.
+  void reserve(std::int64_t first, std::int64_t count) const {
+    if (count > 0) memory_.reserve(first * set_.shape.count(), count * set_.shape.count());
   }
   const std::shared_ptr<std::uint8_t>& memory() const { return memory_.data(); }
   /// Asks for images [first, first + count), to be written to memory from the place of image `at` on. Several may be on
@@ -237,7 +242,9 @@ std::unique_ptr<Dataset> make_loaded(DatasetInfo info, const std::unique_ptr<Rem
   const std::int64_t block = rows * std::max<std::int64_t>(1, kBlockBytes / info.shape.count() / rows);
   file->share(info.size);
   for (std::int64_t first = 0; first < info.size; first += block) {
+    throw_if_stopped();
     file->ask(first, std::min(block, info.size - first), first);
+    file->reserve(first + block, std::min(block, info.size - first - block));
     file->wait();
   }
   return std::make_unique<MemoryDataset>(std::move(info), file->memory(), std::move(file->set().labels));

@@ -41,6 +41,10 @@ void SharedMemory::resize(std::int64_t bytes) {
   data_ = map(descriptor_, bytes);
 }
 
+void SharedMemory::reserve(std::int64_t first, std::int64_t bytes) const {
+  ::fallocate(descriptor_, 0, first, bytes);
+}
+
 std::shared_ptr<std::uint8_t> SharedMemory::map(int descriptor, std::int64_t bytes) {
   const auto size = static_cast<std::size_t>(bytes);
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);

@@ -18,6 +18,8 @@ class SharedMemory {
   int descriptor() const { return descriptor_; }
   /// Once. The size is then fixed for both sides, and the memory is zero. Throws Error(kEnvironment).
   void resize(std::int64_t bytes);
+  /// Takes pages for [first, first + bytes) now, so that the reader meets none that is missing. No more than a hint.
+  void reserve(std::int64_t first, std::int64_t bytes) const;
   /// Lives as long as somebody holds it.
   const std::shared_ptr<std::uint8_t>& data() const { return data_; }
 
