@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -30,9 +31,12 @@ std::string read_holder(int lock) {
   return holder.substr(0, holder.find('\n'));
 }
 
-/// "4711 on node3", or nothing yet: no file of somebody else that happens to be called .lock.
+/// "4711 on node3" or a beginning of that, which a full disk leaves: no file of somebody else that happens to be called
+/// .lock.
 bool is_holder(const std::string& line) {
-  return line.empty() || (line.find_first_not_of("0123456789") == line.find(" on ") && line.find(" on ") > 0);
+  const std::string on = " on ";
+  const std::string host = line.substr(std::min(line.find_first_not_of("0123456789"), line.size()));
+  return host.size() < line.size() ? on.rfind(host, 0) == 0 || host.rfind(on, 0) == 0 : line.empty();
 }
 
 void write_holder(int lock) {

@@ -217,6 +217,18 @@ TEST_F(RunDirectoryTest, AFileOfSomebodyElseIsNoLock) {
   EXPECT_EQ(fs::file_size(path_ + "/.lock"), 1U);
 }
 
+TEST_F(RunDirectoryTest, ALockMayBeCutOff) {
+  touch("log.txt");
+  for (const char* text : {"", "4711", "4711 o", "4711 on ", "4711 on node3\n"}) {
+    std::ofstream(path_ + "/.lock") << text;
+    EXPECT_EQ(failure(path_, RunMode::kResume, ExitCode::kDone), "no error") << text;
+  }
+  for (const char* text : {" on node3", "4711 of node3", "node3"}) {
+    std::ofstream(path_ + "/.lock") << text;
+    EXPECT_NE(failure(path_, RunMode::kResume, ExitCode::kUsage), "no error") << text;
+  }
+}
+
 TEST_F(RunDirectoryTest, AConfigurationOfTheUserStays) {
   touch("config.ini");
   EXPECT_EQ(failure(path_, RunMode::kAutoResume, ExitCode::kUsage),
