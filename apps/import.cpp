@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/export_weights.hpp"
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
@@ -31,16 +32,17 @@ Program describe() {
       "weight of the layer layer1.0.conv1, and must have equal shapes but for dimensions of size 1. With --export it "
       "writes\n"
       "the weights of a checkpoint as such a file.";
-  program.flags = {{"output", "FILE", "The file to write, or - for standard output.", 'o'},
-                   force_flag(),
-                   {"group", "PATH", "Group of the file that holds the data sets (default /), as WEIGHTS.h5:GROUP."},
-                   {"rename", "OLD=NEW",
-                    "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
-                    "given several times.",
-                    '\0', true},
-                   {"partial", "", "Leave tensors that are missing or of another shape at their initial values."},
-                   {"export", "CHECKPOINT.h5", "Write the weights and buffers of this checkpoint instead."},
-                   {"json", "", "Print JSON."}};
+  program.flags = {
+      {"output", "FILE", "The file to write, or - for standard output.", 'o'},
+      force_flag(),
+      {"group", "PATH", "Group of the file that holds the data sets (default /), as WEIGHTS.h5:GROUP."},
+      {"rename", "OLD=NEW",
+       "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
+       "given several times.",
+       '\0', true},
+      {"partial", "", "Leave tensors that are missing or of another shape at their initial values."},
+      {"export", "CHECKPOINT.h5", "Write the weights and buffers of this checkpoint instead, as sluice-export does."},
+      {"json", "", "Print JSON."}};
   program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 "
@@ -86,19 +88,7 @@ int export_file(const CommandLine& line) {
   }
   if (!line.positional().empty() || !line.overrides().empty())
     refuse("--export takes one checkpoint and nothing else; expected --export CHECKPOINT.h5 -o WEIGHTS.h5");
-  const std::string input = *line.path("export");
-  const Output output = output_of(line, "output", "sluice-import", is_exported);
-  output.refuse_inputs({input});
-  Registry registry;
-  register_all(registry);
-  const ExportedWeights exported = export_weights(load(input), registry.torch_names(), output.path());
-  output.write(exported.bytes);
-  std::ostream& out = report_stream(output);
-  if (line.has("json"))
-    print_json_export(out, input, output.path(), exported.tensors);
-  else
-    out << "wrote " << output.path() << ": " << exported.tensors << " tensors of " << input << "\n";
-  return 0;
+  return export_weights_file(line, *line.path("export"), "sluice-import");
 }
 
 /// What the configuration gives; nothing where it leaves that to be measured.

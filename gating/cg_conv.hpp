@@ -30,8 +30,14 @@ std::unique_ptr<Op> make_cg_inference(const OpRequest& request, const CgOptions&
 /// Inference that computes the conditional product where gates are open.
 std::unique_ptr<Op> make_cg_skipping(const OpRequest& request, const CgOptions& options, OpNeeds& needs);
 
-/// What the gate compares with, from the statistics of its normalisation: BN0(Yp) > threshold is
-/// Yp > mean + threshold sqrt(variance + eps).
+/// What the gate of a channel compares with, from the statistics of its normalisation: BN0(Yp) > threshold is
+/// Yp > mean + threshold sqrt(variance + eps), which is the limit; the slope is 1 / sqrt(variance + eps).
+struct GateLimit {
+  float limit, slope;
+};
+GateLimit gate_limit(float mean, float variance, float threshold, double eps);
+
+/// The same for all channels.
 class CgLimits {
  public:
   CgLimits() = default;

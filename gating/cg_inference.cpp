@@ -68,13 +68,18 @@ class CgSkipping : public Op {
 
 }  // namespace
 
+GateLimit gate_limit(float mean, float variance, float threshold, double eps) {
+  const double deviation = std::sqrt(static_cast<double>(variance) + eps);
+  const double limit = static_cast<double>(mean) + static_cast<double>(threshold) * deviation;
+  return {static_cast<float>(limit), static_cast<float>(1.0 / deviation)};
+}
+
 void CgLimits::set(const Context& c, const float* mean, const float* variance) const {
   float *const limits = rows_(c.memory, kLimit), *const slopes = rows_(c.memory, kSlope);
   for (std::int64_t o = 0; o < channels_; ++o) {
-    const double deviation = std::sqrt(static_cast<double>(variance[o]) + eps_);
-    const double limit = static_cast<double>(mean[o]) + static_cast<double>(c.param[1][o]) * deviation;
-    limits[o] = static_cast<float>(limit);
-    slopes[o] = static_cast<float>(1.0 / deviation);
+    const GateLimit gate = gate_limit(mean[o], variance[o], c.param[1][o], eps_);
+    limits[o] = gate.limit;
+    slopes[o] = gate.slope;
   }
 }
 

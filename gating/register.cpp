@@ -2,6 +2,7 @@
 #include "core/graph/registry.hpp"
 #include "gating/gate_counts.hpp"
 #include "gating/gating.hpp"
+#include "gating/portable.hpp"
 
 namespace sluice {
 namespace {
@@ -18,6 +19,7 @@ void register_types(Registry& registry) {
   registry.add_layer("pg_conv",
                      "precision-gated convolution: multiplies the low bits of its source where the high ones say so",
                      make_pg_conv);
+  register_gated_translators(registry);
   registry.add_plain_type("cg_conv", "conv");
   registry.add_plain_type("pg_conv", "quantized_conv");
   registry.add_auxiliary_loss("gating_loss", "pulls thresholds towards a target: the higher, the more is skipped",

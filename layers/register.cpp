@@ -2,6 +2,7 @@
 #include "core/base/error.hpp"
 #include "core/graph/registry.hpp"
 #include "layers/layers.hpp"
+#include "layers/portable.hpp"
 #include "layers/shortcut.hpp"
 
 namespace sluice {
@@ -15,6 +16,7 @@ void register_layers(Registry& registry) {
 #include "layers/types.def"
 #undef SLUICE_LAYER
   registry.add_torch_name("src_scale", "");  // calibrated here; PyTorch code takes the range of each batch
+  register_translators(registry);
   registry.add_composite("shortcut", "identity, or pad or projection where shapes differ", expand_shortcut);
 }
 

@@ -78,6 +78,17 @@ void Registry::add_torch_name(const std::string& name, const std::string& torch_
               concat("the name of '", name, "' in PyTorch is registered twice; two plug-ins may use the same name"));
 }
 
+void Registry::add_translator(const std::string& kind, Translator translator) {
+  if (translators_.emplace(kind, std::move(translator)).second) return;
+  throw Error(ExitCode::kUsage,
+              concat("the translator of '", kind, "' is registered twice; two plug-ins may use the same kind"));
+}
+
+const Translator* Registry::translator(const std::string& kind) const {
+  const auto found = translators_.find(kind);
+  return found == translators_.end() ? nullptr : &found->second;
+}
+
 std::vector<std::string> Registry::auxiliary_losses() const {
   std::vector<std::string> names;
   for (const auto& entry : auxiliary_losses_) names.push_back(entry.first);

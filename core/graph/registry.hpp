@@ -26,6 +26,11 @@ using CompositeFactory = std::function<std::vector<Section>(Keys&, const std::ve
 using AuxiliaryLossFactory = std::function<std::unique_ptr<AuxiliaryLoss>(Keys&)>;
 
 struct Node;
+struct PortableLayer;
+class PortableGraph;
+
+/// Writes a layer as standard operators (core/graph/portable.hpp); returns the value that is its result.
+using Translator = std::function<std::string(const PortableLayer& layer, PortableGraph& graph)>;
 
 /// A share in counts, which add up exactly over layers, batches and processes.
 struct Ratio {
@@ -83,6 +88,11 @@ class Registry {
   /// By our name; tensors that are not in here have one name.
   const std::map<std::string, std::string>& torch_names() const { return torch_names_; }
 
+  /// For layers of this kind (Attributes::kind). Throws Error(kUsage) when the kind has one.
+  void add_translator(const std::string& kind, Translator translator);
+  /// Null where a kind has none.
+  const Translator* translator(const std::string& kind) const;
+
   const std::vector<MetricType>& metrics() const { return metrics_; }  ///< in the order of registration
 
  private:
@@ -106,6 +116,7 @@ class Registry {
   std::vector<MetricType> metrics_;
   std::map<std::string, std::string> plain_types_;
   std::map<std::string, std::string> torch_names_;
+  std::map<std::string, Translator> translators_;
 };
 
 }  // namespace sluice

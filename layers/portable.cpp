@@ -1,0 +1,198 @@
+#include "layers/portable.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/graph/registry.hpp"
+#include "layers/byte_convolution.hpp"
+
+namespace sluice {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+std::string convolution(const PortableLayer& layer, PortableGraph& graph) {
+  std::vector<std::string> inputs = {layer.src[0]};
+  if (layer.multiplies_bytes) {
+    inputs.push_back(portable_weights(layer, graph, layer.name() + ".weight", layer.shape("weight"),
+                                      layer.copy("weight"), weight_steps(layer)));
+  } else {
+    inputs.push_back(layer.put(graph, "weight"));
+  }
+  if (layer.flag("bias")) inputs.push_back(layer.put(graph, "bias"));
+  return graph.add("Conv", layer.name(), inputs, conv_attributes(layer, layer.whole("groups")));
+}
+
+std::string quantized_convolution(const PortableLayer& layer, PortableGraph& graph) {
+  std::vector<std::string> inputs = {quantized_source(layer, graph), quantized_weights(layer, graph)};
+  if (layer.flag("bias")) inputs.push_back(layer.put(graph, "bias"));
+  return graph.add("Conv", layer.name(), inputs, conv_attributes(layer, layer.whole("groups")));
+}
+
+/// src W^T + bias, of rows.
+std::string product(const PortableLayer& layer, PortableGraph& graph, std::string src, const std::string& weights) {
+  if (layer.src_shapes[0].rank() != 2) src = graph.add("Flatten", layer.part("flatten"), {src}, {{"axis", 1}});
+  std::vector<std::string> inputs = {src, weights};
+  if (layer.flag("bias")) inputs.push_back(layer.put(graph, "bias"));
+  return graph.add("Gemm", layer.name(), inputs, {{"transB", 1}});
+}
+
+std::string linear(const PortableLayer& layer, PortableGraph& graph) {
+  return product(layer, graph, layer.src[0], layer.put(graph, "weight"));
+}
+
+std::string quantized_linear(const PortableLayer& layer, PortableGraph& graph) {
+  return product(layer, graph, quantized_source(layer, graph), quantized_weights(layer, graph));
+}
+
+std::string batch_normalization(const PortableLayer& layer, PortableGraph& graph) {
+  const bool affine = layer.flag("affine");
+  return add_normalization(layer, graph, layer.name(), layer.src[0], affine ? "weight" : nullptr,
+                           affine ? "bias" : nullptr, "running_mean", "running_var");
+}
+
+std::string clip(const PortableLayer& layer, PortableGraph& graph) {
+  const double low = layer.number("low"), high = layer.number("high");
+  if (low == 0 && high == std::numeric_limits<double>::infinity())
+    return graph.add("Relu", layer.name(), {layer.src[0]});
+  return graph.add("Clip", layer.name(), {layer.src[0]}, {{"min", low}, {"max", high}});
+}
+
+std::string clip_at_learned_bound(const PortableLayer& layer, PortableGraph& graph) {
+  const double bound = static_cast<double>(*layer.values("upper_bound"));
+  return graph.add("Clip", layer.name(), {layer.src[0]}, {{"min", 0.0}, {"max", bound}});
+}
+
+/// Windows that ceil_mode lets reach beyond the padded image get padding of their own on that side.
+Ints pool_pads(const PortableLayer& layer, std::int64_t pad) {
+  const std::int64_t kernel = layer.whole("kernel"), stride = layer.whole("stride"), real = layer.whole("pad");
+  const auto behind = [&](std::size_t axis) {
+    const std::int64_t covered = (layer.node.declared.dst[axis] - 1) * stride + kernel;
+    return pad + std::max<std::int64_t>(0, covered - layer.src_shapes[0][axis] - 2 * real);
+  };
+  return {pad, pad, behind(kH), behind(kW)};
+}
+
+PortableAttributes pool_attributes(const PortableLayer& layer, std::int64_t pad) {
+  const std::int64_t kernel = layer.whole("kernel"), stride = layer.whole("stride");
+  return {{"kernel_shape", Ints{kernel, kernel}}, {"strides", Ints{stride, stride}}, {"pads", pool_pads(layer, pad)}};
+}
+
+std::string max_pool(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("MaxPool", layer.name(), {layer.src[0]}, pool_attributes(layer, layer.whole("pad")));
+}
+
+/// Padding that counts is put there as zeros; what ceil_mode adds never counts.
+std::string average_pool(const PortableLayer& layer, PortableGraph& graph) {
+  const std::int64_t pad = layer.whole("pad");
+  const bool counts = layer.flag("count_include_pad") && pad > 0;
+  std::string src = layer.src[0];
+  if (counts) src = graph.add("Pad", layer.part("pad"), {src}, {{"pads", Ints{0, 0, pad, pad, 0, 0, pad, pad}}});
+  return graph.add("AveragePool", layer.name(), {src}, pool_attributes(layer, counts ? 0 : pad));
+}
+
+std::string global_average_pool(const PortableLayer& layer, PortableGraph& graph) {
+  const std::string pooled = graph.add("GlobalAveragePool", layer.part("pool"), {layer.src[0]});
+  return graph.add("Flatten", layer.name(), {pooled}, {{"axis", 1}});
+}
+
+std::string flatten(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("Flatten", layer.name(), {layer.src[0]}, {{"axis", 1}});
+}
+
+/// Every stride-th pixel is the largest one of a window of one.
+std::string pad_channels(const PortableLayer& layer, PortableGraph& graph) {
+  const std::int64_t stride = layer.whole("stride"), pad = (layer.whole("channels") - layer.src_shapes[0][kC]) / 2;
+  std::string src = layer.src[0];
+  if (stride > 1)
+    src = graph.add("MaxPool", layer.part("pixels"), {src},
+                    {{"kernel_shape", Ints{1, 1}}, {"strides", Ints{stride, stride}}});
+  return graph.add("Pad", layer.name(), {src}, {{"pads", Ints{0, pad, 0, 0, 0, pad, 0, 0}}});
+}
+
+std::string add(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("Add", layer.name(), layer.src);
+}
+
+std::string concat_channels(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("Concat", layer.name(), layer.src, {{"axis", 1}});
+}
+
+/// Inference knows no dropout.
+std::string dropout(const PortableLayer& layer, PortableGraph&) {
+  return layer.src[0];
+}
+
+}  // namespace
+
+PortableAttributes conv_attributes(const PortableLayer& layer, std::int64_t groups) {
+  const std::int64_t kernel = layer.whole("kernel"), stride = layer.whole("stride"), pad = layer.whole("pad"),
+                     dilation = layer.whole("dilation");
+  return {{"kernel_shape", Ints{kernel, kernel}},
+          {"strides", Ints{stride, stride}},
+          {"pads", Ints{pad, pad, pad, pad}},
+          {"dilations", Ints{dilation, dilation}},
+          {"group", groups}};
+}
+
+std::string by_channel(PortableGraph& graph, const std::string& name, std::vector<float> values) {
+  const auto channels = static_cast<std::int64_t>(values.size());
+  return graph.constant(name, {1, channels, 1, 1}, std::move(values));
+}
+
+std::vector<float> weight_steps(const PortableLayer& layer) {
+  std::vector<float> steps;
+  if (!layer.multiplies_bytes) return steps;
+  const Shape shape = layer.shape("weight");
+  const std::int64_t filter = shape.count() / shape[0];
+  for (std::int64_t o = 0; o < shape[0]; ++o) steps.push_back(byte_step(layer.values("weight") + o * filter, filter));
+  return steps;
+}
+
+std::string portable_weights(const PortableLayer& layer, PortableGraph& graph, const std::string& name,
+                             const Shape& shape, const std::vector<float>& weights, const std::vector<float>& steps) {
+  if (!layer.multiplies_bytes) return graph.constant(name, shape, weights);
+  const std::size_t filter = weights.size() / steps.size();
+  std::vector<std::int8_t> levels;
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    levels.push_back(static_cast<std::int8_t>(byte_level(weights[i], steps[i / filter])));
+  const Shape outputs{shape[0]};
+  return graph.add("DequantizeLinear", name + "/floats",
+                   {graph.constant(name, shape, levels), graph.constant(name + "/steps", outputs, steps),
+                    graph.constant(name + "/zeros", outputs, std::vector<std::int8_t>(steps.size()))},
+                   {{"axis", 0}});
+}
+
+std::string add_normalization(const PortableLayer& layer, PortableGraph& graph, const std::string& name,
+                              const std::string& src, const char* weight, const char* bias, const char* mean,
+                              const char* variance) {
+  const Shape shape = layer.shape(mean);
+  const auto or_else = [&](const char* tensor, const char* part, float value) {
+    if (tensor != nullptr) return layer.put(graph, tensor);
+    return graph.constant(layer.part(part), shape, std::vector<float>(static_cast<std::size_t>(shape.count()), value));
+  };
+  return graph.add(
+      "BatchNormalization", name,
+      {src, or_else(weight, "ones", 1), or_else(bias, "zeros", 0), layer.put(graph, mean), layer.put(graph, variance)},
+      {{"epsilon", layer.number("eps")}});
+}
+
+void register_translators(Registry& registry) {
+  registry.add_translator("add", add);
+  registry.add_translator("average_pool", average_pool);
+  registry.add_translator("batch_normalization", batch_normalization);
+  registry.add_translator("clip", clip);
+  registry.add_translator("clip_at_learned_bound", clip_at_learned_bound);
+  registry.add_translator("concat", concat_channels);
+  registry.add_translator("convolution", convolution);
+  registry.add_translator("dropout", dropout);
+  registry.add_translator("flatten", flatten);
+  registry.add_translator("global_average_pool", global_average_pool);
+  registry.add_translator("linear", linear);
+  registry.add_translator("max_pool", max_pool);
+  registry.add_translator("pad_channels", pad_channels);
+  registry.add_translator("quantized_convolution", quantized_convolution);
+  registry.add_translator("quantized_linear", quantized_linear);
+}
+
+}  // namespace sluice

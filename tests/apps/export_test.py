@@ -1,0 +1,95 @@
+"""sluice-export: what it writes, under which options, and what it refuses."""
+import json
+import os
+
+from harness import Case, Sandbox, run_table
+
+EXPORT = "sluice-export run/weights.h5 -o "
+USAGE = "command line: "
+
+
+def trained(box):
+    box.ok("sluice-train", "net.ini")
+
+
+def without_onnx():
+    """Whether this build cannot write it."""
+    with Sandbox() as box:
+        return "has no ONNX" in box.ok("sluice-export", "--help").out
+
+
+def refusals():
+    cases = [
+        Case("no checkpoint", "sluice-export -o model.onnx", 2, USAGE + "expected one checkpoint, got 0 files"),
+        Case("two checkpoints", "sluice-export a.h5 b.h5 -o model.onnx", 2, USAGE + "expected one checkpoint, got 2 files"),
+        Case("no output", "sluice-export a.h5", 2, USAGE + "expected -o FILE, the file to write"),
+        Case("no format", "sluice-export a.h5 -o model.pb", 2,
+             USAGE + "-o: 'model.pb' ends neither in .onnx nor in .h5; say --format=onnx or --format=weights"),
+        Case("another format", "sluice-export a.h5 -o - --format=pb", 2,
+             USAGE + "--format: expected onnx or weights, got 'pb'"),
+        Case("an option of the other format", "sluice-export a.h5 -o w.h5 --opset=17", 2,
+             USAGE + "--opset is of ONNX models, not of weights"),
+        Case("overrides of weights", "sluice-export a.h5 -o w.h5 --run.seed=2", 2,
+             USAGE + "--run.seed=2: weights are exported as they are"),
+        Case("weights: its input", "sluice-export run/weights.h5 -o run/weights.h5 --force", 2,
+             "run/weights.h5: is read by this call; name another file", make=trained),
+        Case("weights", EXPORT + "w.h5", 0, "", make=trained, changes=("w.h5",),
+             out="wrote w.h5: 8 tensors of run/weights.h5\n")]
+    if without_onnx():
+        return cases + [Case("no ONNX", "sluice-export a.h5 -o a.onnx", 6,
+                             "this build of Sluice has no ONNX; install protobuf-compiler and libprotobuf-dev, and build it again")]
+    return cases + [
+        Case("an opset that is too old", "sluice-export a.h5 -o a.onnx --opset=8", 2,
+             USAGE + "--opset: expected a whole number from 9 to 21, got '8'"),
+        Case("an opset that is no number", "sluice-export a.h5 -o a.onnx --opset=new", 2,
+             USAGE + "--opset: expected a whole number from 9 to 21, got 'new'"),
+        Case("a missing checkpoint", "sluice-export a.h5 -o a.onnx", 5, "a.h5: cannot be opened: No such file or directory"),
+        Case("its input", "sluice-export run/weights.h5 -o run/weights.h5 --format=onnx --force", 2,
+             "run/weights.h5: is read by this call; name another file", make=trained),
+        Case("a file of the user", EXPORT + "net.ini --format=onnx", 2,
+             "net.ini: is there already, and sluice-export did not write it; name another file, or replace it with --force",
+             make=trained),
+        Case("a file of the user, by force", EXPORT + "net.ini --format=onnx --force", 0, "", make=trained,
+             changes=("net.ini",)),
+        Case("a directory that is not there", EXPORT + "none/model.onnx", 6,
+             "none/model.onnx: the directory none does not exist", make=trained),
+        Case("a model", EXPORT + "model.onnx", 0, "", make=trained, changes=("model.onnx",),
+             out="wrote model.onnx: 6 operators of opset 17, of run/weights.h5\n"),
+        Case("folded", EXPORT + "model.onnx --fold --opset=9", 0, "", make=trained, changes=("model.onnx",),
+             out="wrote model.onnx: 5 operators of opset 9, of run/weights.h5\n"),
+        Case("with its normalisation", EXPORT + "model.onnx --normalize", 0, "", make=trained, changes=("model.onnx",),
+             out="wrote model.onnx: 9 operators of opset 17, of run/weights.h5\n"),
+        Case("its own earlier output", EXPORT + "model.onnx", 0, "", changes=("model.onnx",),
+             make=lambda box: (trained(box), box.ok(*EXPORT.split(), "model.onnx", "--fold")))]
+
+
+def other_results():
+    """Standard output, JSON, and that the same is written again. Returns how many failed."""
+    if without_onnx():
+        return 0
+    problems = []
+    with Sandbox() as box:
+        trained(box)
+        said = json.loads(box.ok(*EXPORT.split(), "model.onnx", "--json").out)
+        if said != {"file": "run/weights.h5", "output": "model.onnx", "opset": 17, "operators": 6}:
+            problems.append(f"--json says {said}")
+        first = box.read("model.onnx")
+        box.ok(*EXPORT.split(), "again.onnx")
+        if box.read("again.onnx") != first:
+            problems.append("a second model is another one")
+        with open(box.at("piped"), "wb") as pipe:
+            process = box.start(*EXPORT.split(), "-", "--format=onnx", stdout=pipe)
+            said = process.communicate()[1]
+        if box.read("piped") != first or said != "wrote -: 6 operators of opset 17, of run/weights.h5\n":
+            problems.append(f"- is another model, or says {said!r}")
+        for text in (b"sluice.config_digest", b"sluice.content_digest", b"class_names", b"conv.weight", b"[0.5"):
+            if text not in first:
+                problems.append(f"the model has no {text.decode()}")
+        if os.path.getsize(box.at("model.onnx")) < 4 * 95:
+            problems.append("the model is smaller than its weights")
+    for problem in problems:
+        print(f"FAILED: {problem}")
+    return len(problems)
+
+
+run_table(refusals(), 10, other_results())
