@@ -1,7 +1,8 @@
 // Quantised layers as standard operators.
 //
-// Where 8 bits hold the levels and the scale is known, numbers become levels by QuantizeLinear and DequantizeLinear;
-// elsewhere by the formulas of layers/quantizer.hpp, step by step.
+// Where 8 bits hold the levels of both operands and the scale is known, numbers become levels by QuantizeLinear and
+// DequantizeLinear; elsewhere by the formulas of layers/quantizer.hpp, step by step. (Weights in floats behind a
+// DequantizeLinear would not stay what they are: ONNX Runtime rounds them to 8 bits on its own account.)
 #include "core/base/error.hpp"
 #include "layers/portable.hpp"
 #include "layers/quantizer.hpp"
@@ -46,6 +47,11 @@ std::string rounded(const PortableLayer& layer, PortableGraph& graph, const std:
   return graph.add("Round", layer.part("levels"), {graph.add("Mul", layer.part("position"), {within, count})});
 }
 
+/// Whether signed bytes hold the levels of the weights.
+bool has_byte_weights(const QuantizationOptions& options) {
+  return !options.weights().is_identity() && options.weights().levels() <= 127;
+}
+
 /// The source in levels: in 8 bits (with a `zero` of their type), or as floats.
 struct RoundedSource {
   std::string levels, unit, zero;
@@ -72,7 +78,7 @@ RoundedSource source_of(const PortableLayer& layer, PortableGraph& graph) {
     return {quantizer.is_binary() ? binary_source(layer, graph) : layer.src[0], scalar(layer, graph, "unit", 1), ""};
   const float stored = *layer.values("src_scale");
   const bool known = options.frozen && stored > 0;
-  if (known && quantizer.levels() <= (layer.src_nonnegative ? 255 : 127))
+  if (known && has_byte_weights(options) && quantizer.levels() <= (layer.src_nonnegative ? 255 : 127))
     return in_8_bits(layer, graph, stored, quantizer);
   const std::string scale = known ? scalar(layer, graph, "scale", stored) : batch_scale(layer, graph);
   const std::string count = scalar(layer, graph, "level_count", static_cast<float>(quantizer.levels()));
@@ -109,10 +115,9 @@ PortableLevels source_levels(const PortableLayer& layer, PortableGraph& graph) {
 std::string quantized_weights(const PortableLayer& layer, PortableGraph& graph) {
   std::vector<float> levels;
   const float unit = weight_levels_of(layer, levels);
-  const Quantizer quantizer = options_of(layer).weights();
   const std::string name = layer.name() + ".weight";
   const Shape shape = layer.shape("weight");
-  if (quantizer.is_identity() || quantizer.levels() > 127) {
+  if (!has_byte_weights(options_of(layer))) {
     for (float& level : levels) level *= unit;
     return graph.constant(name, shape, std::move(levels));
   }

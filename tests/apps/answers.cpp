@@ -9,6 +9,7 @@
 #include "apps/load.hpp"
 #include "core/base/error.hpp"
 #include "core/data/pixel_pass.hpp"
+#include "core/graph/kernel_plan.hpp"
 #include "core/train/training_checkpoint.hpp"
 
 namespace {

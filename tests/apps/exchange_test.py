@@ -114,10 +114,10 @@ class Comparison:
         for name, ours in sluice.decisions.items():
             theirs = outputs[f"{name}/open"]
             ours = ours.reshape(len(logits), *theirs.shape[2:], -1).transpose(0, 3, 1, 2).astype(bool)
-            differ = np.broadcast_to(theirs, ours.shape) != ours
+            differ = (np.broadcast_to(theirs, ours.shape) != ours).reshape(len(logits), -1)
             self.decisions += differ.size
-            self.different += int(differ.sum())
-            same &= ~differ.reshape(len(logits), -1).any(axis=1)
+            self.different += int(differ[same].sum())  # what differs later in the same image follows from it
+            same &= ~differ.any(axis=1)
         for name in sluice.open.keys() - sluice.decisions.keys():
             theirs = outputs[f"{name}/open"]
             self.decisions += theirs.size
