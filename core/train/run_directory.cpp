@@ -39,6 +39,16 @@ bool is_holder(const std::string& line) {
   return host.size() < line.size() ? on.rfind(host, 0) == 0 || host.rfind(on, 0) == 0 : line.empty();
 }
 
+/// Takes the lock unless another process has it: errno says why not. Who only looks (sluice-runs) has it for a moment.
+bool lock_for_good(int lock) {
+  constexpr int kTries = 20;
+  for (int tried = 1;; ++tried) {
+    if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK || tried == kTries) return false;
+    ::usleep(5000);
+  }
+}
+
 void write_holder(int lock) {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
@@ -156,7 +166,7 @@ void RunDirectory::take_lock(int flags) {
   const std::string holder = read_holder(lock_);
   if (!is_holder(holder))
     refuse(ExitCode::kUsage, file + ": is no lock of Sluice, which needs this name; choose another run.dir");
-  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return write_holder(lock_);
+  if (lock_for_good(lock_)) return write_holder(lock_);
   const int problem = errno;
   if (problem == EWOULDBLOCK) {
     refuse(ExitCode::kEnvironment, concat(path_, ": another process (", holder.empty() ? "unknown" : holder,

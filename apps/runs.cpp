@@ -1,0 +1,87 @@
+// sluice-runs: a table of training runs.
+#include <unistd.h>
+
+#include <iostream>
+
+#include "apps/program.hpp"
+#include "core/base/error.hpp"
+#include "core/base/terminal.hpp"
+#include "core/report/run_table.hpp"
+
+namespace {
+
+using namespace sluice;
+
+Program describe() {
+  Program program;
+  program.usage = "DIR... [options]";
+  program.summary =
+      "Shows the runs of sluice-train in and below directories: how each stands, what differs between their\n"
+      "configurations, the metrics of the best epoch, what the network costs, and the hours of training.";
+  program.flags = {
+      {"sort", "COLUMN", "Sort by a column as --csv names it, for example val_accuracy; -val_accuracy: highest first."},
+      {"filter", "CONDITION",
+       "Only runs for which it holds: state=finished, 'hours>2', 'optimizer.lr!=0.1' (=, !=, <, <=, >, >=). May be "
+       "repeated.",
+       '\0', true},
+      {"csv", "", "Print CSV, with all columns and all digits."},
+      {"json", "", "Print JSON."},
+      {"markdown", "", "Print a table of Markdown."}};
+  program.more_help = [](std::ostream& out) {
+    out << "\nStates: finished; running; stopped, by a signal or the time budget, to be continued; failed, by an "
+           "error; "
+           "killed.\n\nExit codes: 0 done, 2 usage, or no run there, 6 environment.\n";
+  };
+  return program;
+}
+
+RecordFormat format_of(const CommandLine& line) {
+  RecordFormat format = RecordFormat::kTable;
+  std::string given;
+  for (const auto& [flag, meaning] : {std::pair<const char*, RecordFormat>{"csv", RecordFormat::kCsv},
+                                      {"json", RecordFormat::kJson},
+                                      {"markdown", RecordFormat::kMarkdown}}) {
+    if (!line.has(flag)) continue;
+    if (!given.empty())
+      throw Error(ExitCode::kUsage, concat("command line: --", given, " and --", flag, " exclude each other"));
+    given = flag;
+    format = meaning;
+  }
+  return format;
+}
+
+/// A run that cannot be read is a row as well.
+RunSummary read(const std::string& directory) try { return read_run(directory); } catch (const Error& error) {
+  RunSummary run;
+  run.directory = directory;
+  run.state = RunSummary::State::kUnreadable;
+  run.reason = error.what();
+  return run;
+}
+
+int show(const CommandLine& line) {
+  if (line.positional().empty())
+    throw Error(ExitCode::kUsage, "command line: expected a directory with runs; see sluice-runs --help");
+  if (!line.overrides().empty())
+    throw Error(ExitCode::kUsage, concat("command line: there is nothing to configure: ", line.overrides().front()));
+  const RecordFormat format = format_of(line);
+  std::vector<RunSummary> runs;
+  for (const std::string& directory : find_runs(line.positional())) runs.push_back(read(directory));
+  Records records = runs_table(runs);
+  for (const std::string& condition : line.values("filter")) filter_rows(records, condition, "command line: --filter");
+  if (const auto column = line.value("sort")) sort_rows(records, *column, "command line: --sort");
+  records.print(std::cout, format, terminal_width(STDOUT_FILENO));
+  if (format != RecordFormat::kTable) return 0;
+  for (const std::vector<Cell>& row : records.rows) {
+    for (const RunSummary& run : runs)
+      if (run.directory == row.front().text && !run.reason.empty())
+        std::cout << run.directory << ": " << run.reason << "\n";
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("sluice-runs", describe, argc, argv, show);
+}

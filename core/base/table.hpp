@@ -1,0 +1,46 @@
+// Tables of text for people: aligned columns, of which the less important ones make way where a line has no room.
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+class Table {
+ public:
+  enum class Align { kLeft, kRight };
+  /// Columns of this importance stay, whatever room there is.
+  static constexpr int kAlways = 1000;
+  struct Column {
+    std::string title;
+    Align align = Align::kRight;
+    int importance = kAlways;
+  };
+
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  /// A row; cells that it lacks are empty. What would act on a terminal is escaped.
+  void add(std::vector<std::string> cells);
+  bool empty() const { return rows_.empty(); }
+
+  /// Lines of at most `width` characters as far as the columns that stay allow it: of the others the least important go
+  /// first (of equal ones the last), and a line below names them. No cell is cut or broken.
+  void print(std::ostream& out, std::optional<int> width, const std::string& indent = "") const;
+
+ private:
+  std::vector<std::size_t> widths() const;
+  std::vector<std::size_t> fitting(const std::vector<std::size_t>& widths, std::size_t room) const;
+  std::string line(const std::vector<std::string>& cells, const std::vector<std::size_t>& shown,
+                   const std::vector<std::size_t>& widths) const;
+
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// The rows as a table of Markdown.
+std::string markdown_table(const std::vector<Table::Column>& columns,
+                           const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace sluice

@@ -1,0 +1,98 @@
+#include "core/report/records.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
+#include "core/config/text.hpp"
+#include "core/train/metrics_text.hpp"
+
+namespace sluice {
+namespace {
+
+Cell finite(double value, std::string text) {
+  if (std::isnan(value)) return {};
+  return {value, std::move(text)};
+}
+
+std::vector<std::string> texts(const std::vector<Cell>& row) {
+  std::vector<std::string> cells;
+  for (const Cell& cell : row) cells.push_back(cell.text);
+  return cells;
+}
+
+void print_csv(std::ostream& out, const Records& records) {
+  std::vector<std::string> line;
+  for (const RecordColumn& column : records.columns) line.push_back(detail::csv_cell(column.name));
+  out << join(line, ",") << "\n";
+  for (const auto& row : records.rows) {
+    line.clear();
+    for (const Cell& cell : row) line.push_back(cell.value ? detail::csv_cell(*cell.value) : "");
+    out << join(line, ",") << "\n";
+  }
+}
+
+void print_json(std::ostream& out, const Records& records) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const auto& row : records.rows) {
+    nlohmann::ordered_json object = nlohmann::ordered_json::object();
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      nlohmann::ordered_json& value = object[records.columns[c].name];
+      if (row[c].value) std::visit([&](const auto& held) { value = held; }, *row[c].value);
+    }
+    json.push_back(std::move(object));
+  }
+  out << json_text(json) << "\n";
+}
+
+}  // namespace
+
+Cell text_cell(const std::string& text) {
+  return {text, text};
+}
+
+Cell count_cell(std::int64_t count) {
+  return {count, std::to_string(count)};
+}
+
+Cell number_cell(double value, int digits) {
+  constexpr double kLongest = 1e7;
+  return finite(value, std::abs(value) < kLongest ? fixed(value, digits) : concat(value));
+}
+
+Cell percent_cell(double share) {
+  return finite(share, fixed(100 * share, 2) + " %");
+}
+
+Cell mega_cell(double operations) {
+  if (operations >= 1e10) return finite(operations, fixed(operations / 1e9, 2) + " G");
+  return operations >= 1e4 ? finite(operations, fixed(operations / 1e6, 2) + " M") : number_cell(operations, 0);
+}
+
+std::optional<std::size_t> Records::find(const std::string& name) const {
+  const auto found =
+      std::find_if(columns.begin(), columns.end(), [&](const RecordColumn& column) { return column.name == name; });
+  if (found == columns.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - columns.begin());
+}
+
+void Records::print(std::ostream& out, RecordFormat format, std::optional<int> width) const {
+  if (format == RecordFormat::kCsv) return print_csv(out, *this);
+  if (format == RecordFormat::kJson) return print_json(out, *this);
+  std::vector<Table::Column> titles;
+  for (const RecordColumn& column : columns) titles.push_back({column.title, column.align, column.importance});
+  std::vector<std::vector<std::string>> lines;
+  for (const auto& row : rows) lines.push_back(texts(row));
+  if (format == RecordFormat::kMarkdown) {
+    out << markdown_table(titles, lines);
+    return;
+  }
+  Table table(titles);
+  for (auto& line : lines) table.add(std::move(line));
+  table.print(out, width);
+}
+
+}  // namespace sluice

@@ -1,0 +1,47 @@
+// Rows of named values that a program shows as a table, or writes as CSV, JSON or Markdown.
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/table.hpp"
+#include "core/train/metrics.hpp"
+
+namespace sluice {
+
+/// A value and what people read. A cell without a value is empty, and null in JSON.
+struct Cell {
+  std::optional<MetricValue> value;
+  std::string text;
+};
+Cell text_cell(const std::string& text);
+Cell count_cell(std::int64_t count);
+/// With so many digits behind the point; empty for NaN.
+Cell number_cell(double value, int digits);
+/// Of a share from 0 to 1: "91.20 %".
+Cell percent_cell(double share);
+/// "12.34 M", "12.34 G"; whole below ten thousand.
+Cell mega_cell(double operations);
+
+/// A column: `name` is that of files, "macs_executed"; `title` that of tables, "multiply-adds".
+struct RecordColumn {
+  std::string name, title;
+  Table::Align align = Table::Align::kRight;
+  int importance = Table::kAlways;
+};
+
+enum class RecordFormat { kTable, kCsv, kJson, kMarkdown };
+
+struct Records {
+  std::vector<RecordColumn> columns;
+  std::vector<std::vector<Cell>> rows;  ///< each as long as `columns`
+
+  /// Index of a column by its name; nothing where there is none.
+  std::optional<std::size_t> find(const std::string& name) const;
+  /// `width`: of a table (Table::print). Numbers of CSV and JSON have as many digits as it takes.
+  void print(std::ostream& out, RecordFormat format, std::optional<int> width) const;
+};
+
+}  // namespace sluice

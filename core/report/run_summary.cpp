@@ -1,0 +1,244 @@
+#include "core/report/run_summary.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "core/base/descriptor.hpp"
+#include "core/base/directory.hpp"
+#include "core/base/error.hpp"
+#include "core/config/text.hpp"
+#include "core/train/experiment.hpp"
+#include "core/train/metrics_text.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kDeepest = 4;  // folders between what is named and a run
+constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
+
+bool is_file(const std::string& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+/// The last `most` bytes of a regular file, all of them for 0; "" where there is none.
+std::string read_tail(const std::string& path, std::int64_t most) {
+  if (!is_file(path)) return "";
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return "";
+  const std::int64_t size = file.tellg();
+  if (most == 0 && size > kMostBytes)
+    throw Error(ExitCode::kCheckpoint, concat(path, ": has ", size, " bytes, more than the ", kMostBytes,
+                                              " that a run's file may have; is it another program's?"));
+  const std::int64_t take = most == 0 ? size : std::min(size, most);
+  std::string text(static_cast<std::size_t>(take), '\0');
+  file.seekg(size - take);
+  file.read(text.data(), take);
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return text;
+}
+
+double number_of(const std::string& cell) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  return error == std::errc() && end == cell.data() + cell.size() ? value : std::nan("");
+}
+
+MetricsTable read_metrics(const std::string& path) {
+  MetricsTable table;
+  std::vector<detail::CsvRecord> records = detail::csv_records(read_tail(path, 0));
+  if (records.empty()) return table;
+  table.columns = records.front();
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    std::vector<double> row(table.columns.size(), std::nan(""));
+    for (std::size_t c = 0; c < std::min(row.size(), records[i].size()); ++c) row[c] = number_of(records[i][c]);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+/// The last line of log.txt without its time stamp.
+std::string last_line(const std::string& path) {
+  constexpr std::int64_t kEnough = 64 << 10;
+  const std::string text = read_tail(path, kEnough);
+  const std::size_t end = text.find_last_not_of("\r\n");
+  if (end == std::string::npos) return "";
+  const std::size_t before = text.rfind('\n', end);
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  const std::string line = text.substr(begin, end + 1 - begin);
+  const std::size_t space = line.find(' ');
+  return space == std::string::npos ? line : line.substr(space + 1);
+}
+
+/// What every key means (Section::role_of).
+void note_roles(Config& config) {
+  config.read<RunOptions>("run");
+  config.read<TrainOptions>("train");
+  config.read<EvalOptions>("eval");
+  config.read<CheckpointOptions>("checkpoint");
+  config.read<DataOptions>("data");
+  config.read<DistillationOptions>("distillation");
+  config.read<EarlyStoppingOptions>("early_stopping");
+  config.read<LogOptions>("log");
+}
+
+/// Somebody holds the lock. Asking takes a shared one for a moment, which a run that starts waits for.
+bool is_locked(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return false;
+  const Descriptor lock(fd, path);
+  return ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+void read_state(RunSummary& run) {
+  const std::string line = last_line(run.directory + "/log.txt");
+  if (starts_with(line, "done: ") || starts_with(line, "weights of the best epoch: ")) {
+    run.state = RunSummary::State::kFinished;
+  } else if (starts_with(line, "error: ")) {
+    run.state = RunSummary::State::kFailed;
+    run.reason = line.substr(7);
+  } else if (starts_with(line, "stopped ") && !starts_with(line, "stopped early")) {
+    run.state = RunSummary::State::kStopped;
+    run.reason = line;
+  } else {
+    run.state = is_locked(run.directory + "/.lock") ? RunSummary::State::kRunning : RunSummary::State::kKilled;
+  }
+}
+
+std::string value_of(const Config& config, const std::string& section, const std::string& key) {
+  const Section* const found = config.find(section);
+  const Entry* const entry = found != nullptr ? found->find(key) : nullptr;
+  return entry != nullptr ? entry->value : "";
+}
+
+/// The watched metric as trainings choose it: of the test set where nothing was held out.
+void read_best(RunSummary& run) {
+  const std::string metric = value_of(run.config, "early_stopping", "metric");
+  std::vector<std::string> candidates = {metric};
+  if (starts_with(metric, "val_")) candidates.push_back("test_" + metric.substr(4));
+  for (const std::string& name : candidates) {
+    if (run.watched.empty() && run.metrics.has(name)) run.watched = name;
+  }
+  const std::string goal = value_of(run.config, "early_stopping", "goal");
+  const auto ends = [&](const std::string& end) {
+    return run.watched.size() >= end.size() && run.watched.substr(run.watched.size() - end.size()) == end;
+  };
+  const bool least = goal == "min" || (goal != "max" && (ends("loss") || ends("error")));
+  double best = 0;
+  for (std::size_t row = 0; row < run.metrics.rows.size(); ++row) {
+    const double value = run.metrics.value(row, run.watched);
+    if (std::isnan(value) || (run.best && (least ? value >= best : value <= best))) continue;
+    run.best = row;
+    best = value;
+  }
+}
+
+/// Runs at and below a directory, which the set keeps in order.
+void collect(const std::string& directory, int depth, std::set<std::string>& found) {
+  if (holds_run(directory)) {
+    found.insert(directory);
+    return;
+  }
+  if (depth == 0) return;
+  std::error_code error;
+  for (const std::string& name : names_in(directory, error)) {
+    const std::string path = directory + (directory.back() == '/' ? "" : "/") + name;
+    if (fs::is_directory(fs::symlink_status(path, error))) collect(path, depth - 1, found);
+  }
+}
+
+}  // namespace
+
+double MetricsTable::value(std::size_t row, const std::string& column) const {
+  const auto found = std::find(columns.begin(), columns.end(), column);
+  return found == columns.end() ? std::nan("") : rows[row][static_cast<std::size_t>(found - columns.begin())];
+}
+
+bool MetricsTable::has(const std::string& column) const {
+  return std::find(columns.begin(), columns.end(), column) != columns.end();
+}
+
+double MetricsTable::sum(const std::string& column) const {
+  double sum = 0;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const double cell = value(row, column);
+    if (!std::isnan(cell)) sum += cell;
+  }
+  return sum;
+}
+
+std::int64_t RunSummary::epochs_done() const {
+  const double epoch = metrics.rows.empty() ? 0 : metrics.value(metrics.rows.size() - 1, "epoch");
+  return epoch > 0 && epoch < 1e9 ? static_cast<std::int64_t>(epoch) : 0;
+}
+
+double RunSummary::hours() const {
+  return metrics.sum("seconds") / 3600;
+}
+
+std::string to_string(RunSummary::State state) {
+  switch (state) {
+    case RunSummary::State::kFinished:
+      return "finished";
+    case RunSummary::State::kRunning:
+      return "running";
+    case RunSummary::State::kStopped:
+      return "stopped";
+    case RunSummary::State::kFailed:
+      return "failed";
+    case RunSummary::State::kUnreadable:
+      return "unreadable";
+    case RunSummary::State::kKilled:
+      break;
+  }
+  return "killed";
+}
+
+bool holds_run(const std::string& directory) {
+  return is_file(directory + "/config.ini") && (is_file(directory + "/metrics.csv") || is_file(directory + "/log.txt"));
+}
+
+RunSummary read_run(const std::string& directory) {
+  if (!holds_run(directory))
+    throw Error(ExitCode::kUsage, concat(directory, ": holds no run; expected a run directory of sluice-train"));
+  RunSummary run;
+  run.directory = directory;
+  const std::string file = directory + "/config.ini";
+  run.config = Config::stored(read_tail(file, 0), file);
+  note_roles(run.config);
+  run.metrics = read_metrics(directory + "/metrics.csv");
+  const std::string epochs = value_of(run.config, "train", "epochs");
+  run.epochs = detail::parse_integer(epochs).value_or(0);
+  read_state(run);
+  read_best(run);
+  return run;
+}
+
+std::vector<std::string> find_runs(const std::vector<std::string>& paths) {
+  std::vector<std::string> runs;
+  for (std::string path : paths) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    std::set<std::string> found;
+    collect(path, kDeepest, found);
+    if (found.empty())
+      throw Error(ExitCode::kUsage, concat(path, ": no run of sluice-train lies here, nor in folders below it"));
+    for (const std::string& run : found) {
+      if (std::find(runs.begin(), runs.end(), run) == runs.end()) runs.push_back(run);
+    }
+  }
+  return runs;
+}
+
+}  // namespace sluice

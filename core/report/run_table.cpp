@@ -1,0 +1,232 @@
+#include "core/report/run_table.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "core/base/error.hpp"
+#include "core/config/text.hpp"
+
+namespace sluice {
+namespace {
+
+std::optional<double> number_in(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional<double>(value) : std::nullopt;
+}
+
+bool same(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  const std::optional<double> x = number_in(a), y = number_in(b);
+  return x && y && *x == *y;
+}
+
+/// Values by run for each key, the keys in the order in which they first stood.
+class Values {
+ public:
+  explicit Values(const std::vector<RunSummary>& runs) : runs_(runs.size()) {
+    for (std::size_t run = 0; run < runs.size(); ++run) {
+      for (const Section& section : runs[run].config.sections()) add(section, run);
+    }
+  }
+
+  std::vector<Difference> differing() const {
+    std::vector<Difference> found;
+    for (const std::string& key : order_) {
+      const std::vector<std::string>& values = values_.at(key);
+      const bool equal = std::all_of(values.begin(), values.end(),
+                                     [&](const std::string& value) { return same(value, values.front()); });
+      if (!equal) merge(found, key, values);
+    }
+    return found;
+  }
+
+ private:
+  void add(const Section& section, std::size_t run) {
+    for (const Entry& entry : section.entries()) {
+      if (section.role_of(entry.key).role == KeyRole::kNothing) continue;
+      const std::string key = section.name() + "." + entry.key;
+      const auto [place, made] = values_.try_emplace(key, runs_);
+      if (made) order_.push_back(key);
+      place->second[run] = entry.value;
+    }
+  }
+
+  /// All layers' keys of one name are one difference: every value that some layer has which differs.
+  static void merge(std::vector<Difference>& found, const std::string& key, const std::vector<std::string>& values) {
+    const bool of_layer = starts_with(key, "layer.");
+    const std::string name = of_layer ? "layer.*" + key.substr(key.rfind('.')) : key;
+    const auto before =
+        std::find_if(found.begin(), found.end(), [&](const Difference& other) { return other.key == name; });
+    if (before == found.end()) {
+      found.push_back({name, values});
+      return;
+    }
+    for (std::size_t run = 0; run < values.size(); ++run) {
+      std::vector<std::string> seen = split_list(before->values[run]);
+      if (!values[run].empty() && !contains(seen, values[run])) {
+        seen.push_back(values[run]);
+        before->values[run] = join(seen);
+      }
+    }
+  }
+
+  std::size_t runs_;
+  std::vector<std::string> order_;
+  std::map<std::string, std::vector<std::string>> values_;
+};
+
+/// Columns of metrics.csv about one evaluation of the whole network.
+bool is_of_evaluation(const std::string& column) {
+  return (starts_with(column, "val_") || starts_with(column, "test_")) && column.find('/') == std::string::npos;
+}
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+int importance_of(const std::string& metric) {
+  if (ends_with(metric, "_accuracy")) return 90;
+  if (ends_with(metric, "_macs_executed") || ends_with(metric, "_density")) return 60;
+  return ends_with(metric, "_loss") ? 40 : 30;
+}
+
+/// Accuracies are per cent in metrics.csv.
+Cell metric_cell(const std::string& metric, double value) {
+  if (std::isnan(value)) return {};
+  if (ends_with(metric, "_accuracy")) return {value, fixed(value, 2) + " %"};
+  return ends_with(metric, "_macs_executed") ? mega_cell(value) : number_cell(value, 4);
+}
+
+Cell value_cell(const std::string& text) {
+  if (const std::optional<double> number = number_in(text)) return {*number, text};
+  return {text, text};
+}
+
+std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (!contains(names, name)) names.push_back(name);
+  };
+  for (const RunSummary& run : runs)
+    if (!run.watched.empty()) add(run.watched);
+  for (const RunSummary& run : runs)
+    for (const std::string& column : run.metrics.columns)
+      if (is_of_evaluation(column)) add(column);
+  return names;
+}
+
+/// "lr" for "optimizer.lr" where no other difference ends alike.
+std::string short_title(const std::string& key, const std::vector<Difference>& all) {
+  const std::string name = key.substr(key.rfind('.') + 1);
+  const auto alike = std::count_if(all.begin(), all.end(), [&](const Difference& other) {
+    return other.key.substr(other.key.rfind('.') + 1) == name;
+  });
+  return alike == 1 ? name : key;
+}
+
+/// "accuracy" for "val_accuracy" where all metrics are of one set.
+std::string short_metric(const std::string& metric, const std::vector<std::string>& all) {
+  const std::string set = metric.substr(0, metric.find('_') + 1);
+  const bool one =
+      std::all_of(all.begin(), all.end(), [&](const std::string& other) { return starts_with(other, set); });
+  return one ? metric.substr(set.size()) : metric;
+}
+
+std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::vector<Difference>& different,
+                         const std::vector<std::string>& metrics) {
+  std::vector<Cell> row = {text_cell(run.directory), text_cell(to_string(run.state))};
+  for (const Difference& difference : different) row.push_back(value_cell(difference.values[index]));
+  row.push_back(count_cell(run.epochs_done()));
+  row.push_back(run.epochs > 0 ? count_cell(run.epochs) : Cell{});
+  row.push_back(run.best ? number_cell(run.metrics.value(*run.best, "epoch"), 0) : Cell{});
+  for (const std::string& metric : metrics)
+    row.push_back(run.best ? metric_cell(metric, run.metrics.value(*run.best, metric)) : Cell{});
+  row.push_back(number_cell(run.hours(), 2));
+  const bool any = !run.metrics.rows.empty();
+  row.push_back(any ? number_cell(run.metrics.value(run.metrics.rows.size() - 1, "images_per_second"), 0) : Cell{});
+  return row;
+}
+
+std::size_t column_of(const Records& records, const std::string& name, const std::string& where) {
+  if (const std::optional<std::size_t> column = records.find(name)) return *column;
+  std::vector<std::string> names;
+  for (const RecordColumn& column : records.columns) names.push_back(column.name);
+  throw Error(ExitCode::kUsage, concat(where, ": no column ", quoted(name), suggestion(name, names, "there are")));
+}
+
+std::optional<double> number_of(const Cell& cell) {
+  if (!cell.value) return std::nullopt;
+  if (const auto* number = std::get_if<double>(&*cell.value)) return *number;
+  if (const auto* integer = std::get_if<std::int64_t>(&*cell.value)) return static_cast<double>(*integer);
+  return std::nullopt;
+}
+
+bool holds(const Cell& cell, const std::string& relation, const std::string& value) {
+  const std::optional<double> a = number_of(cell), b = number_in(value);
+  if (relation == "=") return a && b ? *a == *b : cell.text == value;
+  if (relation == "!=") return a && b ? *a != *b : cell.text != value;
+  if (!a || !b) return false;
+  if (relation == "<") return *a < *b;
+  if (relation == "<=") return *a <= *b;
+  return relation == ">" ? *a > *b : *a >= *b;
+}
+
+bool before(const Cell& a, const Cell& b, bool descending) {
+  if (!a.value || !b.value) return a.value.has_value() && !b.value.has_value();
+  const std::optional<double> x = number_of(a), y = number_of(b);
+  if (x && y) return descending ? *x > *y : *x < *y;
+  return descending ? a.text > b.text : a.text < b.text;
+}
+
+}  // namespace
+
+std::vector<Difference> differences(const std::vector<RunSummary>& runs) {
+  return Values(runs).differing();
+}
+
+Records runs_table(const std::vector<RunSummary>& runs) {
+  const std::vector<Difference> different = differences(runs);
+  const std::vector<std::string> metrics = metrics_of(runs);
+  Records records;
+  records.columns = {{"run", "run", Table::Align::kLeft}, {"state", "state", Table::Align::kLeft, 80}};
+  for (const Difference& difference : different)
+    records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight, 70});
+  records.columns.insert(records.columns.end(), {{"epochs", "epochs", Table::Align::kRight, 50},
+                                                 {"epochs_wanted", "of", Table::Align::kRight, 49},
+                                                 {"best_epoch", "best at", Table::Align::kRight, 35}});
+  for (const std::string& metric : metrics)
+    records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance_of(metric)});
+  records.columns.insert(records.columns.end(), {{"hours", "hours", Table::Align::kRight, 45},
+                                                 {"images_per_second", "images/s", Table::Align::kRight, 10}});
+  for (std::size_t i = 0; i < runs.size(); ++i) records.rows.push_back(row_of(runs[i], i, different, metrics));
+  return records;
+}
+
+void filter_rows(Records& records, const std::string& condition, const std::string& where) {
+  const std::size_t at = condition.find_first_of("=!<>");
+  const std::size_t end = condition.find_first_not_of("=!<>", at);
+  const std::string relation =
+      at == std::string::npos ? "" : condition.substr(at, std::min(end, condition.size()) - at);
+  if (at == 0 || !contains({"=", "!=", "<", "<=", ">", ">="}, relation))
+    throw Error(ExitCode::kUsage,
+                concat(where, ": expected a condition such as state=finished or hours>2, got ", quoted(condition)));
+  const std::size_t column = column_of(records, trim(condition.substr(0, at)), where);
+  const std::string value = end == std::string::npos ? "" : trim(condition.substr(end));
+  auto& rows = records.rows;
+  rows.erase(std::remove_if(rows.begin(), rows.end(),
+                            [&](const std::vector<Cell>& row) { return !holds(row[column], relation, value); }),
+             rows.end());
+}
+
+void sort_rows(Records& records, const std::string& name, const std::string& where) {
+  const bool descending = !name.empty() && name.front() == '-';
+  const std::size_t column = column_of(records, name.substr(descending ? 1 : 0), where);
+  std::stable_sort(
+      records.rows.begin(), records.rows.end(),
+      [&](const std::vector<Cell>& a, const std::vector<Cell>& b) { return before(a[column], b[column], descending); });
+}
+
+}  // namespace sluice

@@ -1,0 +1,156 @@
+"""sluice-runs: how runs stand, what differs, the best metrics; sorted, filtered, as CSV, JSON and Markdown, at every width."""
+import csv
+import fcntl
+import io
+import json
+import os
+
+from harness import Case, Sandbox, run_table
+
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+CONFIG = """[run]
+dir = runs/{name}
+[layer.conv1]
+type = {conv}
+[layer.conv2]
+type = {conv}
+[optimizer]
+lr = {lr}
+[train]
+epochs = 4
+[log]
+interval = {interval}
+[early_stopping]
+metric = val_accuracy
+goal = auto
+"""
+METRICS = """epoch,step,lr,train_loss,val_loss,val_accuracy,val_gate_density,val_gate_density/conv1,val_macs_executed,seconds,images_per_second
+1,10,{lr},2,{loss},50,0.5,0.4,20000000,1800,100
+2,20,{lr},1.5,{loss},{best},0.25,0.2,15000000,1800,200
+3,30,{lr},1,{loss},60,0.125,0.1,12500000,1800,300
+"""
+STAMP = "2026-01-02T03:04:05+0100 "
+
+
+def plant(box, name, end, conv="conv", lr="0.1", best="70", loss="0.5", interval="60", metrics=METRICS):
+    box.write(f"runs/{name}/config.ini", CONFIG.format(name=name, conv=conv, lr=lr, interval=interval))
+    box.write(f"runs/{name}/log.txt", STAMP + "run directory\n" + STAMP + end + "\n")
+    if metrics:
+        box.write(f"runs/{name}/metrics.csv", metrics.format(lr=lr, best=best, loss=loss))
+
+
+def many(box):
+    plant(box, "a", "done: best val_accuracy 70 after epoch 2")
+    plant(box, "b", "stopped at epoch 4, step 35: received SIGUSR1; continue with --resume", conv="cg_conv", best="90.5")
+    plant(box, "deep/c", "error: training diverged at epoch 4, step 31: loss is nan", lr="0.10", best="80", interval="1")
+    plant(box, "d", "epoch 3, lr 0.2", lr="0.2", metrics="")
+
+
+def states_and_values():
+    with Sandbox() as box:
+        many(box)
+        box.write("runs/notes/readme.txt", "no run")
+        os.symlink(".", box.at("runs/again"))
+        rows = {row["run"]: row for row in csv.DictReader(io.StringIO(box.ok("sluice-runs", "runs", "--csv").out))}
+        expect(list(rows) == ["runs/a", "runs/b", "runs/d", "runs/deep/c"], f"runs: {list(rows)}")
+        expect([row["state"] for row in rows.values()] == ["finished", "stopped", "killed", "failed"], f"states: {rows}")
+        expect(rows["runs/a"] == {"run": "runs/a", "state": "finished", "layer.*.type": "conv", "optimizer.lr": "0.1", "epochs": "3",
+                                  "epochs_wanted": "4", "best_epoch": "2", "val_accuracy": "70", "val_loss": "0.5",
+                                  "val_gate_density": "0.25", "val_macs_executed": "1.5e+07", "hours": "1.5",
+                                  "images_per_second": "300"}, f"runs/a: {rows['runs/a']}")
+        expect(rows["runs/b"]["layer.*.type"] == "cg_conv" and rows["runs/b"]["val_accuracy"] == "90.5", f"runs/b: {rows['runs/b']}")
+        expect(rows["runs/d"]["epochs"] == "0" and rows["runs/d"]["val_accuracy"] == "", f"runs/d: {rows['runs/d']}")
+        objects = json.loads(box.ok("sluice-runs", "runs", "--json").out)
+        expect([list(map(str, o)) for o in objects] == [list(rows["runs/a"])] * 4, f"--json: {objects}")
+        expect(objects[2]["val_accuracy"] is None and objects[1]["val_accuracy"] == 90.5, f"--json: {objects}")
+        # The lock of a living process.
+        with open(box.at("runs/d/.lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            state = json.loads(box.ok("sluice-runs", "runs/d", "--json").out)[0]["state"]
+            expect(state == "running", f"with a lock: {state}")
+
+
+def tables():
+    with Sandbox() as box:
+        many(box)
+        reason = "runs/deep/c: training diverged at epoch 4, step 31: loss is nan\n"
+        stopped = "runs/b: stopped at epoch 4, step 35: received SIGUSR1; continue with --resume\n"
+        wide = box.ok("sluice-runs", "runs").out
+        expect(wide == """\
+run          state        type    lr  epochs  of  best at  accuracy    loss  gate_density  macs_executed  hours  images/s
+runs/a       finished     conv   0.1       3   4        2   70.00 %  0.5000        0.2500        15.00 M   1.50       300
+runs/b       stopped   cg_conv   0.1       3   4        2   90.50 %  0.5000        0.2500        15.00 M   1.50       300
+runs/d       killed       conv   0.2       0   4                                                           0.00
+runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000        0.2500        15.00 M   1.50       300
+""" + stopped + reason, f"without a terminal:\n{wide}")
+        for width in (60, 80, 100):
+            lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
+            table = lines[:lines.index(next(line for line in lines if line.startswith("no room for: ")))]
+            expect(len(table) == 5 and all(len(line) <= width for line in table), f"{width} columns:\n" + "\n".join(lines))
+            expect({"run", "state", "accuracy"} <= set(table[0].split()), f"{width} columns: {table[0]}")
+        text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=80", "--sort=-val_accuracy",
+                      "--markdown").out
+        expect([line.split(" | ")[0] for line in text.splitlines()] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
+               f"--markdown, sorted and filtered:\n{text}")
+        order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=val_accuracy").out)]
+        expect(order == ["runs/a", "runs/deep/c", "runs/b", "runs/d"], f"--sort=val_accuracy: {order}")
+
+
+def hostile():
+    """What strangers' run directories hold is shown as text, or said to be unreadable; nothing else is opened."""
+    with Sandbox() as box:
+        many(box)
+        plant(box, "e", "error: \x1b[2Jgone")
+        box.write("runs/f/config.ini", "include = /etc/passwd\n")
+        box.write("runs/f/log.txt", "")
+        box.write("runs/g/config.ini", CONFIG.format(name="g", conv="${env:HOME}", lr="1", interval="1"))
+        box.write("runs/g/log.txt", "")
+        plant(box, "h", "done: best", metrics='epoch,"val_accuracy\n1,1e999\n"""\n,,,,,,,,\nnan,x\n')
+        out = box.ok("sluice-runs", "runs").out
+        expect("\x1b" not in out and "runs/e: \\x1b[2Jgone" in out, f"escapes:\n{out}")
+        expect("passwd" not in out.replace("'include = /etc/passwd'", ""), f"an include was followed:\n{out}")
+        states = {o["run"]: o["state"] for o in json.loads(box.ok("sluice-runs", "runs", "--json").out)}
+        expect(states["runs/f"] == states["runs/g"] == "unreadable" and states["runs/h"] == "finished", f"states: {states}")
+
+
+def a_real_run():
+    with Sandbox() as box:
+        box.ok("sluice-train", "net.ini")
+        box.ok("sluice-train", "net.ini", "--run.dir=other", "--train.batch=4")
+        rows = json.loads(box.ok("sluice-runs", "run", "other/", "--json").out)
+        with open(box.at("run/metrics.csv"), encoding="utf-8") as file:
+            metrics = list(csv.DictReader(file))
+        best = max(metrics, key=lambda row: float(row["val_accuracy"]))
+        expect([row["run"] for row in rows] == ["run", "other"] and [row["train.batch"] for row in rows] == [8, 4], f"runs: {rows}")
+        expect(set(rows[0]) == {"run", "state", "train.batch", "epochs", "epochs_wanted", "best_epoch", "val_accuracy", "val_loss",
+                                "val_macs_executed", "hours", "images_per_second"}, f"columns: {list(rows[0])}")
+        expect(rows[0]["state"] == "finished" and rows[0]["val_accuracy"] == float(best["val_accuracy"])
+               and rows[0]["best_epoch"] == float(best["epoch"]), f"the best epoch: {rows[0]}, {best}")
+
+
+BAD = [
+    Case("runs: nothing named", "sluice-runs", 2, "command line: expected a directory with runs; see sluice-runs --help"),
+    Case("runs: no run", "sluice-runs .", 2, ".: no run of sluice-train lies here, nor in folders below it"),
+    Case("runs: no folder", "sluice-runs nowhere", 2, "nowhere: no run of sluice-train lies here, nor in folders below it"),
+    Case("runs: an override", "sluice-runs . --train.epochs=3", 2, "command line: there is nothing to configure: --train.epochs=3"),
+    Case("runs: two formats", "sluice-runs . --csv --json", 2, "command line: --csv and --json exclude each other"),
+    Case("runs: a wrong column", "sluice-runs runs --sort=val_accurcy", 2,
+         "command line: --sort: no column 'val_accurcy'; did you mean 'val_accuracy'?", make=many),
+    Case("runs: a wrong condition", "sluice-runs runs --filter=finished", 2,
+         "command line: --filter: expected a condition such as state=finished or hours>2, got 'finished'", make=many),
+    Case("runs: a wrong relation", "sluice-runs runs --filter=hours=>2", 2,
+         "command line: --filter: expected a condition such as state=finished or hours>2, got 'hours=>2'", make=many),
+]
+
+if __name__ == "__main__":
+    for test in (states_and_values, tables, hostile, a_real_run):
+        test()
+    run_table(BAD, 8, len(failures))

@@ -1,0 +1,99 @@
+// Tables for people: what makes way where a line has no room.
+#include "core/base/table.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "core/base/terminal.hpp"
+
+namespace sluice {
+namespace {
+
+Table runs() {
+  Table table({{"run", Table::Align::kLeft},
+               {"loss", Table::Align::kRight, 10},
+               {"accuracy", Table::Align::kRight, 30},
+               {"bits", Table::Align::kRight, 10}});
+  table.add({"first", "0.25", "91.20 %", "32"});
+  table.add({"größer", "1.5", "8.00 %"});
+  return table;
+}
+
+std::string printed(const Table& table, std::optional<int> width, const std::string& indent = "") {
+  std::ostringstream out;
+  table.print(out, width, indent);
+  return out.str();
+}
+
+TEST(Table, AlignsColumnsByCharacters) {
+  EXPECT_EQ(printed(runs(), std::nullopt),
+            "run     loss  accuracy  bits\n"
+            "first   0.25   91.20 %    32\n"
+            "größer   1.5    8.00 %\n");
+}
+
+TEST(Table, TheLeastImportantColumnsGoFirstAndOfEqualOnesTheLast) {
+  EXPECT_EQ(printed(runs(), 28), printed(runs(), std::nullopt)) << "it fits exactly";
+  EXPECT_EQ(printed(runs(), 27),
+            "run     loss  accuracy\n"
+            "first   0.25   91.20 %\n"
+            "größer   1.5    8.00 %\n"
+            "no room for: bits\n");
+  EXPECT_EQ(printed(runs(), 23, "  "),
+            "  run     accuracy\n"
+            "  first    91.20 %\n"
+            "  größer    8.00 %\n"
+            "  no room for: loss, bits\n");
+}
+
+TEST(Table, WhatMustStayStaysWhole) {
+  EXPECT_EQ(printed(runs(), 1), "run\nfirst\ngrößer\nno room for: loss, accuracy, bits\n");
+}
+
+TEST(Table, CellsDoNotActOnATerminal) {
+  Table table({{"run", Table::Align::kLeft}, {"x"}});
+  table.add({"a\x1b[2Jb\nc", "1"});
+  EXPECT_EQ(printed(table, std::nullopt), "run           x\na\\x1b[2Jb\\nc  1\n");
+}
+
+TEST(Table, MarkdownEscapesWhatWouldEndACell) {
+  EXPECT_EQ(markdown_table({{"run", Table::Align::kLeft}, {"x"}}, {{"a|b", "<1"}}),
+            "| run | x |\n| --- | ---: |\n| a\\|b | \\<1 |\n");
+}
+
+/// Puts an environment variable back.
+class Columns {
+ public:
+  explicit Columns(const char* value) {
+    if (const char* before = ::getenv("COLUMNS")) before_ = before;
+    value != nullptr ? ::setenv("COLUMNS", value, 1) : ::unsetenv("COLUMNS");
+  }
+  ~Columns() { before_.empty() ? ::unsetenv("COLUMNS") : ::setenv("COLUMNS", before_.c_str(), 1); }
+  Columns(const Columns&) = delete;
+  Columns& operator=(const Columns&) = delete;
+
+ private:
+  std::string before_;
+};
+
+TEST(Terminal, APipeHasNoWidthUnlessColumnsSaysSo) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  for (const auto& [value, width] : {std::pair<const char*, std::optional<int>>{nullptr, std::nullopt},
+                                     {"60", 60},
+                                     {"", std::nullopt},
+                                     {"0", std::nullopt},
+                                     {"-3", std::nullopt},
+                                     {"60x", std::nullopt}}) {
+    const Columns columns(value);
+    EXPECT_EQ(terminal_width(ends[1]), width) << (value == nullptr ? "unset" : value);
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+}  // namespace
+}  // namespace sluice
