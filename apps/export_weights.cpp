@@ -5,7 +5,6 @@
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "core/train/import.hpp"
-#include "sluice/layer.hpp"
 
 namespace sluice {
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
 #include "core/data/formats.hpp"
 #include "core/data/set_description.hpp"
+#include "core/data/transformed.hpp"
 #include "core/data/views.hpp"
 
 namespace sluice {
@@ -25,10 +25,20 @@ std::unique_ptr<Dataset> open_stored(const DataOptions& options, Split split) {
       return open_idx(options, split);
     case DataKind::kHdf5:
       return open_hdf5(options, split);
+    case DataKind::kFolder:
+      return open_folder(options, split);
     case DataKind::kSynthetic:
       break;
   }
   return open_synthetic(options, split);
+}
+
+/// The set with the transforms of the options; a folder of pictures has them already.
+std::shared_ptr<const Dataset> open_transformed(const DataOptions& options, Split split) {
+  std::shared_ptr<const Dataset> stored = open_stored(options, split);
+  if (options.kind == DataKind::kFolder || (options.transforms.empty() && options.eval_transforms.empty()))
+    return stored;
+  return make_transformed(std::move(stored), options);
 }
 
 std::shared_ptr<const Dataset> padded(std::shared_ptr<const Dataset> stored, const DataOptions& options) {
@@ -50,17 +60,29 @@ void Dataset::read_labels(const std::int64_t* indices, std::int64_t count, std::
     read(indices + first, std::min(block, count - first), images.data(), labels + first);
 }
 
+std::int32_t Dataset::read_for_training(std::int64_t index, const TrainingDraw&, std::uint8_t* image) const {
+  std::int32_t label = 0;
+  read(&index, 1, image, &label);
+  return label;
+}
+
+bool Dataset::digest_sources(std::int64_t, Digest&) const {
+  return false;
+}
+
 std::vector<PixelCounts> Dataset::count_pixels(const StopCheck& check_stop) const {
+  constexpr std::int64_t kMostDecoded = 2048;
   const std::int64_t channels = shape().channels;
   const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / shape().count(), 1, size());
   std::vector<std::uint8_t> images(static_cast<std::size_t>(block * shape().count()));
   std::vector<std::int32_t> labels(static_cast<std::size_t>(block));
   std::vector<std::int64_t> indices(static_cast<std::size_t>(block));
   std::vector<PixelCounts> counts(static_cast<std::size_t>(channels), PixelCounts{});
-  for (std::int64_t first = 0; first < size(); first += block) {
+  const std::int64_t total = decodes() ? std::min(size(), kMostDecoded) : size();
+  for (std::int64_t first = 0; first < total; first += block) {
     if (check_stop) check_stop();
-    const std::int64_t n = std::min(block, size() - first);
-    std::iota(indices.begin(), indices.end(), first);
+    const std::int64_t n = std::min(block, total - first);
+    for (std::int64_t i = 0; i < n; ++i) indices[static_cast<std::size_t>(i)] = (first + i) * size() / total;
     read(indices.data(), n, images.data(), labels.data());
     const std::uint8_t* at = images.data();
     for (std::int64_t pixel = 0; pixel < n * shape().height * shape().width; ++pixel) {
@@ -116,7 +138,7 @@ std::string counted_from_one(const std::vector<std::int32_t>& labels, std::int64
 TrainingSets open_training(const DataOptions& options, std::int64_t drawn_from) {
   const HeldOut held_out{options.validation, options.validation_seed,
                          options.validation_from > 0 ? options.validation_from : drawn_from};
-  TrainingSets sets = hold_out(open_stored(options, Split::kTrain), held_out);
+  TrainingSets sets = hold_out(open_transformed(options, Split::kTrain), held_out);
   sets.whole = padded(std::move(sets.whole), options);
   sets.train = padded(std::move(sets.train), options);
   if (sets.validation) sets.validation = padded(std::move(sets.validation), options);
@@ -124,7 +146,7 @@ TrainingSets open_training(const DataOptions& options, std::int64_t drawn_from) 
 }
 
 std::shared_ptr<const Dataset> open_dataset(const DataOptions& options, Split split, std::int64_t drawn_from) {
-  if (split == Split::kTest) return padded(open_stored(options, split), options);
+  if (split == Split::kTest) return padded(open_transformed(options, split), options);
   TrainingSets sets = open_training(options, drawn_from);
   if (split == Split::kTrain) return std::move(sets.train);
   if (!sets.validation) {

@@ -12,6 +12,8 @@
 
 namespace sluice {
 
+class Digest;
+
 /// Throws where long work is to end: on a stop signal, or when the time is used up.
 using StopCheck = std::function<void()>;
 
@@ -32,6 +34,12 @@ struct DatasetInfo {
 struct ReadGroups {
   std::vector<std::int64_t> starts;
   std::int64_t at_once = 0;  ///< groups that can be kept in memory together
+};
+
+/// What decides how an image is transformed for training, beside its place in the set.
+struct TrainingDraw {
+  std::uint64_t seed = 1, epoch = 0;
+  const std::vector<std::uint8_t>& fill;  ///< one byte for each channel: what takes the place of erased pixels
 };
 
 /// Immutable once open; all functions may be called from many threads at a time.
@@ -60,8 +68,20 @@ class Dataset {
   /// The labels alone of `count` indices, likewise.
   virtual void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const;
 
+  /// Whether making an image takes long, so that several threads should share a batch, image by image.
+  virtual bool decodes() const { return false; }
+  /// One image as training is to see it, and its label; by default that of read(). A picture that cannot be read is
+  /// replaced by another.
+  virtual std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const;
+
+  /// Adds what the first `images` images were made from to a digest; false where that is the pixels themselves.
+  virtual bool digest_sources(std::int64_t images, Digest& digest) const;
+  /// Warnings that came up since the last call: pictures that were left out or replaced.
+  virtual std::vector<std::string> take_notes() const { return {}; }
+
   /// Counts of the byte values of all images, one for each channel; of the stored pixels, without those that padding
-  /// added. `check_stop` is called between blocks of images.
+  /// added. Of a set that decodes, over evenly spread 2048 images at most. `check_stop` is called between blocks of
+  /// images.
   virtual std::vector<PixelCounts> count_pixels(const StopCheck& check_stop = {}) const;
 
   virtual ReadGroups groups() const { return {}; }

@@ -11,6 +11,7 @@ namespace sluice {
 std::unique_ptr<Dataset> open_cifar(const DataOptions& options, Split split);
 std::unique_ptr<Dataset> open_idx(const DataOptions& options, Split split);
 std::unique_ptr<Dataset> open_hdf5(const DataOptions& options, Split split);
+std::unique_ptr<Dataset> open_folder(const DataOptions& options, Split split);
 std::unique_ptr<Dataset> open_synthetic(const DataOptions& options, Split split);
 
 /// The classes of a set. `fixed` is the number that the format prescribes and `names` come with the data set (0 and

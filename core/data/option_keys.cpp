@@ -5,6 +5,7 @@
 #include "core/config/keys.hpp"
 #include "core/data/normalization.hpp"
 #include "core/data/options.hpp"
+#include "core/picture/transform.hpp"
 
 namespace sluice {
 
@@ -30,6 +31,11 @@ void describe_preparation(DataOptions& options, Keys& keys) {
       "crop_padding", options.crop_padding, between(std::int64_t{0}, kMaxImageSide),
       "with augment: pixels of zeros put around an image before a window of its own size is cut out; 0: no crop");
   keys.optional("flip", options.flip, "with augment: whether half of the images are mirrored left to right");
+  keys.optional("transforms", options.transforms,
+                "what is done to training images, in order and at random, in place of augment: a list such as "
+                "random_resized_crop(224), flip (docs/pictures.md has all of them); empty: eval_transforms");
+  keys.optional("eval_transforms", options.eval_transforms,
+                "what is done to images that are evaluated, such as resize(256), center_crop(224)");
   keys.optional("workers", options.workers, between(0, 1024),
                 "threads that prepare batches in the background; 0: each batch is prepared when it is asked for");
   keys.optional("prefetch", options.prefetch, between(1, 1024), "batches prepared ahead at most");
@@ -73,6 +79,28 @@ void describe_hdf5(DataOptions& options, Keys& keys) {
   keys.of_machine({"hdf5_memory_mib", "hdf5_external", "hdf5_timeout"});
 }
 
+void describe_pictures(DataOptions& options, Keys& keys) {
+  keys.choice("decode", options.fast_decode, {{"fast", true}, {"exact", false}},
+              "folder: whether training may decode a part of a JPEG, and at a half, a quarter or an eighth of its size "
+              "where the first transform makes it smaller still; evaluation is always exact");
+  keys.choice(
+      "on_bad_image", options.skip_bad_images, {{"refuse", false}, {"skip", true}},
+      "folder: whether a picture that cannot be read ends the program when the set is opened or evaluated, or is "
+      "left out with a warning; in training another one takes its place");
+  keys.optional("max_pixels", options.max_pixels, between(std::int64_t{1}, std::int64_t{1} << 30),
+                "folder: larger pictures are refused by their header, before memory is taken for them");
+  keys.path("folder_train", options.folder_train,
+            "folder: the training pictures in dir, a folder for each class; where dir has no such folder it holds the "
+            "classes itself");
+  keys.path("folder_test", options.folder_test,
+            "folder: the test pictures in dir; empty: the first that exists of val, valid, validation and test");
+  keys.optional("folder_test_share", options.folder_test_share, between(0.0, 0.9),
+                "folder: where dir holds the classes itself, the share of each that is the test set, chosen by the "
+                "files' names");
+  keys.role(KeyRole::kNothing, {"on_bad_image", "max_pixels", "folder_train", "folder_test", "folder_test_share"},
+            kCompared);
+}
+
 void describe_synthetic(DataOptions& options, Keys& keys) {
   keys.optional("synthetic_size", options.synthetic_size, between(std::int64_t{1}, kMostImages),
                 "synthetic: training images");
@@ -80,6 +108,13 @@ void describe_synthetic(DataOptions& options, Keys& keys) {
                 "synthetic: test images");
   keys.optional("synthetic_image", options.synthetic_image, "synthetic: image size, channels x height x width");
   keys.optional("synthetic_seed", options.synthetic_seed, at_least(0), "synthetic: seed of patterns and noise");
+}
+
+void check_eval_transforms(const std::string& text) {
+  const std::string name = Transforms(text).first_random();
+  if (name.empty()) return;
+  throw Error(ExitCode::kUsage,
+              concat(name, " draws random numbers, and evaluation is the same each time; put it into transforms"));
 }
 
 /// Reports errors that the type and range of a single key cannot show.
@@ -93,6 +128,10 @@ void check(const DataOptions& options, Keys& keys) {
   };
   report("mean", [&] { check_normalization_text(options.mean, false); });
   report("std", [&] { check_normalization_text(options.std, true); });
+  report("transforms", [&] { Transforms(options.transforms); });
+  report("eval_transforms", [&] { check_eval_transforms(options.eval_transforms); });
+  if (options.augment && !options.transforms.empty())
+    keys.error("augment", "'transforms' says what is done to training images; write pad_crop and flip there");
   report("synthetic_image", [&] { parse_image_shape(options.synthetic_image); });
   const auto names = static_cast<std::int64_t>(options.class_names.size());
   if (options.classes > 0 && names > 0 && names != options.classes) {
@@ -108,8 +147,10 @@ void DataOptions::describe(Keys& keys) {
                {"cifar100", DataKind::kCifar100},
                {"idx", DataKind::kIdx},
                {"hdf5", DataKind::kHdf5},
+               {"folder", DataKind::kFolder},
                {"synthetic", DataKind::kSynthetic}},
-              "form of the data set: CIFAR's binary version, IDX (MNIST and its relatives), HDF5, or made up");
+              "form of the data set: CIFAR's binary version, IDX (MNIST and its relatives), HDF5, a folder of "
+              "pictures, or made up");
   keys.path("dir", dir, "folder of the data set; for CIFAR also the folder above it");
   keys.optional(
       "classes", classes, between(0, 1 << 24),
@@ -128,6 +169,7 @@ void DataOptions::describe(Keys& keys) {
               "cifar100: 100 fine or 20 coarse classes");
   describe_idx(*this, keys);
   describe_hdf5(*this, keys);
+  describe_pictures(*this, keys);
   describe_synthetic(*this, keys);
   check(*this, keys);
 }

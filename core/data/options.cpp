@@ -16,6 +16,8 @@ std::string to_string(DataKind kind) {
       return "idx";
     case DataKind::kHdf5:
       return "hdf5";
+    case DataKind::kFolder:
+      return "folder";
     case DataKind::kSynthetic:
       break;
   }

@@ -7,8 +7,10 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -50,7 +52,19 @@ struct BatchSlot {
   std::vector<std::uint8_t> bytes;  // images as stored, between the data set and the pixel pass
   std::exception_ptr error;
   bool ready = false;
+  // Where images are made one by one:
+  std::atomic<std::int64_t> next_image{0};  // to be claimed
+  bool shared = false;                      // others may make images, too
+  std::int64_t helpers = 0;                 // others that do
 };
+
+/// The bytes that normalisation turns into about 0.
+std::vector<std::uint8_t> mean_bytes(const Normalization& normalization) {
+  std::vector<std::uint8_t> bytes;
+  for (const double mean : normalization.mean)
+    bytes.push_back(static_cast<std::uint8_t>(std::lround(255 * std::clamp(mean, 0.0, 1.0))));
+  return bytes;
+}
 
 }  // namespace
 
@@ -74,12 +88,17 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   void cancel(std::unique_lock<std::mutex>& lock);
   void enqueue(std::int64_t tasks, std::unique_lock<std::mutex>& lock);
   void prepare(std::int64_t number, std::unique_lock<std::mutex>& lock);
-  void fill(std::int64_t number, BatchSlot& slot) const;
+  void begin_batch(std::int64_t number, Batch& batch) const;
+  void fill(BatchSlot& slot) const;
+  void make_images(BatchSlot& slot);
+  void make_image(BatchSlot& slot, std::int64_t i) const;
+  void await(BatchSlot& slot, std::unique_lock<std::mutex>& lock);
   const Batch* take();
 
   const Dataset& dataset;
   const PipelineOptions options;
   const PixelPass pass;
+  const std::vector<std::uint8_t> mean;
   EpochOrder order;
   std::int64_t whole_epoch = 0;  // batches
   std::int64_t epoch = 0;
@@ -102,6 +121,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     : dataset(set),
       options(wanted),
       pass(set.shape(), wanted.normalization, wanted.augmentation),
+      mean(mean_bytes(wanted.normalization)),
       order(set, wanted.shuffle, wanted.seed),
       slots(static_cast<std::size_t>(has_background(wanted) ? wanted.prefetch + 1 : 1)) {
   assert(options.batch > 0 && options.world > 0 && options.rank >= 0 && options.rank < options.world);
@@ -120,7 +140,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     slot.batch.images.reserve(static_cast<std::size_t>(most * set.shape().count()));
     slot.batch.labels.reserve(static_cast<std::size_t>(most));
     slot.batch.indices.reserve(static_cast<std::size_t>(most));
-    slot.bytes.resize(static_cast<std::size_t>(most * set.shape().count()));
+    if (!set.decodes()) slot.bytes.resize(static_cast<std::size_t>(most * set.shape().count()));
   }
   if (has_background(options)) {
     arena = std::make_unique<tbb::task_arena>(static_cast<int>(options.workers), 0, tbb::task_arena::priority::high);
@@ -170,35 +190,94 @@ void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>&
   ++filling;
   lock.unlock();
   target.error = nullptr;
-  try {
-    fill(number, target);
-  } catch (...) {
-    target.error = std::current_exception();
+  target.next_image = 0;
+  begin_batch(number, target.batch);
+  if (dataset.decodes()) {
+    lock.lock();
+    target.shared = true;
+    changed.notify_all();
+    lock.unlock();
+    make_images(target);
+    lock.lock();
+    target.shared = false;
+    changed.wait(lock, [&target] { return target.helpers == 0; });
+  } else {
+    try {
+      fill(target);
+    } catch (...) {
+      target.error = std::current_exception();
+    }
+    lock.lock();
   }
-  lock.lock();
   target.ready = true;
   --filling;
   changed.notify_all();
 }
 
-void Pipeline::State::fill(std::int64_t number, BatchSlot& target) const {
+void Pipeline::State::begin_batch(std::int64_t number, Batch& batch) const {
   const std::int64_t begin = start + number * options.batch;
   const std::int64_t n = std::min(options.batch, dataset.size() - begin);
-  Batch& batch = target.batch;
   batch.epoch = epoch;
   batch.first = begin + n * options.rank / options.world;
   batch.count = begin + n * (options.rank + 1) / options.world - batch.first;
   const auto count = static_cast<std::size_t>(batch.count);
-  const std::int64_t values = dataset.shape().count();
   const auto from = order.indices().begin() + batch.first;
   batch.indices.assign(from, from + batch.count);
   batch.labels.resize(count);
-  batch.images.resize(count * static_cast<std::size_t>(values));
+  batch.images.resize(count * static_cast<std::size_t>(dataset.shape().count()));
+}
+
+void Pipeline::State::fill(BatchSlot& target) const {
+  Batch& batch = target.batch;
+  const std::int64_t values = dataset.shape().count();
   dataset.read(batch.indices.data(), batch.count, target.bytes.data(), batch.labels.data());
   for (std::int64_t i = 0; i < batch.count; ++i) {
     const auto sample = static_cast<std::uint32_t>(batch.indices[static_cast<std::size_t>(i)]);
     Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), sample);
     pass.apply(target.bytes.data() + i * values, pass.choose(random), batch.images.data() + i * values);
+  }
+}
+
+/// Makes images of a batch until all are claimed.
+void Pipeline::State::make_images(BatchSlot& target) {
+  try {
+    for (std::int64_t i; (i = target.next_image.fetch_add(1)) < target.batch.count;) make_image(target, i);
+  } catch (...) {
+    target.next_image = target.batch.count;
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (!target.error) target.error = std::current_exception();
+  }
+}
+
+void Pipeline::State::make_image(BatchSlot& target, std::int64_t i) const {
+  static thread_local std::vector<std::uint8_t> bytes;
+  const std::int64_t values = dataset.shape().count();
+  bytes.resize(static_cast<std::size_t>(values));
+  Batch& batch = target.batch;
+  const std::int64_t index = batch.indices[static_cast<std::size_t>(i)];
+  std::int32_t& label = batch.labels[static_cast<std::size_t>(i)];
+  if (options.transform) {
+    label = dataset.read_for_training(index, {options.seed, static_cast<std::uint64_t>(epoch), mean}, bytes.data());
+  } else {
+    dataset.read(&index, 1, bytes.data(), &label);
+  }
+  Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), static_cast<std::uint32_t>(index));
+  pass.apply(bytes.data(), pass.choose(random), batch.images.data() + i * values);
+}
+
+/// Waits for a batch that somebody makes, and helps.
+void Pipeline::State::await(BatchSlot& wanted, std::unique_lock<std::mutex>& lock) {
+  while (!wanted.ready) {
+    if (wanted.shared && wanted.next_image < wanted.batch.count) {
+      ++wanted.helpers;
+      lock.unlock();
+      make_images(wanted);
+      lock.lock();
+      --wanted.helpers;
+      changed.notify_all();
+    } else {
+      changed.wait(lock);
+    }
   }
 }
 
@@ -212,7 +291,7 @@ const Batch* Pipeline::State::take() {
   if (!wanted.ready) {
     const auto since = std::chrono::steady_clock::now();
     if (next_claim == next_take) prepare(next_claim++, lock);
-    changed.wait(lock, [&wanted] { return wanted.ready; });
+    await(wanted, lock);
     waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
   }
   wanted.ready = false;
@@ -250,7 +329,7 @@ double Pipeline::wait_seconds() const {
 PipelineOptions training_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch,
                                   std::uint64_t seed) {
   PipelineOptions options = evaluation_pipeline(data, normalization, batch);
-  options.shuffle = options.drop_last = true;
+  options.shuffle = options.drop_last = options.transform = true;
   options.seed = seed;
   if (data.augment) options.augmentation = {data.crop_padding, data.flip};
   return options;

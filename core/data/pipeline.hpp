@@ -25,6 +25,7 @@ struct PipelineOptions {
   std::int64_t batch = 128;  ///< images of a batch, over all ranks
   bool shuffle = false;      ///< a new order for each epoch; else the data set's order
   bool drop_last = false;    ///< leaves out the last images of an epoch that do not fill a batch
+  bool transform = false;    ///< images as training is to see them: Dataset::read_for_training
   Augmentation augmentation;
   Normalization normalization;
   std::uint64_t seed = 1;
@@ -43,7 +44,8 @@ PipelineOptions evaluation_pipeline(const DataOptions& data, const Normalization
 
 /// What the batches hold depends on the data set, seed, epoch and batch size, never on workers, prefetching or earlier
 /// epochs. One thread uses a pipeline; the data set must outlive it. Nothing is allocated after the first batches of an
-/// epoch.
+/// epoch, but by libraries that decode pictures. A thread that waits for a batch of a set that decodes makes images of
+/// it meanwhile.
 class Pipeline {
  public:
   /// Throws Error(kData) where the set is smaller than one batch and `drop_last` is set, or has more than 2^32 images.

@@ -40,26 +40,33 @@ bool SetDescription::operator==(const SetDescription& other) const {
          labels_digest == other.labels_digest;
 }
 
+void digest_images(const Dataset& dataset, std::int64_t images, Digest& digest) {
+  if (dataset.digest_sources(images, digest)) return;
+  const std::int64_t values = dataset.shape().count();
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::int32_t> labels;
+  sample(images, values, [&](std::int64_t first, std::int64_t count) {
+    throw_if_stopped();
+    pixels.resize(static_cast<std::size_t>(count * values));
+    labels.resize(static_cast<std::size_t>(count));
+    dataset.read(range(first, count).data(), count, pixels.data(), labels.data());
+    digest.update(pixels.data(), static_cast<std::int64_t>(pixels.size()));
+  });
+}
+
 SetDescription describe(const Dataset& dataset, std::int64_t images) {
   SetDescription set;
   set.images = images;
   set.shape = dataset.shape();
-  Digest pixel_digest, label_digest;
-  std::vector<std::uint8_t> pixels;
+  Digest image_digest, label_digest;
   std::vector<std::int32_t> labels;
-  sample(images, set.shape.count(), [&](std::int64_t first, std::int64_t count) {
-    throw_if_stopped();
-    pixels.resize(static_cast<std::size_t>(count * set.shape.count()));
-    labels.resize(static_cast<std::size_t>(count));
-    dataset.read(range(first, count).data(), count, pixels.data(), labels.data());
-    pixel_digest.update(pixels.data(), static_cast<std::int64_t>(pixels.size()));
-  });
+  digest_images(dataset, images, image_digest);
   sample(images, sizeof(std::int32_t), [&](std::int64_t first, std::int64_t count) {
     labels.resize(static_cast<std::size_t>(count));
     dataset.read_labels(range(first, count).data(), count, labels.data());
     label_digest.update(labels.data(), count * static_cast<std::int64_t>(sizeof(std::int32_t)));
   });
-  set.images_digest = pixel_digest.hex();
+  set.images_digest = image_digest.hex();
   set.labels_digest = label_digest.hex();
   return set;
 }

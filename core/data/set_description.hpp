@@ -21,6 +21,10 @@ struct SetDescription {
   bool operator!=(const SetDescription& other) const { return !(*this == other); }
 };
 
+/// Adds the first `images` of a set to a digest: at most 16 MiB of pixels (or 16 images); of pictures in files what
+/// they were decoded from.
+void digest_images(const Dataset& dataset, std::int64_t images, Digest& digest);
+
 /// Describes the first `images` of a set: reads at most 16 MiB of pixels (or 16 images), and as many of labels.
 SetDescription describe(const Dataset& dataset, std::int64_t images);
 inline SetDescription describe(const Dataset& dataset) {

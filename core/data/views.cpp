@@ -31,6 +31,12 @@ class Subset : public Dataset {
     });
   }
 
+  bool decodes() const override { return base_->decodes(); }
+  std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const override {
+    return base_->read_for_training(indices_[static_cast<std::size_t>(index)], draw, image);
+  }
+  std::vector<std::string> take_notes() const override { return base_->take_notes(); }
+
   ReadGroups groups() const override {
     ReadGroups groups = base_->groups();
     std::vector<std::int64_t> starts;
@@ -85,6 +91,18 @@ class Padded : public Dataset {
   void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
     base_->read_labels(indices, count, labels);
   }
+
+  bool decodes() const override { return base_->decodes(); }
+  std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const override {
+    std::uint8_t* const src = image + shape().count() - base_->shape().count();
+    const std::int32_t label = base_->read_for_training(index, draw, src);
+    spread(src, image);
+    return label;
+  }
+  bool digest_sources(std::int64_t images, Digest& digest) const override {
+    return base_->digest_sources(images, digest);
+  }
+  std::vector<std::string> take_notes() const override { return base_->take_notes(); }
 
   std::vector<PixelCounts> count_pixels(const StopCheck& check_stop) const override {
     std::vector<PixelCounts> counts = base_->count_pixels(check_stop);

@@ -273,6 +273,13 @@ bool Trainer::evaluate(MetricsRow& row) {
   return true;
 }
 
+/// About pictures that could not be read.
+void Trainer::log_notes() {
+  for (const Dataset* const set : {data_.sets.train.get(), &data_.evaluated()}) {
+    for (const std::string& note : set->take_notes()) log_.warning(note);
+  }
+}
+
 Trainer::Outcome Trainer::end_epoch(double seconds) {
   MetricsRow row = training_row(seconds);
   const bool last = position_.epoch + 1 == experiment_.train.epochs;
@@ -285,6 +292,7 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
                      "; continue with --resume"));
     return Outcome::kStopped;
   }
+  log_notes();
   bool best = false;
   for (const auto& [name, value] : row) {
     if (name == early_stopping_->metric()) best = early_stopping_->observe(position_.epoch + 1, as_number(value));

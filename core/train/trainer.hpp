@@ -63,6 +63,7 @@ class Trainer {
   void checkpoint(bool best);
   MetricsRow training_row(double seconds) const;
   void record(const MetricsRow& row);
+  void log_notes();
   void write_weights();
   TrainingParts parts();
 

@@ -254,7 +254,7 @@ NETWORKS = [
         "bad.ini:3: [train] batch: expected an integer from 1 to 1048576, got '0'\n"
         "bad.ini:4: [train] epoch: unknown key; did you mean 'epochs'?\n"
         "bad.ini:6: [layer.conv] kernal: unknown key; did you mean 'kernel'?\n"
-        "bad.ini:8: [data] kind: expected one of cifar10, cifar100, idx, hdf5, synthetic, got 'jpeg'"),
+        "bad.ini:8: [data] kind: expected one of cifar10, cifar100, idx, hdf5, folder, synthetic, got 'jpeg'"),
 ]
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 // 1710.05941), as a plug-in.
 #include <algorithm>
 #include <cmath>
-#include <sluice/layer.hpp>
+
+#include "core/base/parallel.hpp"
+#include "core/graph/registry.hpp"
+#include "core/plugin/plugin.hpp"
+#include "layers/layers.hpp"
 
 namespace {
 

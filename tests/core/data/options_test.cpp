@@ -69,13 +69,22 @@ TEST(DataOptions, Mistakes) {
       "'32x32'");
   EXPECT_EQ(config_error("classes = 3\nclass_names = a, b\n"),
             "test.ini:3: [data] class_names: expected 3 names, one for each of 'classes', got 2");
+  EXPECT_EQ(config_error("transforms = flop\n"),
+            "test.ini:2: [data] transforms: no transform 'flop'; did you mean 'flip'?");
+  EXPECT_EQ(
+      config_error("eval_transforms = resize(8), flip\n"),
+      "test.ini:2: [data] eval_transforms: flip draws random numbers, and evaluation is the same each time; put it "
+      "into transforms");
+  EXPECT_EQ(
+      config_error("augment = yes\ntransforms = flip\n"),
+      "test.ini:2: [data] augment: 'transforms' says what is done to training images; write pad_crop and flip there");
 }
 
 TEST(DataOptions, EveryKeyIsDocumented) {
   Keys keys;
   DataOptions options;
   options.describe(keys);
-  EXPECT_EQ(keys.docs().size(), 34u);
+  EXPECT_EQ(keys.docs().size(), 42u);
   for (const KeyDoc& doc : keys.docs()) {
     EXPECT_GT(doc.doc.size(), 10u) << doc.name;
     EXPECT_FALSE(doc.required) << doc.name;

@@ -1,0 +1,183 @@
+// Layers whose work depends on their images: thresholds, what was open when it was last counted, and what that saves.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/base/error.hpp"
+#include "core/checkpoint/inspect_model.hpp"
+#include "core/graph/cost.hpp"
+#include "core/graph/layer.hpp"
+
+namespace sluice::detail {
+namespace {
+
+/// The layer of a threshold tensor: `prefix`conv1/threshold in a checkpoint, or "before/conv1.threshold" in files of
+/// other programs; "" for others.
+std::string layer_of_threshold(const std::string& path, const std::string& prefix, bool checkpoint) {
+  const std::string kName = "threshold";
+  if (path.size() <= kName.size() || path.compare(path.size() - kName.size(), kName.size(), kName) != 0) return "";
+  const std::size_t end = path.size() - kName.size() - 1;
+  if (path[end] != '/' && (checkpoint || path[end] != '.')) return "";
+  if (!checkpoint) return path.substr(0, end);
+  if (path.compare(0, prefix.size(), prefix) != 0 || end < prefix.size()) return "";
+  return path.substr(prefix.size(), end - prefix.size());
+}
+
+/// Thresholds by layer, those that evaluations use: the averages where there are any.
+std::map<std::string, Json> thresholds(const InspectedFile& file, std::vector<std::string>& order) {
+  const std::vector<TreeDataSet> tensors = select_tensors(file, "");
+  const std::string kAveraged = "ema/weights/";
+  const bool averaged = file.checkpoint && std::any_of(tensors.begin(), tensors.end(), [&](const TreeDataSet& tensor) {
+                          return tensor.path.rfind(kAveraged, 0) == 0;
+                        });
+  std::map<std::string, Json> found;
+  for (const TreeDataSet& tensor : tensors) {
+    const std::string layer =
+        layer_of_threshold(tensor.path, averaged ? kAveraged : "weights/", file.checkpoint.has_value());
+    if (layer.empty() || !tensor.info.type.is_number()) continue;
+    const TensorStats stats = tensor_stats(file.file.data_set(tensor.path));
+    found[layer] = {{"min", stats.min}, {"mean", stats.mean}, {"max", stats.max}};
+    order.push_back(layer);
+  }
+  return found;
+}
+
+struct Counts {
+  std::int64_t open = 0, total = 0;
+};
+
+std::int64_t count_of(const StatisticTable& table, const std::string& layer, const std::string& name) {
+  const auto values = table.find(layer);
+  if (values == table.end()) return 0;
+  const auto value = values->second.find(name);
+  const bool whole = value != values->second.end() && std::holds_alternative<std::int64_t>(value->second);
+  return whole ? std::get<std::int64_t>(value->second) : 0;
+}
+
+Counts counts_of_term(const StatisticTable& table, const std::string& layer, const CheckpointCost& term) {
+  if (term.open.empty()) return {};
+  return {count_of(table, layer, term.open), count_of(table, layer, term.total)};
+}
+
+/// A layer's cost with the shares that `table` counted, as evaluations compute it.
+Cost cost_of(const StatisticTable& table, const std::string& layer, const std::vector<CheckpointCost>& terms) {
+  Cost cost;
+  for (const CheckpointCost& term : terms) {
+    const Counts counts = counts_of_term(table, layer, term);
+    const double share = counts.total == 0 ? 1.0 : static_cast<double>(counts.open) / static_cast<double>(counts.total);
+    CostTerm declared{term.macs, static_cast<int>(term.weight_bits), static_cast<int>(term.activation_bits)};
+    declared.refines = term.refines;
+    add_term(cost, declared, share);
+  }
+  return cost;
+}
+
+/// What decides about the layer's conditional terms, each pair of counts once.
+Counts deciding_counts(const StatisticTable& table, const std::string& layer,
+                       const std::vector<CheckpointCost>& terms) {
+  std::set<std::pair<std::string, std::string>> pairs;
+  Counts sum;
+  for (const CheckpointCost& term : terms) {
+    if (term.open.empty() || !pairs.emplace(term.open, term.total).second) continue;
+    const Counts counts = counts_of_term(table, layer, term);
+    sum.open += counts.open;
+    sum.total += counts.total;
+  }
+  return sum;
+}
+
+bool is_conditional(const std::vector<CheckpointCost>& terms) {
+  return std::any_of(terms.begin(), terms.end(), [](const CheckpointCost& term) { return !term.open.empty(); });
+}
+
+void add_density(Json& json, const Counts& counts) {
+  json["density"] =
+      counts.total == 0 ? Json(nullptr) : Json(static_cast<double>(counts.open) / static_cast<double>(counts.total));
+}
+
+void add_cost(Json& json, const Cost& cost) {
+  json["macs_dense"] = cost.macs_dense;
+  json["macs_executed"] = cost.macs_executed;
+  json["macs_saved"] = cost.macs_dense - cost.macs_executed;
+  json["flop_reduction"] = cost.flop_reduction();
+  json["bit_operations_dense"] = cost.bit_operations_dense;
+  json["bit_operations_executed"] = cost.bit_operations_executed;
+  json["average_bits"] = cost.average_bits();
+}
+
+Json statistics_json(const StatisticTable& table, const std::string& layer) {
+  Json json = Json::object();
+  const auto found = table.find(layer);
+  if (found == table.end()) return json;
+  for (const auto& [name, value] : found->second)
+    json[name] = std::visit([](const auto& held) { return Json(held); }, value);
+  return json;
+}
+
+/// The counts of the last evaluation, else those of the training epoch, else none.
+std::pair<const StatisticTable*, Json> newest_counts(const Checkpoint& checkpoint) {
+  const auto counted = [&](const StatisticTable& table) {
+    return std::any_of(checkpoint.costs.begin(), checkpoint.costs.end(),
+                       [&](const auto& layer) { return deciding_counts(table, layer.first, layer.second).total > 0; });
+  };
+  if (counted(checkpoint.evaluation)) return {&checkpoint.evaluation, "evaluation"};
+  if (counted(checkpoint.statistics)) return {&checkpoint.statistics, "training"};
+  return {&checkpoint.evaluation, nullptr};
+}
+
+void add_checkpoint_figures(const Checkpoint& checkpoint, Json& json, std::map<std::string, Json>& layers) {
+  const auto [table, source] = newest_counts(checkpoint);
+  Counts all;
+  Cost network;
+  for (auto& [name, layer] : layers) {
+    const auto costs = checkpoint.costs.find(name);
+    if (costs != checkpoint.costs.end()) {
+      add_density(layer, deciding_counts(*table, name, costs->second));
+      add_cost(layer, cost_of(*table, name, costs->second));
+    }
+    layer["statistics"] = statistics_json(checkpoint.statistics, name);
+    layer["evaluation"] = statistics_json(checkpoint.evaluation, name);
+  }
+  for (const auto& [name, terms] : checkpoint.costs) {
+    const Counts counts = deciding_counts(*table, name, terms);
+    all.open += counts.open;
+    all.total += counts.total;
+    network = total({network, cost_of(*table, name, terms)});
+  }
+  if (checkpoint.costs.empty()) return;
+  json["totals"]["counted_in"] = source;
+  add_density(json["totals"], all);
+  add_cost(json["totals"], network);
+}
+
+}  // namespace
+
+Json gates_json(const InspectedFile& file, const std::string& filter) {
+  std::vector<std::string> order;
+  std::map<std::string, Json> layers;
+  for (const auto& [layer, threshold] : thresholds(file, order)) layers[layer]["threshold"] = threshold;
+  if (file.checkpoint) {
+    for (const auto& [layer, terms] : file.checkpoint->costs) {
+      if (is_conditional(terms) && layers.emplace(layer, Json::object()).second) order.push_back(layer);
+    }
+    std::map<std::string, std::size_t> position;
+    for (const std::string& name : file.checkpoint->layer_names) position.emplace(name, position.size());
+    const auto rank = [&](const std::string& layer) {
+      const auto found = position.find(layer);
+      return found == position.end() ? position.size() : found->second;
+    };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+  }
+  Json json{{"layers", Json::array()}, {"totals", Json::object()}, {"filtered", !filter.empty()}};
+  if (file.checkpoint) add_checkpoint_figures(*file.checkpoint, json, layers);
+  for (const std::string& name : order) {
+    if (!matches(name, filter)) continue;
+    Json layer{{"layer", name}};
+    layer.update(layers[name]);
+    json["layers"].push_back(std::move(layer));
+  }
+  return json;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,207 @@
+// A model serves what its checkpoint holds, to any number of sessions.
+#include "core/serve/session.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <limits>
+#include <thread>
+
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/random.hpp"
+#include "core/train/training_checkpoint.hpp"
+#include "layers/layers.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t kImages = 7, kClasses = 4, kValues = 3 * 6 * 5;
+const char* const kText = R"([network]
+input = 3x6x5
+[layer.conv]
+type = conv
+channels = 16
+kernel = 3
+pad = 1
+[layer.bn]
+type = batchnorm
+[layer.relu]
+type = relu
+[layer.pool]
+type = global_pool
+[layer.fc]
+type = linear
+channels = 4
+[layer.loss]
+type = softmax_cross_entropy
+from = fc, labels
+[data]
+kind = synthetic
+class_names = ant, bee, cat, dog
+)";
+
+class Sessions : public ::testing::Test {
+ protected:
+  Sessions() : path_(::testing::TempDir() + "session_test_" + std::to_string(::getpid()) + ".h5") {
+    register_layers(registry_);
+    Experiment experiment(Config::parse(kText, "net.ini"), registry_);
+    experiment.network->initialise(3);
+    save(untrained_checkpoint(experiment, normalization_), path_);
+    Random random(11, Purpose::kTest);
+    for (std::int64_t i = 0; i < kImages * kValues; ++i) bytes_.push_back(static_cast<std::uint8_t>(random.below(256)));
+    for (std::int64_t i = 0; i < kImages * kValues; ++i) {
+      const auto channel = static_cast<std::size_t>(i % 3);
+      floats_.push_back(static_cast<float>(
+          (bytes_[static_cast<std::size_t>(i)] / 255.0 - normalization_.mean[channel]) / normalization_.std[channel]));
+    }
+    expected_ = answer_of(experiment);
+  }
+  ~Sessions() override { std::remove(path_.c_str()); }
+
+  /// What an executor of the network itself says.
+  std::vector<float> answer_of(const Experiment& experiment) const {
+    Executor executor(*experiment.network, experiment.executor_options(Mode::kInference, kImages));
+    executor.refresh();
+    executor.set_batch(floats_.data(), nullptr);
+    executor.forward();
+    const float* const logits = executor.logits().as<const float>();
+    return {logits, logits + kImages * kClasses};
+  }
+
+  void expect_answer(const std::vector<float>& logits, std::int64_t count = kImages) const {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count * kClasses); ++i)
+      ASSERT_NEAR(logits[i], expected_[i], 1e-5) << "at " << i;
+  }
+
+  const Normalization normalization_{{0.4, 0.5, 0.6}, {0.2, 0.25, 0.3}};
+  std::string path_;
+  Registry registry_;
+  std::vector<std::uint8_t> bytes_;
+  std::vector<float> floats_, expected_;
+};
+
+TEST_F(Sessions, AnswerBytesAndFloatsInAnyBatch) {
+  const auto model = Model::load(path_, registry_);
+  for (const std::int64_t batch : {1, 2, 3, 7, 16}) {
+    Session session(model, batch);
+    for (const std::int64_t count : {kImages, std::int64_t{1}, std::int64_t{4}}) {
+      std::vector<float> logits(static_cast<std::size_t>(count * kClasses), -1.0F);
+      session.run(bytes_.data(), count, logits.data());
+      expect_answer(logits, count);
+      std::fill(logits.begin(), logits.end(), -1.0F);
+      session.run(floats_.data(), count, logits.data());
+      expect_answer(logits, count);
+    }
+  }
+}
+
+TEST_F(Sessions, WriteNoMoreThanTheyAreAskedFor) {
+  Session session(Model::load(path_, registry_), 4);
+  std::vector<float> logits(kClasses + 1, -7.0F);
+  session.run(bytes_.data(), 0, logits.data());
+  EXPECT_EQ(logits[0], -7.0F);
+  session.run(bytes_.data(), 1, logits.data());
+  EXPECT_EQ(logits[kClasses], -7.0F);
+}
+
+TEST_F(Sessions, WorkSideBySide) {
+  const int threads = num_threads();
+  set_threads(1);
+  const auto model = Model::load(path_, registry_);
+  std::vector<std::vector<float>> answers(4, std::vector<float>(kImages * kClasses));
+  std::vector<std::thread> workers;
+  for (std::vector<float>& answer : answers) {
+    workers.emplace_back([&] {
+      Session session(model);
+      for (int round = 0; round < 20; ++round) session.run(bytes_.data(), kImages, answer.data());
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  for (const std::vector<float>& answer : answers) expect_answer(answer);
+  set_threads(threads);
+}
+
+TEST_F(Sessions, ComputeOnTheThreadsThatWereSet) {
+  const int threads = num_threads();
+  for (const int wanted : {1, 2}) {
+    set_threads(wanted);
+    int seen = 0;
+    std::thread([&] { seen = num_threads(); }).join();
+    EXPECT_EQ(seen, wanted);
+  }
+  set_threads(threads);
+}
+
+// With several threads the child lacks those of the parent; with one it answers.
+TEST_F(Sessions, ThrowInAForkedChildThatLostItsThreads) {
+  const int threads = num_threads();
+  for (const int wanted : {1, 2}) {
+    set_threads(wanted);
+    Session session(Model::load(path_, registry_));
+    std::vector<float> logits(kImages * kClasses);
+    session.run(bytes_.data(), kImages, logits.data());
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // a child that waits for ever says nothing
+      try {
+        session.run(bytes_.data(), kImages, logits.data());
+      } catch (const Error& error) {
+        _exit(static_cast<int>(error.code()));
+      }
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), wanted == 1 ? 0 : static_cast<int>(ExitCode::kEnvironment));
+  }
+  set_threads(threads);
+}
+
+TEST_F(Sessions, RefuseAnEmptyBatch) {
+  EXPECT_THROW(Session(Model::load(path_, registry_), 0), Error);
+}
+
+TEST_F(Sessions, NormaliseAsTheConfigurationSaysOrTheCheckpoint) {
+  EXPECT_EQ(Model::load(path_, registry_)->normalization().std, normalization_.std);
+  const auto model = Model::load(path_, registry_, {"--data.mean=0.1", "--data.std=0.5"});
+  EXPECT_EQ(model->normalization().mean, (std::vector<double>{0.1, 0.1, 0.1}));
+  Experiment experiment(Config::parse(kText, "net.ini"), registry_);
+  save(untrained_checkpoint(experiment, {}), path_);
+  EXPECT_THROW(Model::load(path_, registry_), Error);  // rather than guess
+}
+
+TEST_F(Sessions, AModelKnowsItsImagesAndClasses) {
+  const auto model = Model::load(path_, registry_, {"--run.threads=1"});
+  EXPECT_EQ(to_string(model->image()), "3x6x5");
+  EXPECT_EQ(model->classes(), kClasses);
+  EXPECT_EQ(model->class_names(), (std::vector<std::string>{"ant", "bee", "cat", "dog"}));
+  EXPECT_EQ(model->normalization().mean, normalization_.mean);
+  EXPECT_EQ(model->experiment().run.threads, 1);
+}
+
+TEST_F(Sessions, AModelRefusesWhatItCannotServe) {
+  const auto code = [&](const std::string& path, const std::vector<std::string>& overrides) {
+    try {
+      Model::load(path, registry_, overrides);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ExitCode::kInternal;  // no error at all
+  };
+  EXPECT_EQ(code(path_ + ".missing", {}), ExitCode::kCheckpoint);
+  EXPECT_EQ(code(path_, {"--run.tempo=fast"}), ExitCode::kUsage);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const Normalization& bad : {Normalization{{0.4, 0.5, 0.6}, {0.2, 0, 0.3}}, Normalization{{0.4, 0.5}, {0.2, 0.3}},
+                                   Normalization{{0.4, nan, 0.6}, {0.2, 0.25, 0.3}}}) {
+    save(untrained_checkpoint(Experiment(Config::parse(kText, "net.ini"), registry_), bad), path_);
+    EXPECT_EQ(code(path_, {}), ExitCode::kCheckpoint);
+    EXPECT_EQ(code(path_, {"--data.mean=0.5", "--data.std=0.25"}), ExitCode::kInternal);  // is served
+  }
+}
+
+}  // namespace
+}  // namespace sluice
