@@ -64,6 +64,13 @@ BenchmarkOptions read_options(const CommandLine& line) {
   return options;
 }
 
+/// The network of configuration files, with weights drawn at random.
+Trained untrained(const CommandLine& line, Registry& registry) {
+  auto experiment = std::make_shared<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
+  experiment->network->initialise(static_cast<std::uint64_t>(experiment->run.seed));
+  return {{}, experiment, TrainedNetwork(experiment)};
+}
+
 int bench(const CommandLine& line) {
   if (line.positional().empty()) {
     throw Error(ExitCode::kUsage, "command line: expected a configuration file or a checkpoint");
@@ -74,16 +81,15 @@ int bench(const CommandLine& line) {
   const std::optional<Split> split = split_of(line, "images");
   Registry registry;
   const std::string& first = line.positional().front();
-  const Checkpoint checkpoint = is_checkpoint_name(first) ? load(first) : Checkpoint{};
-  Experiment experiment = is_checkpoint_name(first) ? load_trained(checkpoint, line.overrides(), registry)
-                                                    : load_experiment(line.positional(), line.overrides(), registry);
-  if (!is_checkpoint_name(first)) experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+  const Trained trained =
+      is_checkpoint_name(first) ? load_trained(first, line.overrides(), registry) : untrained(line, registry);
+  Experiment& experiment = *trained.experiment;
   start_threads(experiment);
-  note_foreign_plan(checkpoint, experiment);
-  if (is_checkpoint_name(first)) note_unmeasured(checkpoint, experiment);
+  note_foreign_plan(trained);
+  if (is_checkpoint_name(first)) note_unmeasured(trained.network);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
-  options.plan.assign(checkpoint.plan.begin(), checkpoint.plan.end());
-  if (split) options.images = read_images(experiment, open_images(experiment, checkpoint, *split));
+  options.plan = trained.network.kernels();
+  if (split) options.images = read_images(experiment, open_images(trained, *split));
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(*experiment.network, batch);
   BenchmarkResult result = run_benchmark(experiment, options);

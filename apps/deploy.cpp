@@ -14,8 +14,8 @@
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
+#include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
-#include "core/train/training_checkpoint.hpp"
 
 namespace {
 
@@ -97,8 +97,9 @@ std::vector<KernelChoice> choices_of(const std::vector<PlannedKernel>& plan) {
 }
 
 /// On the whole test set; without kernels: by the checkpoint's own precision (fp32 for int8), everything computed.
-Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const KnownImages& test,
-                    const std::vector<KernelChoice>* kernels) {
+Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::vector<KernelChoice>* kernels) {
+  const Checkpoint& checkpoint = trained.checkpoint;
+  Experiment& experiment = *trained.experiment;
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
     const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
@@ -113,8 +114,10 @@ Evaluation evaluate(Experiment& experiment, const Checkpoint& checkpoint, const 
 }
 
 /// What is written: the weights, with the plan, what it was made on, and what the deployed network did on the test set.
-Checkpoint deployable(const Checkpoint& source, const Experiment& experiment, const Normalization& normalization,
+Checkpoint deployable(const Trained& trained, const Normalization& normalization,
                       const std::vector<KernelChoice>& kernels, const Evaluation& after) {
+  const Checkpoint& source = trained.checkpoint;
+  const Experiment& experiment = *trained.experiment;
   Checkpoint made = untrained_checkpoint(experiment, normalization);
   made.kind = Checkpoint::Kind::kDeployable;
   made.class_names = source.class_names;
@@ -163,20 +166,19 @@ int deploy(const CommandLine& line) {
   const Output output = output_of(line, "output", "sluice-deploy",
                                   [](const std::string& path) { return is_checkpoint_with("deployed_from", path); });
   const Split split = split_of(line, "images").value_or(Split::kTrain);
-  const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
-  Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
-  refuse_inputs(output, {checkpoint.file}, experiment);
+  const Trained trained = load_trained(line.positional().front(), overrides_of(line), registry);
+  Experiment& experiment = *trained.experiment;
+  refuse_inputs(output, {trained.checkpoint.file}, experiment);
   start_threads(experiment);
-  const KnownImages test = open_images(experiment, checkpoint, Split::kTest);
-  const KnownImages images =
-      split == Split::kTest ? test : open_images(experiment, checkpoint, split, &test.normalization);
+  const KnownImages test = open_images(trained, Split::kTest);
+  const KnownImages images = split == Split::kTest ? test : open_images(trained, split, &test.normalization);
   complete(experiment, images);
   const std::vector<PlannedKernel> measured = plan(experiment, images);
   const std::vector<KernelChoice> kernels = choices_of(measured);
-  const Evaluation before = evaluate(experiment, checkpoint, test, nullptr);
-  const Evaluation after = evaluate(experiment, checkpoint, test, &kernels);
-  save(deployable(checkpoint, experiment, test.normalization, kernels, after), output);
+  const Evaluation before = evaluate(trained, test, nullptr);
+  const Evaluation after = evaluate(trained, test, &kernels);
+  save(deployable(trained, test.normalization, kernels, after), output);
   (line.has("json") ? print_json : print)(report_stream(output), output.path(), measured, before, after);
   return 0;
 }

@@ -101,24 +101,24 @@ int evaluate(const CommandLine& line) {
   const Split split = split_of(line, "split").value_or(Split::kTest);
   std::optional<Output> output;
   if (line.has("predictions")) output = output_of(line, "predictions", "sluice-eval", are_predictions);
-  const Checkpoint checkpoint = load(line.positional().front());
   Registry registry;
-  Experiment experiment = load_trained(checkpoint, overrides_of(line), registry);
-  if (output) refuse_inputs(*output, {checkpoint.file}, experiment);
+  const Trained trained = load_trained(line.positional().front(), overrides_of(line), registry);
+  Experiment& experiment = *trained.experiment;
+  if (output) refuse_inputs(*output, {trained.checkpoint.file}, experiment);
   start_threads(experiment);
-  note_foreign_plan(checkpoint, experiment);
-  note_unmeasured(checkpoint, experiment);
-  const auto [dataset, normalization] = open_images(experiment, checkpoint, split);
+  note_foreign_plan(trained);
+  note_unmeasured(trained.network);
+  const auto [dataset, normalization] = open_images(trained, split);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   const PipelineOptions pipeline = evaluation_pipeline(experiment.data, normalization, experiment.eval.batch);
   if (line.has("compare")) {
-    const BackendComparison comparison = compare_backends(*experiment.network, options, *dataset, pipeline,
-                                                          {checkpoint.plan.begin(), checkpoint.plan.end()});
+    const BackendComparison comparison =
+        compare_backends(*experiment.network, options, *dataset, pipeline, trained.network.kernels());
     (line.has("json") ? print_json_comparison : print_comparison)(std::cout, comparison);
     return 0;
   }
   Evaluator evaluator(*experiment.network, options, *dataset, pipeline);
-  evaluator.choose({checkpoint.plan.begin(), checkpoint.plan.end()});
+  evaluator.choose(trained.network.kernels());
   Predictions predictions;
   Evaluator::BatchResult on_batch;
   if (output) {

@@ -11,8 +11,6 @@
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/config/text.hpp"
-#include "core/train/known_data.hpp"
-#include "core/train/training_checkpoint.hpp"
 #ifdef SLUICE_ONNX
 #include "apps/onnx/write_model.hpp"
 #endif
@@ -85,13 +83,12 @@ std::int64_t opset_of(const CommandLine& line) {
 }
 
 /// Nothing where the configuration leaves it to be measured, and the checkpoint does not know it.
-std::optional<Normalization> normalization_of(const Experiment& experiment, const Checkpoint& checkpoint) {
+std::optional<Normalization> normalization_of(const TrainedNetwork& trained) {
   struct Unknown {};
   Warnings warnings;
   try {
-    const Normalization known = known_normalization(
-        experiment, checkpoint, experiment.network->input_shape(1)[kC],
-        []() -> std::shared_ptr<const Dataset> { throw Unknown(); }, warnings);
+    const Normalization known =
+        trained.normalization([]() -> std::shared_ptr<const Dataset> { throw Unknown(); }, warnings);
     for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
     return known;
   } catch (const Unknown&) {
@@ -115,16 +112,16 @@ std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint,
   return metadata;
 }
 
-PortableOptions options_of(const CommandLine& line, const Experiment& experiment, const Checkpoint& checkpoint,
+PortableOptions options_of(const CommandLine& line, const TrainedNetwork& trained,
                            const std::optional<Normalization>& normalization) {
   PortableOptions options;
   options.fold = line.has("fold");
-  options.executor = experiment.executor_options(Mode::kInference, 1);
+  options.executor = trained.configured().executor_options(Mode::kInference, 1);
   options.executor.type = DataType::kF32;
-  options.kernels = {checkpoint.plan.begin(), checkpoint.plan.end()};
+  options.kernels = trained.kernels();
   if (!line.has("normalize")) return options;
   if (!normalization)
-    throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": has no normalisation of images to put into the ",
+    throw Error(ExitCode::kCheckpoint, concat(trained.file(), ": has no normalisation of images to put into the ",
                                               "model; give data.mean and data.std"));
   options.mean = normalization->mean;
   options.std = normalization->std;
@@ -141,15 +138,14 @@ void print_json(std::ostream& out, const std::string& input, const std::string& 
 int export_onnx(const CommandLine& line, const std::string& input) {
   const std::int64_t opset = opset_of(line);
   const Output output = output_of(line, "output", "sluice-export", is_onnx_of_sluice);
-  const Checkpoint checkpoint = load(input);
   Registry registry;
-  const Experiment experiment = load_trained(checkpoint, line.overrides(), registry);
+  const Trained trained = load_trained(input, line.overrides(), registry);
   output.refuse_inputs({input});
-  note_unmeasured(checkpoint, experiment);
-  const std::optional<Normalization> normalization = normalization_of(experiment, checkpoint);
+  note_unmeasured(trained.network);
+  const std::optional<Normalization> normalization = normalization_of(trained.network);
   const PortableGraph graph =
-      portable_graph(*experiment.network, options_of(line, experiment, checkpoint, normalization));
-  output.write(onnx_model(graph, opset, metadata_of(checkpoint, normalization, line.has("normalize"))));
+      portable_graph(trained.network.network(), options_of(line, trained.network, normalization));
+  output.write(onnx_model(graph, opset, metadata_of(trained.checkpoint, normalization, line.has("normalize"))));
   std::ostream& out = report_stream(output);
   if (line.has("json"))
     print_json(out, input, output.path(), opset, graph);

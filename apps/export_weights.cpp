@@ -5,6 +5,7 @@
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "core/train/import.hpp"
+#include "sluice/layer.hpp"
 
 namespace sluice {
 

@@ -11,9 +11,8 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/seal.hpp"
 #include "core/data/normalization.hpp"
-#include "core/train/benchmark.hpp"
-#include "core/train/known_data.hpp"
-#include "core/train/training_checkpoint.hpp"
+#include "core/model/network_checkpoint.hpp"
+#include "core/model/trained_network.hpp"
 
 namespace {
 

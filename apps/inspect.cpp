@@ -6,6 +6,7 @@
 
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "gating/gating.hpp"
 
 namespace {
 
@@ -63,13 +64,14 @@ sluice::InspectOptions read_options(const CommandLine& line) {
   options.stats = line.has("stats");
   options.config = line.has("config");
   options.history = line.has("history");
-  options.gates = line.has("gates");
+  options.decisions = line.has("gates");
+  options.deciding = {sluice::kThreshold};
   options.verify = line.has("verify");
   options.diff = line.path("diff").value_or("");
   options.filter = line.value("filter").value_or("");
   options.json = line.has("json");
   if (const auto timeout = line.value("timeout")) options.timeout_seconds = seconds(*timeout);
-  const bool shows = options.stats || options.config || options.history || options.gates;
+  const bool shows = options.stats || options.config || options.history || options.decisions;
   if (options.verify && (shows || line.has("diff") || line.has("filter")))
     refuse("--verify goes with --json and --timeout only");
   if (line.has("diff") && shows) refuse("--diff goes with --filter, --json and --timeout only");

@@ -6,18 +6,10 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/plugin/load.hpp"
-#include "core/train/benchmark.hpp"
 #include "core/train/known_data.hpp"
-#include "core/train/training_checkpoint.hpp"
-#include "gating/gating.hpp"
-#include "layers/layers.hpp"
+#include "sluice/layer.hpp"
 
 namespace sluice {
-
-void register_all(Registry& registry) {
-  register_layers(registry);
-  register_plugin(gating_plugin(), registry);
-}
 
 void print_keys(std::ostream& out) {
   Registry registry;
@@ -40,18 +32,14 @@ Experiment load_experiment(const std::vector<std::string>& files, const std::vec
   return Experiment(std::move(config), registry);
 }
 
-Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
+Trained load_trained(const std::string& path, const std::vector<std::string>& overrides, Registry& registry) {
+  Checkpoint checkpoint = load(path);
   register_all(registry);
   Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
-  forget_of_machine(config);
   load_plugins_for_checkpoint(config, checkpoint.file, registry);
-  return Experiment(std::move(config), registry);
-}
-
-Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry) {
-  Experiment experiment = experiment_of(checkpoint, overrides, registry);
-  restore_weights(checkpoint, *experiment.network);
-  return experiment;
+  auto experiment = std::make_shared<Experiment>(std::move(config), registry);
+  TrainedNetwork network(checkpoint, experiment);
+  return {std::move(checkpoint), std::move(experiment), std::move(network)};
 }
 
 void start_threads(const Experiment& experiment) {
@@ -59,12 +47,13 @@ void start_threads(const Experiment& experiment) {
   if (!fewer.empty()) std::cerr << "warning: " << fewer << "\n";
 }
 
-void note_unmeasured(const Checkpoint& checkpoint, const Experiment& experiment) {
-  const std::vector<std::string> layers = unmeasured_layers(*experiment.network);
-  if (!layers.empty()) std::cerr << "warning: " << checkpoint.file << ": " << unmeasured_text(layers) << "\n";
+void note_unmeasured(const TrainedNetwork& trained) {
+  const std::vector<std::string> layers = unmeasured_layers(trained.network());
+  if (!layers.empty()) std::cerr << "warning: " << trained.file() << ": " << unmeasured_text(layers) << "\n";
 }
 
-void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment) {
+void note_foreign_plan(const Trained& trained) {
+  const Checkpoint& checkpoint = trained.checkpoint;
   const auto differs = [&](const char* name, const StateValue& here) {
     const auto found = checkpoint.state.find(name);
     return found != checkpoint.state.end() && found->second != here;
@@ -74,7 +63,7 @@ void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experimen
   std::string other;
   if (differs("instruction_set", to_string(cpu_isa())) || differs("threads", std::int64_t{num_threads()}))
     other = "another processor or number of threads";
-  if (batch != experiment.eval.batch) other += concat(other.empty() ? "" : ", and ", "batches of ", batch);
+  if (batch != trained.experiment->eval.batch) other += concat(other.empty() ? "" : ", and ", "batches of ", batch);
   if (other.empty()) return;
   std::cerr << "note: " << checkpoint.file << ": its plan was made for " << other
             << "; it works, and sluice-deploy makes a faster one for this\n";
@@ -90,17 +79,13 @@ std::optional<Split> split_of(const CommandLine& line, const std::string& flag) 
               concat("command line: --", flag, ": expected test, validation or train, got '", *name, "'"));
 }
 
-KnownImages open_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
-                        const Normalization* chosen) {
+KnownImages open_images(const Trained& trained, Split split, const Normalization* chosen) {
   Warnings warnings;
+  const auto open = [&](Split which) { return open_known(*trained.experiment, trained.checkpoint, which, warnings); };
   KnownImages images;
-  images.dataset = open_known(experiment, checkpoint, split, warnings);
-  const auto train = [&] {
-    return split == Split::kTrain ? images.dataset : open_known(experiment, checkpoint, Split::kTrain, warnings);
-  };
-  images.normalization = chosen != nullptr ? *chosen
-                                           : known_normalization(experiment, checkpoint,
-                                                                 images.dataset->shape().channels, train, warnings);
+  images.dataset = open(split);
+  const auto train = [&] { return split == Split::kTrain ? images.dataset : open(Split::kTrain); };
+  images.normalization = chosen != nullptr ? *chosen : trained.network.normalization(train, warnings);
   for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
   return images;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,12 +11,10 @@
 #include "core/config/command_line.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/normalization.hpp"
+#include "core/model/trained_network.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
-
-/// Registers the standard layers and the plug-ins that are part of Sluice.
-void register_all(Registry& registry);
 
 /// Every section and key, for --help.
 void print_keys(std::ostream& out);
@@ -27,22 +26,25 @@ std::vector<std::string> key_names();
 Experiment load_experiment(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
                            Registry& registry);
 
-/// The experiment that a checkpoint was written by, with overrides; threads and what else belongs to the machine are
-/// those of the call. Plug-ins are loaded only where an override names them: a file from elsewhere must not run code.
-Experiment experiment_of(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry);
-
-/// What experiment_of does with the weights put into the network.
-Experiment load_trained(const Checkpoint& checkpoint, const std::vector<std::string>& overrides, Registry& registry);
+/// A trained network with the experiment that it comes from.
+struct Trained {
+  Checkpoint checkpoint;
+  std::shared_ptr<Experiment> experiment;
+  TrainedNetwork network;
+};
+/// Reads a checkpoint and its experiment, with overrides; threads and what else belongs to the machine are those of the
+/// call. Plug-ins are loaded only where an override names them: a file from elsewhere must not run code.
+Trained load_trained(const std::string& path, const std::vector<std::string>& overrides, Registry& registry);
 
 /// Starts the threads that `[run] threads` wants; says on standard error where there are fewer.
 void start_threads(const Experiment& experiment);
 
 /// Says on standard error where layers lack what training measures.
-void note_unmeasured(const Checkpoint& checkpoint, const Experiment& experiment);
+void note_unmeasured(const TrainedNetwork& trained);
 
 /// Says on standard error where the plan of a deployed file was made for other instructions, another number of threads
 /// or batches of another size than there are now.
-void note_foreign_plan(const Checkpoint& checkpoint, const Experiment& experiment);
+void note_foreign_plan(const Trained& trained);
 
 /// The split that a flag names, if it is there. Throws Error(kUsage) for another word.
 std::optional<Split> split_of(const CommandLine& line, const std::string& flag);
@@ -52,10 +54,9 @@ struct KnownImages {
   std::shared_ptr<const Dataset> dataset;
   Normalization normalization;
 };
-/// Opens a set and, unless it is chosen already, chooses its normalisation (core/train/known_data.hpp); warnings go to
-/// standard error.
-KnownImages open_images(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
-                        const Normalization* chosen = nullptr);
+/// Opens a set and, unless it is chosen already, chooses its normalisation (TrainedNetwork::normalization); warnings go
+/// to standard error.
+KnownImages open_images(const Trained& trained, Split split, const Normalization* chosen = nullptr);
 
 /// The file is an HDF5 checkpoint rather than a configuration, by its name.
 bool is_checkpoint_name(const std::string& path);

@@ -18,8 +18,8 @@
 #include "core/base/parallel.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/system_error.hpp"
-#include "core/base/version.hpp"
 #include "core/graph/onednn_crash.hpp"
+#include "core/graph/version.hpp"
 
 namespace sluice {
 namespace {

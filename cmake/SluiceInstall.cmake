@@ -1,14 +1,20 @@
-# What `cmake --install` puts in place: libraries, public headers below include/sluice, networks and experiments, and the
-# package with which find_package(sluice) finds sluice::core, sluice::layers and sluice::gating.
+# What `cmake --install` puts in place: libraries, the public headers below include/sluice, networks and experiments, and the
+# packages with which find_package(sluice) and pkg-config find them: sluice::sluice, or only sluice::core, sluice::layers and
+# sluice::gating.
 include(CMakePackageConfigHelpers)
 
-set_target_properties(sluice_core sluice_layers sluice_gating PROPERTIES
+set(sluice_libraries sluice_core sluice_layers sluice_gating sluice)
+set_target_properties(${sluice_libraries} PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-install(TARGETS sluice_core sluice_layers sluice_gating EXPORT sluiceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ${sluice_libraries} EXPORT sluiceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
-set(sluice_headers ${CMAKE_INSTALL_INCLUDEDIR}/sluice)
-install(DIRECTORY ${SLUICE_PUBLIC_FOLDERS} DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp" PATTERN "*_detail.hpp" EXCLUDE)
-install(DIRECTORY ${SLUICE_GENERATED_DIR}/core DESTINATION ${sluice_headers} FILES_MATCHING PATTERN "*.hpp")
+# <sluice/model.hpp> lies in include/sluice, and what it includes as "core/..." below that.
+foreach(header ${SLUICE_PUBLIC_HEADERS})
+  get_filename_component(folder ${header} DIRECTORY)
+  string(REGEX REPLACE "^sluice$" "" folder "${folder}")
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sluice/${folder})
+endforeach()
+install(FILES ${SLUICE_GENERATED_DIR}/core/plugin/build_id.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sluice/core/plugin)
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
 install(FILES LICENSE CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
@@ -20,3 +26,16 @@ configure_package_config_file(cmake/sluiceConfig.cmake.in ${CMAKE_BINARY_DIR}/sl
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/sluiceConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/sluiceConfig.cmake ${CMAKE_BINARY_DIR}/sluiceConfigVersion.cmake
   DESTINATION ${sluice_package})
+
+# The prefix follows from where the file lies: an installed tree may be moved.
+file(RELATIVE_PATH prefix_from_pkgconfig ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+get_target_property(dnnl_includes DNNL::dnnl INTERFACE_INCLUDE_DIRECTORIES)
+get_filename_component(dnnl_library_folder ${dnnl_DIR}/../.. ABSOLUTE)
+set(dnnl_cflags "")
+foreach(folder ${dnnl_includes})
+  if(NOT folder MATCHES "^/usr/include/?$")
+    string(APPEND dnnl_cflags " -I${folder}")
+  endif()
+endforeach()
+configure_file(cmake/sluice.pc.in ${CMAKE_BINARY_DIR}/sluice.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/sluice.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

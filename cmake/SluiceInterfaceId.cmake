@@ -1,11 +1,9 @@
-# Writes OUTPUT, the header that says which Sluice this is: the version and a digest of all public headers, by which a plug-in
-# that was built with other headers is recognised. Run as: cmake -DROOT=... -DFOLDERS=... -DVERSION=... -DOUTPUT=... -P
+# Writes OUTPUT, the header that says which Sluice this is: the version and a digest of the public headers, by which a plug-in that
+# was built with other headers is recognised. Run as: cmake -DROOT=... -DHEADERS=... -DVERSION=... -DOUTPUT=... -P
 # SluiceInterfaceId.cmake
-list(TRANSFORM FOLDERS REPLACE "(.+)" "${ROOT}/\\1/*.hpp")
-file(GLOB_RECURSE headers RELATIVE ${ROOT} ${FOLDERS})
-list(SORT headers)
+list(SORT HEADERS)
 set(digests "")
-foreach(header ${headers})
+foreach(header ${HEADERS})
   file(SHA256 ${ROOT}/${header} digest)
   string(APPEND digests "${header} ${digest}\n")
 endforeach()

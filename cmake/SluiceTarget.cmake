@@ -19,3 +19,14 @@ if(SLUICE_SANITIZE)
     $<$<BOOL:$<TARGET_PROPERTY:SLUICE_ISA>>:-fno-sanitize-address-use-after-scope>)
   target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
+
+# sluice_library(name): a shared library that exports namespace sluice alone.
+function(sluice_library name)
+  add_library(${name} SHARED)
+  string(REPLACE "sluice_" "" part ${name})
+  add_library(sluice::${part} ALIAS ${name})
+  set_target_properties(${name} PROPERTIES EXPORT_NAME ${part} LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/sluice.map)
+  if(NOT SLUICE_SANITIZE)  # whose run times export symbols of their own
+    target_link_options(${name} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/sluice.map)
+  endif()
+endfunction()

@@ -44,7 +44,7 @@ class CgConv : public Layer {
     const Shape weights = geometry.weights_shape(src[0]);
     const PathMask mask = options_.mask(src[0]);
     declare.parameter("weight", weights, "weights", Init::kaiming(weights[1] * weights[2] * weights[3]));
-    declare.parameter("threshold", {geometry.channels}, "threshold", Init::constant(options_.gate.threshold_init));
+    declare.parameter(kThreshold, {geometry.channels}, kThreshold, Init::constant(options_.gate.threshold_init));
     declare.buffer("gate_running_mean", {geometry.channels}, 0.0F);
     declare.buffer("gate_running_var", {geometry.channels}, 1.0F);
     if (options_.two_norms) TwoNorms::declare(declare, geometry.channels);

@@ -5,6 +5,7 @@
 
 #include "core/graph/kernel_plan.hpp"
 #include "gating/gate_counts.hpp"
+#include "gating/gating.hpp"
 
 namespace sluice {
 namespace {
@@ -13,12 +14,12 @@ namespace {
 constexpr std::array<float, 9> kShifts = {3.0F, 2.0F, 1.3F, 0.8F, 0.4F, 0.0F, -0.5F, -1.2F, -3.0F};
 constexpr int kRounds = 3;
 
-/// Learned numbers of the group "threshold", with their values as they were.
+/// Learned numbers of the thresholds' group, with their values as they were.
 class Thresholds {
  public:
   explicit Thresholds(Network& network) : arena_(network.parameter_data()) {
     for (const Parameter& p : network.parameters()) {
-      if (p.group != "threshold") continue;
+      if (p.group != kThreshold) continue;
       for (std::int64_t i = 0; i < p.shape.count(); ++i) places_.push_back(p.offset + i);
     }
     for (std::int64_t place : places_) values_.push_back(arena_[place]);

@@ -10,6 +10,9 @@
 
 namespace sluice {
 
+/// The name and the group of the parameter by which a gated layer decides.
+constexpr const char* kThreshold = "threshold";
+
 /// For register_plugin: every gated layer and the gating loss.
 const Plugin& gating_plugin();
 

@@ -32,7 +32,7 @@ class GatingLoss : public AuxiliaryLoss {
   void bind(const Network& network) override {
     double macs = 0;
     for (const Parameter& p : network.parameters()) {
-      if (p.group != "threshold") continue;
+      if (p.group != kThreshold) continue;
       Term term{p.offset, p.shape.count(), 0.0, form_ == Form::kNorm};
       for (const std::string& user : p.users) {
         const Node& node = network.nodes()[static_cast<std::size_t>(network.find(user))];

@@ -156,7 +156,7 @@ class PgConv : public Layer {
     const auto& [geometry, quantization, gate, prediction_bits] = options_;
     require_sources(src, 1);
     QuantizedConvolution::declare(geometry, quantization, src[0], declare);
-    declare.parameter("threshold", {geometry.channels}, "threshold", Init::constant(gate.threshold_init));
+    declare.parameter(kThreshold, {geometry.channels}, kThreshold, Init::constant(gate.threshold_init));
     const int open = declare.count("open", Role::kOpen), total = declare.count("total", Role::kTotal);
     const std::int64_t macs = geometry.macs(src[0]);
     const int weight_bits = quantization.weight_cost_bits(), bits = static_cast<int>(prediction_bits);

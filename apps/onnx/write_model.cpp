@@ -9,7 +9,7 @@
 
 #include "apps/onnx/onnx_model.pb.h"
 #include "core/base/error.hpp"
-#include "core/base/version.hpp"
+#include "core/graph/version.hpp"
 
 namespace sluice {
 namespace {

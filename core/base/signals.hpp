@@ -15,8 +15,8 @@ namespace sluice {
 /// the first is the same request delivered twice (launchers forward what the batch system has already sent) and is
 /// ignored. A SIGHUP that is ignored stays so: nohup asked for it. SIGPIPE is ignored, so that a run outlives the
 /// reader of its output, and SIGXFSZ, so that a file size limit is an error of the write (EFBIG) and not the end of the
-/// process. The destructor restores the former handlers and forgets what came. At most one lives at a time, made by the main thread; a
-/// program that stops on signals makes it first of all. Allocates nothing.
+/// process. The destructor restores the former handlers and forgets what came. At most one lives at a time, made by the
+/// main thread; a program that stops on signals makes it first of all. Allocates nothing.
 class StopSignals {
  public:
   explicit StopSignals(std::initializer_list<int> signals = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU});

@@ -3,6 +3,7 @@
 
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
@@ -11,7 +12,8 @@ struct InspectOptions {
   bool stats = false;   ///< statistics of every tensor, beside its shape
   bool config = false;  ///< the four flags from here choose what is shown; none of them: header and tensors
   bool history = false;
-  bool gates = false;
+  bool decisions = false;             ///< layers whose work depends on their images
+  std::vector<std::string> deciding;  ///< names of the tensors by which layers decide about that
   bool verify = false;
   std::string diff;    ///< compare with this file
   std::string filter;  ///< glob over tensor paths ('*' also matches '/'); empty takes all

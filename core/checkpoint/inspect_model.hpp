@@ -20,8 +20,9 @@ namespace sluice {
 template <class Fields, class Options>
 auto describe_fields(Fields& fields, Options& options) -> decltype(fields.add(options.filter)) {
   for (auto* text : {&options.file, &options.diff, &options.filter}) fields.add(*text);
-  for (auto* flag : {&options.stats, &options.config, &options.history, &options.gates, &options.json})
+  for (auto* flag : {&options.stats, &options.config, &options.history, &options.decisions, &options.json})
     fields.add(*flag);
+  fields.add(options.deciding);
 }
 
 namespace detail {
@@ -65,8 +66,9 @@ std::vector<TreeDataSet> select_tensors(const InspectedFile& file, const std::st
 Json header_json(const InspectedFile& file);
 Json tensors_json(const InspectedFile& file, const InspectOptions& options);
 Json history_json(const InspectedFile& file);
-/// "layers": those with a threshold tensor, or with work that depends on the images; "totals" of the whole network.
-Json gates_json(const InspectedFile& file, const std::string& filter);
+/// "layers": those with a tensor that decides, or with work that depends on the images; "deciding": the names of such
+/// tensors; "totals" of the whole network.
+Json decisions_json(const InspectedFile& file, const InspectOptions& options);
 /// Throws Error(kCheckpoint) for a file that holds no configuration.
 std::string config_text(const InspectedFile& file);
 Json diff_json(const InspectedFile& a, const InspectedFile& b, const std::string& filter);
@@ -78,7 +80,7 @@ void print_json(std::ostream& out, const Json& json);
 void print_header(std::ostream& out, const Json& header);
 void print_tensors(std::ostream& out, const Json& tensors, const Json& header);
 void print_history(std::ostream& out, const Json& history);
-void print_gates(std::ostream& out, const Json& gates);
+void print_decisions(std::ostream& out, const Json& decisions);
 void print_diff(std::ostream& out, const Json& diff);
 
 }  // namespace detail

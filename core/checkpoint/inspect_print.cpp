@@ -7,6 +7,7 @@
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
 #include "core/checkpoint/inspect_model.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -210,25 +211,36 @@ void print_history(std::ostream& out, const Json& history) {
   table.print(out, 0);
 }
 
-void print_gates(std::ostream& out, const Json& gates) {
-  const Json& totals = gates["totals"];
-  if (gates["layers"].empty()) {
-    out << "no layer" << (gates["filtered"].get<bool>() ? " that matches" : "") << " has thresholds"
-        << (totals.empty() ? "" : " or work that depends on its images") << "\n";
+void print_decisions(std::ostream& out, const Json& decisions) {
+  const Json &totals = decisions["totals"], &deciding = decisions["deciding"];
+  if (decisions["layers"].empty()) {
+    std::vector<std::string> what;
+    for (const Json& name : deciding) what.push_back(name.get<std::string>() + "s");
+    if (what.empty() || !totals.empty()) what.emplace_back("work that depends on its images");
+    out << "no layer" << (decisions["filtered"].get<bool>() ? " that matches" : "") << " has " << join(what, " or ")
+        << "\n";
     if (totals.empty()) out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
     return;
   }
-  TextTable table({"layer", "threshold min", "mean", "max", "density", "MACs", "executed", "saved", "bits"});
-  for (const Json& layer : gates["layers"]) {
+  std::vector<std::string> titles = {"layer"};
+  for (const Json& name : deciding)
+    titles.insert(titles.end(), {concat(name.get<std::string>(), " min"), "mean", "max"});
+  titles.insert(titles.end(), {"density", "MACs", "executed", "saved", "bits"});
+  TextTable table(titles);
+  for (const Json& layer : decisions["layers"]) {
     std::vector<std::string> cells = {show(layer["layer"])};
-    for (const char* name : {"min", "mean", "max"})
-      cells.push_back(layer.contains("threshold") ? show(layer["threshold"][name]) : "-");
+    for (const Json& name : deciding) {
+      const auto values = layer.find(name.get<std::string>());
+      for (const char* value : {"min", "mean", "max"})
+        cells.push_back(values != layer.end() ? show((*values)[value]) : "-");
+    }
     const std::vector<std::string> more = cost_cells(layer);
     cells.insert(cells.end(), more.begin(), more.end());
     table.add(cells);
   }
   if (!totals.empty()) {
-    std::vector<std::string> cells = {"whole network", "", "", ""};
+    std::vector<std::string> cells = {"whole network"};
+    cells.resize(1 + 3 * deciding.size());
     const std::vector<std::string> more = cost_cells(totals);
     cells.insert(cells.end(), more.begin(), more.end());
     table.add(cells);

@@ -30,8 +30,8 @@ void print_part(std::ostream& out, bool headings, const char* title, Print print
 }
 
 int show_text(const InspectedFile& file, const InspectOptions& options, std::ostream& out) {
-  const int parts = options.config + options.history + options.gates +
-                    (options.stats && (options.config || options.history || options.gates));
+  const int parts = options.config + options.history + options.decisions +
+                    (options.stats && (options.config || options.history || options.decisions));
   int code = kDone;
   const auto print_all_tensors = [&] {
     const Json tensors = tensors_json(file, options);
@@ -46,7 +46,8 @@ int show_text(const InspectedFile& file, const InspectOptions& options, std::ost
   }
   const bool headings = parts > 1;
   if (options.stats) print_part(out, headings, "tensors", print_all_tensors);
-  if (options.gates) print_part(out, headings, "gates", [&] { print_gates(out, gates_json(file, options.filter)); });
+  if (options.decisions)
+    print_part(out, headings, "gates", [&] { print_decisions(out, decisions_json(file, options)); });
   if (options.history) print_part(out, headings, "history", [&] { print_history(out, history_json(file)); });
   if (options.config) print_part(out, headings, "config", [&] { out << config_text(file); });
   return code;
@@ -54,12 +55,12 @@ int show_text(const InspectedFile& file, const InspectOptions& options, std::ost
 
 int show_json(const InspectedFile& file, const InspectOptions& options, std::ostream& out) {
   Json json = header_json(file);
-  const bool all = !options.config && !options.history && !options.gates;
+  const bool all = !options.config && !options.history && !options.decisions;
   if (all || options.stats) json["tensors"] = tensors_json(file, options);
-  if (options.gates) {
-    Json gates = gates_json(file, options.filter);
-    json["gates"] = std::move(gates["layers"]);
-    json["gate_totals"] = std::move(gates["totals"]);
+  if (options.decisions) {
+    Json decisions = decisions_json(file, options);
+    json["gates"] = std::move(decisions["layers"]);
+    json["gate_totals"] = std::move(decisions["totals"]);
   }
   if (options.history) json["history"] = history_json(file);
   if (options.config) json["config"] = config_text(file);

@@ -11,6 +11,7 @@
 #include "core/base/random.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/graph/plain_twin.hpp"
+#include "core/model/trained_network.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
@@ -237,27 +238,6 @@ std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOp
     }
   }
   return ranges;
-}
-
-std::vector<std::string> unmeasured_layers(const Network& network) {
-  std::vector<std::string> layers;
-  for (const StateBuffer& buffer : network.buffers()) {
-    const float* const values = network.buffer_data() + buffer.offset;
-    const bool empty = std::all_of(values, values + buffer.shape.count(), [](float value) { return value == 0; });
-    if (buffer.measured && empty && (layers.empty() || layers.back() != buffer.layer)) layers.push_back(buffer.layer);
-  }
-  return layers;
-}
-
-std::string unmeasured_text(const std::vector<std::string>& layers) {
-  constexpr std::size_t kNamed = 4;
-  std::string names;
-  for (std::size_t i = 0; i < std::min(kNamed, layers.size()); ++i) names += (i == 0 ? "" : ", ") + layers[i];
-  if (layers.size() > kNamed) names += concat(" and ", layers.size() - kNamed, " more");
-  return concat(
-      names, layers.size() == 1 ? " has" : " have",
-      " no scale of what goes in, which training or sluice-deploy measures; without one each batch is rounded "
-      "by its own largest number, so that answers depend on the batch");
 }
 
 void measure_layers(Network& network, ExecutorOptions options, const BenchmarkImages& data) {

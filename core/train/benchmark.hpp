@@ -21,12 +21,8 @@ struct BenchmarkImages {
 /// Normal noise and uniform classes.
 BenchmarkImages random_images(const Network& network, std::int64_t count);
 
-/// Layers whose evaluation needs a measure of their sources that nothing was measured for yet: those of a network whose
-/// weights came from elsewhere.
-std::vector<std::string> unmeasured_layers(const Network& network);
-/// For messages: "layers a, b have no scales of their sources, ...".
-std::string unmeasured_text(const std::vector<std::string>& layers);
-/// Measures them as training would, on whole batches of these images; nothing else of the network changes.
+/// Measures what unmeasured_layers are in want of, as training would, on whole batches of these images; nothing else of
+/// the network changes.
 void measure_layers(Network& network, ExecutorOptions options, const BenchmarkImages& data);
 
 /// By layer, the largest number of its first source over whole batches of these images (Network::source_ranges). Throws
@@ -57,7 +53,8 @@ struct PhaseResult {
   std::int64_t activation_bytes = 0, kept_bytes = 0;
   std::vector<OperationInfo> operations;  ///< times are means over a few more steps
 
-  /// Winograd's algorithm or gates leave out a part of the dense multiply-adds: `gflops` may pass the machine's peak.
+  /// Winograd's algorithm or layers that skip leave out a part of the dense multiply-adds: `gflops` may pass the
+  /// machine's peak.
   bool saves_work() const;
 };
 

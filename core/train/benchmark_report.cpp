@@ -117,7 +117,7 @@ std::string rate_text(const PhaseResult& phase, double peak) {
     text << " = " << 100 * phase.gflops / peak << " % of the measured peak of " << peak;
   } else {
     text << ", more than the measured peak of " << peak
-         << ": Winograd's algorithm or gates leave out a part of that work";
+         << ": Winograd's algorithm or layers that skip leave out a part of that work";
   }
   return text.str();
 }

@@ -4,14 +4,11 @@
 #include <ostream>
 
 #include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
 #include "core/plugin/load.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr int kMostInBatch = 1 << 20;  // images
 
 template <class Options>
 void print_section(std::ostream& out, const char* section) {
@@ -27,17 +24,6 @@ void add_names(std::vector<std::string>& names, const char* section) {
   Keys keys;
   options.describe(keys);
   for (const KeyDoc& doc : keys.docs()) names.push_back(concat(section, ".", doc.name));
-}
-
-template <class Options>
-void forget_of_machine(Config& config, const char* section) {
-  Options options;
-  Keys keys;
-  options.describe(keys);
-  Section* found = config.find(section);
-  if (found == nullptr) return;
-  for (const KeyDoc& key : keys.docs())
-    if (key.of_machine) found->forget(key.name);
 }
 
 /// What the configuration reads of layers and blocks before their types do.
@@ -56,44 +42,13 @@ std::vector<KeyDoc> block_keys() {
       {"first_only", "list of texts", "", "", "parameters that only the first repetition takes", false}};
 }
 
+/// With the sections that everybody has in the order in which resolved configurations show them.
+Config in_order(Config config) {
+  for (const char* section : {"run", "train", "eval", "checkpoint", "data"}) config.section(section);
+  return config;
+}
+
 }  // namespace
-
-std::string to_string(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return "fp32";
-    case Precision::kBf16:
-      return "bf16";
-    case Precision::kInt8:
-      return "int8";
-  }
-  return "unknown";
-}
-
-DataType activation_type(Precision precision) {
-  return precision == Precision::kBf16 ? DataType::kBF16 : DataType::kF32;
-}
-
-void RunOptions::describe(Keys& keys) {
-  using Layout = ExecutorOptions::LayoutChoice;
-  keys.path("dir", dir, "run directory; empty: runs/ and the name of the first configuration file");
-  keys.optional("seed", seed, at_least(std::int64_t{0}),
-                "seed of initial weights, shuffling, augmentation and dropout");
-  keys.optional("threads", threads, between(0, 1024), "threads of a step; 0: all processors this process may use");
-  keys.choice(
-      "precision", precision, {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"int8", Precision::kInt8}},
-      "of activations and products; bf16 needs a processor that computes it natively; int8: inference of a file "
-      "that sluice-deploy --precision=int8 made, products of bytes where that is faster; weights stay fp32");
-  keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
-              "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it");
-  keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions where it is faster");
-  keys.choice("backend", skip, {{"skip", true}, {"dense", false}},
-              "of inference; skip: layers leave out the work that their results do not need; dense: they do all of it, "
-              "as in training");
-  keys.role(KeyRole::kNothing, {"dir"}, "the directory has another name");
-  keys.role(KeyRole::kRounding, {"threads", "layout", "winograd", "backend"}, "results may differ in the last bits");
-  keys.of_machine({"dir", "threads", "layout"});
-}
 
 void TrainOptions::describe(Keys& keys) {
   keys.optional("epochs", epochs, at_least(std::int64_t{1}), "passes over the training set");
@@ -106,18 +61,13 @@ void TrainOptions::describe(Keys& keys) {
   keys.path("init", init,
             "checkpoint of the same network whose weights the run starts from; empty: drawn anew from run.seed");
   keys.optional("init_partial", init_partial,
-                "train.init may lack tensors, such as thresholds, which keep their initial values, or have others");
+                "train.init may lack tensors of the network, which keep their initial values, or have others");
   keys.role(KeyRole::kContinues, {"epochs"}, "the run ends after them");
   keys.role(KeyRole::kContinues, {"batch"},
             "steps have this size from here on; lr, momentum and averages are per step");
   keys.role(KeyRole::kContinues, {"evaluate_every"}, "epochs that are not evaluated cannot be the best");
   keys.role(KeyRole::kNothing, {"max_time"}, "no effect on the result");
   keys.of_machine({"max_time"});
-}
-
-void EvalOptions::describe(Keys& keys) {
-  keys.optional("batch", batch, between(1, kMostInBatch), "images evaluated at a time");
-  keys.role(KeyRole::kRounding, {"batch"}, "evaluations may differ in the last bits");
 }
 
 void CheckpointOptions::describe(Keys& keys) {
@@ -144,69 +94,19 @@ void DistillationOptions::describe(Keys& keys) {
   if (enabled() && weight <= 0) keys.error("weight", "expected a number above 0, up to 1, with a teacher");
 }
 
-Experiment::Experiment(Config c, const Registry& registry) : config(std::move(c)) {
-  run = config.read<RunOptions>("run");
-  train = config.read<TrainOptions>("train");
-  eval = config.read<EvalOptions>("eval");
+Experiment::Experiment(Config c, const Registry& registry) : ConfiguredNetwork(in_order(std::move(c))) {
+  train = read_here<TrainOptions>(config, "train");
   checkpoint = config.read<CheckpointOptions>("checkpoint");
-  data = config.read<DataOptions>("data");
   optimizer = OptimizerOptions::read(config);
   schedule = config.read<ScheduleOptions>("schedule");
   ema = config.read<EmaOptions>("ema");
   distillation = config.read<DistillationOptions>("distillation");
   early_stopping = config.read<EarlyStoppingOptions>("early_stopping");
-  log = config.read<LogOptions>("log");
+  log = read_here<LogOptions>(config, "log");
   schedule.check(config, optimizer.lr, train.epochs);
-  try {
-    network = std::make_unique<Network>(config, registry);
-  } catch (const Error&) {
-    config.check();  // adds the unknown sections and keys to what the network found
-    throw;
-  }
-  const auto is_loss = [](const Node& node) { return node.declared.is_loss; };
-  if (std::none_of(network->nodes().begin(), network->nodes().end(), is_loss)) {
-    config.section("network").report(config.diagnostics(), "",
-                                     "no layer computes a loss; add one, such as [layer.loss] with "
-                                     "type = softmax_cross_entropy and from = LOGITS, labels");
-  }
+  build(registry, Unread::kRefused);
   optimizer.check_groups(parameter_ranges(*network), config);
   config.check();
-}
-
-void forget_of_machine(Config& config) {
-  forget_of_machine<RunOptions>(config, "run");
-  forget_of_machine<DataOptions>(config, "data");
-  forget_of_machine<TrainOptions>(config, "train");
-  forget_of_machine<LogOptions>(config, "log");
-}
-
-std::string Experiment::where(const std::string& section, const std::string& key) const {
-  const Section* found = config.find(section);
-  return found != nullptr ? found->where(key) : concat("[", section, "] ", key);
-}
-
-ExecutorOptions Experiment::executor_options(Mode mode, std::int64_t batch) const {
-  ExecutorOptions options;
-  options.mode = mode;
-  options.batch = batch;
-  options.type = activation_type(run.precision);
-  options.bytes = run.precision == Precision::kInt8;
-  options.layout = run.layout;
-  // oneDNN multiplies bytes fast in this layout.
-  if (options.bytes && run.layout == ExecutorOptions::LayoutChoice::kAuto)
-    options.layout = ExecutorOptions::LayoutChoice::kNhwc;
-  options.winograd = run.winograd;
-  options.skip = run.skip;
-  options.seed = static_cast<std::uint64_t>(run.seed);
-  return options;
-}
-
-std::string Experiment::configure_threads() const {
-  const int wanted = run.threads > 0 ? static_cast<int>(run.threads) : available_threads();
-  const GrantedThreads granted = set_threads(wanted);
-  if (granted.limit == nullptr) return "";
-  return concat(where("run", "threads"), ": computes with ", granted.count, " instead of ", wanted,
-                " threads: ", granted.limit);
 }
 
 void Experiment::print_help(std::ostream& out, const Registry& registry) {

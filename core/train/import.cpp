@@ -8,7 +8,7 @@
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/foreign_file.hpp"
-#include "core/train/training_checkpoint.hpp"
+#include "core/model/network_checkpoint.hpp"
 
 namespace sluice {
 namespace {

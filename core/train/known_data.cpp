@@ -5,8 +5,8 @@
 
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
+#include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
-#include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
 namespace {
@@ -102,17 +102,11 @@ void compare_continued(TrainingData& data, const Checkpoint& before, bool accept
 /// What a checkpoint holds of the normalisation that the configuration asks for as it did then.
 KnownNormalization unchanged_normalization(const DataOptions& now, const Checkpoint& before, std::int64_t channels) {
   const DataOptions then = Config::stored(before.config, before.file).read<DataOptions>("data");
-  const auto stored = stored_normalization(before, channels);
+  const auto stored = stored_normalization(before.file, {before.mean, before.std}, channels);
   KnownNormalization known;
   if (stored && now.mean == then.mean) known.mean = stored->mean;
   if (stored && now.std == then.std) known.std = stored->std;
   return known;
-}
-
-bool on_command_line(const Experiment& experiment, const char* key) {
-  const Section* data = experiment.config.find("data");
-  const Entry* entry = data == nullptr ? nullptr : data->find(key);
-  return entry != nullptr && entry->origin == Entry::Origin::kCommandLine;
 }
 
 bool far_apart(const std::vector<double>& a, const std::vector<double>& b) {
@@ -159,26 +153,6 @@ std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Ch
   const std::string doubt = doubtful_labels(*opened);
   if (!doubt.empty()) warnings.push_back(concat(opened->name(), ": ", doubt));
   return opened;
-}
-
-Normalization known_normalization(const Experiment& experiment, const Checkpoint& checkpoint, std::int64_t channels,
-                                  const std::function<std::shared_ptr<const Dataset>()>& train, Warnings& warnings) {
-  const bool mean = on_command_line(experiment, "mean"), std = on_command_line(experiment, "std");
-  std::optional<Normalization> stored;
-  if (!mean || !std) stored = stored_normalization(checkpoint, channels);
-  KnownNormalization known;
-  if (stored && !mean) known.mean = stored->mean;
-  if (stored && !std) known.std = stored->std;
-  const Normalization chosen = make_normalization(experiment.data, channels, known, train);
-  if (mean || std) {
-    if (!checkpoint.mean.empty() && (checkpoint.mean != chosen.mean || checkpoint.std != chosen.std)) {
-      warnings.push_back(concat("images are normalised with ", to_string(chosen), " as the command line says; ",
-                                checkpoint.file, " was trained with ",
-                                to_string(Normalization{checkpoint.mean, checkpoint.std})));
-    }
-    append(warnings, doubtful(chosen));
-  }
-  return chosen;
 }
 
 TrainingData open_training_data(const Experiment& experiment, const Checkpoint* before, bool accept_changes,

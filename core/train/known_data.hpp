@@ -9,11 +9,10 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/normalization.hpp"
+#include "core/model/trained_network.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
-
-using Warnings = std::vector<std::string>;
 
 /// A warning where `dataset` calls a class otherwise than `who` does ("the network of run/weights.h5"). Throws
 /// Error(kData) where the names stand in another order, for then labels mean something else. Nothing where one of them
@@ -24,12 +23,6 @@ Warnings compare_class_names(const std::vector<std::string>& known, const std::s
 /// Throws Error(kData), also where Split::kValidation would hold images that were trained on.
 std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
                                           Warnings& warnings);
-
-/// How images are normalised for a network that `checkpoint` holds: as it was trained, but for what the command line
-/// gives, each of mean and std by itself. `train` opens the training set where that asks to measure, or where the
-/// checkpoint has no normalisation.
-Normalization known_normalization(const Experiment& experiment, const Checkpoint& checkpoint, std::int64_t channels,
-                                  const std::function<std::shared_ptr<const Dataset>()>& train, Warnings& warnings);
 
 /// The data of a training.
 struct TrainingData {

@@ -6,17 +6,10 @@
 #include <string>
 
 #include "core/train/log.hpp"
+#include "core/train/log_options.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
-
-class Keys;
-
-/// Keys of `[log]`.
-struct LogOptions {
-  double interval = 60;  ///< seconds between plain progress lines; 0 = none
-  void describe(Keys& keys);
-};
 
 /// Progress of one phase at a time, in images. On a terminal the bar is redrawn at most ten times a second; elsewhere a
 /// line is logged every `interval` seconds, whatever phases begin or end meanwhile. Call advance() for each step and,

@@ -4,9 +4,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/train/benchmark.hpp"
+#include "core/plugin/load.hpp"
 #include "core/train/known_data.hpp"
-#include "core/train/training_checkpoint.hpp"
 
 namespace sluice {
 namespace {
@@ -16,15 +15,55 @@ std::string image_text(const Network& network) {
   return concat(shape[kC], "x", shape[kH], "x", shape[kW]);
 }
 
-/// The experiment that a checkpoint describes, of the types in `registry`. `where` leads messages.
-std::unique_ptr<Experiment> experiment_of(const Checkpoint& checkpoint, const Registry& registry,
-                                          const std::string& where) {
+/// The network that a checkpoint describes, of the types in `registry`. `where` leads messages.
+std::shared_ptr<ConfiguredNetwork> network_of(const Checkpoint& checkpoint, const Registry& registry,
+                                              const std::string& where) {
+  std::vector<std::string> plugins;
   try {
-    return std::make_unique<Experiment>(trained_experiment(checkpoint, registry));
+    Config config = Config::stored(checkpoint.config, checkpoint.file);
+    plugins = config.read<PluginOptions>("plugins").load;
+    return std::make_shared<ConfiguredNetwork>(std::move(config), registry);
   } catch (const Error& error) {
-    const std::string text = error.what();
-    throw Error(error.code(), concat(where, ": ", text.substr(0, text.find('\n'))));
+    std::string text = error.what();
+    text.resize(std::min(text.find('\n'), text.size()));
+    if (!plugins.empty())
+      text += concat("; the network was made with plug-ins (", plugins.front(), plugins.size() > 1 ? ", ..." : "",
+                     "): load them first (plugins.load)");
+    throw Error(error.code(), concat(where, ": ", text));
   }
+}
+
+/// Puts its weights in. What does not fit is no matter of the student's network.
+TrainedNetwork trained(const Checkpoint& checkpoint, std::shared_ptr<ConfiguredNetwork> configured) {
+  try {
+    return {checkpoint, std::move(configured)};
+  } catch (const Error& error) {
+    // Below the first line stands each tensor.
+    const std::string text = error.what();
+    const std::size_t line = text.find("\n  ");
+    const std::string first =
+        line == std::string::npos ? text : text.substr(line + 3, text.find('\n', line + 1) - line - 3);
+    throw Error(error.code(),
+                concat(checkpoint.file, ": does not fit its own configuration, ", first, "; take another teacher"));
+  }
+}
+
+void check_fits(const Network& own, const Experiment& student, const std::string& path) {
+  const Network& other = *student.network;
+  const auto refuse = [&](const std::string& text) {
+    throw Error(ExitCode::kUsage, concat(student.where("distillation", "teacher"), ": ", path, ": ", text));
+  };
+  if (own.input_shape(1) != other.input_shape(1))
+    refuse(concat("takes images of ", image_text(own), ", this network ", image_text(other)));
+  if (own.classes() != other.classes())
+    refuse(concat("tells ", own.classes(), " classes apart, this network ", other.classes()));
+}
+
+TrainedNetwork fitting(const Checkpoint& checkpoint, const Experiment& student) {
+  std::shared_ptr<ConfiguredNetwork> configured =
+      network_of(checkpoint, student.network->registry(), student.where("distillation", "teacher"));
+  check_fits(*configured->network, student, checkpoint.file);
+  return trained(checkpoint, std::move(configured));
 }
 
 /// Runs that learn from a teacher remember it by the digest of this version of the format; what is newer is not about
@@ -33,57 +72,29 @@ constexpr int kDigestMinor = 2;
 
 }  // namespace
 
-Teacher::Teacher(std::string path, const Experiment& student, const Normalization& normalization)
-    : path_(std::move(path)) {
-  const Checkpoint checkpoint = load(path_);
-  digest_ = content_digest(checkpoint, kDigestMinor);
-  class_names_ = checkpoint.class_names;
-  experiment_ = experiment_of(checkpoint, student.network->registry(), student.where("distillation", "teacher"));
-  check_fits(student);
-  restore(checkpoint);
-  executor_ = std::make_unique<Executor>(*experiment_->network,
-                                         student.executor_options(Mode::kInference, student.train.batch));
-  executor_->refresh();
-  plan_conversion(normalization, {checkpoint.mean, checkpoint.std});
+Teacher::Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization)
+    : trained_(fitting(checkpoint, student)),
+      digest_(content_digest(checkpoint, kDigestMinor)),
+      executor_(trained_.network(), student.executor_options(Mode::kInference, student.train.batch)) {
+  executor_.refresh();
+  plan_conversion(normalization, trained_.trained_with());
 }
 
-Teacher::~Teacher() = default;
-
-void Teacher::restore(const Checkpoint& checkpoint) {
-  try {
-    restore_weights(checkpoint, *experiment_->network);
-  } catch (const Error& error) {
-    // Below the first line stands each tensor.
-    const std::string text = error.what();
-    const std::size_t line = text.find("\n  ");
-    const std::string first =
-        line == std::string::npos ? text : text.substr(line + 3, text.find('\n', line + 1) - line - 3);
-    throw Error(error.code(), concat(path_, ": does not fit its own configuration, ", first, "; take another teacher"));
-  }
-}
-
-void Teacher::check_fits(const Experiment& student) const {
-  const Network &own = *experiment_->network, &other = *student.network;
-  const auto refuse = [&](const std::string& text) {
-    throw Error(ExitCode::kUsage, concat(student.where("distillation", "teacher"), ": ", path_, ": ", text));
-  };
-  if (own.input_shape(1) != other.input_shape(1))
-    refuse(concat("takes images of ", image_text(own), ", this network ", image_text(other)));
-  if (own.classes() != other.classes())
-    refuse(concat("tells ", own.classes(), " classes apart, this network ", other.classes()));
-}
+Teacher::Teacher(const std::string& path, const Experiment& student, const Normalization& normalization)
+    : Teacher(load(path), student, normalization) {}
 
 void Teacher::plan_conversion(const Normalization& from, const Normalization& to) {
   if (to.mean.empty() || (to.mean == from.mean && to.std == from.std)) return;
   if (to.mean.size() != from.mean.size() || to.std.size() != from.std.size()) {
-    throw Error(ExitCode::kCheckpoint, concat(path_, ": /normalisation: ", to.mean.size(), " means and ", to.std.size(),
-                                              " deviations for images of ", from.mean.size(), " channels"));
+    throw Error(ExitCode::kCheckpoint,
+                concat(trained_.file(), ": /normalisation: ", to.mean.size(), " means and ", to.std.size(),
+                       " deviations for images of ", from.mean.size(), " channels"));
   }
   for (std::size_t c = 0; c < to.mean.size(); ++c) {
     scale_.push_back(static_cast<float>(from.std[c] / to.std[c]));
     shift_.push_back(static_cast<float>((from.mean[c] - to.mean[c]) / to.std[c]));
   }
-  images_.resize(static_cast<std::size_t>(experiment_->network->input_shape(executor_->options().batch).count()));
+  images_.resize(static_cast<std::size_t>(trained_.network().input_shape(executor_.options().batch).count()));
 }
 
 void Teacher::answer(const Batch& batch) {
@@ -101,22 +112,23 @@ void Teacher::answer(const Batch& batch) {
     });
     images = images_.data();
   }
-  executor_->set_batch(images, batch.labels.data());
-  executor_->forward();
+  executor_.set_batch(images, batch.labels.data());
+  executor_.forward();
 }
 
 const float* Teacher::logits() const {
-  return executor_->logits().as<const float>();
+  return executor_.logits().as<const float>();
 }
 
 std::int64_t Teacher::logits_count() const {
-  return executor_->logits().desc.count();
+  return executor_.logits().desc.count();
 }
 
 std::vector<std::string> Teacher::warnings(const Dataset& dataset) const {
-  Warnings warnings = compare_class_names(class_names_, "the teacher " + path_, dataset);
-  const std::vector<std::string> unmeasured = unmeasured_layers(*experiment_->network);
-  if (!unmeasured.empty()) warnings.push_back(concat("the teacher ", path_, ": ", unmeasured_text(unmeasured)));
+  Warnings warnings = compare_class_names(trained_.class_names(), "the teacher " + trained_.file(), dataset);
+  const std::vector<std::string> unmeasured = unmeasured_layers(trained_.network());
+  if (!unmeasured.empty())
+    warnings.push_back(concat("the teacher ", trained_.file(), ": ", unmeasured_text(unmeasured)));
   return warnings;
 }
 

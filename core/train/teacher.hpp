@@ -8,6 +8,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/data/pipeline.hpp"
 #include "core/graph/executor.hpp"
+#include "core/model/trained_network.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
@@ -20,8 +21,7 @@ class Teacher {
   /// Loads the checkpoint `path` and makes its executor. Throws Error: kCheckpoint (missing, damaged, weights that do
   /// not fit its own configuration), kUsage (its configuration cannot be used here, other images or classes than the
   /// student's).
-  Teacher(std::string path, const Experiment& student, const Normalization& normalization);
-  ~Teacher();
+  Teacher(const std::string& path, const Experiment& student, const Normalization& normalization);
 
   /// Runs on a batch. Allocates nothing.
   void answer(const Batch& batch);
@@ -35,14 +35,12 @@ class Teacher {
   std::vector<std::string> warnings(const Dataset& dataset) const;
 
  private:
-  void restore(const Checkpoint& checkpoint);
-  void check_fits(const Experiment& student) const;
+  Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization);
   void plan_conversion(const Normalization& from, const Normalization& to);
 
-  std::string path_, digest_;
-  std::vector<std::string> class_names_;
-  std::unique_ptr<Experiment> experiment_;
-  std::unique_ptr<Executor> executor_;
+  TrainedNetwork trained_;
+  std::string digest_;
+  Executor executor_;
   /// Where it was trained with another normalisation: x -> scale x + shift, by channel, and room for the batch.
   std::vector<float> scale_, shift_, images_;
 };

@@ -1,73 +1,18 @@
 #include "core/train/training_checkpoint.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cmath>
-#include <ctime>
 #include <map>
 
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/base/version.hpp"
 #include "core/config/text.hpp"
-#include "core/graph/derived_metrics.hpp"
 #include "core/graph/onednn.hpp"
-#include "core/plugin/load.hpp"
+#include "core/graph/version.hpp"
 #include "core/train/training_state.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr const char* kEma = "ema";
-
-void append(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorSlot>& slots) {
-  std::map<const float*, std::string> written;
-  for (const TensorSlot& slot : slots) {
-    CheckpointTensor tensor{prefix + "/" + slot.path, slot.shape, {}, {}};
-    const auto [first, is_new] = written.emplace(slot.data, tensor.path);
-    if (is_new) {
-      tensor.values.assign(slot.data, slot.data + slot.shape.count());
-    } else {
-      tensor.alias_of = first->second;
-    }
-    checkpoint.tensors.push_back(std::move(tensor));
-  }
-}
-
-std::string timestamp() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
-CheckpointCost stored_cost(const CostTerm& term, const std::vector<Statistic>& counts) {
-  const auto name = [&](int index) { return index < 0 ? std::string() : counts[static_cast<std::size_t>(index)].name; };
-  return {term.macs, term.weight_bits, term.activation_bits, term.refines, name(term.open), name(term.total)};
-}
-
-/// What every checkpoint of a network holds besides tensors.
-void describe_network(Checkpoint& checkpoint, const Experiment& experiment, const Normalization& normalization,
-                      const std::vector<std::string>& class_names) {
-  checkpoint.config = experiment.config.resolved();
-  checkpoint.mean = normalization.mean;
-  checkpoint.std = normalization.std;
-  checkpoint.class_names = class_names;
-  for (const Node& node : experiment.network->nodes()) {
-    checkpoint.layer_names.push_back(node.name);
-    for (const CostTerm& term : node.declared.costs)
-      checkpoint.costs[node.name].push_back(stored_cost(term, node.declared.counts));
-  }
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
-  checkpoint.run["host"] = host;
-  checkpoint.run["written"] = timestamp();
-  checkpoint.run["cpu"] = cpu_description();
-}
 
 void describe_run(Checkpoint& checkpoint, const TrainingParts& parts) {
   describe_network(checkpoint, parts.experiment, parts.normalization, parts.class_names);
@@ -110,15 +55,6 @@ void restore_statistics(const Checkpoint& checkpoint, TrainingParts& parts) {
   }
 }
 
-bool has_tensors(const Checkpoint& checkpoint, const std::string& prefix) {
-  return std::any_of(checkpoint.tensors.begin(), checkpoint.tensors.end(),
-                     [&](const CheckpointTensor& t) { return t.path.rfind(concat(prefix, "/"), 0) == 0; });
-}
-
-bool has_average(const Checkpoint& checkpoint) {
-  return has_tensors(checkpoint, concat(kEma, "/weights"));
-}
-
 /// Of sgd without momentum nothing is kept.
 void restore_optimizer(const Checkpoint& checkpoint, TrainingParts& parts, std::vector<std::string>& warnings) {
   std::vector<std::string> names;
@@ -149,53 +85,26 @@ void restore_average(const Checkpoint& checkpoint, TrainingParts& parts, std::ve
     return;
   }
   const auto states = parts.ema->states();
-  restore(checkpoint, parameter_slots(parts.network, states[0].data), concat(kEma, "/weights"));
-  restore(checkpoint, buffer_slots(parts.network, states[1].data), concat(kEma, "/buffers"));
+  restore(checkpoint, parameter_slots(parts.network, states[0].data), concat(kAverage, "/weights"));
+  restore(checkpoint, buffer_slots(parts.network, states[1].data), concat(kAverage, "/buffers"));
   parts.ema->set_updates(state_value<std::int64_t>(checkpoint, "ema_updates"));
 }
 
 }  // namespace
 
-std::vector<TensorSlot> parameter_slots(const Network& network, float* arena) {
-  std::vector<TensorSlot> slots;
-  for (const Parameter& p : network.parameters()) {
-    for (const std::string& user : p.users) slots.push_back({concat(user, "/", p.name), p.shape, arena + p.offset});
-  }
-  return slots;
-}
-
-std::vector<TensorSlot> buffer_slots(const Network& network, float* arena) {
-  std::vector<TensorSlot> slots;
-  for (const StateBuffer& b : network.buffers()) slots.push_back({b.path(), b.shape, arena + b.offset});
-  return slots;
-}
-
-StatisticTable statistic_table(const Network& network, const std::vector<std::vector<std::int64_t>>& counts,
-                               const std::vector<std::vector<double>>& sums) {
-  StatisticTable table;
-  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
-    const Node& node = network.nodes()[i];
-    if (node.declared.counts.empty() && node.declared.sums.empty()) continue;
-    std::map<std::string, StatisticValue>& values = table[node.name];
-    for (std::size_t k = 0; k < counts[i].size(); ++k) values[node.declared.counts[k].name] = counts[i][k];
-    for (std::size_t k = 0; k < sums[i].size(); ++k) values[node.declared.sums[k].name] = sums[i][k];
-  }
-  return table;
-}
-
 Checkpoint make_checkpoint(const TrainingParts& parts) {
   Checkpoint checkpoint;
   describe_run(checkpoint, parts);
-  append(checkpoint, "weights", parameter_slots(parts.network, parts.network.parameter_data()));
-  append(checkpoint, "buffers", buffer_slots(parts.network, parts.network.buffer_data()));
+  add_tensors(checkpoint, "weights", parameter_slots(parts.network, parts.network.parameter_data()));
+  add_tensors(checkpoint, "buffers", buffer_slots(parts.network, parts.network.buffer_data()));
   for (const Optimizer::State& state : parts.optimizer.states()) {
-    append(checkpoint, concat("optimizer/", state.name), parameter_slots(parts.network, state.data));
+    add_tensors(checkpoint, concat("optimizer/", state.name), parameter_slots(parts.network, state.data));
   }
   checkpoint.state["optimizer_steps"] = parts.optimizer.steps();
   if (parts.ema != nullptr) {
     const auto states = parts.ema->states();
-    append(checkpoint, concat(kEma, "/weights"), parameter_slots(parts.network, states[0].data));
-    append(checkpoint, concat(kEma, "/buffers"), buffer_slots(parts.network, states[1].data));
+    add_tensors(checkpoint, concat(kAverage, "/weights"), parameter_slots(parts.network, states[0].data));
+    add_tensors(checkpoint, concat(kAverage, "/buffers"), buffer_slots(parts.network, states[1].data));
     checkpoint.state["ema_updates"] = parts.ema->updates();
   }
   for (const auto& [key, value] : numerics(parts.experiment)) checkpoint.state[key] = value;
@@ -216,8 +125,8 @@ Checkpoint weights_of(Checkpoint full) {
   const bool averaged = has_average(weights);
   std::vector<CheckpointTensor> kept;
   for (CheckpointTensor& tensor : weights.tensors) {
-    const std::size_t prefix = averaged ? std::string(kEma).size() + 1 : 0;
-    if (averaged && tensor.path.rfind(concat(kEma, "/"), 0) != 0) continue;
+    const std::size_t prefix = averaged ? std::string(kAverage).size() + 1 : 0;
+    if (averaged && tensor.path.rfind(concat(kAverage, "/"), 0) != 0) continue;
     if (!averaged && tensor.path.rfind("optimizer/", 0) == 0) continue;
     tensor.path.erase(0, prefix);
     if (!tensor.alias_of.empty()) tensor.alias_of.erase(0, prefix);
@@ -228,46 +137,6 @@ Checkpoint weights_of(Checkpoint full) {
   const StateValue epoch = weights.counter("epoch"), step = weights.counter("step");
   weights.state = {{"epoch", epoch}, {"step", step}};
   return weights;
-}
-
-std::optional<Normalization> stored_normalization(const Checkpoint& checkpoint, std::int64_t channels) {
-  const std::vector<double>&mean = checkpoint.mean, &std = checkpoint.std;
-  const auto refuse = [&](const char* why) { throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": ", why)); };
-  if (mean.empty()) return std::nullopt;
-  const auto count = static_cast<std::size_t>(channels);
-  if (mean.size() != count || std.size() != count)
-    refuse("/normalisation: has not one mean and one std for each channel of an image; set data.mean and data.std");
-  for (std::size_t c = 0; c < count; ++c) {
-    if (!std::isfinite(mean[c]) || !std::isfinite(std[c]) || std[c] <= 0)
-      refuse("/normalisation: expected finite numbers, std above 0; set data.mean and data.std");
-  }
-  return Normalization{mean, std};
-}
-
-Checkpoint untrained_checkpoint(const Experiment& experiment, const Normalization& normalization) {
-  Checkpoint checkpoint;
-  checkpoint.kind = Checkpoint::Kind::kWeightsOnly;
-  describe_network(checkpoint, experiment, normalization, experiment.data.class_names);
-  append(checkpoint, "weights", parameter_slots(*experiment.network, experiment.network->parameter_data()));
-  append(checkpoint, "buffers", buffer_slots(*experiment.network, experiment.network->buffer_data()));
-  checkpoint.state = {{"epoch", std::int64_t{0}}, {"step", std::int64_t{0}}};
-  return checkpoint;
-}
-
-Experiment trained_experiment(const Checkpoint& checkpoint, const Registry& registry,
-                              const std::vector<std::string>& overrides) {
-  Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
-  forget_of_machine(config);
-  const std::vector<std::string> plugins = config.read<PluginOptions>("plugins").load;
-  try {
-    return Experiment(std::move(config), registry);
-  } catch (const Error& error) {
-    if (plugins.empty()) throw;
-    const std::string text = error.what();
-    throw Error(error.code(),
-                concat(text.substr(0, text.find('\n')), "; the network was made with plug-ins (", plugins.front(),
-                       plugins.size() > 1 ? ", ..." : "", "): load them first (plugins.load)"));
-  }
 }
 
 void restore_progress(const Checkpoint& checkpoint, TrainingParts& parts) {
@@ -301,19 +170,6 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
                               ": results may differ in the last bits"));
   }
   return warnings;
-}
-
-RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict) {
-  const std::string prefix = has_average(checkpoint) ? concat(kEma, "/") : std::string();
-  RestoreReport report =
-      restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights", strict);
-  const RestoreReport buffers =
-      restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers", strict);
-  report.missing.insert(report.missing.end(), buffers.missing.begin(), buffers.missing.end());
-  report.extra.insert(report.extra.end(), buffers.extra.begin(), buffers.extra.end());
-  report.restored.insert(report.restored.end(), buffers.restored.begin(), buffers.restored.end());
-  if (strict) network.set_source_ranges(checkpoint.ranges);
-  return report;
 }
 
 }  // namespace sluice

@@ -10,7 +10,7 @@
 #include "core/base/error.hpp"
 #include "core/data/pixel_pass.hpp"
 #include "core/graph/kernel_plan.hpp"
-#include "core/train/training_checkpoint.hpp"
+#include "core/model/trained_network.hpp"
 
 namespace {
 
@@ -36,18 +36,18 @@ void write(const std::string& path, const void* data, std::int64_t bytes) {
 
 int run(const std::vector<std::string>& arguments) {
   const std::int64_t count = std::stoll(arguments[2]);
-  const Checkpoint checkpoint = load(arguments[0]);
   Registry registry;
-  Experiment experiment = load_trained(checkpoint, {}, registry);
+  const Trained trained = load_trained(arguments[0], {}, registry);
+  const Experiment& experiment = *trained.experiment;
   experiment.configure_threads();
   Network& network = *experiment.network;
-  const Normalization normalization = stored_normalization(checkpoint, network.input_shape(1)[kC]).value();
+  const Normalization& normalization = trained.network.trained_with();
   ExecutorOptions options = experiment.executor_options(Mode::kInference, count);
   options.record_decisions = true;
   options.layout = ExecutorOptions::LayoutChoice::kNhwc;
   options.type = DataType::kF32;
   Executor executor(network, options);
-  choose_kernels(executor, {checkpoint.plan.begin(), checkpoint.plan.end()});
+  choose_kernels(executor, trained.network.kernels());
   executor.refresh();
   const std::vector<float> images = images_of(arguments[1], count, network.input_shape(1), normalization);
   executor.set_batch(images.data(), nullptr);

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const bool json : {false, true}) {
     InspectOptions options;
     options.file = file.path();
-    options.stats = options.config = options.history = options.gates = true;
+    options.stats = options.config = options.history = options.decisions = true;
     options.json = json;
     std::ostringstream out, err;
     attempt({ExitCode::kCheckpoint}, [&] { inspect(options, out, err); });

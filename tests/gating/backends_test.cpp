@@ -6,8 +6,8 @@
 #include "core/base/random.hpp"
 #include "core/graph/kernel_plan.hpp"
 #include "core/graph/plain_twin.hpp"
-#include "core/serve/session.hpp"
-#include "core/train/training_checkpoint.hpp"
+#include "core/model/network_checkpoint.hpp"
+#include "core/model/trained_network.hpp"
 #include "gating/density_sweep.hpp"
 #include "tests/gating/gated_types.hpp"
 
@@ -233,17 +233,19 @@ TEST(Backends, APlanChoosesAndIsKept) {
   EXPECT_EQ(chosen_kernels(other), choices);
 }
 
-TEST(Backends, ASessionRunsThePlanOfItsFile) {
+TEST(Backends, ATrainedNetworkRunsThePlanOfItsFile) {
   const std::string path = ::testing::TempDir() + "backends_test.h5";
   Registry registry;
   register_gated_types(registry);
-  Experiment experiment(Config::parse(network_text("group = yes\n") + "[gating_loss]\n", "net.ini"), registry);
-  experiment.network->initialise(5);
-  Checkpoint checkpoint = untrained_checkpoint(experiment, {{0, 0, 0}, {1, 1, 1}});
+  const ConfiguredNetwork made(Config::parse(network_text("group = yes\n") + "[gating_loss]\n", "net.ini"), registry);
+  made.network->initialise(5);
+  Checkpoint checkpoint = untrained_checkpoint(made, {{0, 0, 0}, {1, 1, 1}});
   checkpoint.plan = {{"conv1", "all"}, {"conv3", "lanes"}};
   save(checkpoint, path);
-  Session session(Model::load(path, registry), 2);
-  const std::vector<KernelChoice> running = chosen_kernels(session.executor());
+  const Checkpoint read = load(path);
+  const TrainedNetwork trained(read,
+                               std::make_shared<ConfiguredNetwork>(Config::stored(read.config, read.file), registry));
+  const std::vector<KernelChoice> running = chosen_kernels(*trained.make_executor(2));
   ASSERT_EQ(running.size(), 4U);
   EXPECT_EQ(running[0], KernelChoice("conv1", "all"));
   EXPECT_EQ(running[1], KernelChoice("conv2", "dots"));

@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 
 # Each folder may include from itself and from those before it.
-ARROWS = ["core", "layers", "gating", "apps"]
+ARROWS = ["core", "layers", "gating", "sluice", "apps"]
+# So may each folder of core; those of one rank may include each other.
+CORE_ORDER = [{"base"}, {"config"}, {"graph"}, {"plugin", "reader"}, {"checkpoint", "data"}, {"model"}, {"train"}, {"report"}]
+# The reader's program knows what it reads.
+APART = {"core/reader/all_services.hpp", "core/reader/main.cpp"}
 TOP_LEVEL = {".ci", ".clang-format", ".git", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CMakeLists.txt",
              "CMakePresets.json", "LICENSE", "README.md", "apps", "cmake", "configs", "core", "docs", "gating", "layers",
-             "tests"}
+             "sluice", "tests"}
 CPP = {".cpp", ".hpp"}
 MAX_FILE_LINES = {".cpp": 500, ".hpp": 500, ".py": 500, ".sh": 500, "CMakeLists.txt": 80}
 MAX_FUNCTION_LINES = 80
@@ -27,6 +31,7 @@ LIBRARIES = {"Random123/": "librandom123-dev", "boost/": "libboost-program-optio
 SYSTEM = re.compile(r"(?:sys|sanitizer)/\w+\.h|(?:cpuid|dirent|dlfcn|fcntl|fnmatch|immintrin|link|omp|poll|pthread|sched|signal|spawn|time|unistd|xmmintrin)\.h")
 ONEDNN_HEADER = "core/graph/onednn.hpp"
 CLANG_FORMAT_VERSION = 14
+PUBLIC_LIST = "cmake/SluicePublicHeaders.cmake"
 # Where memory lies is known to slots and tensors alone.
 MEMORY_FOLDERS = ("core/graph", "layers", "gating")
 MEMORY_FILES = {"core/graph/slots.hpp", "core/graph/slots.cpp", "core/graph/tensor.cpp"}
@@ -88,6 +93,66 @@ def check_arrows(root):
                 breaches.append(f'{where}: "{target}" is not written from the root')
             elif folder in ARROWS and rank(top) > rank(folder):
                 breaches.append(f"{where}: {folder} must not include {target}")
+    return breaches
+
+
+def core_rank(path):
+    """Of "core/base/shape.hpp": 0; None elsewhere."""
+    parts = Path(path).parts
+    if len(parts) < 3 or parts[0] != "core":
+        return None
+    return next((rank for rank, folders in enumerate(CORE_ORDER) if parts[1] in folders), len(CORE_ORDER))
+
+
+def check_order(root):
+    """The folders of core have an order, too."""
+    breaches = []
+    for path in cpp_files(root, "core"):
+        if path.as_posix() in APART or core_rank(path) is None:
+            continue
+        if core_rank(path) == len(CORE_ORDER):
+            breaches.append(f"{path}: core/{path.parts[1]} has no place in house.py's order")
+            continue
+        for match in INCLUDE.finditer(read(root, path)):
+            target = core_rank(match.group(1))
+            if target is not None and target > core_rank(path):
+                breaches.append(f"{path}:{line_of(match)}: core/{path.parts[1]} must not include {match.group(1)}")
+    return breaches
+
+
+GENERATED = "core/plugin/build_id.hpp"  # by the build, without includes
+
+
+def reached(root, headers):
+    """{header: the one that includes it} of all that these reach, and [(header, line, library header)] of what is not ours."""
+    origins, foreign, left = {header: None for header in headers}, [], list(headers)
+    while left:
+        header = left.pop()
+        if header == GENERATED or not (root / header).is_file():
+            continue
+        text = read(root, Path(header))
+        foreign += [(header, line_of(match), match.group(1)) for match in LIBRARY_INCLUDE.finditer(text)]
+        for match in INCLUDE.finditer(text):
+            target = match.group(1)
+            if not target.startswith("oneapi/") and target not in origins:
+                origins[target] = header
+                left.append(target)
+    return origins, foreign
+
+
+def check_public(root):
+    """What is installed is what <sluice/...> reaches, header by header, and brings in no library but oneDNN."""
+    listed = re.search(r"set\(SLUICE_PUBLIC_HEADERS\s([^)]*)\)", read(root, Path(PUBLIC_LIST))).group(1).split()
+    origins, foreign = reached(root, [header for header in listed if header.startswith("sluice/")])
+    breaches = [f"{PUBLIC_LIST}: {header} is not reached by any header of sluice/" for header in listed if header not in origins]
+    for header in sorted(set(origins) - set(listed) - {GENERATED}):
+        breaches.append(f"{origins[header]}: includes {header}, which {PUBLIC_LIST} does not install")
+    for header, line, library in sorted(foreign):
+        if any(library.startswith(start) for start in LIBRARIES):
+            breaches.append(f"{header}:{line}: <{library}> in a public header")
+    for path in cpp_files(root, "sluice"):
+        if path.suffix == ".hpp" and path.as_posix() not in listed:
+            breaches.append(f"{path}: is not in {PUBLIC_LIST}")
     return breaches
 
 
@@ -253,7 +318,7 @@ def check_format(root):
     return breaches
 
 
-CHECKS = {"arrows": check_arrows, "libraries": check_libraries, "words": check_words, "memory": check_memory,
+CHECKS = {"arrows": check_arrows, "order": check_order, "public": check_public, "libraries": check_libraries, "words": check_words, "memory": check_memory,
           "top-level": check_top_level, "sizes": check_sizes, "text": check_text, "format": check_format}
 
 

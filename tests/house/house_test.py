@@ -14,6 +14,8 @@ ORDERLY = {
     "core/b.cpp": '#include "core/b.hpp"\n',
     "layers/c.cpp": '// C.\n#include "core/a.hpp"\n',
     "gating/d.cpp": '// D: gating.\n#include "layers/c.hpp"\n',
+    "sluice/face.hpp": '// Face.\n#pragma once\n#include "core/a.hpp"\n#include "core/plugin/build_id.hpp"\n',
+    "cmake/SluicePublicHeaders.cmake": "set(SLUICE_PUBLIC_HEADERS\n  sluice/face.hpp\n\n  core/a.hpp\n  core/b.hpp)\n",
     "apps/setup.sh": "sluice_build_packages=(g++ zlib1g-dev\n  libtbb-dev)\n",
     "apps/e.cpp": '// E.\n#include "gating/d.hpp"\n\nint main() { return 0; }\n',
     "tests/f.cpp": '// F.\n#include "apps/e.hpp"\n',
@@ -52,6 +54,27 @@ class HouseTest(unittest.TestCase):
                     "gating/d.cpp:2: gating must not include apps/e.hpp",
                     "layers/c.cpp:3: layers must not include gating/d.hpp",
                     "layers/c.cpp:4: layers must not include tests/f.hpp")
+
+    def test_order_inside_core(self):
+        self.write("core/config/c.hpp", '// C.\n#pragma once\n#include "core/base/b.hpp"\n#include "core/train/t.hpp"\n')
+        self.write("core/model/m.cpp", '// M.\n#include "core/model/m.hpp"\n#include "core/train/t.hpp"\n')
+        self.write("core/data/d.cpp", '// D.\n#include "core/checkpoint/c.hpp"\n')
+        self.write("core/reader/main.cpp", '// R.\n#include "core/data/d.hpp"\n')
+        self.write("core/serve/s.cpp", "// S.\n")
+        self.expect("order", "core/config/c.hpp:4: core/config must not include core/train/t.hpp",
+                    "core/model/m.cpp:3: core/model must not include core/train/t.hpp",
+                    "core/serve/s.cpp: core/serve has no place in house.py's order")
+
+    def test_public(self):
+        self.write("core/b.hpp", '// B.\n#pragma once\n#include <nlohmann/json.hpp>\n#include "core/c.hpp"\n')
+        self.write("core/d.hpp", "// D.\n#pragma once\n")
+        self.write("sluice/other.hpp", '// Other.\n#pragma once\n#include "core/e.hpp"\n')
+        self.write("cmake/SluicePublicHeaders.cmake",
+                   "set(SLUICE_PUBLIC_HEADERS\n  sluice/face.hpp\n  core/a.hpp\n  core/b.hpp\n  core/d.hpp)\n")
+        listed = "cmake/SluicePublicHeaders.cmake"
+        self.expect("public", f"{listed}: core/d.hpp is not reached by any header of sluice/",
+                    f"core/b.hpp: includes core/c.hpp, which {listed} does not install",
+                    "core/b.hpp:3: <nlohmann/json.hpp> in a public header", f"sluice/other.hpp: is not in {listed}")
 
     def test_onednn_comes_through_one_header(self):
         include = '#pragma once\n#include "oneapi/dnnl/dnnl.hpp"\n'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs a build into a fresh prefix and builds against it, out of the tree: the plug-in of tests/plugin, the gate and the
-# training loop that docs/bring-your-own.md shows, and the service of docs/serving.md.
+# training loop that docs/bring-your-own.md shows, and the services of docs/serving.md, by CMake and by pkg-config.
 # usage: run.sh SOURCE_DIR BUILD_DIR WORK_DIR CXX_COMPILER GENERATOR
 set -euo pipefail
 source=$1 build=$2 work=$3 compiler=$4 generator=$5
@@ -12,12 +12,33 @@ cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
 cp -r "$source/tests/plugin" "$work/swish"
 
 # Nothing installed may lean on the tree it came from.
-if grep -rlF -e "$source" -e "$build" "$work/prefix" --include='*.cmake' --include='*.hpp'; then
+if grep -rlF -e "$source" -e "$build" "$work/prefix" --include='*.cmake' --include='*.hpp' --include='*.pc'; then
   fail "these installed files name the source or build folder"
 fi
 for library in "$work"/prefix/lib*/libsluice_*.so "$work"/prefix/lib*/*/libsluice_*.so "$work"/prefix/bin/* "$work"/prefix/libexec/sluice/*; do
   [[ -f $library && $library != *.py ]] || continue
   readelf -d "$library" | grep -E 'R(UN)?PATH' | grep -F "$build" && fail "$library looks for libraries in the build folder"
+done
+
+# The headers are those of the list and no others; programs include four of them. None brings in what Sluice itself is built on.
+prefix=$work/prefix
+mapfile -t listed < <(sed -n 's/^  \([a-z].*\.hpp\))\{0,1\}$/\1/p' "$source/cmake/SluicePublicHeaders.cmake")
+for header in "${listed[@]}" core/plugin/build_id.hpp; do echo "${header#sluice/}"; done | sort >"$work/listed"
+(cd "$prefix/include/sluice" && find . -type f | sed 's,^\./,,' | sort) >"$work/found"
+diff "$work/listed" "$work/found" >&2 || fail "what is installed is not what cmake/SluicePublicHeaders.cmake lists"
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+read -ra cflags <<<"$(pkg-config --cflags sluice)"
+for header in "${listed[@]}" ; do
+  [[ $header == sluice/* ]] || continue
+  echo "#include <$header>" | "$compiler" "${cflags[@]}" -Wall -Wextra -Wpedantic -Werror -M -x c++ - >"$work/reached" || fail "<$header>"
+  grep -E '/(nlohmann|boost|tbb|oneapi/tbb|hdf5|Random123)/|/(hdf5|H5[A-Za-z]*|xxhash|zlib)\.h' "$work/reached" &&
+    fail "<$header> brings in these"
+done
+
+# The libraries export nothing but namespace sluice.
+for library in "$prefix"/lib/libsluice*.so; do
+  nm -D --defined-only "$library" | awk '$3 !~ /^_Z(T[ISTV]|Th[0-9n]*_|Z|GVZ?)?NK?6sluice|^sluice_plugin$/' | grep . &&
+    fail "$library exports these"
 done
 
 configure() {
@@ -80,6 +101,16 @@ awk '{ gating[NR] = $7 } END { exit !(NR == 4 && gating[1] > 0.08 && gating[4] <
 "$bin/sluice-eval" "$work/own.h5"
 echo "the training loop works against the installed package"
 
+# The program of docs/serving.md by pkg-config, and then, below, by CMake.
+read -ra link <<<"$(pkg-config --cflags --libs sluice)"
+"$compiler" "$work/own_service/hello.cpp" "${link[@]}" -Wl,-rpath,"$prefix/lib" -o "$work/hello"
+hello=$("$work/hello" "$work/own.h5")
+[[ $hello == [01] ]] || fail "hello says '$hello'"
+# A plug-in, likewise.
+read -ra link <<<"$(pkg-config --cflags --libs sluice)"
+"$compiler" -O2 -shared -fPIC "$work/swish/swish.cpp" "${link[@]}" -o "$work/libswish.so"
+"$bin/sluice-train" "$source/tests/install/swish.ini" --plugins.load="$work/libswish.so" --run.dir="$work/run_of_pkgconfig"
+
 # A program that serves what the loop has trained. Its images are grey all over, but they are images.
 configure "$work/own_service" "$work/service" -DCMAKE_BUILD_TYPE=Release
 cmake --build "$work/service"
@@ -88,6 +119,7 @@ for grey in 1 2 3; do
 done
 "$work/service/classify" "$work/own.h5" "$work"/[123].ppm | tee "$work/service.log"
 [ "$(grep -cE '^.*/[123]\.ppm: .' "$work/service.log")" = 3 ] || fail "no class for each image"
+[ "$("$work/service/hello" "$work/own.h5")" = "$hello" ] || fail "hello says something else where CMake builds it"
 cat >>"$work/loop.ini" <<END
 [train]
 epochs = 1

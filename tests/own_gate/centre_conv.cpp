@@ -1,11 +1,6 @@
 // The layer type `centre_conv`, as a plug-in: a gated convolution whose kernels' middle decides about the rest of them.
 #include <algorithm>
-
-#include "core/graph/registry.hpp"
-#include "core/plugin/plugin.hpp"
-#include "gating/split_convolution.hpp"
-#include "gating/two_products.hpp"
-#include "layers/layers.hpp"
+#include <sluice/gate.hpp>
 
 namespace {
 

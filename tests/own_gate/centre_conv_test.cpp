@@ -4,18 +4,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <sluice/train.hpp>
 #include <stdexcept>
 #include <vector>
-
-#include "core/base/cpu.hpp"
-#include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
-#include "core/graph/cost.hpp"
-#include "core/graph/derived_metrics.hpp"
-#include "core/graph/executor.hpp"
-#include "core/plugin/load.hpp"
-#include "gating/gating.hpp"
-#include "layers/layers.hpp"
 
 namespace {
 
@@ -40,8 +31,7 @@ std::string network_text(const std::string& more) {
 /// A network, one training step of it, and its parameters as the reference wants them.
 struct Step {
   explicit Step(const std::string& more, ExecutorOptions options = {}) {
-    register_layers(registry);
-    register_plugin(gating_plugin(), registry);
+    register_all(registry);
     Config config = Config::parse(network_text(more), "centre.ini");
     load_plugins(config, registry);
     network = std::make_unique<Network>(config, registry);

@@ -1,20 +1,13 @@
 // A training loop of one's own: train_loop CONFIG.ini CHECKPOINT.h5
 #include <cstdio>
-
-#include "core/base/error.hpp"
-#include "core/data/pipeline.hpp"
-#include "core/plugin/load.hpp"
-#include "core/train/training_checkpoint.hpp"
-#include "gating/gating.hpp"
-#include "layers/layers.hpp"
+#include <sluice/train.hpp>
 
 using namespace sluice;
 
 int main(int argc, char** argv) try {
   if (argc != 3) throw Error(ExitCode::kUsage, "usage: train_loop CONFIG.ini CHECKPOINT.h5");
   Registry registry;
-  register_layers(registry);
-  register_plugin(gating_plugin(), registry);
+  register_all(registry);
   Experiment experiment(Config::load({argv[1]}, {}), registry);
   experiment.configure_threads();
 

@@ -2,14 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <sluice/model.hpp>
 #include <thread>
-
-#include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
-#include "core/plugin/load.hpp"
-#include "core/serve/session.hpp"
-#include "gating/gating.hpp"
-#include "layers/layers.hpp"
 
 using namespace sluice;
 
@@ -31,35 +25,28 @@ std::vector<std::uint8_t> read_image(const std::string& path, const ImageShape& 
 
 int main(int argc, char** argv) try {
   if (argc < 3) throw Error(ExitCode::kUsage, "usage: classify CHECKPOINT.h5 IMAGE.ppm...");
-  Registry registry;
-  register_layers(registry);
-  register_plugin(gating_plugin(), registry);
-  const std::shared_ptr<const Model> model = Model::load(argv[1], registry);
+  const Model model = Model::load(argv[1]);
 
   const std::vector<std::string> paths(argv + 2, argv + argc);
   std::vector<std::vector<std::uint8_t>> images;
-  for (const std::string& path : paths) images.push_back(read_image(path, model->image()));
+  for (const std::string& path : paths) images.push_back(read_image(path, model.image()));
 
   set_threads(1);  // sessions side by side, each on one processor
   std::vector<std::int64_t> classes(images.size());
   const std::size_t count = std::min<std::size_t>(static_cast<std::size_t>(available_threads()), images.size());
-  std::vector<std::unique_ptr<Session>> sessions;  // made here, where an error has somebody to catch it
-  for (std::size_t t = 0; t < count; ++t) sessions.push_back(std::make_unique<Session>(model));
+  std::vector<Session> sessions;  // made here, where an error has somebody to catch it
+  for (std::size_t t = 0; t < count; ++t) sessions.emplace_back(model);
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < count; ++t) {
     threads.emplace_back([&, t] {
-      std::vector<float> logits(static_cast<std::size_t>(model->classes()));
-      for (std::size_t i = t; i < images.size(); i += count) {
-        sessions[t]->run(images[i].data(), 1, logits.data());
-        classes[i] = std::max_element(logits.begin(), logits.end()) - logits.begin();
-      }
+      for (std::size_t i = t; i < images.size(); i += count) classes[i] = sessions[t].classify(images[i].data());
     });
   }
   for (std::thread& thread : threads) thread.join();
 
   for (std::size_t i = 0; i < images.size(); ++i) {
     const auto c = static_cast<std::size_t>(classes[i]);
-    std::printf("%s: %s\n", paths[i].c_str(), model->class_names()[c].c_str());
+    std::printf("%s: %s\n", paths[i].c_str(), model.class_names()[c].c_str());
   }
 } catch (const Error& error) {
   std::fprintf(stderr, "classify: %s\n", error.what());

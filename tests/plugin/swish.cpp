@@ -2,11 +2,7 @@
 // 1710.05941), as a plug-in.
 #include <algorithm>
 #include <cmath>
-
-#include "core/base/parallel.hpp"
-#include "core/graph/registry.hpp"
-#include "core/plugin/plugin.hpp"
-#include "layers/layers.hpp"
+#include <sluice/layer.hpp>
 
 namespace {
 

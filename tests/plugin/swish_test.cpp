@@ -4,13 +4,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <sluice/train.hpp>
 #include <vector>
-
-#include "core/base/buffer.hpp"
-#include "core/base/parallel.hpp"
-#include "core/graph/executor.hpp"
-#include "core/plugin/load.hpp"
-#include "layers/layers.hpp"
 
 namespace {
 

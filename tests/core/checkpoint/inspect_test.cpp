@@ -25,6 +25,7 @@ class Inspect : public InDirectory {
     InDirectory::SetUp();
     save(sample_checkpoint(), path("a.h5"));
     options_.file = path("a.h5");
+    options_.deciding = {"threshold"};
   }
   /// Standard output; the exit code goes to code_, warnings to err_.
   std::string run() {
@@ -123,7 +124,7 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
             "    2    0.333333                   0.25\n"
             "    3         nan                  0.125\n");
   options_.history = false;
-  options_.gates = true;
+  options_.decisions = true;
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.tensors[3].values = {0, 0, 0, 0.5f, 0, 0, 3};
   save(checkpoint, path("a.h5"));
@@ -150,7 +151,7 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
 }
 
 TEST_F(Inspect, GatesBeforeTheFirstEvaluationAndWithoutAny) {
-  options_.gates = true;
+  options_.decisions = true;
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.evaluation.clear();
   checkpoint.statistics["layer1.0.gate"] = {{"open", std::int64_t{1}}, {"total", std::int64_t{4}}};
@@ -172,8 +173,25 @@ TEST_F(Inspect, GatesBeforeTheFirstEvaluationAndWithoutAny) {
   EXPECT_EQ(run_json()["gate_totals"]["macs_dense"], 27000);
 }
 
+TEST_F(Inspect, DecisionsByTensorsOfAnyName) {
+  options_.decisions = true;
+  options_.deciding = {"limit", "threshold"};
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.tensors.push_back(random_tensor("weights/layer1.0.gate/limit", {2}, 1));
+  checkpoint.tensors.back().values = {1, 2};
+  save(checkpoint, path("a.h5"));
+  EXPECT_THAT(run(), HasSubstr("layer          limit min  mean  max  threshold min"));
+  EXPECT_THAT(run(), HasSubstr("\nlayer1.0.gate          1   1.5    2 "));
+  EXPECT_EQ(run_json()["gates"][0]["limit"]["max"], 2);
+  options_.json = false;
+  options_.deciding.clear();
+  EXPECT_THAT(run(), HasSubstr("layer          density   MACs"));
+  options_.filter = "linear*";
+  EXPECT_EQ(run(), "no layer that matches has work that depends on its images\n");
+}
+
 TEST_F(Inspect, GatesOfAveragedWeights) {
-  options_.gates = true;
+  options_.decisions = true;
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.tensors.push_back(random_tensor("ema/weights/layer1.0.gate/threshold", {7}, 1));
   checkpoint.tensors.back().values.assign(7, 0.25F);
@@ -186,7 +204,7 @@ TEST_F(Inspect, GatesOfAnOlderFile) {
   checkpoint.costs.clear();
   checkpoint.evaluation.clear();
   save(checkpoint, path("a.h5"));
-  options_.gates = true;
+  options_.decisions = true;
   const std::string text = run();
   EXPECT_THAT(text, HasSubstr("-     -         -      -     -\nthe file does not say what its layers cost: checkpoints "
                               "do from format 1.1 on\n"));
@@ -317,11 +335,11 @@ TEST_F(Inspect, FilesOfOtherPrograms) {
   EXPECT_THAT(text,
               HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
   EXPECT_THAT(text, HasSubstr("conv1.weight     float64  2x3            6  0.000  48.0\n"));
-  options_.gates = true;
+  options_.decisions = true;
   EXPECT_THAT(run(), HasSubstr("conv1              1   3.5    6        -     -         -      -     -\nthe file does"));
   options_.config = true;
   EXPECT_EQ(error_text([this] { run(); }, ExitCode::kCheckpoint), path("a.h5: holds no configuration"));
-  options_.gates = options_.config = false;
+  options_.decisions = options_.config = false;
   options_.verify = true;
   const Json json = run_json();
   EXPECT_EQ(code_, 5);

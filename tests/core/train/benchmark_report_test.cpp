@@ -19,14 +19,14 @@ TEST(RateText, IsAShareOfThePeakOnlyWhereItIsOne) {
   EXPECT_EQ(rate_text(phase(50, "jit:avx512_core"), 100), "50 GFLOP/s = 50 % of the measured peak of 100");
   EXPECT_EQ(rate_text(phase(50, "sluice_wino:avx512"), 100),
             "50 GFLOP/s of dense work = 50 % of the measured peak of 100");
-  EXPECT_EQ(
-      rate_text(phase(177, "sluice_wino:avx512"), 99),
-      "177 GFLOP/s of dense work, more than the measured peak of 99: Winograd's algorithm or gates leave out a part "
-      "of that work");
-  EXPECT_EQ(
-      rate_text(phase(177, "skip", {"dots", "all"}), 99),
-      "177 GFLOP/s of dense work, more than the measured peak of 99: Winograd's algorithm or gates leave out a part "
-      "of that work");
+  EXPECT_EQ(rate_text(phase(177, "sluice_wino:avx512"), 99),
+            "177 GFLOP/s of dense work, more than the measured peak of 99: Winograd's algorithm or layers that skip "
+            "leave out a part "
+            "of that work");
+  EXPECT_EQ(rate_text(phase(177, "skip", {"dots", "all"}), 99),
+            "177 GFLOP/s of dense work, more than the measured peak of 99: Winograd's algorithm or layers that skip "
+            "leave out a part "
+            "of that work");
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // What belongs to the machine is not taken from a checkpoint.
 #include <gtest/gtest.h>
 
-#include "core/train/training_checkpoint.hpp"
+#include "core/base/error.hpp"
+#include "core/train/experiment.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -41,15 +42,17 @@ class MachineKeys : public testing::Test {
  protected:
   MachineKeys() {
     register_layers(registry_);
-    checkpoint_.file = "a.h5";
-    checkpoint_.config = Experiment(Config::parse(kTrained, "net.ini"), registry_).config.resolved();
+    config_ = Experiment(Config::parse(kTrained, "net.ini"), registry_).config.resolved();
+  }
+  Config stored(const std::vector<std::string>& overrides = {}) const {
+    return Config::stored(config_, "a.h5", overrides);
   }
   Registry registry_;
-  Checkpoint checkpoint_;
+  std::string config_;
 };
 
 TEST_F(MachineKeys, AreThoseOfTheCall) {
-  const Experiment here = trained_experiment(checkpoint_, registry_);
+  const Experiment here(stored(), registry_);
   EXPECT_EQ(here.run.threads, 0);
   EXPECT_EQ(here.run.layout, ExecutorOptions::LayoutChoice::kAuto);
   EXPECT_EQ(here.run.dir, "");
@@ -58,17 +61,44 @@ TEST_F(MachineKeys, AreThoseOfTheCall) {
   EXPECT_EQ(here.data.hdf5_memory_mib, DataOptions().hdf5_memory_mib);
   EXPECT_EQ(here.train.max_time, 0);
   EXPECT_EQ(here.log.interval, LogOptions().interval);
-  const Experiment told = trained_experiment(checkpoint_, registry_, {"--run.threads=2", "--data.workers=4"});
+  const Experiment told(stored({"--run.threads=2", "--data.workers=4"}), registry_);
   EXPECT_EQ(told.run.threads, 2);
   EXPECT_EQ(told.data.workers, 4);
 }
 
 TEST_F(MachineKeys, NothingElseIsForgotten) {
-  const Experiment here = trained_experiment(checkpoint_, registry_);
+  const Experiment here(stored(), registry_);
   EXPECT_EQ(here.run.seed, 11);
   EXPECT_EQ(here.train.epochs, 3);
   EXPECT_EQ(here.data.dir, "elsewhere");
   EXPECT_EQ(here.data.classes, 4);
+}
+
+TEST_F(MachineKeys, AreThoseOfTheCallWhereANetworkAloneIsWanted) {
+  const ConfiguredNetwork here(stored(), registry_);
+  EXPECT_EQ(here.run.threads, 0);
+  EXPECT_EQ(here.data.workers, DataOptions().workers);
+  EXPECT_EQ(here.run.seed, 11);
+}
+
+/// The text of the first error.
+std::string refusal(Config config, const Registry& registry) {
+  try {
+    ConfiguredNetwork(std::move(config), registry);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_F(MachineKeys, ANetworkAlonePassesOverWhatItsCheckpointSaysToOthers) {
+  const Config training = stored();
+  ASSERT_NE(training.find("optimizer"), nullptr);
+  EXPECT_EQ(refusal(Config::stored(config_ + "\n[of_a_later_sluice]\nkey = 1\n", "a.h5"), registry_), "");
+  EXPECT_EQ(refusal(stored({"--optimizer.lr=1"}), registry_),
+            "command line: [optimizer] lr: is not about the use of a trained network; leave it out");
+  EXPECT_EQ(refusal(stored({"--optimiser.lr=1"}), registry_).rfind("command line: [optimiser] lr: unknown section", 0),
+            0U);
 }
 
 TEST_F(MachineKeys, OfAConfigurationStay) {

@@ -1,4 +1,5 @@
-// Layers whose work depends on their images: thresholds, what was open when it was last counted, and what that saves.
+// Layers whose work depends on their images: the tensors by which they decide, what was open when it was last counted,
+// and what that saves.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -11,35 +12,33 @@
 namespace sluice::detail {
 namespace {
 
-/// The layer of a threshold tensor: `prefix`conv1/threshold in a checkpoint, or "before/conv1.threshold" in files of
-/// other programs; "" for others.
-std::string layer_of_threshold(const std::string& path, const std::string& prefix, bool checkpoint) {
-  const std::string kName = "threshold";
-  if (path.size() <= kName.size() || path.compare(path.size() - kName.size(), kName.size(), kName) != 0) return "";
-  const std::size_t end = path.size() - kName.size() - 1;
+/// The layer of a tensor `name`: `prefix`conv1/name in a checkpoint, or "before/conv1.name" in files of other programs;
+/// "" for others.
+std::string layer_of(const std::string& name, const std::string& path, const std::string& prefix, bool checkpoint) {
+  if (path.size() <= name.size() || path.compare(path.size() - name.size(), name.size(), name) != 0) return "";
+  const std::size_t end = path.size() - name.size() - 1;
   if (path[end] != '/' && (checkpoint || path[end] != '.')) return "";
   if (!checkpoint) return path.substr(0, end);
   if (path.compare(0, prefix.size(), prefix) != 0 || end < prefix.size()) return "";
   return path.substr(prefix.size(), end - prefix.size());
 }
 
-/// Thresholds by layer, those that evaluations use: the averages where there are any.
-std::map<std::string, Json> thresholds(const InspectedFile& file, std::vector<std::string>& order) {
+/// Adds the statistics of the tensors `name` by layer, those that evaluations use: the averages where there are any.
+void add_deciding(const InspectedFile& file, const std::string& name, std::map<std::string, Json>& layers,
+                  std::vector<std::string>& order) {
   const std::vector<TreeDataSet> tensors = select_tensors(file, "");
   const std::string kAveraged = "ema/weights/";
   const bool averaged = file.checkpoint && std::any_of(tensors.begin(), tensors.end(), [&](const TreeDataSet& tensor) {
                           return tensor.path.rfind(kAveraged, 0) == 0;
                         });
-  std::map<std::string, Json> found;
   for (const TreeDataSet& tensor : tensors) {
     const std::string layer =
-        layer_of_threshold(tensor.path, averaged ? kAveraged : "weights/", file.checkpoint.has_value());
+        layer_of(name, tensor.path, averaged ? kAveraged : "weights/", file.checkpoint.has_value());
     if (layer.empty() || !tensor.info.type.is_number()) continue;
     const TensorStats stats = tensor_stats(file.file.data_set(tensor.path));
-    found[layer] = {{"min", stats.min}, {"mean", stats.mean}, {"max", stats.max}};
-    order.push_back(layer);
+    if (layers.count(layer) == 0) order.push_back(layer);
+    layers[layer][name] = {{"min", stats.min}, {"mean", stats.mean}, {"max", stats.max}};
   }
-  return found;
 }
 
 struct Counts {
@@ -152,10 +151,11 @@ void add_checkpoint_figures(const Checkpoint& checkpoint, Json& json, std::map<s
 
 }  // namespace
 
-Json gates_json(const InspectedFile& file, const std::string& filter) {
+Json decisions_json(const InspectedFile& file, const InspectOptions& options) {
+  const std::string& filter = options.filter;
   std::vector<std::string> order;
   std::map<std::string, Json> layers;
-  for (const auto& [layer, threshold] : thresholds(file, order)) layers[layer]["threshold"] = threshold;
+  for (const std::string& name : options.deciding) add_deciding(file, name, layers, order);
   if (file.checkpoint) {
     for (const auto& [layer, terms] : file.checkpoint->costs) {
       if (is_conditional(terms) && layers.emplace(layer, Json::object()).second) order.push_back(layer);
@@ -169,7 +169,10 @@ Json gates_json(const InspectedFile& file, const std::string& filter) {
     std::stable_sort(order.begin(), order.end(),
                      [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
   }
-  Json json{{"layers", Json::array()}, {"totals", Json::object()}, {"filtered", !filter.empty()}};
+  Json json{{"layers", Json::array()},
+            {"totals", Json::object()},
+            {"deciding", options.deciding},
+            {"filtered", !filter.empty()}};
   if (file.checkpoint) add_checkpoint_figures(*file.checkpoint, json, layers);
   for (const std::string& name : order) {
     if (!matches(name, filter)) continue;

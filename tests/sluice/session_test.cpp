@@ -1,19 +1,16 @@
 // A model serves what its checkpoint holds, to any number of sessions.
-#include "core/serve/session.hpp"
-
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <limits>
 #include <thread>
 
-#include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
-#include "core/train/training_checkpoint.hpp"
-#include "layers/layers.hpp"
+#include "sluice/model.hpp"
+#include "sluice/train.hpp"
 
 namespace sluice {
 namespace {
@@ -46,7 +43,7 @@ class_names = ant, bee, cat, dog
 class Sessions : public ::testing::Test {
  protected:
   Sessions() : path_(::testing::TempDir() + "session_test_" + std::to_string(::getpid()) + ".h5") {
-    register_layers(registry_);
+    register_all(registry_);
     Experiment experiment(Config::parse(kText, "net.ini"), registry_);
     experiment.network->initialise(3);
     save(untrained_checkpoint(experiment, normalization_), path_);
@@ -84,7 +81,7 @@ class Sessions : public ::testing::Test {
 };
 
 TEST_F(Sessions, AnswerBytesAndFloatsInAnyBatch) {
-  const auto model = Model::load(path_, registry_);
+  const Model model = Model::load(path_);
   for (const std::int64_t batch : {1, 2, 3, 7, 16}) {
     Session session(model, batch);
     for (const std::int64_t count : {kImages, std::int64_t{1}, std::int64_t{4}}) {
@@ -99,7 +96,7 @@ TEST_F(Sessions, AnswerBytesAndFloatsInAnyBatch) {
 }
 
 TEST_F(Sessions, WriteNoMoreThanTheyAreAskedFor) {
-  Session session(Model::load(path_, registry_), 4);
+  Session session(Model::load(path_), 4);
   std::vector<float> logits(kClasses + 1, -7.0F);
   session.run(bytes_.data(), 0, logits.data());
   EXPECT_EQ(logits[0], -7.0F);
@@ -110,7 +107,7 @@ TEST_F(Sessions, WriteNoMoreThanTheyAreAskedFor) {
 TEST_F(Sessions, WorkSideBySide) {
   const int threads = num_threads();
   set_threads(1);
-  const auto model = Model::load(path_, registry_);
+  const Model model = Model::load(path_);
   std::vector<std::vector<float>> answers(4, std::vector<float>(kImages * kClasses));
   std::vector<std::thread> workers;
   for (std::vector<float>& answer : answers) {
@@ -140,7 +137,7 @@ TEST_F(Sessions, ThrowInAForkedChildThatLostItsThreads) {
   const int threads = num_threads();
   for (const int wanted : {1, 2}) {
     set_threads(wanted);
-    Session session(Model::load(path_, registry_));
+    Session session(Model::load(path_));
     std::vector<float> logits(kImages * kClasses);
     session.run(bytes_.data(), kImages, logits.data());
     const pid_t child = fork();
@@ -161,32 +158,73 @@ TEST_F(Sessions, ThrowInAForkedChildThatLostItsThreads) {
   set_threads(threads);
 }
 
+TEST_F(Sessions, ClassifyByTheLargestLogit) {
+  Session session(Model::load(path_), 3);
+  for (std::int64_t i = 0; i < kImages; ++i) {
+    const float* const row = expected_.data() + i * kClasses;
+    EXPECT_EQ(session.classify(bytes_.data() + i * kValues), std::max_element(row, row + kClasses) - row) << i;
+  }
+}
+
+TEST_F(Sessions, OutliveTheNameOfTheirModel) {
+  auto model = std::make_unique<Model>(Model::load(path_));
+  Session first(*model);
+  model.reset();
+  Session session = std::move(first);
+  EXPECT_EQ(session.model().classes(), kClasses);
+  std::vector<float> logits(kImages * kClasses);
+  session.run(bytes_.data(), kImages, logits.data());
+  expect_answer(logits);
+}
+
 TEST_F(Sessions, RefuseAnEmptyBatch) {
-  EXPECT_THROW(Session(Model::load(path_, registry_), 0), Error);
+  EXPECT_THROW(Session(Model::load(path_), 0), Error);
 }
 
 TEST_F(Sessions, NormaliseAsTheConfigurationSaysOrTheCheckpoint) {
-  EXPECT_EQ(Model::load(path_, registry_)->normalization().std, normalization_.std);
-  const auto model = Model::load(path_, registry_, {"--data.mean=0.1", "--data.std=0.5"});
-  EXPECT_EQ(model->normalization().mean, (std::vector<double>{0.1, 0.1, 0.1}));
+  EXPECT_EQ(Model::load(path_).std(), normalization_.std);
+  const Model model = Model::load(path_, {"--data.mean=0.1", "--data.std=0.5"});
+  EXPECT_EQ(model.mean(), (std::vector<double>{0.1, 0.1, 0.1}));
   Experiment experiment(Config::parse(kText, "net.ini"), registry_);
   save(untrained_checkpoint(experiment, {}), path_);
-  EXPECT_THROW(Model::load(path_, registry_), Error);  // rather than guess
+  EXPECT_THROW(Model::load(path_), Error);  // rather than guess
 }
 
 TEST_F(Sessions, AModelKnowsItsImagesAndClasses) {
-  const auto model = Model::load(path_, registry_, {"--run.threads=1"});
-  EXPECT_EQ(to_string(model->image()), "3x6x5");
-  EXPECT_EQ(model->classes(), kClasses);
-  EXPECT_EQ(model->class_names(), (std::vector<std::string>{"ant", "bee", "cat", "dog"}));
-  EXPECT_EQ(model->normalization().mean, normalization_.mean);
-  EXPECT_EQ(model->experiment().run.threads, 1);
+  const Model model = Model::load(path_, {"--run.threads=1"});
+  EXPECT_EQ(to_string(model.image()), "3x6x5");
+  EXPECT_EQ(model.classes(), kClasses);
+  EXPECT_EQ(model.class_names(), (std::vector<std::string>{"ant", "bee", "cat", "dog"}));
+  EXPECT_EQ(model.mean(), normalization_.mean);
+}
+
+/// A layer type of the program: relu by another name.
+void register_own(Registry& registry) {
+  registry.add_layer("own", "max(x, 0)", [](Keys& keys) {
+    Registry standard;
+    register_layers(standard);
+    return standard.make("relu", keys);
+  });
+}
+
+TEST_F(Sessions, AModelTakesLayersOfTheProgram) {
+  std::string text = kText;
+  text.replace(text.find("type = relu"), 11, "type = own");
+  register_own(registry_);
+  Experiment experiment(Config::parse(text, "net.ini"), registry_);
+  experiment.network->initialise(3);
+  save(untrained_checkpoint(experiment, normalization_), path_);
+  EXPECT_THROW(Model::load(path_), Error);
+  Session session(Model::load(path_, {}, register_own), kImages);
+  std::vector<float> logits(kImages * kClasses);
+  session.run(bytes_.data(), kImages, logits.data());
+  expect_answer(logits);
 }
 
 TEST_F(Sessions, AModelRefusesWhatItCannotServe) {
   const auto code = [&](const std::string& path, const std::vector<std::string>& overrides) {
     try {
-      Model::load(path, registry_, overrides);
+      Model::load(path, overrides);
     } catch (const Error& error) {
       return error.code();
     }

@@ -1,6 +1,6 @@
 // Collects versions; libraries are asked at run time, because another build of them may be loaded than the headers were
 // of.
-#include "core/base/version.hpp"
+#include "core/graph/version.hpp"
 
 #include <hdf5.h>
 

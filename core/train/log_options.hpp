@@ -1,0 +1,14 @@
+// The keys of the [log] section.
+#pragma once
+
+namespace sluice {
+
+class Keys;
+
+/// Keys of `[log]`.
+struct LogOptions {
+  double interval = 60;  ///< seconds between plain progress lines; 0 = none
+  void describe(Keys& keys);
+};
+
+}  // namespace sluice
