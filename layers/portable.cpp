@@ -114,6 +114,38 @@ std::string add(const PortableLayer& layer, PortableGraph& graph) {
   return graph.add("Add", layer.name(), layer.src);
 }
 
+std::string leaky_relu(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("LeakyRelu", layer.name(), {layer.src[0]}, {{"alpha", layer.number("slope")}});
+}
+
+std::string sigmoid(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("Sigmoid", layer.name(), {layer.src[0]});
+}
+
+std::string silu(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("Mul", layer.name(), {layer.src[0], graph.add("Sigmoid", layer.part("sigmoid"), {layer.src[0]})});
+}
+
+std::string hard_sigmoid(const PortableLayer& layer, PortableGraph& graph) {
+  return graph.add("HardSigmoid", layer.name(), {layer.src[0]}, {{"alpha", 1.0 / 6}, {"beta", 0.5}});
+}
+
+/// HardSwish itself is too new.
+std::string hard_swish(const PortableLayer& layer, PortableGraph& graph) {
+  const std::string share =
+      graph.add("HardSigmoid", layer.part("hard_sigmoid"), {layer.src[0]}, {{"alpha", 1.0 / 6}, {"beta", 0.5}});
+  return graph.add("Mul", layer.name(), {layer.src[0], share});
+}
+
+/// A number for each channel goes with all of its pixels.
+std::string multiply(const PortableLayer& layer, PortableGraph& graph) {
+  std::string factor = layer.src[1];
+  if (layer.src_shapes[0] != layer.src_shapes[1])
+    factor =
+        graph.add("Reshape", layer.part("by_channel"), {factor}, {{"shape", Ints{0, layer.src_shapes[0][kC], 1, 1}}});
+  return graph.add("Mul", layer.name(), {layer.src[0], factor});
+}
+
 std::string concat_channels(const PortableLayer& layer, PortableGraph& graph) {
   return graph.add("Concat", layer.name(), layer.src, {{"axis", 1}});
 }
@@ -188,11 +220,17 @@ void register_translators(Registry& registry) {
   registry.add_translator("dropout", dropout);
   registry.add_translator("flatten", flatten);
   registry.add_translator("global_average_pool", global_average_pool);
+  registry.add_translator("hard_sigmoid", hard_sigmoid);
+  registry.add_translator("hard_swish", hard_swish);
+  registry.add_translator("leaky_relu", leaky_relu);
   registry.add_translator("linear", linear);
   registry.add_translator("max_pool", max_pool);
+  registry.add_translator("multiply", multiply);
   registry.add_translator("pad_channels", pad_channels);
   registry.add_translator("quantized_convolution", quantized_convolution);
   registry.add_translator("quantized_linear", quantized_linear);
+  registry.add_translator("sigmoid", sigmoid);
+  registry.add_translator("silu", silu);
 }
 
 }  // namespace sluice

@@ -24,7 +24,7 @@ from harness import SOURCE, TOOLS, Sandbox
 IMAGES = 32
 OPSETS = range(9, 22)
 TRAIN = ["--data.kind=synthetic", "--data.synthetic_size=64", "--data.synthetic_test_size=8", "--data.validation=0",
-         "--data.mean=0.45", "--data.std=0.25", "--train.epochs=1", "--train.batch=16", "--run.threads=2", "--run.dir=run"]
+         "--data.mean=0.45", "--data.std=0.25", "--train.epochs=1", "--train.batch=16", "--run.threads=2"]
 GATE = "[type.cg_conv]\nthreshold_init = 0.5\n"
 
 # Name, network of configs/networks, what stands behind it.
@@ -47,7 +47,6 @@ NETWORKS = [
     ("quantised to 3 bits", "resnet20",
      "[define]\ngated_conv = quantized_conv\n[type.quantized_conv]\nactivation_bits = 3\nweight_bits = 3\n"),
 ]
-QUANTISED = ("pg", "pact3", "uniform", "quantised", "precision", "int8")
 
 
 def images_for(shape):
@@ -88,8 +87,9 @@ def run_onnxruntime(model, images):
 
 def run_openvino(model, images):
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU",
-                                  {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2})
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2,
+                "LP_TRANSFORMS_MODE": "NO"}  # else it computes with other levels than the model says
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", settings)
     return dict(zip([output.get_any_name() for output in compiled.outputs], compiled(images).values()))
 
 
@@ -196,11 +196,11 @@ def check_checkpoint(box, checkpoint):
     return problems + compare(box, checkpoint, sluice, images, "--fold", "--normalize")
 
 
-def train(box, network, text):
+def train(box, network, text, run="run"):
     box.write("net.ini", f"include = {SOURCE}/configs/networks/{network}.ini\n{text}")
     image = "1x28x28" if network == "lenet" else "3x32x32"
-    box.ok("sluice-train", "net.ini", f"--data.synthetic_image={image}", *TRAIN)
-    return "run/weights.h5"
+    box.ok("sluice-train", "net.ini", f"--data.synthetic_image={image}", f"--run.dir={run}", *TRAIN)
+    return f"{run}/weights.h5"
 
 
 def opsets(box):
@@ -211,7 +211,7 @@ def opsets(box):
     sluice = Sluice(box, checkpoint, images)
     for opset in OPSETS:
         problems += compare(box, checkpoint, sluice, images, f"--opset={opset}")
-    quantised = train(box, "resnet20", "[define]\nblocks = 1\nwidth = 8\ngated_conv = quantized_conv\n[run]\ndir = other\n")
+    quantised = train(box, "resnet20", "[define]\nblocks = 1\nwidth = 8\ngated_conv = quantized_conv\n", "other")
     sluice = Sluice(box, quantised, images)
     for opset in OPSETS[1:]:
         problems += compare(box, quantised, sluice, images, f"--opset={opset}")

@@ -11,7 +11,8 @@ EVAL = "sluice-eval run/weights.h5 --predictions="
 DEPLOY = "sluice-deploy run/weights.h5 --eval.batch=5 -o "
 IMPORT = "sluice-import w.h5 net.ini -o "
 EXPORT = "sluice-import --export run/weights.h5 -o "
-WRITERS = {"eval": EVAL, "deploy": DEPLOY, "import": IMPORT, "export": EXPORT}
+WEIGHTS = "sluice-export run/weights.h5 --format=weights -o "
+WRITERS = {"eval": EVAL, "deploy": DEPLOY, "import": IMPORT, "export": EXPORT, "weights": WEIGHTS}
 LINK = "is a symbolic link, which is not followed for writing; name the file itself, or remove the link"
 
 

@@ -147,6 +147,12 @@ INSTANTIATE_TEST_SUITE_P(
                      "[layer.d]\ntype = add\nfrom = b, c\n[layer.e]\ntype = pact_relu\ninit = 1.5\n[layer.f]\n"
                      "type = shortcut\nkind = projection\nchannels = 4\n[layer.g]\ntype = global_pool\n[layer.h]\n"
                      "type = linear\nchannels = 3\n"},
+        PortableCase{"activations",
+                     "[layer.a]\ntype = leaky_relu\nslope = 0.2\n[layer.b]\ntype = hard_swish\n[layer.c]\n"
+                     "type = silu\n[layer.d]\ntype = multiply\nfrom = c, a\n[layer.e]\ntype = global_pool\n"
+                     "[layer.f]\ntype = linear\nchannels = 8\n[layer.g]\ntype = hard_sigmoid\n[layer.h]\n"
+                     "type = sigmoid\nfrom = f\n[layer.i]\ntype = multiply\nfrom = d, g\n[layer.j]\n"
+                     "type = multiply\nfrom = i, h\n"},
         PortableCase{"quantized",
                      "[layer.a]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nbias = yes\n[layer.b]\ntype = relu\n"
                      "[layer.c]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nactivation_bits = 8\n"
@@ -159,8 +165,7 @@ INSTANTIATE_TEST_SUITE_P(
                      "activation_bits = 4\nscales = dynamic\n"}),
     [](const auto& test) { return std::string(test.param.name); });
 
-constexpr const char kChannelGate[] =
-    "[layer.act]\ntype = relu\n[layer.gate]\ntype = cg_conv\nkernel = 3\npad = 1\nthreshold_init = 0.3\n";
+constexpr const char kChannelGate[] = "[layer.act]\ntype = relu\n[layer.gate]\ntype = cg_conv\nkernel = 3\npad = 1\n";
 
 std::string gated(const char* layers) {
   return std::string(kConv) + "[layer.norm]\ntype = batchnorm\n" + layers;

@@ -284,6 +284,15 @@ const std::map<std::string, Operator>& operators() {
            return std::min(std::max(x, c.number("min", -kInfinity)), c.number("max", kInfinity));
          });
        }},
+      {"LeakyRelu",
+       [](const Call& c) { return each(c.src(0), [&](double x) { return x > 0 ? x : x * c.number("alpha", 0.01); }); }},
+      {"Sigmoid", [](const Call& c) { return each(c.src(0), [](double x) { return 1 / (1 + std::exp(-x)); }); }},
+      {"HardSigmoid",
+       [](const Call& c) {
+         return each(c.src(0), [&](double x) {
+           return std::clamp(x * c.number("alpha", 0.2) + c.number("beta", 0.5), 0.0, 1.0);
+         });
+       }},
       {"Abs", [](const Call& c) { return each(c.src(0), [](double x) { return std::abs(x); }); }},
       {"Floor", [](const Call& c) { return each(c.src(0), [](double x) { return std::floor(x); }); }},
       {"Round", [](const Call& c) { return each(c.src(0), [](double x) { return std::nearbyint(x); }); }},
