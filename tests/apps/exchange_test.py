@@ -104,44 +104,41 @@ def with_decisions(model):
 
 
 class Comparison:
-    """Of one program's outputs with Sluice's."""
+    """Of one program's outputs with Sluice's. What differs in an image after its first differing decision follows from that:
+    of gates, differences count in the first layer that has any. Where numbers are rounded to levels as well (`levels` of them
+    in all images), the first may be a level, which nobody sees: then an image in which anything differs counts as one."""
 
-    def __init__(self, who, outputs, sluice):
+    def __init__(self, who, outputs, sluice, levels):
         self.who, self.problems = who, []
         logits = outputs["logits"]
-        self.decisions = self.different = 0
+        decisions = levels
+        different = 0
         same = np.ones(len(logits), bool)
         for name, ours in sluice.decisions.items():
             theirs = outputs[f"{name}/open"]
             ours = ours.reshape(len(logits), *theirs.shape[2:], -1).transpose(0, 3, 1, 2).astype(bool)
             differ = (np.broadcast_to(theirs, ours.shape) != ours).reshape(len(logits), -1)
-            self.decisions += differ.size
-            self.different += int(differ[same].sum())  # what differs later in the same image follows from it
+            decisions += differ.size
+            different += int(differ[same].sum())
             same &= ~differ.any(axis=1)
-        for name in sluice.open.keys() - sluice.decisions.keys():
-            theirs = outputs[f"{name}/open"]
-            self.decisions += theirs.size
-            self.different += abs(int(theirs.sum()) - sluice.open[name])
-        scale = np.abs(sluice.logits).max()
-        error = np.abs(logits - sluice.logits).max(axis=1) / scale
+        error = np.abs(logits - sluice.logits).max(axis=1) / np.abs(sluice.logits).max()
+        if levels:
+            same &= error <= 1e-4
+            different = int((~same).sum())
         self.error = float(error[same].max(initial=0))
-        self.beyond = int((error[same] > 1e-4).sum())
-        self.equal = int((logits.argmax(1) == sluice.logits.argmax(1)).sum())
-        self.images = len(logits)
+        counted = [(int(outputs[f"{name}/open"].sum()), sluice.open[name]) for name in sluice.open.keys() - sluice.decisions.keys()]
+        counts = f", {sum(t for t, _ in counted)} against {sum(o for _, o in counted)} gates open" if counted else ""
+        self.text = (f"{who}: largest difference {self.error:.1e}, {int((logits.argmax(1) == sluice.logits.argmax(1)).sum())} of "
+                     f"{len(logits)} classes equal" + (f", {different} of {decisions} decisions differ" if decisions else "") +
+                     counts)
         if not np.isfinite(logits).all():
             self.problems.append("logits that are not finite")
-        if self.different * 100000 > self.decisions:
-            self.problems.append(f"{self.different} of {self.decisions} decisions differ")
-
-    def judge(self, levels):
-        """`levels`: how many numbers of all images are rounded; an image in which one differs may answer otherwise."""
-        if self.beyond * 100000 > levels or (levels == 0 and self.beyond):
-            self.problems.append(f"{self.beyond} of {self.images} images differ, by up to {self.error:.1e}")
-
-    def text(self):
-        gates = f", {self.different} of {self.decisions} decisions differ" if self.decisions else ""
-        beyond = f", {self.beyond} images beyond 1e-4" if self.beyond else ""
-        return f"{self.who}: largest difference {self.error:.1e}, {self.equal} of {self.images} classes equal{gates}{beyond}"
+        if different * 100000 > decisions:
+            self.problems.append(f"{different} of {decisions} decisions differ")
+        if not self.error <= 1e-4:
+            self.problems.append(f"logits differ by {self.error:.1e} where no decision does")
+        if not all(abs(theirs - ours) <= 1e-4 * ours for theirs, ours in counted):
+            self.problems.append(f"counts of open gates differ: {counted}")
 
 
 def rounded_numbers(model):
@@ -176,9 +173,9 @@ def compare(box, checkpoint, sluice, images, *options, runners=(run_onnxruntime,
     pixels = pixels_of(model, images, [json.loads(about[key]) for key in ("mean", "std")])
     problems = []
     for runner in runners:
-        comparison = Comparison(runner.__name__[4:], runner(with_decisions(model), pixels), sluice)
-        comparison.judge(rounded_numbers(model) * len(images))
-        print(f"  {' '.join(options) or 'as it is'}: {comparison.text()}")
+        comparison = Comparison(runner.__name__[4:], runner(with_decisions(model), pixels), sluice,
+                                rounded_numbers(model) * len(images))
+        print(f"  {' '.join(options) or 'as it is'}: {comparison.text}")
         problems += [f"{comparison.who}: {' '.join(options)}: {problem}" for problem in comparison.problems]
     return problems
 
