@@ -36,6 +36,7 @@ set(SLUICE_PUBLIC_HEADERS
   core/graph/network.hpp
   core/graph/onednn.hpp
   core/graph/op.hpp
+  core/graph/portable.hpp
   core/graph/registry.hpp
   core/graph/slots.hpp
   core/graph/statistics.hpp
@@ -60,6 +61,7 @@ set(SLUICE_PUBLIC_HEADERS
   layers/channel_groups.hpp
   layers/convolution.hpp
   layers/depthwise.hpp
+  layers/elementwise.hpp
   layers/epilogue.hpp
   layers/kernels/block_mask.hpp
   layers/kernels/depthwise_kernels.hpp

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "core/base/parallel.hpp"
+#include "core/graph/portable.hpp"
 #include "core/graph/registry.hpp"
 #include "core/plugin/plugin.hpp"
+#include "layers/elementwise.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
