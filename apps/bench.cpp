@@ -2,6 +2,7 @@
 #include <charconv>
 #include <iostream>
 
+#include "apps/data_speed.hpp"
 #include "apps/images.hpp"
 #include "apps/load.hpp"
 #include "apps/plan.hpp"
@@ -24,7 +25,8 @@ Program describe() {
       "Layers run as the plan of a deployed file says, else in the way that is fastest on these images.";
   program.flags = {
       {"steps", "N", "Timed steps (default 10); medians are printed."},
-      {"only", "PHASE", "train or infer; in int8 there is inference alone."},
+      {"only", "PHASE",
+       "train or infer; in int8 there is inference alone. data: how fast training images are made, without a network."},
       {"images", "SPLIT", "Infer on images of test, validation or train instead of random ones."},
       {"plan", "",
        "Print how each gated layer can run, what was chosen, and from which density on it is slower than a "
@@ -51,15 +53,16 @@ BenchmarkOptions read_options(const CommandLine& line) {
   BenchmarkOptions options;
   if (const auto steps = line.value("steps")) options.steps = positive(*steps);
   if (const auto only = line.value("only")) {
-    if (*only != "train" && *only != "infer") {
-      throw Error(ExitCode::kUsage, concat("command line: --only: expected train or infer, got '", *only, "'"));
+    if (*only != "train" && *only != "infer" && *only != "data") {
+      throw Error(ExitCode::kUsage, concat("command line: --only: expected train, infer or data, got '", *only, "'"));
     }
     options.training = *only == "train";
     options.inference = *only == "infer";
   }
   for (const char* flag : {"plan", "images"}) {
     if (line.has(flag) && !options.inference)
-      throw Error(ExitCode::kUsage, concat("command line: --", flag, " is about inference; leave out --only=train"));
+      throw Error(ExitCode::kUsage,
+                  concat("command line: --", flag, " is about inference; leave out --only=", *line.value("only")));
   }
   return options;
 }
@@ -85,6 +88,11 @@ int bench(const CommandLine& line) {
       is_checkpoint_name(first) ? load_trained(first, line.overrides(), registry) : untrained(line, registry);
   Experiment& experiment = *trained.experiment;
   start_threads(experiment);
+  if (line.value("only") == std::string("data")) {
+    const DataSpeed speed = time_data(experiment, options.steps);
+    (line.has("json") ? print_json_data_speed : print_data_speed)(std::cout, speed);
+    return 0;
+  }
   note_foreign_plan(trained);
   if (is_checkpoint_name(first)) note_unmeasured(trained.network);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;

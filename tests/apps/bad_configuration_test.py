@@ -63,7 +63,7 @@ COMMAND_LINES = [
     Case("bench: no steps", "sluice-bench net.ini --steps=0", 2,
          "command line: --steps: expected an integer of at least 1, got '0'"),
     Case("bench: unknown phase", "sluice-bench net.ini --only=both", 2,
-         "command line: --only: expected train or infer, got 'both'"),
+         "command line: --only: expected train, infer or data, got 'both'"),
     Case("bench: bad configuration", "sluice-bench bad.ini", 2, "bad.ini:3: [layer.conv] kernal: unknown key; did you mean 'kernel'?",
          ini="[layer.conv]\nkernal = 3\n"),
     Case("inspect: an override", "sluice-inspect a.h5 --run.threads=2", 2,

@@ -1,0 +1,60 @@
+#include "apps/data_speed.hpp"
+
+#include <chrono>
+#include <iostream>
+
+#include "core/base/json_text.hpp"
+#include "core/config/text.hpp"
+#include "core/data/pipeline.hpp"
+#include "core/train/known_data.hpp"
+
+namespace sluice {
+
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+DataSpeed time_data(const Experiment& experiment, std::int64_t steps) {
+  const TrainingData data = open_training_data(experiment, nullptr, false, {});
+  for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
+  const PipelineOptions options = training_pipeline(experiment.data, data.normalization, experiment.train.batch,
+                                                    static_cast<std::uint64_t>(experiment.run.seed));
+  Pipeline pipeline(*data.sets.train, options);
+  std::int64_t epoch = 0;
+  pipeline.start(epoch);
+  const auto take = [&] {
+    if (pipeline.next() != nullptr) return;
+    pipeline.start(++epoch);
+    pipeline.next();
+  };
+  take();
+  const double begin = now();
+  for (std::int64_t i = 0; i < steps; ++i) take();
+  DataSpeed speed{data.sets.train->name(), options.batch, steps, now() - begin, 0};
+  const std::int64_t ahead = options.workers > 0 ? options.prefetch + 1 : 1;
+  speed.bytes = ahead * options.batch * data.sets.train->shape().count() * static_cast<std::int64_t>(sizeof(float));
+  for (const std::string& note : data.sets.train->take_notes()) std::cerr << "warning: " << note << "\n";
+  return speed;
+}
+
+void print_data_speed(std::ostream& out, const DataSpeed& speed) {
+  out << "data  " << speed.set << ": " << fixed(speed.images_per_second(), 1) << " images/s (" << speed.batches
+      << " batches of " << speed.batch << ", " << fixed(1e3 * speed.seconds / static_cast<double>(speed.batches), 1)
+      << " ms each); " << fixed(static_cast<double>(speed.bytes) / (1 << 20), 1) << " MiB of batches at most\n";
+}
+
+void print_json_data_speed(std::ostream& out, const DataSpeed& speed) {
+  const nlohmann::ordered_json data = {{"set", speed.set},
+                                       {"batch", speed.batch},
+                                       {"batches", speed.batches},
+                                       {"seconds", speed.seconds},
+                                       {"images_per_second", speed.images_per_second()},
+                                       {"bytes", speed.bytes}};
+  out << json_text(nlohmann::ordered_json{{"data", data}}) << "\n";
+}
+
+}  // namespace sluice
