@@ -10,6 +10,7 @@
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
+#include "apps/shift.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
@@ -38,6 +39,7 @@ Program describe() {
       force_flag(),
       {"images", "SPLIT", "Measure on images of train (default), validation or test."},
       {"precision", "NAME", "Of the deployed network, fp32, bf16 or int8: the same as --run.precision=NAME."},
+      {"shift", "AMOUNT", "Move all thresholds by this much first; sluice-eval --shift shows what that does."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
   program.more_help = [](std::ostream& out) {
@@ -158,6 +160,15 @@ void print_json(std::ostream& out, const std::string& output, const std::vector<
   out << json_text(json) << "\n";
 }
 
+/// The network while its thresholds stand elsewhere; null where they do not.
+std::unique_ptr<GroupShift> shifted(const CommandLine& line, Network& network) {
+  const std::optional<std::string> text = line.value("shift");
+  if (!text) return nullptr;
+  const std::vector<double> amounts = parse_shifts(*text, "command line: --shift");
+  if (amounts.size() != 1) throw Error(ExitCode::kUsage, "command line: --shift: expected one number, got a range");
+  return shift_thresholds(network, amounts.front());
+}
+
 int deploy(const CommandLine& line) {
   if (line.positional().size() != 1) {
     throw Error(ExitCode::kUsage,
@@ -174,6 +185,7 @@ int deploy(const CommandLine& line) {
   const KnownImages test = open_images(trained, Split::kTest);
   const KnownImages images = split == Split::kTest ? test : open_images(trained, split, &test.normalization);
   complete(experiment, images);
+  const std::unique_ptr<GroupShift> shift = shifted(line, *experiment.network);
   const std::vector<PlannedKernel> measured = plan(experiment, images);
   const std::vector<KernelChoice> kernels = choices_of(measured);
   const Evaluation before = evaluate(trained, test, nullptr);

@@ -4,9 +4,12 @@
 #include <iostream>
 #include <optional>
 
+#include "apps/compare.hpp"
+#include "apps/formats.hpp"
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
+#include "apps/shift.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/train/backend_comparison.hpp"
@@ -18,11 +21,12 @@ using namespace sluice;
 
 Program describe() {
   Program program;
-  program.usage = "CHECKPOINT.h5 [--section.key=value ...] [options]";
+  program.usage = "CHECKPOINT.h5... [--section.key=value ...] [options]";
   program.summary =
       "Evaluates a checkpoint on the test set of the configuration it was trained with (every image exactly once). "
       "Overrides\n"
-      "change that configuration: --data.dir=DIR, --run.precision=bf16, --eval.batch=1.";
+      "change that configuration: --data.dir=DIR, --run.precision=bf16, --eval.batch=1.\n"
+      "Several checkpoints give one table.";
   program.flags = {
       {"split", "NAME", "test (default), validation or train."},
       {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image; - is standard output."},
@@ -30,7 +34,12 @@ Program describe() {
       {"confusion", "", "Print the confusion matrix."},
       {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
       {"compare", "", "Run both backends and count where they differ."},
+      {"shift", "FROM:TO:STEP",
+       "Move all thresholds by each of these amounts, and show accuracy against cost: a knob without training. On the "
+       "validation images unless --split says otherwise."},
+      {"time", "", "Several checkpoints: milliseconds for a batch, deployed, taken in turn."},
       {"json", "", "Print JSON."}};
+  for (const Flag& flag : table_flags()) program.flags.push_back(flag);
   program.keys = key_names;
   program.more_help = [](std::ostream& out) {
     out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
@@ -85,19 +94,49 @@ std::vector<std::string> overrides_of(const CommandLine& line) {
   return overrides;
 }
 
+/// Several checkpoints, or one with several thresholds.
+bool gives_table(const CommandLine& line) {
+  return line.positional().size() > 1 || line.has("shift");
+}
+
 void check_flags(const CommandLine& line) {
+  const auto exclude = [&](const char* flag, const char* where) {
+    if (line.has(flag)) throw Error(ExitCode::kUsage, concat("command line: --", flag, where));
+  };
+  if (line.positional().empty()) throw Error(ExitCode::kUsage, "command line: expected a checkpoint, got 0 files");
+  if (line.has("shift") && line.positional().size() > 1)
+    throw Error(ExitCode::kUsage, "command line: --shift goes with one checkpoint");
+  if (line.has("shift")) exclude("time", " does not go with --shift");
+  if (gives_table(line)) {
+    for (const char* flag : {"predictions", "confusion", "compare"})
+      exclude(flag, " goes with one checkpoint as it is");
+    return;
+  }
+  exclude("time", " goes with several checkpoints; sluice-bench times one");
+  for (const char* flag : {"csv", "markdown"}) exclude(flag, " goes with several checkpoints, or --shift");
   for (const char* flag : {"predictions", "confusion", "backend"}) {
     if (line.has("compare") && line.has(flag))
       throw Error(ExitCode::kUsage, concat("command line: --", flag, " does not go with --compare"));
   }
 }
 
-int evaluate(const CommandLine& line) {
-  if (line.positional().size() != 1) {
-    throw Error(ExitCode::kUsage,
-                concat("command line: expected one checkpoint, got ", line.positional().size(), " files"));
+int show_table(const CommandLine& line) {
+  const RecordFormat format = format_of(line);
+  const std::vector<std::string>& files = line.positional();
+  if (const auto shift = line.value("shift")) {
+    const Split split = split_of(line, "split").value_or(Split::kValidation);
+    const std::vector<double> amounts = parse_shifts(*shift, "command line: --shift");
+    print_records(std::cout, shift_curve(files.front(), overrides_of(line), split, amounts), format);
+  } else {
+    const Split split = split_of(line, "split").value_or(Split::kTest);
+    print_records(std::cout, compare_networks(files, overrides_of(line), split, line.has("time")), format);
   }
+  return 0;
+}
+
+int evaluate(const CommandLine& line) {
   check_flags(line);
+  if (gives_table(line)) return show_table(line);
   const Split split = split_of(line, "split").value_or(Split::kTest);
   std::optional<Output> output;
   if (line.has("predictions")) output = output_of(line, "predictions", "sluice-eval", are_predictions);

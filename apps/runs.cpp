@@ -1,11 +1,9 @@
 // sluice-runs: a table of training runs.
-#include <unistd.h>
-
 #include <iostream>
 
+#include "apps/formats.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
-#include "core/base/terminal.hpp"
 #include "core/report/run_table.hpp"
 
 namespace {
@@ -24,30 +22,14 @@ Program describe() {
        "Only runs for which it holds: state=finished, 'hours>2', 'optimizer.lr!=0.1' (=, !=, <, <=, >, >=). May be "
        "repeated.",
        '\0', true},
-      {"csv", "", "Print CSV, with all columns and all digits."},
-      {"json", "", "Print JSON."},
-      {"markdown", "", "Print a table of Markdown."}};
+      {"json", "", "Print JSON."}};
+  for (const Flag& flag : table_flags()) program.flags.push_back(flag);
   program.more_help = [](std::ostream& out) {
     out << "\nStates: finished; running; stopped, by a signal or the time budget, to be continued; failed, by an "
            "error; "
            "killed.\n\nExit codes: 0 done, 2 usage, or no run there, 6 environment.\n";
   };
   return program;
-}
-
-RecordFormat format_of(const CommandLine& line) {
-  RecordFormat format = RecordFormat::kTable;
-  std::string given;
-  for (const auto& [flag, meaning] : {std::pair<const char*, RecordFormat>{"csv", RecordFormat::kCsv},
-                                      {"json", RecordFormat::kJson},
-                                      {"markdown", RecordFormat::kMarkdown}}) {
-    if (!line.has(flag)) continue;
-    if (!given.empty())
-      throw Error(ExitCode::kUsage, concat("command line: --", given, " and --", flag, " exclude each other"));
-    given = flag;
-    format = meaning;
-  }
-  return format;
 }
 
 /// A run that cannot be read is a row as well.
@@ -70,7 +52,7 @@ int show(const CommandLine& line) {
   Records records = runs_table(runs);
   for (const std::string& condition : line.values("filter")) filter_rows(records, condition, "command line: --filter");
   if (const auto column = line.value("sort")) sort_rows(records, *column, "command line: --sort");
-  records.print(std::cout, format, terminal_width(STDOUT_FILENO));
+  print_records(std::cout, records, format);
   if (format != RecordFormat::kTable) return 0;
   for (const std::vector<Cell>& row : records.rows) {
     for (const RunSummary& run : runs)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/graph/group_shift.hpp"
 #include "core/graph/kernel_plan.hpp"
 #include "gating/gate_counts.hpp"
 #include "gating/gating.hpp"
@@ -13,30 +14,6 @@ namespace {
 /// In deviations of what gates compare, beginning with the highest.
 constexpr std::array<float, 9> kShifts = {3.0F, 2.0F, 1.3F, 0.8F, 0.4F, 0.0F, -0.5F, -1.2F, -3.0F};
 constexpr int kRounds = 3;
-
-/// Learned numbers of the thresholds' group, with their values as they were.
-class Thresholds {
- public:
-  explicit Thresholds(Network& network) : arena_(network.parameter_data()) {
-    for (const Parameter& p : network.parameters()) {
-      if (p.group != kThreshold) continue;
-      for (std::int64_t i = 0; i < p.shape.count(); ++i) places_.push_back(p.offset + i);
-    }
-    for (std::int64_t place : places_) values_.push_back(arena_[place]);
-  }
-  ~Thresholds() { shift(0); }
-  Thresholds(const Thresholds&) = delete;
-  Thresholds& operator=(const Thresholds&) = delete;
-
-  void shift(float by) {
-    for (std::size_t i = 0; i < places_.size(); ++i) arena_[places_[i]] = values_[i] + by;
-  }
-
- private:
-  float* arena_;
-  std::vector<std::int64_t> places_;
-  std::vector<float> values_;
-};
 
 }  // namespace
 
@@ -62,9 +39,9 @@ std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, 
                                           const std::function<void()>& run) {
   std::vector<DensitySweep> sweeps;
   const std::vector<KernelChoice> choices = chosen_kernels(executor);
-  Thresholds thresholds(network);
+  GroupShift thresholds(network, kThreshold);
   for (float shift : kShifts) {
-    thresholds.shift(shift);
+    thresholds.by(shift);
     executor.refresh();
     executor.reset_statistics();
     for (const PlannedKernel& kernel : plan_kernels(executor, kRounds, forwards, run)) {
@@ -80,7 +57,7 @@ std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, 
     std::stable_sort(sweep.points.begin(), sweep.points.end(),
                      [](const DensityPoint& a, const DensityPoint& b) { return a.density < b.density; });
   }
-  thresholds.shift(0);
+  thresholds.by(0);
   executor.refresh();
   choose_kernels(executor, choices);
   return sweeps;

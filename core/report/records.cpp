@@ -18,9 +18,11 @@ Cell finite(double value, std::string text) {
   return {value, std::move(text)};
 }
 
-std::vector<std::string> texts(const std::vector<Cell>& row) {
+/// The cells that people see.
+std::vector<std::string> texts(const Records& records, const std::vector<Cell>& row) {
   std::vector<std::string> cells;
-  for (const Cell& cell : row) cells.push_back(cell.text);
+  for (std::size_t c = 0; c < row.size(); ++c)
+    if (records.columns[c].importance > 0) cells.push_back(row[c].text);
   return cells;
 }
 
@@ -83,9 +85,10 @@ void Records::print(std::ostream& out, RecordFormat format, std::optional<int> w
   if (format == RecordFormat::kCsv) return print_csv(out, *this);
   if (format == RecordFormat::kJson) return print_json(out, *this);
   std::vector<Table::Column> titles;
-  for (const RecordColumn& column : columns) titles.push_back({column.title, column.align, column.importance});
+  for (const RecordColumn& column : columns)
+    if (column.importance > 0) titles.push_back({column.title, column.align, column.importance});
   std::vector<std::vector<std::string>> lines;
-  for (const auto& row : rows) lines.push_back(texts(row));
+  for (const auto& row : rows) lines.push_back(texts(*this, row));
   if (format == RecordFormat::kMarkdown) {
     out << markdown_table(titles, lines);
     return;

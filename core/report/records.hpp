@@ -29,7 +29,7 @@ Cell mega_cell(double operations);
 struct RecordColumn {
   std::string name, title;
   Table::Align align = Table::Align::kRight;
-  int importance = Table::kAlways;
+  int importance = Table::kAlways;  ///< 0: in files only
 };
 
 enum class RecordFormat { kTable, kCsv, kJson, kMarkdown };

@@ -82,18 +82,6 @@ std::string last_line(const std::string& path) {
   return space == std::string::npos ? line : line.substr(space + 1);
 }
 
-/// What every key means (Section::role_of).
-void note_roles(Config& config) {
-  config.read<RunOptions>("run");
-  config.read<TrainOptions>("train");
-  config.read<EvalOptions>("eval");
-  config.read<CheckpointOptions>("checkpoint");
-  config.read<DataOptions>("data");
-  config.read<DistillationOptions>("distillation");
-  config.read<EarlyStoppingOptions>("early_stopping");
-  config.read<LogOptions>("log");
-}
-
 /// Somebody holds the lock. Asking takes a shared one for a moment, which a run that starts waits for.
 bool is_locked(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -206,6 +194,19 @@ std::string to_string(RunSummary::State state) {
   return "killed";
 }
 
+Config stored_configuration(const std::string& text, const std::string& file) {
+  Config config = Config::stored(text, file);
+  config.read<RunOptions>("run");
+  config.read<TrainOptions>("train");
+  config.read<EvalOptions>("eval");
+  config.read<CheckpointOptions>("checkpoint");
+  config.read<DataOptions>("data");
+  config.read<DistillationOptions>("distillation");
+  config.read<EarlyStoppingOptions>("early_stopping");
+  config.read<LogOptions>("log");
+  return config;
+}
+
 bool holds_run(const std::string& directory) {
   return is_file(directory + "/config.ini") && (is_file(directory + "/metrics.csv") || is_file(directory + "/log.txt"));
 }
@@ -216,8 +217,8 @@ RunSummary read_run(const std::string& directory) {
   RunSummary run;
   run.directory = directory;
   const std::string file = directory + "/config.ini";
-  run.config = Config::stored(read_tail(file, 0), file);
-  note_roles(run.config);
+  run.configuration = read_tail(file, 0);
+  run.config = stored_configuration(run.configuration, file);
   run.metrics = read_metrics(directory + "/metrics.csv");
   const std::string epochs = value_of(run.config, "train", "epochs");
   run.epochs = detail::parse_integer(epochs).value_or(0);

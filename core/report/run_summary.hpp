@@ -35,7 +35,8 @@ struct RunSummary {
   std::string directory;
   State state = State::kKilled;
   std::string reason;
-  Config config;  ///< resolved
+  std::string configuration;  ///< resolved, as text
+  Config config;
   MetricsTable metrics;
   std::int64_t epochs = 0;          ///< that the run was asked for; 0: unknown
   std::string watched;              ///< the column that decides which epoch is the best; empty without metrics
@@ -48,6 +49,10 @@ struct RunSummary {
 
 /// "finished", "running", "stopped", "failed", "killed", "unreadable".
 std::string to_string(RunSummary::State state);
+
+/// A resolved configuration, which may be a stranger's, with what each key means (Section::role_of). Throws
+/// Error(kCheckpoint), named `file`.
+Config stored_configuration(const std::string& text, const std::string& file);
 
 /// The directory holds a resolved configuration and a log or metrics.
 bool holds_run(const std::string& directory);

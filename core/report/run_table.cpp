@@ -57,6 +57,8 @@ class Values {
   /// All layers' keys of one name are one difference: every value that some layer has which differs.
   static void merge(std::vector<Difference>& found, const std::string& key, const std::vector<std::string>& values) {
     const bool of_layer = starts_with(key, "layer.");
+    // Layers of another type have other keys: that they are of another type says it.
+    if (of_layer && key.substr(key.rfind('.')) != ".type" && contains(values, "")) return;
     const std::string name = of_layer ? "layer.*" + key.substr(key.rfind('.')) : key;
     const auto before =
         std::find_if(found.begin(), found.end(), [&](const Difference& other) { return other.key == name; });

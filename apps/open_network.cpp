@@ -1,0 +1,33 @@
+#include "apps/open_network.hpp"
+
+#include <iostream>
+
+namespace sluice {
+
+std::unique_ptr<Evaluator> OpenNetwork::evaluator() {
+  const std::int64_t batch = experiment().eval.batch;
+  auto made =
+      std::make_unique<Evaluator>(network(), experiment().executor_options(Mode::kInference, batch), *images.dataset,
+                                  evaluation_pipeline(experiment().data, images.normalization, batch));
+  made->choose(trained->network.kernels());
+  return made;
+}
+
+Evaluation OpenNetwork::evaluate() {
+  Evaluation evaluation = *evaluator()->run();
+  for (const std::string& note : images.dataset->take_notes()) std::cerr << "warning: " << note << "\n";
+  return evaluation;
+}
+
+std::unique_ptr<OpenNetwork> open_network(const std::string& file, const std::vector<std::string>& overrides,
+                                          Split split) {
+  auto opened = std::make_unique<OpenNetwork>();
+  opened->trained.emplace(load_trained(file, overrides, opened->registry));
+  start_threads(opened->experiment());
+  note_foreign_plan(*opened->trained);
+  note_unmeasured(opened->trained->network);
+  opened->images = open_images(*opened->trained, split);
+  return opened;
+}
+
+}  // namespace sluice

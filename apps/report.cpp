@@ -1,0 +1,142 @@
+// sluice-report: one page about a run or a network, or about several side by side.
+#include <algorithm>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+
+#include "apps/load.hpp"
+#include "apps/outputs.hpp"
+#include "apps/program.hpp"
+#include "apps/report_subject.hpp"
+#include "core/base/error.hpp"
+#include "core/base/json_text.hpp"
+#include "core/config/text.hpp"
+#include "core/graph/version.hpp"
+#include "core/report/page.hpp"
+#include "core/report/run_table.hpp"
+
+namespace {
+
+using namespace sluice;
+
+constexpr int kMaps = 8;  // images whose decisions are shown
+
+Program describe() {
+  Program program;
+  program.usage = "RUN-OR-CHECKPOINT... -o REPORT.html [--section.key=value ...] [options]";
+  program.summary =
+      "Writes one HTML page, which needs no network: curves, layers, classes, where gates open, the configuration;\n"
+      "of several runs or checkpoints what differs, their curves, and accuracy against cost. Runs are evaluated by "
+      "their\n"
+      "best weights on the test set of the configuration they were trained with.";
+  program.flags = {{"output", "FILE", "The page to write, or - for standard output.", 'o'},
+                   force_flag(),
+                   {"split", "NAME", "Evaluate on test (default), validation or train."},
+                   {"no-eval", "", "Do not evaluate: only what the files themselves tell."}};
+  program.keys = key_names;
+  program.more_help = [](std::ostream& out) {
+    out << "\nExit codes: 0 done, 2 usage or configuration, 5 checkpoint, 6 environment.\n";
+    print_keys(out);
+  };
+  return program;
+}
+
+bool is_report(const std::string& path) {
+  std::string begin(std::string(kReportBegin).size(), '\0');
+  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  return begin == kReportBegin;
+}
+
+std::string made() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[40];
+  return concat("sluice-report ", sluice_version(), ", ",
+                std::string(text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &parts)));
+}
+
+/// What tells paths apart: without folders that all begin with, and without weights.h5 where all end with it.
+std::vector<std::string> short_names(std::vector<std::string> paths) {
+  const std::string end = "/weights.h5";
+  const auto ends = [&](const std::string& path) {
+    return path.size() > end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0;
+  };
+  if (std::all_of(paths.begin(), paths.end(), ends))
+    for (std::string& path : paths) path.resize(path.size() - end.size());
+  for (std::string& path : paths)
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+  for (;;) {
+    const std::string first = paths.front().substr(0, paths.front().find('/') + 1);
+    const auto begins = [&](const std::string& path) { return starts_with(path, first) && path.size() > first.size(); };
+    if (first.empty() || !std::all_of(paths.begin(), paths.end(), begins)) return paths;
+    for (std::string& path : paths) path.erase(0, first.size());
+  }
+}
+
+std::string text_at(const ReportJson& evaluation, const char* key, int digits, double factor) {
+  return evaluation.contains(key) && evaluation[key].is_number() ? fixed(factor * evaluation[key].get<double>(), digits)
+                                                                 : "-";
+}
+
+/// State, what differs, and the figures that networks are compared by.
+ReportJson table_json(const std::vector<ReportSubjectData>& subjects) {
+  std::vector<RunSummary> runs;
+  for (const ReportSubjectData& subject : subjects) runs.push_back(subject.run);
+  const std::vector<Difference> different = differences(runs);
+  ReportJson table = {{"titles", {"run", "state"}}, {"rows", ReportJson::array()}};
+  for (const Difference& difference : different) table["titles"].push_back(difference.key);
+  for (const char* title : {"accuracy", "loss", "multiply-adds", "dense", "bits", "hours"})
+    table["titles"].push_back(title);
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const ReportJson& json = subjects[i].json;
+    const ReportJson evaluation = json.value("evaluation", ReportJson::object());
+    ReportJson row = {json["short"], json["state"]};
+    for (const Difference& difference : different) row.push_back(difference.values[i]);
+    const std::string accuracy = text_at(evaluation, "accuracy", 2, 100);
+    row.push_back(accuracy == "-" ? accuracy : accuracy + " %");
+    row.push_back(text_at(evaluation, "loss", 4, 1));
+    for (const char* key : {"macs_executed", "macs_dense"}) {
+      const std::string operations = text_at(evaluation, key, 2, 1e-6);
+      row.push_back(operations == "-" ? operations : operations + " M");
+    }
+    row.push_back(text_at(evaluation, "average_bits", 2, 1));
+    row.push_back(text_at(json, "hours", 2, 1));
+    table["rows"].push_back(std::move(row));
+  }
+  return table;
+}
+
+int report(const CommandLine& line) {
+  if (line.positional().empty())
+    throw Error(ExitCode::kUsage, "command line: expected a run directory or a checkpoint; see sluice-report --help");
+  const Output output = output_of(line, "output", "sluice-report", is_report);
+  output.refuse_inputs(line.positional());
+  ReportOptions options;
+  options.overrides = line.overrides();
+  options.split = split_of(line, "split").value_or(Split::kTest);
+  options.evaluate = !line.has("no-eval");
+  options.whole = line.positional().size() == 1;
+  options.maps = kMaps;
+  std::vector<ReportSubjectData> subjects;
+  for (const std::string& path : line.positional()) subjects.push_back(report_subject(path, options));
+  const std::vector<std::string> names = short_names(line.positional());
+  const std::string title = names.size() == 1 ? line.positional().front() : concat(names.size(), " runs side by side");
+  ReportJson json = {{"title", title}, {"made", made()}, {"subjects", ReportJson::array()}};
+  for (std::size_t i = 0; i < subjects.size(); ++i) subjects[i].json["short"] = names[i];
+  if (subjects.size() > 1) json["table"] = table_json(subjects);
+  for (ReportSubjectData& subject : subjects) {
+    for (const ReportJson& problem : subject.json["problems"])
+      std::cerr << "warning: " << subject.json["name"].get<std::string>() << ": " << problem.get<std::string>() << "\n";
+    json["subjects"].push_back(std::move(subject.json));
+  }
+  output.write(report_page(title, json_text(json, -1)));
+  report_stream(output) << "wrote " << output.path() << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("sluice-report", describe, argc, argv, report);
+}

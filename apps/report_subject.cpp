@@ -1,0 +1,180 @@
+#include "apps/report_subject.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include "apps/decision_maps.hpp"
+#include "apps/open_network.hpp"
+#include "core/base/error.hpp"
+#include "core/base/text_stream.hpp"
+#include "core/config/text.hpp"
+#include "core/graph/derived_metrics.hpp"
+#include "core/train/report.hpp"
+#include "gating/gating.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kMostRows = 600;     // of a history: a chart has about so many pixels
+constexpr std::size_t kMostClasses = 100;  // of a confusion matrix
+
+/// As many digits as a chart shows.
+ReportJson rounded(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  TextReader text(concat(value));
+  double short_value = 0;
+  text >> short_value;
+  return short_value;
+}
+
+/// Every so many rows of a long history, the last one among them.
+ReportJson history_json(const MetricsTable& table, bool with_layers) {
+  std::vector<std::size_t> kept;
+  ReportJson json = {{"columns", ReportJson::array()}, {"rows", ReportJson::array()}};
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    if (!with_layers && table.columns[c].find('/') != std::string::npos) continue;
+    kept.push_back(c);
+    json["columns"].push_back(table.columns[c]);
+  }
+  const std::size_t rows = table.rows.size(), stride = (rows + kMostRows - 1) / kMostRows;
+  for (std::size_t back = 0; back < rows; back += stride) {
+    ReportJson row = ReportJson::array();
+    for (const std::size_t c : kept) row.push_back(rounded(table.rows[rows - 1 - back][c]));
+    json["rows"].insert(json["rows"].begin(), std::move(row));
+  }
+  return json;
+}
+
+ReportJson threshold_json(const float* values, std::int64_t count) {
+  constexpr int kBins = 16;
+  const auto [least, most] = std::minmax_element(values, values + count);
+  const double low = *least, high = *most;
+  double sum = 0;
+  std::vector<std::int64_t> bins(kBins, 0);
+  for (std::int64_t i = 0; i < count; ++i) {
+    sum += values[i];
+    const double place = high > low ? (values[i] - low) / (high - low) * kBins : 0;
+    ++bins[static_cast<std::size_t>(std::clamp(place, 0.0, kBins - 1.0))];
+  }
+  return {{"min", rounded(low)},
+          {"mean", rounded(sum / static_cast<double>(count))},
+          {"max", rounded(high)},
+          {"bins", bins}};
+}
+
+void add_thresholds(const Network& network, ReportJson& layers) {
+  for (const Parameter& p : network.parameters()) {
+    if (p.group != kThreshold || p.shape.count() == 0) continue;
+    for (ReportJson& layer : layers) {
+      if (contains(p.users, layer["name"].get<std::string>()))
+        layer["threshold"] = threshold_json(network.parameter_data() + p.offset, p.shape.count());
+    }
+  }
+}
+
+std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
+  std::vector<std::string> names;
+  for (std::int64_t c = 0; c < network.classes(); ++c)
+    names.push_back(c < dataset.num_classes() ? dataset.class_name(c) : std::to_string(c));
+  return names;
+}
+
+/// What sluice-eval --json says, with metrics under one name and thresholds by layer.
+ReportJson evaluation_json(OpenNetwork& opened, const Evaluation& evaluation, const std::string& file, Split split) {
+  const Network& network = opened.network();
+  TextWriter text;
+  print_json_report(
+      text, {file, to_string(split), opened.images.dataset->name(), class_names(*opened.images.dataset, network), true},
+      network, evaluation);
+  ReportJson json = ReportJson::parse(text.str());
+  json["metrics"] = ReportJson::object();
+  for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts))
+    json["metrics"][metric.type->name] = rounded(metric.value);
+  for (ReportJson& layer : json["layers"]) layer.erase("statistics");
+  add_thresholds(network, json["layers"]);
+  if (json["classes"].size() > kMostClasses) json.erase("confusion");
+  return json;
+}
+
+/// The checkpoint that stands for a run: its best weights.
+std::optional<std::string> checkpoint_of(const std::string& directory) {
+  for (const char* name : {"/weights.h5", "/checkpoints/best.h5"}) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(directory + name, error)) return directory + name;
+  }
+  return std::nullopt;
+}
+
+/// A checkpoint as if it were a run: its history has no times.
+RunSummary summary_of(const Checkpoint& checkpoint) {
+  RunSummary run;
+  run.directory = checkpoint.file;
+  run.configuration = checkpoint.config;
+  run.config = stored_configuration(checkpoint.config, checkpoint.file);
+  run.metrics.columns = checkpoint.history.columns;
+  run.metrics.rows = checkpoint.history.rows;
+  return run;
+}
+
+std::string text_of(const StateValue& value) {
+  return std::visit([](const auto& held) { return concat(held); }, value);
+}
+
+ReportJson environment_json(const Checkpoint& checkpoint) {
+  ReportJson json = ReportJson::object();
+  for (const auto& [name, value] : checkpoint.run) json[name] = value;
+  for (const auto& [name, value] : checkpoint.state)
+    if (!std::holds_alternative<double>(value)) json[name] = text_of(value);
+  return json;
+}
+
+void evaluate(const std::string& file, const ReportOptions& options, ReportJson& json) try {
+  const std::unique_ptr<OpenNetwork> opened = open_network(file, options.overrides, options.split);
+  json["environment"] = options.whole ? environment_json(opened->trained->checkpoint) : ReportJson::object();
+  const Evaluation evaluation = opened->evaluate();
+  json["evaluation"] = evaluation_json(*opened, evaluation, file, options.split);
+  if (!options.whole) {
+    for (const char* part : {"layers", "classes", "confusion"}) json["evaluation"].erase(part);
+  } else if (options.maps > 0) {
+    json["maps"] = decision_maps(*opened, options.maps);
+  }
+} catch (const Error& error) {
+  if (error.code() == ExitCode::kUsage) throw;  // of the call
+  json["problems"].push_back(concat("not evaluated: ", error.what()));
+}
+
+}  // namespace
+
+ReportSubjectData report_subject(const std::string& path, const ReportOptions& options) {
+  ReportSubjectData subject;
+  std::error_code error;
+  const bool is_run = std::filesystem::is_directory(path, error);
+  const std::optional<std::string> checkpoint = is_run ? checkpoint_of(path) : path;
+  if (is_run) {
+    subject.run = read_run(path);
+    subject.json["state"] = to_string(subject.run.state);
+    if (subject.run.epochs > 0) subject.json["epochs"] = concat(subject.run.epochs_done(), " of ", subject.run.epochs);
+    subject.json["hours"] = rounded(subject.run.hours());
+  } else {
+    const Checkpoint loaded = load_without_values(path);
+    subject.run = summary_of(loaded);
+    subject.json["state"] = to_string(loaded.kind) + " checkpoint";
+    subject.json["epochs"] = text_of(loaded.counter("epoch"));
+  }
+  subject.json["name"] = path;
+  subject.json["problems"] = ReportJson::array();
+  if (!subject.run.reason.empty()) subject.json["problems"].push_back(subject.run.reason);
+  subject.json["history"] = history_json(subject.run.metrics, options.whole);
+  subject.json["config"] = options.whole ? subject.run.configuration : "";
+  subject.json["environment"] = ReportJson::object();
+  if (!options.evaluate) return subject;
+  if (checkpoint)
+    evaluate(*checkpoint, options, subject.json);
+  else
+    subject.json["problems"].push_back("not evaluated: the run has no weights.h5 and no checkpoints/best.h5 yet");
+  return subject;
+}
+
+}  // namespace sluice

@@ -1,0 +1,89 @@
+#include "core/report/network_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/config/text.hpp"
+#include "core/graph/derived_metrics.hpp"
+
+namespace sluice {
+namespace {
+
+double metric_of(const NetworkRow& row, const std::string& name) {
+  const auto found =
+      std::find_if(row.metrics.begin(), row.metrics.end(), [&](const auto& metric) { return metric.first == name; });
+  return found == row.metrics.end() ? std::nan("") : found->second;
+}
+
+/// It is 1 minus an earlier metric.
+bool says_nothing_new(const std::string& name, const std::vector<std::string>& metrics,
+                      const std::vector<NetworkRow>& rows) {
+  const auto complements = [&](const std::string& other) {
+    return std::all_of(rows.begin(), rows.end(), [&](const NetworkRow& row) {
+      const double value = metric_of(row, name), of_other = metric_of(row, other);
+      return std::abs(value + of_other - 1) < 1e-9 || (std::isnan(value) && std::isnan(of_other));
+    });
+  };
+  return std::any_of(metrics.begin(), std::find(metrics.begin(), metrics.end(), name), complements);
+}
+
+std::vector<Cell> cells(const NetworkRow& row, const std::vector<std::string>& metrics, bool timed) {
+  std::vector<Cell> cells = {row.subject, percent_cell(row.accuracy), number_cell(row.loss, 4)};
+  for (const std::string& name : metrics) cells.push_back(number_cell(metric_of(row, name), 4));
+  const Cost& cost = row.cost;
+  cells.insert(cells.end(),
+               {mega_cell(cost.macs_executed), mega_cell(cost.macs_dense), number_cell(cost.flop_reduction(), 2),
+                number_cell(cost.average_bits(), 2), mega_cell(cost.bit_operations_executed),
+                mega_cell(cost.bit_operations_dense), count_cell(row.parameters), count_cell(row.images)});
+  if (!timed) return cells;
+  cells.push_back(row.milliseconds ? number_cell(*row.milliseconds, 3) : Cell{});
+  cells.push_back(count_cell(row.batch));
+  return cells;
+}
+
+}  // namespace
+
+NetworkRow network_row(Cell subject, const Network& network, const Evaluation& evaluation) {
+  NetworkRow row;
+  row.subject = std::move(subject);
+  row.images = evaluation.images;
+  row.parameters = network.learned_count();
+  row.accuracy = evaluation.accuracy();
+  row.loss = evaluation.loss;
+  for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts))
+    row.metrics.emplace_back(metric.type->name, metric.value);
+  row.cost = evaluation.cost;
+  return row;
+}
+
+Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow>& rows) {
+  std::vector<std::string> metrics;
+  for (const NetworkRow& row : rows) {
+    for (const auto& metric : row.metrics)
+      if (!contains(metrics, metric.first)) metrics.push_back(metric.first);
+  }
+  const bool timed = std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.milliseconds; });
+  const bool narrow =
+      std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.cost.average_bits() < 32; });
+  const auto column = [](const char* name, const char* title, int importance) {
+    return RecordColumn{name, title, Table::Align::kRight, importance};
+  };
+  Records records;
+  records.columns = {subject, column("accuracy", "accuracy", 90), column("loss", "loss", 50)};
+  for (const std::string& metric : metrics)
+    records.columns.push_back(column(metric.c_str(), metric.c_str(), says_nothing_new(metric, metrics, rows) ? 0 : 60));
+  records.columns.insert(records.columns.end(),
+                         {column("macs_executed", "multiply-adds", 80), column("macs_dense", "dense", 40),
+                          column("flop_reduction", "times fewer", 30), column("average_bits", "bits", narrow ? 45 : 0),
+                          column("bit_operations_executed", "bit operations", 0),
+                          column("bit_operations_dense", "dense bit operations", 0),
+                          column("parameters", "parameters", 0), column("images", "images", 0)});
+  if (timed) {
+    records.columns.push_back(column("milliseconds", "ms", 85));
+    records.columns.push_back(column("batch", "batch", 25));
+  }
+  for (const NetworkRow& row : rows) records.rows.push_back(cells(row, metrics, timed));
+  return records;
+}
+
+}  // namespace sluice

@@ -1,0 +1,111 @@
+"""Opens reports in a browser without a screen: report_pages.py BROWSER [FOLDER_FOR_SCREENSHOTS]."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from harness import NET, Sandbox
+
+WIDTHS = (390, 800, 1400)
+GATED = "--type.cg_conv.partitions=2 --gating_loss.penalty=0.1 --gating_loss.target=1 --train.epochs=3".split()
+
+# Appended to the page: what a reader would do, and what is found then, as the title.
+PROBE = """<script>
+const found = {errors: window.errors, charts: document.querySelectorAll('figure.chart svg').length,
+  tables: document.querySelectorAll('table').length, canvases: document.querySelectorAll('canvas').length,
+  headings: [...document.querySelectorAll('h2')].map((h) => h.textContent), marked: document.querySelectorAll('tr.set').length,
+  images: document.querySelectorAll('img').length,
+  wide: document.documentElement.scrollWidth - document.documentElement.clientWidth};
+try {
+  const chart = document.querySelector('figure.chart'), svg = chart.querySelector('svg'), box = svg.getBoundingClientRect();
+  const at = (kind, share, buttons) => svg.dispatchEvent(new PointerEvent(kind,
+    {clientX: box.left + share * box.width, clientY: box.top + box.height / 2, buttons, bubbles: true}));
+  const lines = () => svg.querySelectorAll('polyline, circle').length, ticks = () => svg.textContent;
+  at('pointermove', 0.9, 0);
+  found.tip = chart.querySelector('.tip').hidden ? '' : chart.querySelector('.tip').textContent;
+  const before = lines(), all = ticks();
+  chart.querySelector('.legend button').click();
+  found.hides = lines() < before;
+  chart.querySelector('.legend button').click();
+  found.shows = lines() === before;
+  at('pointerdown', 0.2, 1); at('pointermove', 0.5, 1); at('pointerup', 0.5, 0);
+  found.zooms = ticks() !== all;
+  svg.dispatchEvent(new MouseEvent('dblclick', {bubbles: true}));
+  found.resets = ticks() === all;
+} catch (error) { found.errors.push(String(error)); }
+document.title = JSON.stringify(found);
+</script></body>"""
+WATCH = "<script>window.errors = []; window.onerror = (text) => { window.errors.push(String(text)); };</script></head>"
+
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def open_page(box, browser, name, width, screenshots):
+    """What the probe found in a page."""
+    page = box.text(name).replace("</head>", WATCH, 1)
+    at = page.rindex("</body>")
+    box.write("probed.html", page[:at] + PROBE + page[at + len("</body>"):])
+    options = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={box.at('profile')}",
+               f"--window-size={width},1200", "--virtual-time-budget=5000"]
+    dom = subprocess.run([*options, "--dump-dom", "file://" + box.at("probed.html")], capture_output=True, text=True, timeout=240,
+                         check=False).stdout
+    title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)
+    if screenshots:
+        picture = f"--screenshot={os.path.abspath(screenshots)}/{name.split('.')[0]}-{width}.png"
+        subprocess.run([*options[:-2], f"--window-size={width},4000", picture, "file://" + box.at(name)], capture_output=True, timeout=240,
+                       check=False)
+    try:
+        return json.loads(title[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    except (TypeError, json.JSONDecodeError):
+        return {"errors": ["the browser did not run the page: " + dom[:200]]}
+
+
+def check(found, where, charts, headings):
+    expect(found["errors"] == [], f"{where}: {found['errors']}")
+    if found["errors"]:
+        return
+    expect(found["charts"] == charts, f"{where}: {found['charts']} charts, expected {charts}")
+    expect(found["headings"] == headings, f"{where}: {found['headings']}")
+    expect(found["wide"] <= 0, f"{where}: {found['wide']} pixels stand out of the page")
+    expect(found["images"] == 0, f"{where}: markup of a stranger")
+    expect("\n" in found["tip"], f"{where}: hovering shows '{found['tip']}'")
+    for what in ("hides", "shows", "zooms", "resets"):
+        expect(found[what], f"{where}: the chart never {what}")
+
+
+def main():
+    browser, screenshots = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    if screenshots:
+        os.makedirs(screenshots, exist_ok=True)
+    with Sandbox() as box:
+        box.write("gated.ini", NET.replace("type = conv\n", "type = cg_conv\n", 1))
+        box.ok("sluice-train", "gated.ini", "--run.dir=gated", *GATED)
+        box.ok("sluice-train", "net.ini", "--run.dir=dense")
+        shutil.copytree(box.at("gated"), box.at("<img src=x>"))
+        box.ok("sluice-report", "gated", "-o", "one.html")
+        box.ok("sluice-report", "gated", "dense", "<img src=x>", "-o", "many.html")
+        columns = json.loads(re.search(r'id="data">(.*?)</script>', box.text("one.html"), re.DOTALL)[1])["subjects"][0]["history"]["columns"]
+        never = {"epoch", "step", "seconds", "sparsity"}
+        by_layer = {re.sub("^(train|val|test)_", "", name).split("/")[0] for name in columns if "/" in name}
+        whole = {re.sub("^(train|val|test)_", "", name) for name in columns if "/" not in name} - never
+        for width in WIDTHS:
+            found = open_page(box, browser, "one.html", width, screenshots)
+            check(found, f"one run, {width} pixels", len(whole) + len(by_layer),
+                  ["Result", "Curves", "Layers", "Where it computes", "Classes", "Confusion", "Configuration", "Environment"])
+            if not found["errors"]:
+                expect(found["canvases"] == 16 and found["marked"] > 5, f"maps and marked values: {found}")
+            found = open_page(box, browser, "many.html", width, screenshots)
+            check(found, f"three runs, {width} pixels", len(whole) + 1, ["Side by side", "Trade-off", "Curves"])
+    print(f"{len(failures)} failed")
+    sys.exit(1 if failures else 0)
+
+
+main()
