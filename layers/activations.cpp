@@ -7,16 +7,16 @@
 namespace sluice {
 namespace {
 
-float sigmoid(float x) {
+float logistic(float x) {
   return 1 / (1 + std::exp(-x));
 }
 
 /// relu6(x + 3) / 6
-float hard_sigmoid(float x) {
+float hard_logistic(float x) {
   return std::min(std::max(x + 3, 0.0F), 6.0F) / 6;
 }
 
-/// Where hard_sigmoid is not constant.
+/// Where hard_logistic is not constant.
 bool is_sloped(float x) {
   return x > -3 && x < 3;
 }
@@ -43,8 +43,8 @@ struct LeakyRelu {
 struct Sigmoid {
   static constexpr bool kNonnegative = true;
   explicit Sigmoid(Keys&) {}
-  float value(float x) const { return sigmoid(x); }
-  float slope(float x) const { return sigmoid(x) * sigmoid(-x); }
+  float value(float x) const { return logistic(x); }
+  float slope(float x) const { return logistic(x) * logistic(-x); }
   Attributes attributes() const { return Attributes("sigmoid"); }
 };
 
@@ -52,7 +52,7 @@ struct Sigmoid {
 struct HardSigmoid {
   static constexpr bool kNonnegative = true;
   explicit HardSigmoid(Keys&) {}
-  float value(float x) const { return hard_sigmoid(x); }
+  float value(float x) const { return hard_logistic(x); }
   float slope(float x) const { return is_sloped(x) ? 1.0F / 6 : 0; }
   Attributes attributes() const { return Attributes("hard_sigmoid"); }
 };
@@ -61,8 +61,8 @@ struct HardSigmoid {
 struct HardSwish {
   static constexpr bool kNonnegative = false;
   explicit HardSwish(Keys&) {}
-  float value(float x) const { return x * hard_sigmoid(x); }
-  float slope(float x) const { return hard_sigmoid(x) + (is_sloped(x) ? x / 6 : 0); }
+  float value(float x) const { return x * hard_logistic(x); }
+  float slope(float x) const { return hard_logistic(x) + (is_sloped(x) ? x / 6 : 0); }
   Attributes attributes() const { return Attributes("hard_swish"); }
 };
 
@@ -70,8 +70,8 @@ struct HardSwish {
 struct Silu {
   static constexpr bool kNonnegative = false;
   explicit Silu(Keys&) {}
-  float value(float x) const { return x * sigmoid(x); }
-  float slope(float x) const { return sigmoid(x) * (1 + x * sigmoid(-x)); }
+  float value(float x) const { return x * logistic(x); }
+  float slope(float x) const { return logistic(x) * (1 + x * logistic(-x)); }
   Attributes attributes() const { return Attributes("silu"); }
 };
 

@@ -48,7 +48,7 @@ std::int64_t ir_version(std::int64_t opset) {
   struct Since {
     std::int64_t opset, ir;
   };
-  constexpr Since kSince[] = {{21, 10}, {19, 9}, {15, 8}, {12, 7}, {11, 6}, {10, 5}};
+  constexpr Since kSince[] = {{25, 13}, {24, 12}, {23, 11}, {21, 10}, {19, 9}, {15, 8}, {12, 7}, {11, 6}, {10, 5}};
   for (const Since& since : kSince) {
     if (opset >= since.opset) return since.ir;
   }

@@ -9,7 +9,7 @@
 namespace sluice {
 
 /// Versions of ONNX's operators ("opsets") that can be asked for.
-constexpr std::int64_t kOldestOpset = 9, kNewestOpset = 21, kUsualOpset = 17;
+constexpr std::int64_t kOldestOpset = 9, kNewestOpset = 25, kUsualOpset = 17;
 
 /// The bytes of a file with the graph. The first dimension of input and answer, the batch, is dynamic. `metadata` is
 /// kept in the file as pairs. Throws Error(kUsage) where an operator is not in the opset, or where the model is larger

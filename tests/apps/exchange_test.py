@@ -22,7 +22,7 @@ except ImportError as missing:
 from harness import SOURCE, TOOLS, Sandbox
 
 IMAGES = 32
-OPSETS = range(9, 22)
+OPSETS = range(9, 26)
 TRAIN = ["--data.kind=synthetic", "--data.synthetic_size=64", "--data.synthetic_test_size=8", "--data.validation=0",
          "--data.mean=0.45", "--data.std=0.25", "--train.epochs=1", "--train.batch=16", "--run.threads=2"]
 GATE = "[type.cg_conv]\nthreshold_init = 0.5\n"
@@ -208,7 +208,8 @@ def opsets(box):
     sluice = Sluice(box, checkpoint, images)
     for opset in OPSETS:
         problems += compare(box, checkpoint, sluice, images, f"--opset={opset}")
-    quantised = train(box, "resnet20", "[define]\nblocks = 1\nwidth = 8\ngated_conv = quantized_conv\n", "other")
+    quantised = train(box, "resnet20", "[define]\nblocks = 1\nwidth = 8\ngated_conv = quantized_conv\n"
+                      "[type.quantized_conv]\nweight_levels = signed\n", "other")
     sluice = Sluice(box, quantised, images)
     for opset in OPSETS[1:]:
         problems += compare(box, quantised, sluice, images, f"--opset={opset}")

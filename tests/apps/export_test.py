@@ -40,9 +40,9 @@ def refusals():
                              "this build of Sluice has no ONNX; install protobuf-compiler and libprotobuf-dev, and build it again")]
     return cases + [
         Case("an opset that is too old", "sluice-export a.h5 -o a.onnx --opset=8", 2,
-             USAGE + "--opset: expected a whole number from 9 to 21, got '8'"),
+             USAGE + "--opset: expected a whole number from 9 to 25, got '8'"),
         Case("an opset that is no number", "sluice-export a.h5 -o a.onnx --opset=new", 2,
-             USAGE + "--opset: expected a whole number from 9 to 21, got 'new'"),
+             USAGE + "--opset: expected a whole number from 9 to 25, got 'new'"),
         Case("a missing checkpoint", "sluice-export a.h5 -o a.onnx", 5, "a.h5: cannot open: No such file or directory"),
         Case("its input", "sluice-export run/weights.h5 -o run/weights.h5 --format=onnx --force", 2,
              "run/weights.h5: is read by this call; name another file", make=trained),
