@@ -1,7 +1,9 @@
 // sluice-import: takes weights that PyTorch trained, and hands weights back to it.
 #include "core/train/import.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 
 #include "apps/export_weights.hpp"
@@ -13,6 +15,10 @@
 #include "core/data/normalization.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/model/trained_network.hpp"
+#include "sluice/layer.hpp"
+#ifdef SLUICE_ONNX
+#include "apps/onnx/import_model.hpp"
+#endif
 
 namespace {
 
@@ -22,18 +28,20 @@ Program describe() {
   Program program;
   program.usage =
       "WEIGHTS.h5[:GROUP] CONFIG.ini... -o CHECKPOINT.h5 [--section.key=value ...] [options]\n"
+      "       sluice-import MODEL.onnx -o CHECKPOINT.h5 --config=NETWORK.ini [--section.key=value ...]\n"
       "       sluice-import --export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
   program.summary =
       "Makes a checkpoint of the network that configuration files declare from a PyTorch state_dict that was stored as "
       "HDF5\n"
       "data sets under its own names (docs/import.md shows how). Tensors are matched by name, layer1.0.conv1.weight "
       "with the\n"
-      "weight of the layer layer1.0.conv1, and must have equal shapes but for dimensions of size 1. With --export it "
-      "writes\n"
-      "the weights of a checkpoint as such a file.";
+      "weight of the layer layer1.0.conv1, and must have equal shapes but for dimensions of size 1. From an "
+      "ONNX\n"
+      "model it also writes the configuration. With --export it writes the weights of a checkpoint as such a file.";
   program.flags = {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
+      {"config", "NETWORK.ini", "Of an ONNX model: the file to write its network to."},
       {"group", "PATH", "Group of the file that holds the data sets (default /), as WEIGHTS.h5:GROUP."},
       {"rename", "OLD=NEW",
        "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
@@ -82,7 +90,7 @@ std::string group_of(const CommandLine& line, std::string& file) {
 }
 
 int export_file(const CommandLine& line) {
-  for (const char* flag : {"group", "rename", "partial"}) {
+  for (const char* flag : {"config", "group", "rename", "partial"}) {
     if (line.has(flag)) refuse(concat("--", flag, " does not go with --export"));
   }
   if (!line.positional().empty() || !line.overrides().empty())
@@ -103,7 +111,69 @@ Normalization normalization_of(const Experiment& experiment) {
   return normalization;
 }
 
+#ifdef SLUICE_ONNX
+
+constexpr char kMade[] = "# Made by sluice-import";
+
+bool is_made_configuration(const std::string& path) {
+  std::string first;
+  std::ifstream file(path);
+  return std::getline(file, first) && first.compare(0, sizeof(kMade) - 1, kMade) == 0;
+}
+
+void put_weights(const ImportedModel& imported, const Network& network) {
+  const auto put = [&](const std::string& path, const Shape& shape, float* to) {
+    const auto found = imported.tensors.find(path);
+    if (found == imported.tensors.end() || static_cast<std::int64_t>(found->second->size()) != shape.count())
+      throw Error(ExitCode::kInternal, concat(path, ": the model has no such weights"));
+    std::copy(found->second->begin(), found->second->end(), to);
+  };
+  for (const Parameter& p : network.parameters()) put(p.path(), p.shape, network.parameter_data() + p.offset);
+  for (const StateBuffer& b : network.buffers()) put(b.path(), b.shape, network.buffer_data() + b.offset);
+}
+
+int import_onnx(const CommandLine& line) {
+  const std::string& file = line.positional().front();
+  if (line.positional().size() != 1) refuse("an ONNX model brings its configuration; expected MODEL.onnx alone");
+  for (const char* flag : {"group", "rename", "partial", "json"}) {
+    if (line.has(flag)) refuse(concat("--", flag, " does not go with an ONNX model"));
+  }
+  const Output output = output_of(line, "output", "sluice-import", is_imported);
+  const Output config_output = output_of(line, "config", "sluice-import", is_made_configuration);
+  const ForeignModel model = read_onnx(file);
+  const ImportedModel imported = import_model(model);
+  Registry registry;
+  register_all(registry);
+  Experiment experiment(Config::parse(imported.ini, config_output.path(), line.overrides()), registry);
+  output.refuse_inputs({file, config_output.path()});
+  config_output.refuse_inputs({file, output.path()});
+  put_weights(imported, *experiment.network);
+  Checkpoint checkpoint = untrained_checkpoint(experiment, normalization_of(experiment));
+  checkpoint.run["imported_from"] = file;
+  config_output.write(imported.ini);
+  save(checkpoint, output);
+  report_stream(output) << "wrote " << output.path() << " and " << config_output.path() << ": "
+                        << experiment.network->nodes().size() << " layers of " << file << "\n";
+  return 0;
+}
+
+#else
+
+int import_onnx(const CommandLine&) {
+  throw Error(ExitCode::kEnvironment,
+              "this build of Sluice has no ONNX; install protobuf-compiler and libprotobuf-dev, and build it again");
+}
+
+#endif
+
+bool is_onnx_name(const std::string& path) {
+  const std::string end = ".onnx";
+  return path.size() > end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0;
+}
+
 int import_file(const CommandLine& line) {
+  if (!line.positional().empty() && is_onnx_name(line.positional().front())) return import_onnx(line);
+  if (line.has("config")) refuse("--config is of ONNX models; name the configuration behind the weights");
   if (line.positional().size() < 2) refuse("expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help");
   ImportOptions options;
   options.file = line.positional().front();
