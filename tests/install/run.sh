@@ -15,7 +15,7 @@ cp -r "$source/tests/plugin" "$work/swish"
 if grep -rlF -e "$source" -e "$build" "$work/prefix" --include='*.cmake' --include='*.hpp' --include='*.pc'; then
   fail "these installed files name the source or build folder"
 fi
-for library in "$work"/prefix/lib*/libsluice_*.so "$work"/prefix/lib*/*/libsluice_*.so "$work"/prefix/bin/* "$work"/prefix/libexec/sluice/*; do
+for library in "$work"/prefix/lib*/libsluice*.so "$work"/prefix/lib*/*/libsluice*.so "$work"/prefix/bin/* "$work"/prefix/libexec/sluice/*; do
   [[ -f $library && $library != *.py ]] || continue
   readelf -d "$library" | grep -E 'R(UN)?PATH' | grep -F "$build" && fail "$library looks for libraries in the build folder"
 done
