@@ -32,6 +32,20 @@ double hard_loss(const float* x, std::int64_t k, std::int32_t label, double smoo
   return (1 - smoothing) * own + smoothing * (log_sum - mean / static_cast<double>(k));
 }
 
+/// What another network answers for the same images, where the program gives it.
+enum SoftInput : std::size_t { kSoftTargets, kSoftWeight, kSoftTemperature };
+
+struct SoftTargets {
+  explicit SoftTargets(const Context& c) : logits(c.inputs[kSoftTargets].as<const float>()) {
+    if (logits == nullptr) return;
+    weight = *c.inputs[kSoftWeight].as<const double>();
+    temperature = *c.inputs[kSoftTemperature].as<const double>();
+  }
+
+  const float* logits;  ///< N x K
+  double weight = 0, temperature = 1;
+};
+
 /// One image's T^2 KL(u || v). Turns p - t into (1 - w) (p - t) + w T (v - u).
 double soft_loss(const float* x, const float* z, std::int64_t k, const SoftTargets& soft, float* gradient) {
   const double scale = 1 / soft.temperature, log_sum_x = log_sum_exp(x, k, scale), log_sum_z = log_sum_exp(z, k, scale);
@@ -51,6 +65,7 @@ double soft_loss(const float* x, const float* z, std::int64_t k, const SoftTarge
 void batch_loss(const Context& c, double smoothing, float* gradient) {
   const std::int64_t n = c.src[0].shape()[0], k = c.src[0].shape()[1];
   const auto* labels = c.src[1].as<const std::int32_t>();
+  const SoftTargets soft(c);
   double total = 0, divergence = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     if (labels[i] < 0 || labels[i] >= k) {
@@ -61,14 +76,13 @@ void batch_loss(const Context& c, double smoothing, float* gradient) {
     float* const own = gradient == nullptr ? nullptr : gradient + i * k;
     total += hard_loss(x, k, labels[i], smoothing, c.sums[0], own);
     c.counts[1] += std::max_element(x, x + k) - x == labels[i] ? 1 : 0;
-    if (c.soft_targets != nullptr) divergence += soft_loss(x, c.soft_targets->logits + i * k, k, *c.soft_targets, own);
+    if (soft.logits != nullptr) divergence += soft_loss(x, soft.logits + i * k, k, soft, own);
   }
   c.counts[0] += n;
   double loss = total / static_cast<double>(n);
-  if (c.soft_targets != nullptr) {
-    c.soft_targets->divergence = divergence / static_cast<double>(n);
-    loss = (1 - c.soft_targets->weight) * loss + c.soft_targets->weight * c.soft_targets->divergence;
-  }
+  divergence /= static_cast<double>(n);
+  if (soft.logits != nullptr) loss = (1 - soft.weight) * loss + soft.weight * divergence;
+  *c.more_dst[0].as<double>() = divergence;
   *c.dst.as<float>() = static_cast<float>(loss);
 }
 
@@ -102,9 +116,10 @@ class LossTraining : public Op {
 
 /// src: N x K logits (fp32) and N labels; dst: one number. With target t = (1 - s) onehot + s / K (Szegedy et al. 2016,
 /// sec. 7) and p = softmax(x): loss = -mean over n of sum_k t_k log p_k, diff_src = (p - t) / N. With soft targets
-/// (Context::soft_targets, logits z, weight w, temperature T; Hinton et al. 2015, sec. 2), u = softmax(z / T) and
-/// v = softmax(x / T): loss = (1 - w) * that + w T^2 * mean of sum_k u_k (log u_k - log v_k),
-/// diff_src = ((1 - w) (p - t) + w T (v - u)) / N. Statistics: `images` and `correct` (exact), `loss` (sum over images,
+/// (inputs `soft_targets`, logits z: N x K, `soft_weight` w and `soft_temperature` T; Hinton et al. 2015, sec. 2),
+/// u = softmax(z / T) and v = softmax(x / T): loss = (1 - w) * that + w D, D = T^2 * mean of sum_k u_k (log u_k - log
+/// v_k), diff_src = ((1 - w) (p - t) + w T (v - u)) / N. The second result, `divergence`, is D, and has no gradient.
+/// Statistics: `images` and `correct` (exact), `loss` (sum over images,
 /// of the labels alone and without smoothing).
 class SoftmaxCrossEntropy : public Layer {
  public:
@@ -122,7 +137,10 @@ class SoftmaxCrossEntropy : public Layer {
     declare.dst = {1};
     declare.dst_type = DataType::kF32;
     declare.is_loss = true;
-    declare.takes_soft_targets = true;
+    declare.result("divergence", {1}, DataType::kF64);
+    declare.input("soft_targets", src[0]);
+    declare.input("soft_weight", {1}, DataType::kF64);
+    declare.input("soft_temperature", {1}, DataType::kF64);
     declare.count("images", Role::kImages);
     declare.count("correct", Role::kCorrect);
     declare.sum("loss", Role::kLoss);

@@ -176,6 +176,8 @@ class Expander {
   }
 
   Names resolve(const Section& item, const std::string& key, const std::string& name, const Scope& scope) {
+    const std::size_t colon = name.find(':');
+    if (colon != std::string::npos) return resolve_result(item, key, name.substr(0, colon), name.substr(colon), scope);
     const auto local = outputs_.find(scope.prefix + name);
     if (local != outputs_.end()) return local->second;
     if (scope.in_block() && name == "input") return scope.input;
@@ -184,6 +186,17 @@ class Expander {
     if (contains(sources_, name)) return {name};
     unresolved_.push_back({item, key, name, scope.prefix});
     return {name};
+  }
+
+  /// LAYER:RESULT: `result` begins with the colon, which no layer has in its name.
+  Names resolve_result(const Section& item, const std::string& key, const std::string& layer, const std::string& result,
+                       const Scope& scope) {
+    Names layers = resolve(item, key, layer, scope);
+    if (layers.size() != 1)
+      item.report(diagnostics_, key,
+                  concat(quoted(layer), " stands for ", join(layers), "; name the one whose result is meant"));
+    layers.front() += result;
+    return layers;
   }
 
   void emit_layer(Section& item, const Names& from, const Scope& scope) {

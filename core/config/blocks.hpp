@@ -12,6 +12,7 @@ namespace sluice {
 /// The layers of the network in order, named without "layer." ("conv1", "layer1.0.conv1"), with blocks and repetitions
 /// expanded and the entries of `[type.T]` added where a layer of type T lacks them. Every layer has an explicit `from`,
 /// a comma-separated list of names of earlier layers or of `sources`; the first layer without one takes sources[0].
+/// LAYER:RESULT names a further result of a layer; which there are is not known here.
 /// `share` holds the name of an earlier layer.
 ///
 /// A section `[layer.X.REST]` below a layer X that uses a block changes the expanded layer of that name: its values go

@@ -4,17 +4,14 @@
 
 namespace sluice {
 
-Shape ExecutionPlan::shape_of(int node) const {
-  if (node == kDataSource) return network->input_shape(options.batch);
-  if (node == kLabelsSource) return Shape{options.batch};
-  return shapes[static_cast<std::size_t>(node)];
+const Shape& ExecutionPlan::shape_of(const NodeResult& source) const {
+  if (source.is_input()) return inputs[source.input()].given.shape;
+  return shapes[static_cast<std::size_t>(source.node)][static_cast<std::size_t>(source.result)];
 }
 
-int ExecutionPlan::tensor_of(int node) const {
-  if (node == PlannedOperation::kNoNode) return -1;
-  if (node == kDataSource) return data;
-  if (node == kLabelsSource) return labels;
-  return tensor_of_node[static_cast<std::size_t>(node)];
+int ExecutionPlan::tensor_of(const NodeResult& source) const {
+  if (source.is_input()) return inputs[source.input()].tensor;
+  return result_tensors[static_cast<std::size_t>(source.node)][static_cast<std::size_t>(source.result)];
 }
 
 int ExecutionPlan::add_tensor(const TensorDesc& desc, int producer) {

@@ -11,7 +11,8 @@
 
 namespace sluice {
 
-/// A tensor of the plan. `request` is its place in the memory plan; several tensors may share one.
+/// A tensor of the plan. `request` is its place in the memory plan; several tensors may share one. -1: it has none, it
+/// lies where the program gives it.
 struct PlannedTensor {
   TensorDesc desc;
   int producer = -1;  ///< operation, or -1: an input of the graph
@@ -21,8 +22,6 @@ struct PlannedTensor {
 
 /// One layer with the layers it does as post-ops. Tensors are named by index, -1 means none.
 struct PlannedOperation {
-  static constexpr int kNoNode = kLabelsSource - 1;  ///< below every source
-
   std::vector<int> nodes;  ///< the layer's own node, then the fused ones in order
   const Layer* layer = nullptr;
   std::vector<const Layer*> fused;
@@ -31,17 +30,29 @@ struct PlannedOperation {
   OpNeeds needs;
   std::unique_ptr<Op> op;
   std::vector<int> src;
-  int addend_node = kNoNode;
+  std::vector<int> inputs;  ///< as declared
+  std::optional<NodeResult> addend_source;
   int addend = -1;
   int dst = -1;
+  std::vector<int> more_dst;
 
   bool needs_gradient = false;  ///< it or a layer before it has parameters
   bool has_backward = false;    ///< ... and its result reaches a loss
   std::vector<int> diff_src;
-  std::vector<int> diff_dst;
-  std::vector<int> diff_dst_terms;  ///< several gradients that the executor adds into the first before backward
+  std::vector<int> diff_dst;       ///< as Context has it
+  std::vector<int> more_diff_dst;  ///< for each of more_dst; empty where has_backward is false
+  /// Several gradients of one result, which the executor adds into their first before backward.
+  std::vector<std::vector<int>> diff_dst_sums;
   int diff_addend = -1;
   std::vector<int> saved_requests;
+
+  bool has_one_result() const { return declared.more_dst.empty(); }
+};
+
+/// Something that the network reads.
+struct PlannedInput {
+  TensorDesc given;  ///< as the program has it
+  int tensor = -1;   ///< as layers read it: of another type or layout, it has memory of its own
 };
 
 /// Times: operation i runs forward at time i and backward at time 2 * count - 1 - i; inputs are written at -1.
@@ -50,12 +61,12 @@ struct ExecutionPlan {
 
   const Network* network;
   ExecutorOptions options;
-  std::vector<Shape> shapes;  ///< by node, for the batch
+  std::vector<PlannedInput> inputs;        ///< as Network::inputs
+  std::vector<std::vector<Shape>> shapes;  ///< by node and result, for the batch
   std::vector<PlannedOperation> operations;
   bool blocked = false;  ///< activations are in blocks of 16 channels
   std::vector<PlannedTensor> tensors;
-  std::vector<int> tensor_of_node;  ///< -1 for nodes fused away
-  int data = -1, labels = -1;
+  std::vector<std::vector<int>> result_tensors;  ///< by node and result; -1 for nodes fused away
   MemoryPlan memory;
   std::int64_t scratch_bytes = 0;
 
@@ -64,8 +75,8 @@ struct ExecutionPlan {
   const Node& own_node(const PlannedOperation& op) const { return node(op.nodes[0]); }
   const PlannedTensor& tensor(int index) const { return tensors[static_cast<std::size_t>(index)]; }
   PlannedTensor& tensor(int index) { return tensors[static_cast<std::size_t>(index)]; }
-  Shape shape_of(int node) const;  ///< of a node or a source that is none
-  int tensor_of(int node) const;   ///< -1 for kNoNode
+  const Shape& shape_of(const NodeResult& source) const;
+  int tensor_of(const NodeResult& source) const;  ///< -1 for nodes fused away
   int add_tensor(const TensorDesc& desc, int producer);
   int backward_time(std::size_t operation) const {
     return 2 * static_cast<int>(operations.size()) - 1 - static_cast<int>(operation);

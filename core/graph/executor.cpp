@@ -1,17 +1,18 @@
 #include "core/graph/executor.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <numeric>
 
-#include "core/base/bfloat16.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/config/text.hpp"
+#include "core/graph/bound_inputs.hpp"
 #include "core/graph/execution_plan.hpp"
+#include "core/graph/tensor_values.hpp"
 
 namespace sluice {
 namespace {
@@ -35,51 +36,14 @@ class Stopwatch {
   Clock::time_point start_;
 };
 
-template <class T>
-void add_flat(T* sum, const T* term, std::int64_t count) {
-  parallel_for(count, 1 << 14, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) narrow(widen(sum[i]) + widen(term[i]), sum[i]);
-  });
-}
-
-void add_into(const Tensor& sum, const Tensor& term) {
-  if (sum.desc.type == DataType::kBF16)
-    return add_flat(sum.as<BFloat16>(), term.as<const BFloat16>(), sum.desc.count());
-  add_flat(sum.as<float>(), term.as<const float>(), sum.desc.count());
-}
-
-float element(const Tensor& tensor, std::int64_t i) {
-  if (tensor.desc.type == DataType::kU8) return widen(tensor.as<const std::uint8_t>()[i]) * tensor.desc.step;
-  return tensor.desc.type == DataType::kBF16 ? widen(tensor.as<const BFloat16>()[i]) : tensor.as<const float>()[i];
-}
-
-bool all_finite(const Tensor& tensor) {
-  const std::int64_t count = tensor.desc.count();
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (!std::isfinite(element(tensor, i))) return false;
-  }
-  return true;
-}
-
-/// Of a result's numbers; 0 where none is above, NaN where one is not finite.
-double largest_element(const Tensor& tensor) {
-  double largest = 0;
-  for (std::int64_t i = 0; i < tensor.desc.count(); ++i) {
-    const float value = element(tensor, i);
-    if (!std::isfinite(value)) return std::numeric_limits<double>::quiet_NaN();
-    largest = std::max(largest, static_cast<double>(value));
-  }
-  return largest;
-}
-
 }  // namespace
 
 struct Executor::State {
   /// What one operation needs at run time besides its plan.
   struct Runtime {
     Context context;
-    std::vector<std::byte*> saved;  ///< places of the operation's saved slots
-    std::vector<Tensor> terms;      ///< gradients to add into the first before backward
+    std::vector<std::byte*> saved;          ///< places of the operation's saved slots
+    std::vector<std::vector<Tensor>> sums;  ///< gradients to add into their first before backward
     bool copy_addend = false;
     std::vector<float> scale, shift;                      ///< folded kAffine post-ops
     std::vector<std::pair<std::size_t, Context>> affine;  ///< index into plan.fused, and that layer's parameters
@@ -96,17 +60,13 @@ struct Executor::State {
     allocate_kept();
     runtime.resize(plan.operations.size());
     for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i]);
-    data = tensor(plan.data);
-    labels = tensor(plan.labels);
-    images.desc = data.desc;
-    images.desc.type = DataType::kF32;
-    images.desc.block = images.desc.shape[kC];
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) bind_input(i);
   }
 
   Tensor tensor(int index) const {
     if (index < 0) return {};
     const PlannedTensor& t = plan.tensors[static_cast<std::size_t>(index)];
-    return {t.desc, memory.at(plan.memory.offset(t.request))};
+    return {t.desc, t.request < 0 ? nullptr : memory.at(plan.memory.offset(t.request))};
   }
 
   void allocate_kept() {
@@ -132,13 +92,19 @@ struct Executor::State {
   void bind(const PlannedOperation& op, Runtime& run) {
     Context& c = run.context;
     for (int s : op.src) c.src.push_back(tensor(s));
+    for (int i : op.inputs) c.inputs.push_back(tensor(i));
     c.dst = tensor(op.dst);
+    for (int more : op.more_dst) c.more_dst.push_back(tensor(more));
     c.addend = tensor(op.addend);
     for (int g : op.diff_src) c.diff_src.push_back(tensor(g));
     for (int g : op.diff_dst) c.diff_dst.push_back(tensor(g));
+    for (int g : op.more_diff_dst) c.more_diff_dst.push_back(tensor(g));
     if (op.declared.is_loss) c.diff_dst.push_back({{Shape{1}, DataType::kF32, 0}, &one});
     c.diff_addend = tensor(op.diff_addend);
-    for (int t : op.diff_dst_terms) run.terms.push_back(tensor(t));
+    for (const std::vector<int>& sum : op.diff_dst_sums) {
+      run.sums.emplace_back();
+      for (int g : sum) run.sums.back().push_back(tensor(g));
+    }
     bind_parameters(c, op.nodes[0]);
     for (int r : op.saved_requests) run.saved.push_back(memory.at(plan.memory.offset(r)));
     c.memory = Memory(kept.at(kept_used), scratch.at(0), run.saved.data());
@@ -146,8 +112,23 @@ struct Executor::State {
     c.seed = options.seed;
     c.layer_index = static_cast<std::uint32_t>(op.nodes[0]);
     c.alternative = op.needs.alternative;
-    run.copy_addend = op.needs.dst_starts_as_addend && c.addend.data != nullptr && c.addend.data != c.dst.data;
+    run.copy_addend = op.needs.dst_starts_as_addend && op.addend >= 0 && c.addend.data != c.dst.data;
     bind_affine(op, run);
+  }
+
+  void bind_input(std::size_t input) {
+    const int read = plan.inputs[input].tensor;
+    inputs.add(plan.inputs[input].given, tensor(read));
+    const auto bind_reader = [&](int tensor, Tensor& place) {
+      if (tensor == read) inputs.add_reader(input, place);
+    };
+    for (std::size_t i = 0; i < runtime.size(); ++i) {
+      const PlannedOperation& op = plan.operations[i];
+      Context& c = runtime[i].context;
+      for (std::size_t k = 0; k < op.src.size(); ++k) bind_reader(op.src[k], c.src[k]);
+      for (std::size_t k = 0; k < op.inputs.size(); ++k) bind_reader(op.inputs[k], c.inputs[k]);
+      bind_reader(op.addend, c.addend);
+    }
   }
 
   void bind_affine(const PlannedOperation& op, Runtime& run) {
@@ -198,10 +179,9 @@ struct Executor::State {
   std::int64_t kept_used = 0;
   std::vector<Runtime> runtime;
   std::vector<float> scale, shift;  ///< of one folded layer
-  Tensor images, data, labels;      ///< of set_batch: what it is given, where it goes
-  std::vector<double> auxiliary;    ///< losses beside the graph's own
+  BoundInputs inputs;
+  std::vector<double> auxiliary;  ///< losses beside the graph's own
   float one = 1.0F;
-  SoftTargets soft_targets;
   bool profiling = false;
   detail::PlannedThreads threads;
 };
@@ -233,32 +213,23 @@ const ExecutorOptions& Executor::options() const {
 }
 
 void Executor::set_batch(const float* images, const std::int32_t* labels) {
-  state_->images.data = const_cast<float*>(images);
-  copy_activation(state_->images, state_->data);
-  const Tensor& classes = state_->labels;
-  if (labels != nullptr) std::memcpy(classes.data, labels, static_cast<std::size_t>(classes.desc.bytes()));
+  state_->inputs.copy(BoundInputs::kImages, images);
+  state_->inputs.copy(BoundInputs::kLabels, labels);
 }
 
-void Executor::set_soft_targets(const float* logits, double weight, double temperature) {
-  State& s = *state_;
-  for (std::size_t i = 0; i < s.runtime.size(); ++i) {
-    const PlannedOperation& op = s.plan.operations[i];
-    const Node& node = s.network.nodes()[static_cast<std::size_t>(op.nodes[0])];
-    if (!op.declared.is_loss || node.src[0] != s.network.output_node()) continue;
-    if (!op.declared.takes_soft_targets) {
-      throw Error(ExitCode::kUsage,
-                  concat(node.section.where("type"), ": the loss '", node.type,
-                         "' takes no soft targets; use one that does, such as softmax_cross_entropy"));
-    }
-    s.soft_targets = {logits, weight, temperature, 0};
-    s.runtime[i].context.soft_targets = logits != nullptr ? &s.soft_targets : nullptr;
-    return;
-  }
-  throw Error(ExitCode::kUsage, "soft targets: the network has no loss; add one, such as softmax_cross_entropy");
+void Executor::lend_batch(const float* images, const std::int32_t* labels) {
+  state_->inputs.lend(BoundInputs::kImages, images);
+  state_->inputs.lend(BoundInputs::kLabels, labels);
 }
 
-double Executor::soft_divergence() const {
-  return state_->soft_targets.divergence;
+void Executor::set_input(std::string_view name, const void* values) {
+  const std::vector<NetworkInput>& known = state_->network.inputs();
+  const auto found =
+      std::find_if(known.begin(), known.end(), [&](const NetworkInput& input) { return input.name == name; });
+  if (found != known.end()) return state_->inputs.lend(static_cast<std::size_t>(found - known.begin()), values);
+  std::vector<std::string> names;
+  for (const NetworkInput& input : known) names.push_back(input.name);
+  throw Error(ExitCode::kUsage, concat("the network has no input '", name, "'; it has ", join(names)));
 }
 
 void Executor::refresh() {
@@ -274,6 +245,8 @@ void Executor::refresh() {
 }
 
 void Executor::forward(std::uint64_t step) {
+  if (state_->inputs.tensor(BoundInputs::kImages).data == nullptr)
+    throw Error(ExitCode::kInternal, "an executor runs before it has images; call set_batch first");
   detail::adopt_threads(state_->threads);
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
   for (std::size_t i = 0; i < state_->auxiliary.size(); ++i)
@@ -283,7 +256,8 @@ void Executor::forward(std::uint64_t step) {
 std::string Executor::find_non_finite(std::uint64_t step) {
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     state_->forward(i, step);
-    if (all_finite(state_->runtime[i].context.dst)) continue;
+    const Context& c = state_->runtime[i].context;
+    if (all_finite(c.dst) && std::all_of(c.more_dst.begin(), c.more_dst.end(), all_finite)) continue;
     const std::vector<int>& nodes = state_->plan.operations[i].nodes;
     return state_->network.nodes()[static_cast<std::size_t>(nodes[0])].name;
   }
@@ -296,7 +270,7 @@ std::map<std::string, double> Executor::largest_sources() {
     const std::vector<Tensor>& sources = state_->runtime[i].context.src;
     const std::string& name =
         state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
-    if (!sources.empty()) largest[name] = largest_element(sources[0]);
+    if (!sources.empty()) largest[name] = largest_value(sources[0]);
     state_->forward(i, 0);
   }
   return largest;
@@ -310,7 +284,9 @@ void Executor::backward() {
     if (!op.has_backward) continue;
     State::Runtime& run = s.runtime[i];
     const Stopwatch watch(s.profiling ? &run.backward_ms : nullptr);
-    for (std::size_t t = 1; t < run.terms.size(); ++t) add_into(run.terms[0], run.terms[t]);
+    for (const std::vector<Tensor>& sum : run.sums) {
+      for (std::size_t t = 1; t < sum.size(); ++t) add_into(sum[0], sum[t]);
+    }
     const RedZones zones(op.needs.slots, run.context.memory);
     op.op->backward(run.context);
   }
@@ -334,11 +310,12 @@ double Executor::data_loss() const {
 }
 
 Tensor Executor::logits() const {
-  return result(state_->network.output_node());
+  return result(state_->network.answer());
 }
 
-Tensor Executor::result(int node) const {
-  return state_->tensor(node < 0 ? state_->plan.data : state_->plan.tensor_of_node[static_cast<std::size_t>(node)]);
+Tensor Executor::result(const NodeResult& which) const {
+  if (!which.is_input()) return state_->tensor(state_->plan.tensor_of(which));
+  return state_->inputs.tensor(which.input());
 }
 
 const float* Executor::decisions(int node) const {
@@ -384,6 +361,7 @@ std::vector<OperationInfo> Executor::operations() const {
     for (const Tensor& src : run.context.src) row.src.push_back(src.shape());
     row.dst = run.context.dst.shape();
     row.bytes = run.context.dst.desc.bytes() + op.needs.slots.used_bytes();
+    for (const Tensor& more : run.context.more_dst) row.bytes += more.desc.bytes();
     row.refresh_ms = run.refresh_ms;
     row.forward_ms = run.forward_ms;
     row.backward_ms = run.backward_ms;

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/graph/network.hpp"
@@ -56,12 +57,14 @@ class Executor {
   /// Normalised images, N x H x W x C floats, and the class of each. Copies them in. Labels may be null when no loss is
   /// wanted.
   void set_batch(const float* images, const std::int32_t* labels);
-  /// What another network answers for the batches from now on, until it is set again: the first loss over the network's
-  /// answer pulls towards it (SoftTargets, layer.hpp). `logits`, N x classes, are not copied: each forward and backward
-  /// reads what stands there. Null: labels alone. Throws Error(kUsage) where that loss takes none.
-  void set_soft_targets(const float* logits, double weight, double temperature);
-  /// SoftTargets::divergence of the last forward.
-  double soft_divergence() const;
+  /// The same without a copy where layers take the images as they are: forward and backward read them where they lie,
+  /// until the next batch is given.
+  void lend_batch(const float* images, const std::int32_t* labels);
+  /// Gives one of Network::inputs by its name, or with null takes away what a layer can do without. Each forward and
+  /// backward reads the values where they lie (but images of another type or layout, which are copied here), in the
+  /// shape and type that the layer declares for the executor's batch. Throws Error(kUsage) where there is no such
+  /// input.
+  void set_input(std::string_view name, const void* values);
   /// To be called when parameters (or, for inference, buffers) have changed.
   void refresh();
   /// One pass; afterwards `loss`, `logits` and the statistics speak of this batch. `step` addresses the random numbers
@@ -78,10 +81,11 @@ class Executor {
   double data_loss() const;
   /// The network's auxiliary losses in the last forward, in its order; in inference they are none.
   const std::vector<double>& auxiliary_losses() const;
-  /// The network's answer, N x classes fp32 (network.output_node()).
+  /// The network's answer, N x classes fp32 (Network::answer).
   Tensor logits() const;
-  /// The result of any node that is not fused away; data is null otherwise. For tests and inspection.
-  Tensor result(int node) const;
+  /// A result of any node that is not fused away; data is null otherwise. Unless it is the answer or a loss's, its
+  /// memory is used again once all who read it have run. For tests and inspection.
+  Tensor result(const NodeResult& which) const;
   /// With record_decisions: what a node that decides about its outputs decided in the last forward, 1 or 0 for each
   /// element of its result in the result's layout; null for other nodes.
   const float* decisions(int node) const;

@@ -62,25 +62,45 @@ struct CostTerm {
   std::int64_t bit_operations() const { return macs * weight_bits * activation_bits; }
 };
 
+/// A result beside the first one. `from = LAYER:NAME` reads it; `from = LAYER` reads the first.
+struct ResultSpec {
+  std::string name;
+  Shape shape;
+  std::optional<DataType> type;  ///< unset: as that of the first result is found
+};
+
+/// What a layer reads beside its sources: the program gives it by name (Executor::set_input), or does not. Row-major,
+/// N x C x H x W as N x H x W x C.
+struct InputSpec {
+  std::string name;
+  Shape shape;
+  DataType type = DataType::kF32;
+};
+
 /// What a layer declares in `infer`; all indices refer to the order of the calls.
 struct Declarations {
-  Shape dst;                         ///< the shape of the result
+  Shape dst;                         ///< the shape of the (first) result
   std::optional<DataType> dst_type;  ///< unset: the executor's activation type
-  bool like_src = false;             ///< the result has the type of source 0
+  bool like_src = false;             ///< the results have the type of source 0
+  std::vector<ResultSpec> more_dst;  ///< further results
+  std::vector<InputSpec> inputs;
   std::vector<ParameterSpec> parameters;
   std::vector<BufferSpec> buffers;
   std::vector<CostTerm> costs;
-  std::vector<Statistic> counts;    ///< statistics that are exact integers (they add up over batches and processes)
-  std::vector<Statistic> sums;      ///< statistics that are sums of doubles
-  bool is_loss = false;             ///< the result is one number, added to the training loss
-  bool takes_soft_targets = false;  ///< a loss over logits N x K that reads Context::soft_targets
-  bool stochastic = false;          ///< needs random numbers in training
-  bool is_activation = false;       ///< an element-wise non-linear function
-  bool nonnegative = false;         ///< the result holds no number below 0
-  bool keeps_nonnegative = false;   ///< ... if no source does
+  std::vector<Statistic> counts;   ///< statistics that are exact integers (they add up over batches and processes)
+  std::vector<Statistic> sums;     ///< statistics that are sums of doubles
+  bool is_loss = false;            ///< the result is one number, added to the training loss
+  bool stochastic = false;         ///< needs random numbers in training
+  bool is_activation = false;      ///< an element-wise non-linear function
+  bool nonnegative = false;        ///< the (first) result holds no number below 0
+  bool keeps_nonnegative = false;  ///< ... if no source does
   bool wants_activation =
       false;  ///< means something only where an activation follows, behind normalisation or addition
 
+  /// A further result: the index into Context::more_dst. Throws Error(kInternal) where the name is no word of letters,
+  /// digits, '_' and '-', or stands there already; so does `input`.
+  int result(std::string name, Shape shape, std::optional<DataType> type = std::nullopt);
+  int input(std::string name, Shape shape, DataType type = DataType::kF32);
   int parameter(std::string name, Shape shape, std::string group, Init init);
   int buffer(std::string name, Shape shape, float initial);
   int count(std::string name, Role role = Role::kOther);
@@ -114,7 +134,7 @@ class Layer {
   /// Inference in bytes: unless kNever, images that the layer reads, what it adds, and its result may each be in bytes
   /// (kU8, whole numbers of TensorDesc::step from 0 to kMostByteLevel) as well as floats. `may_skip`: OpRequest's.
   virtual ByteWish byte_wish(bool /*may_skip*/) const { return ByteWish::kNever; }
-  /// backward takes several gradients of its result and means their sum; else the executor adds them first.
+  /// backward takes several gradients of its (only) result and means their sum; else the executor adds them first.
   virtual bool sums_diff_dst() const { return false; }
 };
 

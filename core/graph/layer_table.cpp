@@ -70,11 +70,22 @@ std::string image_shape(const Shape& shape) {
 
 std::string source_shapes(const Network& network, const Node& node) {
   std::string text;
-  for (int s : node.src) {
-    if (s == kLabelsSource) continue;
-    const Shape shape =
-        s == kDataSource ? network.input_shape(1) : network.nodes()[static_cast<std::size_t>(s)].declared.dst;
-    text += (text.empty() ? "" : ", ") + image_shape(shape);
+  for (const NodeResult& s : node.src) {
+    if (s != kLabelsSource) text += (text.empty() ? "" : ", ") + image_shape(network.shape(s));
+  }
+  return text;
+}
+
+/// The first result, and of the others those that somebody reads.
+std::string result_shapes(const Network& network, int node) {
+  const Declarations& declared = network.nodes()[static_cast<std::size_t>(node)].declared;
+  std::string text = image_shape(declared.dst);
+  for (std::size_t k = 0; k < declared.more_dst.size(); ++k) {
+    const NodeResult result(node, static_cast<int>(k) + 1);
+    const bool read = std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& reader) {
+      return std::find(reader.src.begin(), reader.src.end(), result) != reader.src.end();
+    });
+    if (read) text += ", " + image_shape(declared.more_dst[k].shape);
   }
   return text;
 }
@@ -84,7 +95,7 @@ bool activation_follows(const Network& network, int source) {
   bool used = false;
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
-    if (std::find(node.src.begin(), node.src.end(), source) == node.src.end()) continue;
+    if (std::find(node.src.begin(), node.src.end(), NodeResult(source)) == node.src.end()) continue;
     used = true;
     if (node.declared.is_activation) continue;
     const std::optional<PostOp> op = node.layer->as_post_op(Mode::kInference);
@@ -107,7 +118,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
       if (parameter.layer == node.name)
         learned += parameter.shape.count();  // a shared one counts once, at its first user
     }
-    rows.push_back({node.name, node.type, source_shapes(network, node), image_shape(node.declared.dst),
+    rows.push_back({node.name, node.type, source_shapes(network, node), result_shapes(network, static_cast<int>(i)),
                     learned == 0 ? "" : thousands(static_cast<double>(learned)),
                     costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense),
                     executions[i].bytes == 0 ? "" : mebibytes(executions[i].bytes), executions[i].kernel});

@@ -55,11 +55,24 @@ void NetworkOptions::describe(Keys& keys) {
   }
 }
 
-int Network::output_node() const {
+NodeResult Network::answer() const {
   for (const Node& node : nodes_) {
     if (node.declared.is_loss) return node.src[0];
   }
   return static_cast<int>(nodes_.size()) - 1;
+}
+
+Shape Network::shape(const NodeResult& source) const {
+  if (source.is_input()) return inputs_[source.input()].shape;
+  const Declarations& declared = nodes_[static_cast<std::size_t>(source.node)].declared;
+  return source.result == 0 ? declared.dst : declared.more_dst[static_cast<std::size_t>(source.result - 1)].shape;
+}
+
+std::string Network::name(const NodeResult& source) const {
+  if (source.is_input()) return inputs_[source.input()].name;
+  const Node& node = nodes_[static_cast<std::size_t>(source.node)];
+  if (source.result == 0) return node.name;
+  return node.name + ":" + node.declared.more_dst[static_cast<std::size_t>(source.result - 1)].name;
 }
 
 int Network::find(const std::string& name) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,7 +15,18 @@
 
 namespace sluice {
 
-/// Sources that are not layers.
+/// A result of a node, or an input of the network: number i (Network::inputs) as node -1 - i.
+struct NodeResult {
+  NodeResult(int of, int number = 0) : node(of), result(number) {}
+  int node;
+  int result;  ///< 0: the first
+  bool is_input() const { return node < 0; }
+  std::size_t input() const { return static_cast<std::size_t>(-1 - node); }
+  friend bool operator==(const NodeResult& a, const NodeResult& b) { return a.node == b.node && a.result == b.result; }
+  friend bool operator!=(const NodeResult& a, const NodeResult& b) { return !(a == b); }
+};
+
+/// The inputs that every network has.
 constexpr int kDataSource = -1;    ///< the images, named `data`
 constexpr int kLabelsSource = -2;  ///< the class of each image, named `labels`
 
@@ -41,12 +53,20 @@ struct StateBuffer {
   std::string path() const { return layer + "/" + name; }
 };
 
+/// What a network reads.
+struct NetworkInput {
+  std::string name;  ///< "data", "labels"; "LAYER:NAME" where a layer declares it beside its sources
+  Shape shape;       ///< for a batch of one image
+  DataType type = DataType::kF32;
+};
+
 /// One layer of the graph. Nodes stand in an order in which every source comes before its users.
 struct Node {
   std::string name;
   std::string type;
   Section section;
-  std::vector<int> src;  ///< nodes, kDataSource or kLabelsSource
+  std::vector<NodeResult> src;
+  std::vector<int> inputs;  ///< that it declares: indices into Network::inputs
   std::vector<int> params;
   std::vector<int> buffers;
   Declarations declared;               ///< for a batch of one image
@@ -69,13 +89,19 @@ class Network {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const std::vector<StateBuffer>& buffers() const { return buffers_; }
   Shape input_shape(std::int64_t batch) const { return {batch, input_[0], input_[1], input_[2]}; }
-  /// The node whose result is the network's answer: the first source of the first loss, or the last node when there is
-  /// no loss.
-  int output_node() const;
+  /// `data`, `labels`, then what layers declare, in the order of the nodes.
+  const std::vector<NetworkInput>& inputs() const { return inputs_; }
+  /// The network's answer: the first source of the first loss, or the last node's result when there is no loss.
+  NodeResult answer() const;
+  int output_node() const { return answer().node; }  ///< whose result it is
   /// Numbers in the network's answer to one image.
-  std::int64_t classes() const { return nodes_[static_cast<std::size_t>(output_node())].declared.dst.count(); }
+  std::int64_t classes() const { return shape(answer()).count(); }
   int find(const std::string& name) const;  ///< index of a node, or kNotFound
-  static constexpr int kNotFound = -3;
+  static constexpr int kNotFound = std::numeric_limits<int>::min();
+  /// For a batch of one image.
+  Shape shape(const NodeResult& source) const;
+  /// As `from` names it: "data", "conv1", "split:second".
+  std::string name(const NodeResult& source) const;
 
   /// The types that the network was made of.
   const Registry& registry() const { return registry_; }
@@ -110,6 +136,7 @@ class Network {
 
   const Registry& registry_;
   std::vector<std::int64_t> input_;
+  std::vector<NetworkInput> inputs_;
   std::vector<Node> nodes_;
   std::vector<Parameter> parameters_;
   std::vector<StateBuffer> buffers_;

@@ -7,22 +7,11 @@
 #include "core/base/error.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/config/blocks.hpp"
+#include "core/config/text.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
 namespace {
-
-std::vector<std::string> split_list(const std::string& text) {
-  std::vector<std::string> items;
-  std::string item;
-  TextReader stream(text);
-  while (std::getline(stream, item, ',')) {
-    const auto first = item.find_first_not_of(" \t");
-    if (first == std::string::npos) continue;
-    items.push_back(item.substr(first, item.find_last_not_of(" \t") - first + 1));
-  }
-  return items;
-}
 
 Entry make_entry(const std::string& key, const std::string& value, const Source& source) {
   Entry entry;
@@ -67,6 +56,7 @@ class Network::Builder {
 
   void build() {
     network_.input_ = config_.read<NetworkOptions>("network").input;
+    network_.inputs_ = {{"data", network_.input_shape(1), DataType::kF32}, {"labels", Shape{1}, DataType::kS32}};
     if (too_large(network_.input_shape(1)))
       config_.section("network").report(config_.diagnostics(), "input",
                                         concat("expected at most ", kMostElements, " elements"));
@@ -92,7 +82,7 @@ class Network::Builder {
   }
 
  private:
-  using Ids = std::vector<int>;
+  using Ids = std::vector<NodeResult>;
 
   /// Adds a section's layer or composite; false after an error that leaves its result unknown.
   bool add(Section& section) {
@@ -179,7 +169,8 @@ class Network::Builder {
 
   bool resolve_sources(Section& section, Ids& src) {
     for (const std::string& name : split_list(take(section, "from"))) {
-      const auto found = results_.find(name);
+      const std::size_t colon = name.find(':');
+      const auto found = results_.find(name.substr(0, colon));
       if (found == results_.end()) {
         std::vector<std::string> names;
         for (const auto& entry : results_) names.push_back(entry.first);
@@ -190,27 +181,40 @@ class Network::Builder {
         return false;
       }
       src.push_back(found->second);
+      if (colon != std::string::npos &&
+          !resolve_result(section, name.substr(0, colon), name.substr(colon + 1), src.back()))
+        return false;
     }
     return true;
   }
 
+  /// Turns a layer's first result into the one of that name.
+  bool resolve_result(const Section& section, const std::string& layer, const std::string& name, NodeResult& source) {
+    std::vector<std::string> names;
+    if (!source.is_input() && source.result == 0) {
+      for (const ResultSpec& spec : network_.nodes_[static_cast<std::size_t>(source.node)].declared.more_dst)
+        names.push_back(spec.name);
+    }
+    const auto found = std::find(names.begin(), names.end(), name);
+    source.result = static_cast<int>(found - names.begin()) + 1;
+    if (found != names.end()) return true;
+    error(section, "from",
+          concat("'", layer, "' has no result '", name, "'; ",
+                 names.empty() ? concat("it has one, which '", layer, "' alone names")
+                               : concat("beside '", layer, "' it has ", join(names))));
+    return false;
+  }
+
   std::vector<Shape> shapes_of(const Ids& src) const {
     std::vector<Shape> shapes;
-    for (int id : src) {
-      if (id == kDataSource) {
-        shapes.push_back(network_.input_shape(1));
-      } else if (id == kLabelsSource) {
-        shapes.push_back(Shape{1});
-      } else {
-        shapes.push_back(network_.nodes_[static_cast<std::size_t>(id)].declared.dst);
-      }
-    }
+    for (const NodeResult& source : src) shapes.push_back(network_.shape(source));
     return shapes;
   }
 
   bool all_nonnegative(const Ids& src) const {
-    return std::all_of(src.begin(), src.end(), [this](int id) {
-      return id >= 0 && network_.nodes_[static_cast<std::size_t>(id)].declared.nonnegative;
+    return std::all_of(src.begin(), src.end(), [this](const NodeResult& source) {
+      return !source.is_input() && source.result == 0 &&
+             network_.nodes_[static_cast<std::size_t>(source.node)].declared.nonnegative;
     });
   }
 
@@ -221,7 +225,7 @@ class Network::Builder {
     std::unique_ptr<const Layer> layer = registry_.make(type, keys);
     if (config_.diagnostics().errors().size() == errors) check_key_sizes(section);
     if (config_.diagnostics().errors().size() != errors) return false;
-    Node node{section.name(), type, section, src, {}, {}, {}, nullptr};
+    Node node{section.name(), type, section, src, {}, {}, {}, {}, nullptr};
     const std::vector<Shape> shapes = shapes_of(src);
     try {
       layer->infer(shapes, node.declared);
@@ -236,8 +240,12 @@ class Network::Builder {
       node.buffers.push_back(static_cast<int>(network_.buffers_.size()));
       network_.buffers_.push_back({node.name, spec.name, spec.shape, spec.initial, spec.measured, 0});
     }
+    for (const InputSpec& spec : node.declared.inputs) {
+      node.inputs.push_back(static_cast<int>(network_.inputs_.size()));
+      network_.inputs_.push_back({node.name + ":" + spec.name, spec.shape, spec.type});
+    }
     node.layer = std::move(layer);
-    results_[node.name] = static_cast<int>(network_.nodes_.size());
+    results_.insert_or_assign(node.name, static_cast<int>(network_.nodes_.size()));
     network_.nodes_.push_back(std::move(node));
     flat_.push_back(section);
     Entry* from = flat_.back().find("from");
@@ -259,18 +267,15 @@ class Network::Builder {
         error(section, "", concat(what, " of ", to_string(shape), " has more than ", kMostElements, " elements"));
     };
     check("its result", declared.dst);
+    for (const ResultSpec& spec : declared.more_dst) check(concat("its result '", spec.name, "'"), spec.shape);
+    for (const InputSpec& spec : declared.inputs) check(concat("its input '", spec.name, "'"), spec.shape);
     for (const ParameterSpec& spec : declared.parameters) check(concat("its parameter '", spec.name, "'"), spec.shape);
     return config_.diagnostics().errors().size() == errors;
   }
 
   std::string source_names(const Ids& src) const {
     std::string text;
-    for (int id : src) {
-      const std::string name = id == kDataSource     ? "data"
-                               : id == kLabelsSource ? "labels"
-                                                     : network_.nodes_[static_cast<std::size_t>(id)].name;
-      text += (text.empty() ? "" : ", ") + name;
-    }
+    for (const NodeResult& source : src) text += (text.empty() ? "" : ", ") + network_.name(source);
     return text;
   }
 
@@ -302,8 +307,8 @@ class Network::Builder {
 
   int find_parameter(const std::string& layer, const std::string& name) const {
     const auto found = results_.find(layer);
-    if (found == results_.end() || found->second < 0) return -1;
-    for (int id : network_.nodes_[static_cast<std::size_t>(found->second)].params) {
+    if (found == results_.end() || found->second.is_input()) return -1;
+    for (int id : network_.nodes_[static_cast<std::size_t>(found->second.node)].params) {
       if (network_.parameters_[static_cast<std::size_t>(id)].name == name) return id;
     }
     return -1;
@@ -320,7 +325,7 @@ class Network::Builder {
       return false;
     }
     if (config_.diagnostics().errors().size() != errors) return false;
-    results_[section.name()] = src[0];  // an empty composite is the identity
+    results_.insert_or_assign(section.name(), src[0]);  // an empty composite is the identity
     const std::string input = section.find("from")->value;
     std::string before = input;
     for (const Section& member : members) {
@@ -333,7 +338,7 @@ class Network::Builder {
       add_type_defaults(config_, named);
       if (!add(named)) return false;
       before = named.name();
-      results_[section.name()] = results_.at(before);
+      results_.insert_or_assign(section.name(), results_.at(before));
     }
     return true;
   }
@@ -366,7 +371,7 @@ class Network::Builder {
   const Registry& registry_;
   std::vector<Section> flat_;
   std::set<std::string> types_;  ///< of the layers and composites so far
-  std::map<std::string, int> results_ = {{"data", kDataSource}, {"labels", kLabelsSource}};
+  std::map<std::string, NodeResult> results_ = {{"data", kDataSource}, {"labels", kLabelsSource}};
 };
 
 Network::Network(Config& config, const Registry& registry) : registry_(registry) {

@@ -65,6 +65,8 @@ memory::data_type data_type(DataType type) {
       return memory::data_type::s32;
     case DataType::kU8:
       return memory::data_type::u8;
+    case DataType::kF64:  // oneDNN computes nothing in it
+      break;
   }
   return memory::data_type::undef;
 }

@@ -40,6 +40,7 @@ struct OpRequest {
   std::int64_t batch = 0;
   std::vector<TensorDesc> src;        ///< the layer's own sources
   TensorDesc dst;                     ///< after all post-ops
+  std::vector<TensorDesc> more_dst;   ///< of further results (Declarations::more_dst)
   TensorDesc addend;                  ///< of a kAdd
   std::vector<PostOp> post_ops;       ///< that the layer accepted, in order of application; at most one kAdd
   std::vector<bool> needs_diff_src;   ///< by source; in training only
@@ -82,31 +83,26 @@ struct OpNeeds {
   std::optional<Slot<float>> decisions;
 };
 
-/// What another network answers for the same images, for a loss to pull its source towards (Hinton et al. 2015, sec.
-/// 2): loss = (1 - weight) * CE + weight * T^2 * KL(softmax(logits / T) || softmax(source / T)), means over the batch.
-struct SoftTargets {
-  const float* logits = nullptr;  ///< N x K
-  double weight = 0;              ///< 0 to 1
-  double temperature = 1;         ///< T, above 0
-  double divergence = 0;          ///< forward of the loss sets it: T^2 * KL
-};
-
 /// What forward, backward and refresh work on.
 struct Context {
   std::vector<Tensor> src;
+  std::vector<Tensor> inputs;  ///< as declared (Declarations::input); data is null where nobody gave one
   Tensor dst;
-  Tensor addend;                        ///< the kAdd operand
-  std::vector<Tensor> diff_src;         ///< data is null where nobody needs it; backward overwrites
-  std::vector<Tensor> diff_dst;         ///< one tensor, or several whose sum is meant if the layer said sums_diff_dst()
-  Tensor diff_addend;                   ///< backward overwrites it when its data is not null
-  std::vector<float*> param;            ///< row-major, logical shape, fp32
-  std::vector<float*> diff_param;       ///< backward adds
-  std::vector<float*> buffer;           ///< only forward in training may write
-  Memory memory;                        ///< of the operation's slots
-  std::int64_t* counts = nullptr;       ///< forward adds
-  double* sums = nullptr;               ///< forward adds
-  SoftTargets* soft_targets = nullptr;  ///< of a loss that takes them; null when there are none
-  std::uint64_t seed = 0;               ///< with step and layer_index, addresses the random numbers of this call
+  std::vector<Tensor> more_dst;  ///< further results, as declared
+  Tensor addend;                 ///< the kAdd operand
+  std::vector<Tensor> diff_src;  ///< data is null where nobody needs it; backward overwrites
+  /// One tensor, or several whose sum is meant if the layer said sums_diff_dst(). Of a layer with several results data
+  /// is null, here and in more_diff_dst, where no gradient reaches that result; it reaches one of them.
+  std::vector<Tensor> diff_dst;
+  std::vector<Tensor> more_diff_dst;  ///< one for each of more_dst
+  Tensor diff_addend;                 ///< backward overwrites it when its data is not null
+  std::vector<float*> param;          ///< row-major, logical shape, fp32
+  std::vector<float*> diff_param;     ///< backward adds
+  std::vector<float*> buffer;         ///< only forward in training may write
+  Memory memory;                      ///< of the operation's slots
+  std::int64_t* counts = nullptr;     ///< forward adds
+  double* sums = nullptr;             ///< forward adds
+  std::uint64_t seed = 0;             ///< with step and layer_index, addresses the random numbers of this call
   std::uint64_t step = 0;
   std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
   int alternative = 0;            ///< index into OpNeeds::alternatives

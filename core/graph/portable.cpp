@@ -64,8 +64,8 @@ std::vector<bool> sources_of(const Network& network, int node) {
   used[static_cast<std::size_t>(node)] = true;
   for (std::size_t n = used.size(); n-- > 0;) {
     if (!used[n]) continue;
-    for (int src : network.nodes()[n].src) {
-      if (src >= 0) used[static_cast<std::size_t>(src)] = true;
+    for (const NodeResult& src : network.nodes()[n].src) {
+      if (!src.is_input()) used[static_cast<std::size_t>(src.node)] = true;
     }
   }
   return used;
@@ -82,7 +82,11 @@ class Translation {
         results_(network.nodes().size()) {}
 
   PortableGraph run() {
-    const int answer = network_.output_node();
+    const NodeResult source = network_.answer();
+    if (source.result != 0)
+      throw Error(ExitCode::kUsage, concat("the network's answer, ", network_.name(source),
+                                           ", is a further result of its layer, and translators make one"));
+    const int answer = source.node;
     const std::vector<bool> used = sources_of(network_, answer);
     for (std::size_t n = 0; n < used.size(); ++n) {
       if (used[n]) results_[n] = translate(n);
@@ -110,7 +114,7 @@ class Translation {
                          " are not described by standard operators; the plug-in that brings them must register a "
                          "translator (docs/export.md)"));
     }
-    for (int src : node.src) add_source(layer, src);
+    for (const NodeResult& src : node.src) add_source(layer, src);
     const ByteRounding& rounding = rounding_[n];
     layer.multiplies_bytes = rounding.multiplies_bytes;
     if (rounding.src_step > 0) layer.src[0] = rounded(graph_, layer.part("source"), layer.src[0], rounding.src_step);
@@ -118,7 +122,7 @@ class Translation {
     return rounding.result_step > 0 ? rounded(graph_, layer.part("rounded"), result, rounding.result_step) : result;
   }
 
-  void add_source(PortableLayer& layer, int src) const {
+  void add_source(PortableLayer& layer, const NodeResult& src) const {
     if (src == kLabelsSource) {
       throw Error(ExitCode::kUsage, concat(layer.node.section.where("from"),
                                            ": the network's answer depends on the labels, which are not there"));
@@ -128,9 +132,13 @@ class Translation {
       layer.src_shapes.push_back(network_.input_shape(1));
       return;
     }
-    const Node& source = network_.nodes()[static_cast<std::size_t>(src)];
+    if (src.result != 0) {
+      throw Error(ExitCode::kUsage, concat(layer.node.section.where("from"), ": ", network_.name(src),
+                                           " is a further result of its layer, and translators make one"));
+    }
+    const Node& source = network_.nodes()[static_cast<std::size_t>(src.node)];
     if (layer.src.empty()) layer.src_nonnegative = source.declared.nonnegative;
-    layer.src.push_back(results_[static_cast<std::size_t>(src)]);
+    layer.src.push_back(results_[static_cast<std::size_t>(src.node)]);
     layer.src_shapes.push_back(source.declared.dst);
   }
 

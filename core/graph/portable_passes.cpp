@@ -43,7 +43,8 @@ std::vector<ByteRounding> byte_rounding(const Network& network, const ExecutorOp
       rounding[static_cast<std::size_t>(op.nodes.back())].result_step = dst.step;
     if (op.src.empty() || !multiplies_bytes(op, chosen_way(op, node.name, kernels), options.skip)) continue;
     const TensorDesc& src = plan.tensor(op.src[0]).desc;
-    const bool nonnegative = node.src[0] >= 0 && plan.node(node.src[0]).declared.nonnegative;
+    const NodeResult& source = node.src[0];
+    const bool nonnegative = !source.is_input() && source.result == 0 && plan.node(source.node).declared.nonnegative;
     const double range = network.source_range(node.name);
     ByteRounding& own = rounding[static_cast<std::size_t>(op.nodes[0])];
     own.multiplies_bytes = src.type == DataType::kU8 || (nonnegative && range > 0);

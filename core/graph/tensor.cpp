@@ -48,6 +48,7 @@ Tensor plain_view(const Shape& shape, const float* data) {
 
 std::int64_t size_of(DataType type) {
   if (type == DataType::kU8) return 1;
+  if (type == DataType::kF64) return 8;
   return type == DataType::kBF16 ? 2 : 4;
 }
 
@@ -61,6 +62,8 @@ const char* to_string(DataType type) {
       return "s32";
     case DataType::kU8:
       return "u8";
+    case DataType::kF64:
+      return "f64";
   }
   return "unknown";
 }

@@ -9,11 +9,11 @@
 
 namespace sluice {
 
-enum class DataType { kF32, kBF16, kS32, kU8 };
+enum class DataType { kF32, kBF16, kS32, kU8, kF64 };
 
 /// Bytes of one element.
 std::int64_t size_of(DataType type);
-/// "f32", "bf16", "s32", "u8".
+/// "f32", "bf16", "s32", "u8", "f64".
 const char* to_string(DataType type);
 
 /// What a tensor looks like in memory. An activation N x C x H x W is stored as [N][C / block][H][W][block]: with block

@@ -31,7 +31,7 @@ struct Pair {
 
   void run(const Batch& batch) const {
     for (Executor* executor : {skip.get(), dense.get()}) {
-      executor->set_batch(batch.images.data(), batch.labels.data());
+      executor->lend_batch(batch.images.data(), batch.labels.data());
       executor->forward();
     }
   }

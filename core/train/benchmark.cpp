@@ -66,7 +66,7 @@ PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& opt
   const BenchmarkImages data = random_images(network, batch);
   std::uint64_t number = 0;
   const Step step = [&] {
-    executor.set_batch(data.images.data(), data.labels.data());
+    executor.lend_batch(data.images.data(), data.labels.data());
     executor.refresh();
     executor.forward(number++);
     executor.backward();
@@ -90,7 +90,7 @@ class Contender {
   void step() {
     const std::int64_t batch = executor_.options().batch, image = network_.input_shape(1).count();
     if (first_ + batch > data_.count()) first_ = 0;
-    executor_.set_batch(data_.images.data() + first_ * image, data_.labels.data() + first_);
+    executor_.lend_batch(data_.images.data() + first_ * image, data_.labels.data() + first_);
     executor_.forward();
     first_ += batch;
   }
@@ -227,7 +227,7 @@ std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOp
   const std::int64_t image = network.input_shape(1).count();
   std::map<std::string, double> ranges;
   for (std::int64_t first = 0; first + options.batch <= data.count(); first += options.batch) {
-    executor.set_batch(data.images.data() + first * image, nullptr);
+    executor.lend_batch(data.images.data() + first * image, nullptr);
     for (const auto& [layer, largest] : executor.largest_sources()) {
       if (!std::isfinite(largest)) {
         throw Error(ExitCode::kCheckpoint, concat("layer '", layer,
@@ -250,7 +250,7 @@ void measure_layers(Network& network, ExecutorOptions options, const BenchmarkIm
   executor.refresh();
   const std::int64_t image = network.input_shape(1).count();
   for (std::int64_t first = 0; first + options.batch <= data.count(); first += options.batch) {
-    executor.set_batch(data.images.data() + first * image, data.labels.data() + first);
+    executor.lend_batch(data.images.data() + first * image, data.labels.data() + first);
     executor.forward();
   }
   for (const StateBuffer& buffer : network.buffers()) {
@@ -268,7 +268,7 @@ void run_images(Executor& executor, const BenchmarkImages& data, int forwards) {
   const std::int64_t batch = executor.options().batch,
                      image = static_cast<std::int64_t>(data.images.size()) / data.count();
   for (int i = 0; i < forwards; ++i) {
-    executor.set_batch(data.images.data() + i * batch * image, data.labels.data() + i * batch);
+    executor.lend_batch(data.images.data() + i * batch * image, data.labels.data() + i * batch);
     executor.forward();
   }
 }

@@ -62,7 +62,7 @@ std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std:
   while (const Batch* batch = pipeline_.next()) {
     if (stop && stop()) return std::nullopt;
     Executor& executor = executor_for(batch->count);
-    executor.set_batch(batch->images.data(), batch->labels.data());
+    executor.lend_batch(batch->images.data(), batch->labels.data());
     executor.forward();
     const float* logits = executor.logits().as<const float>();
     for (std::int64_t i = 0; i < batch->count; ++i) {

@@ -112,7 +112,7 @@ void Teacher::answer(const Batch& batch) {
     });
     images = images_.data();
   }
-  executor_.set_batch(images, batch.labels.data());
+  executor_.lend_batch(images, batch.labels.data());
   executor_.forward();
 }
 

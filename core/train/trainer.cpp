@@ -90,7 +90,8 @@ void Trainer::take_teachers() {
   const DistillationOptions& options = experiment_.distillation;
   if (!options.enabled()) return;
   teachers_ = std::make_unique<Teachers>(experiment_, data_.normalization);
-  executor_->set_soft_targets(teachers_->logits(), options.weight, options.temperature);
+  distilled_loss_ = std::make_unique<DistilledLoss>(*executor_, network_);
+  distilled_loss_->set(teachers_->logits(), &options.weight, &options.temperature);
   for (const std::string& warning : teachers_->warnings(*data_.sets.train)) log_.warning(warning);
   log_.info(concat("learns from ", join(options.teachers, ", "), " with weight ", options.weight, " at temperature ",
                    options.temperature));
@@ -185,10 +186,10 @@ void Trainer::step(const Batch& batch) {
   const auto images = static_cast<double>(batch.count);
   lr_ = schedule_->lr_at(schedule_step());
   if (teachers_ != nullptr) teachers_->answer(batch);
-  executor_->set_batch(batch.images.data(), batch.labels.data());
+  executor_->lend_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);
   position_.loss_sum += images * executor_->data_loss();
-  position_.divergence_sum += images * executor_->soft_divergence();
+  if (distilled_loss_ != nullptr) position_.divergence_sum += images * distilled_loss_->divergence();
   for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i)
     position_.auxiliary_sums[i] += images * executor_->auxiliary_losses()[i];
   stop_if_diverged(executor_->loss(), "loss");

@@ -10,6 +10,7 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/store.hpp"
 #include "core/data/pipeline.hpp"
+#include "core/train/distilled_loss.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/experiment.hpp"
 #include "core/train/known_data.hpp"
@@ -80,6 +81,7 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Ema> ema_;
   std::unique_ptr<Teachers> teachers_;
+  std::unique_ptr<DistilledLoss> distilled_loss_;
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;

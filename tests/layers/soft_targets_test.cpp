@@ -5,7 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
-#include "core/graph/executor.hpp"
+#include "core/train/distilled_loss.hpp"
 #include "layers/layers.hpp"
 #include "tests/layers/harness/test_layers.hpp"
 
@@ -96,9 +96,18 @@ class SoftTargetsTest : public ::testing::TestWithParam<Target> {
     executor_->refresh();
   }
 
+  void learn_from(const float* logits, double weight, double temperature) {
+    weight_ = weight;
+    temperature_ = temperature;
+    distilled_ = std::make_unique<DistilledLoss>(*executor_, *network_);
+    distilled_->set(logits, &weight_, &temperature_);
+  }
+
   Registry registry_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<DistilledLoss> distilled_;
+  double weight_ = 0, temperature_ = 1;
   std::vector<std::int32_t> labels_ = {3, 0, 6, 3, 1};
   Values x_ = Values(kImages * kClasses), teacher_ = x_;
   std::vector<float> logits_ = std::vector<float>(kImages * kClasses);
@@ -121,12 +130,12 @@ TEST_P(SoftTargetsTest, TheReferencesGradientIsItsDerivative) {
 
 TEST_P(SoftTargetsTest, LossAndGradientEqualTheFormula) {
   const Target& target = GetParam();
-  executor_->set_soft_targets(logits_.data(), target.weight, target.temperature);
+  learn_from(logits_.data(), target.weight, target.temperature);
   executor_->forward();
   double divergence = 0;
   const double loss = reference_loss(x_, teacher_, labels_, kClasses, target, &divergence);
   EXPECT_NEAR(executor_->loss(), loss, 1e-6 * (1 + loss));
-  EXPECT_NEAR(executor_->soft_divergence(), divergence, 1e-9 * (1 + divergence));
+  EXPECT_NEAR(distilled_->divergence(), divergence, 1e-9 * (1 + divergence));
   executor_->backward();
   const Values gradient = reference_gradient(x_, teacher_, labels_, kClasses, target);
   for (std::size_t i = 0; i < gradient.size(); ++i) {
@@ -149,17 +158,17 @@ class SoftTargetsOfAStep : public SoftTargetsTest {};
 TEST_P(SoftTargetsOfAStep, NullTakesThemAway) {
   executor_->forward();
   const double plain = executor_->loss();
-  executor_->set_soft_targets(logits_.data(), 0.5, 2);
+  learn_from(logits_.data(), 0.5, 2);
   executor_->forward();
   EXPECT_NE(executor_->loss(), plain);
-  executor_->set_soft_targets(nullptr, 0.5, 2);
+  learn_from(nullptr, 0.5, 2);
   executor_->forward();
   EXPECT_EQ(executor_->loss(), plain);
-  EXPECT_EQ(executor_->soft_divergence(), 0);
+  EXPECT_EQ(distilled_->divergence(), 0);
 }
 
 TEST_P(SoftTargetsOfAStep, AreReadAtEachForward) {
-  executor_->set_soft_targets(logits_.data(), 1, 2);
+  learn_from(logits_.data(), 1, 2);
   executor_->forward();
   const double before = executor_->loss();
   for (std::size_t i = 0; i < logits_.size(); ++i) logits_[i] = network_->parameter_data()[i];
@@ -170,7 +179,7 @@ TEST_P(SoftTargetsOfAStep, AreReadAtEachForward) {
 
 TEST_P(SoftTargetsOfAStep, LogitsFarApartDoNotOverflow) {
   for (std::size_t i = 0; i < logits_.size(); ++i) logits_[i] = i % kClasses == 2 ? 3000.0F : -3000.0F;
-  executor_->set_soft_targets(logits_.data(), 0.5, 1);
+  learn_from(logits_.data(), 0.5, 1);
   executor_->forward();
   executor_->backward();
   EXPECT_TRUE(std::isfinite(executor_->loss()));
@@ -180,7 +189,7 @@ TEST_P(SoftTargetsOfAStep, LogitsFarApartDoNotOverflow) {
 TEST_P(SoftTargetsOfAStep, ALossThatTakesNoneIsNamed) {
   build("test_loss\nbatch = 5");
   try {
-    executor_->set_soft_targets(logits_.data(), 0.5, 2);
+    learn_from(logits_.data(), 0.5, 2);
     ADD_FAILURE() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kUsage);

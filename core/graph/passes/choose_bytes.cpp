@@ -6,27 +6,25 @@
 namespace sluice {
 namespace {
 
-const std::vector<int>& source_nodes(const ExecutionPlan& plan, const PlannedOperation& op) {
-  return plan.own_node(op).src;
-}
-
-/// Of all who read a node's result or add it: one refusal counts, else one wish. The answer is wanted in floats.
-ByteWish readers_wish(const ExecutionPlan& plan, int node) {
-  if (node == plan.network->output_node()) return ByteWish::kNever;
+/// Of all who read a result or add it: one refusal counts, else one wish. The answer is wanted in floats.
+ByteWish readers_wish(const ExecutionPlan& plan, const NodeResult& result) {
+  if (result == plan.network->answer()) return ByteWish::kNever;
   ByteWish wish = ByteWish::kTakes;
   for (const PlannedOperation& op : plan.operations) {
-    const std::vector<int>& sources = source_nodes(plan, op);
-    const bool reads = std::find(sources.begin(), sources.end(), node) != sources.end();
-    if (!reads && op.addend_node != node) continue;
+    const std::vector<NodeResult>& sources = plan.own_node(op).src;
+    const bool reads = std::find(sources.begin(), sources.end(), result) != sources.end();
+    if (!reads && op.addend_source != result) continue;
     ByteWish own = op.layer->byte_wish(plan.options.skip);
-    if (reads && op.declared.like_src) own = std::min(own, readers_wish(plan, op.nodes.back()));
+    for (int k = 0; reads && op.declared.like_src && k <= static_cast<int>(op.more_dst.size()); ++k)
+      own = std::min(own, readers_wish(plan, {op.nodes.back(), k}));
     if (own == ByteWish::kNever) return own;
     wish = std::max(wish, own);
   }
   return wish;
 }
 
-/// What one level of an operation's result stands for; 0 where it goes in floats. (Numbers below 0 have no level.)
+/// What one level of an operation's first result stands for; 0 where it goes in floats, as further results do. (Numbers
+/// below 0 have no level.)
 float byte_step(const ExecutionPlan& plan, const PlannedOperation& op) {
   const int node = op.nodes.back();
   if (plan.shape_of(node).rank() != 4 || !plan.node(node).declared.nonnegative) return 0;
@@ -34,7 +32,7 @@ float byte_step(const ExecutionPlan& plan, const PlannedOperation& op) {
   if (std::min(own, readers) == ByteWish::kNever || std::max(own, readers) != ByteWish::kMultiplies) return 0;
   double range = 0;
   for (const PlannedOperation& reader : plan.operations) {
-    if (source_nodes(plan, reader)[0] == node)
+    if (plan.own_node(reader).src[0] == node)
       range = std::max(range, plan.network->source_range(plan.own_node(reader).name));
   }
   return static_cast<float>(range / kMostByteLevel);
@@ -53,9 +51,15 @@ ExecutionPlan choose_bytes(ExecutionPlan plan) {
       dst.step = step;
     }
     if (!op.declared.like_src) continue;
-    const TensorDesc& src = plan.tensor(op.src[0]).desc;
+    const TensorDesc src = plan.tensor(op.src[0]).desc;
     dst.type = src.type;
     dst.step = src.step;
+    for (std::size_t k = 0; k < op.more_dst.size(); ++k) {
+      if (op.declared.more_dst[k].type) continue;
+      TensorDesc& more = plan.tensor(op.more_dst[k]).desc;
+      more.type = src.type;
+      more.step = src.step;
+    }
   }
   return plan;
 }

@@ -9,8 +9,10 @@ ExecutionPlan choose_layout(ExecutionPlan plan) {
   plan.blocked = plan.options.layout == Layout::kBlocked;
   if (plan.options.layout != Layout::kAuto) return plan;
   plan.blocked = cpu_isa() == Isa::kAvx512;
-  for (const Shape& s : plan.shapes) {  // blocks need channel counts of whole blocks everywhere but at the input
-    if (s.rank() == 4 && s[kH] * s[kW] > 1 && s[kC] % 16 != 0) plan.blocked = false;
+  for (const std::vector<Shape>& results : plan.shapes) {
+    for (const Shape& s : results) {  // blocks need channel counts of whole blocks everywhere but at the input
+      if (s.rank() == 4 && s[kH] * s[kW] > 1 && s[kC] % 16 != 0) plan.blocked = false;
+    }
   }
   return plan;
 }

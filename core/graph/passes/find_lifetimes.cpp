@@ -24,17 +24,23 @@ ExecutionPlan find_lifetimes(ExecutionPlan plan) {
       if (op.has_backward && op.needs.backward_uses_src) use(plan, s, back);
     }
     use(plan, op.addend, now);
-    use(plan, op.dst, now);
-    if (op.has_backward && op.needs.backward_uses_dst) use(plan, op.dst, back);
-    if (op.declared.is_loss) use(plan, op.dst, end);
+    std::vector<int> results = {op.dst};
+    results.insert(results.end(), op.more_dst.begin(), op.more_dst.end());
+    for (int result : results) {
+      use(plan, result, now);
+      if (op.has_backward && op.needs.backward_uses_dst) use(plan, result, back);
+      if (op.declared.is_loss) use(plan, result, end);
+    }
     for (int g : op.diff_dst) use(plan, g, back);
-    for (int g : op.diff_dst_terms) use(plan, g, back);
+    for (int g : op.more_diff_dst) use(plan, g, back);
+    for (const std::vector<int>& sum : op.diff_dst_sums) {
+      for (int g : sum) use(plan, g, back);
+    }
     for (int g : op.diff_src) use(plan, g, back);
     use(plan, op.diff_addend, back);
   }
-  use(plan, plan.tensor_of(plan.network->output_node()), end);
-  use(plan, plan.data, end);  // a batch can be run again
-  use(plan, plan.labels, end);
+  use(plan, plan.tensor_of(plan.network->answer()), end);
+  for (const PlannedInput& input : plan.inputs) use(plan, input.tensor, end);  // a batch can be run again
   return plan;
 }
 

@@ -11,14 +11,14 @@ class Fuser {
  public:
   explicit Fuser(const ExecutionPlan& plan) : plan_(plan), users_(plan.operations.size(), 0) {
     for (const Node& node : plan.network->nodes()) {
-      for (int s : node.src) {
-        if (s >= 0) ++users_[static_cast<std::size_t>(s)];
+      for (const NodeResult& s : node.src) {
+        if (!s.is_input()) ++users_[static_cast<std::size_t>(s.node)];
       }
     }
   }
 
   void add(PlannedOperation op) {
-    const std::size_t host = find_host(plan_.own_node(op), *op.layer);
+    const std::size_t host = find_host(plan_.own_node(op), op);
     group_of_.push_back(host);
     if (host == groups_.size()) {
       groups_.push_back(std::move(op));
@@ -37,19 +37,21 @@ class Fuser {
   }
 
  private:
-  /// The group that takes a layer as a post-op, or the number of groups.
-  std::size_t find_host(const Node& node, const Layer& layer) {
-    const std::optional<PostOp> op = layer.as_post_op(plan_.options.mode);
-    if (!op) return groups_.size();
+  /// The group that takes a layer as a post-op, or the number of groups. What has several results does no post-ops and
+  /// is none: others may read one of them before the last layer's sources are there.
+  std::size_t find_host(const Node& node, const PlannedOperation& operation) {
+    const std::optional<PostOp> op = operation.layer->as_post_op(plan_.options.mode);
+    if (!op || !operation.has_one_result()) return groups_.size();
     const std::size_t candidates = op->kind == PostOp::Kind::kAdd ? 2 : 1;
     for (std::size_t k = 0; k < candidates; ++k) {
-      const int producer = node.src[k];
+      const int producer = node.src[k].node;
       if (producer < 0 || users_[static_cast<std::size_t>(producer)] != 1) continue;
       const std::size_t g = group_of_[static_cast<std::size_t>(producer)];
       PlannedOperation& group = groups_[g];
-      if (group.nodes.back() != producer || !group.layer->accepts(group.post_ops, *op, plan_.options.mode)) continue;
+      if (group.nodes.back() != producer || !group.has_one_result()) continue;
+      if (!group.layer->accepts(group.post_ops, *op, plan_.options.mode)) continue;
       group.post_ops.push_back(*op);
-      if (op->kind == PostOp::Kind::kAdd) group.addend_node = node.src[1 - k];
+      if (op->kind == PostOp::Kind::kAdd) group.addend_source = node.src[1 - k];
       return g;
     }
     return groups_.size();

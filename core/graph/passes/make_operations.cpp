@@ -16,9 +16,11 @@ OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
   request.may_skip = options.skip && !plan.training();
   request.post_ops = op.post_ops;
   for (int s : op.src) request.src.push_back(plan.tensor(s).desc);
-  for (int s : plan.own_node(op).src) request.src_nonnegative.push_back(s >= 0 && plan.node(s).declared.nonnegative);
+  for (const NodeResult& s : plan.own_node(op).src)
+    request.src_nonnegative.push_back(!s.is_input() && s.result == 0 && plan.node(s.node).declared.nonnegative);
   if (options.bytes) request.src_range = plan.network->source_range(plan.own_node(op).name);
   request.dst = plan.tensor(op.dst).desc;
+  for (int more : op.more_dst) request.more_dst.push_back(plan.tensor(more).desc);
   if (op.addend >= 0) request.addend = plan.tensor(op.addend).desc;
   for (std::size_t k = 0; k < op.src.size(); ++k)
     request.needs_diff_src.push_back(plan.training() && op.diff_src[k] >= 0);

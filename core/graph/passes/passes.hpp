@@ -6,7 +6,7 @@
 
 namespace sluice {
 
-/// An operation for every node of the network, with shapes for the batch.
+/// An operation for every node of the network, with shapes for the batch, and the inputs.
 ExecutionPlan list_operations(const Network& network, const ExecutorOptions& options);
 /// Operations that are post-ops of others are done by these.
 ExecutionPlan fuse(ExecutionPlan plan);

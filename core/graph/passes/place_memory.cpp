@@ -35,12 +35,14 @@ bool take_over_src(ExecutionPlan& plan, const PlannedOperation& op, int now) {
 }  // namespace
 
 ExecutionPlan place_memory(ExecutionPlan plan) {
-  request(plan, plan.data, -1);
-  request(plan, plan.labels, -1);
+  for (const PlannedInput& input : plan.inputs) {
+    if (!(plan.tensor(input.tensor).desc == input.given)) request(plan, input.tensor, -1);
+  }
   for (std::size_t i = 0; i < plan.operations.size(); ++i) {
     PlannedOperation& op = plan.operations[i];
     const int now = static_cast<int>(i), back = plan.backward_time(i);
     if (!take_over_addend(plan, op, now) && !take_over_src(plan, op, now)) request(plan, op.dst, now);
+    for (int more : op.more_dst) request(plan, more, now);
     for (std::int64_t bytes : op.needs.slots.saved_bytes())
       op.saved_requests.push_back(plan.memory.add(bytes, now, op.has_backward ? back : now));
     for (int g : op.diff_src) request(plan, g, back);

@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "tests/core/graph/networks.hpp"
+#include "tests/layers/harness/test_layers.hpp"
 
 namespace sluice {
 namespace {
@@ -31,6 +32,55 @@ TEST(NetworkErrors, UnknownType) {
 TEST(NetworkErrors, UnknownSource) {
   EXPECT_EQ(error_of(kInput + "[layer.first]\ntype = relu\n[layer.b]\ntype = relu\nfrom = frist\n"),
             "net.ini:7: [layer.b] from: there is no layer 'frist'; did you mean 'first'?");
+}
+
+TEST(NetworkErrors, UnknownResult) {
+  const auto error_of_reader = [](const std::string& from) {
+    const std::string turn = kInput + "[layer.turn]\ntype = test_rotate\nfrom = data, data\n";
+    try {
+      const Built built(turn + "[layer.b]\ntype = relu\nfrom = " + from + "\n", 1, register_test_rotate);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(error_of_reader("turn:second"), "no error");
+  EXPECT_EQ(error_of_reader("turn:third"),
+            "net.ini:8: [layer.b] from: 'turn' has no result 'third'; beside 'turn' it has second");
+  EXPECT_EQ(error_of_reader("turn:"),
+            "net.ini:8: [layer.b] from: 'turn' has no result ''; beside 'turn' it has second");
+  EXPECT_EQ(error_of_reader("data:second"),
+            "net.ini:8: [layer.b] from: 'data' has no result 'second'; it has one, which 'data' alone names");
+  EXPECT_EQ(error_of_reader("trun:second"),
+            "net.ini:8: [layer.b] from: there is no layer 'trun'; did you mean 'turn'?");
+  EXPECT_EQ(error_of_reader("turn\nshare = turn:second"),
+            "net.ini:9: [layer.b] share: 'turn:second' is no layer; name a single earlier layer");
+}
+
+/// No layer has a colon in its name.
+TEST(NetworkErrors, AColonInAName) {
+  EXPECT_EQ(error_of(kInput + "[layer.a:b]\ntype = relu\n"),
+            "net.ini:3: expected a section name of letters, digits, '_', '-' and single dots, got 'layer.a:b'");
+}
+
+/// A further result of a block is that of its last layer; names in the block come first.
+TEST(NetworkBuilder, ResultsAreReadByName) {
+  const Built built(kInput +
+                        "[layer.start]\ntype = test_rotate\nfrom = data, data\n[layer.pair]\nblock = two\nfrom = "
+                        "start:second\n[layer.end]\ntype = add\nfrom = pair, pair:second\n[block.two]\n[block.two."
+                        "start]\ntype = relu\n[block.two.turn]\ntype = test_rotate\nfrom = input, start\n",
+                    1, register_test_rotate);
+  std::string text;
+  for (const Node& node : built->nodes()) {
+    text += node.name + ":";
+    for (const NodeResult& s : node.src) text += " " + built->name(s);
+    text += "\n";
+  }
+  EXPECT_EQ(text,
+            "start: data data\npair.start: start:second\npair.turn: start:second pair.start\nend: pair.turn "
+            "pair.turn:second\n");
+  EXPECT_EQ(built->shape({built->find("start"), 1}), (Shape{1, 3, 8, 6}));
+  EXPECT_EQ(built->answer(), NodeResult(built->find("end")));
 }
 
 TEST(NetworkErrors, ASourceMustComeBefore) {
@@ -176,7 +226,7 @@ std::string description(const Network& network) {
   std::string text;
   for (const Node& node : network.nodes()) {
     text += node.name + " " + node.type;
-    for (int s : node.src) text += concat(" ", s);
+    for (const NodeResult& s : node.src) text += " " + network.name(s);
     for (int p : node.params) text += " p" + network.parameters()[static_cast<std::size_t>(p)].path();
     text += " " + to_string(node.declared.dst) + "\n";
   }

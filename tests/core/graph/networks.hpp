@@ -14,8 +14,9 @@ namespace sluice {
 
 /// A network with the registry and the configuration it came from.
 struct Built {
-  explicit Built(const std::string& ini, std::uint64_t seed = 1) {
+  explicit Built(const std::string& ini, std::uint64_t seed = 1, void (*more_types)(Registry&) = nullptr) {
     register_layers(registry);
+    if (more_types != nullptr) more_types(registry);
     config = std::make_unique<Config>(Config::parse(ini, "net.ini"));
     network = std::make_unique<Network>(*config, registry);
     config->check();

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "tests/core/graph/networks.hpp"
+#include "tests/layers/harness/test_layers.hpp"
 
 namespace sluice {
 namespace {
@@ -87,7 +88,7 @@ TEST_F(Passes, FusePutsChainsTogether) {
   const PlannedOperation& conv1 = operation(inference, "conv1");
   ASSERT_EQ(conv1.post_ops.size(), 3U);
   EXPECT_EQ(conv1.post_ops[0].kind, PostOp::Kind::kAffine);
-  EXPECT_EQ(conv1.addend_node, built_->find("relu0"));
+  EXPECT_EQ(conv1.addend_source, NodeResult(built_->find("relu0")));
   EXPECT_THAT(names(fuse(listed(Mode::kTraining))),
               ElementsAre("conv0", "relu0", "conv1", "bn1+add+relu1", "pool", "fc", "loss"));
 }
@@ -121,11 +122,11 @@ TEST_F(Passes, MakeTensorsGivesEachResultOne) {
   };
   EXPECT_EQ(type_of("relu0"), DataType::kBF16);
   EXPECT_EQ(type_of("fc"), DataType::kF32) << "as it declares";
-  EXPECT_EQ(plan.tensor_of_node[static_cast<std::size_t>(built_->find("bn1"))], -1) << "fused away";
+  EXPECT_EQ(plan.tensor_of(built_->find("bn1")), -1) << "fused away";
   const PlannedOperation& conv1 = operation(plan, "conv1");
   EXPECT_EQ(conv1.src, std::vector<int>{plan.tensor_of(built_->find("relu0"))});
   EXPECT_EQ(conv1.addend, conv1.src[0]);
-  EXPECT_EQ(plan.tensor(plan.labels).desc.type, DataType::kS32);
+  EXPECT_EQ(plan.tensor(plan.tensor_of(kLabelsSource)).desc.type, DataType::kS32);
 }
 
 /// A convolution that multiplies bytes.
@@ -172,7 +173,7 @@ TEST_F(Passes, PlanGradientsFollowsTheLossBack) {
   EXPECT_TRUE(loss.has_backward);
   EXPECT_EQ(loss.diff_src.at(1), -1) << "labels need none";
   EXPECT_THAT(relu0.diff_dst, ElementsAre(bn1.diff_addend)) << "the sum goes into the first term";
-  EXPECT_THAT(relu0.diff_dst_terms, ElementsAre(bn1.diff_addend, conv1.diff_src.at(0)));
+  EXPECT_THAT(relu0.diff_dst_sums, ElementsAre(ElementsAre(bn1.diff_addend, conv1.diff_src.at(0))));
   EXPECT_EQ(conv0.diff_dst.size(), 1U);
 }
 
@@ -211,6 +212,7 @@ TEST_F(Passes, PlaceMemoryKeepsApartWhatLivesTogether) {
     const std::int64_t at = plan.memory.offset(plan.tensor(op.dst).request);
     for (int s : op.src) {
       const PlannedTensor& src = plan.tensor(s);
+      if (src.request < 0) continue;  // the program's memory
       const std::int64_t other = plan.memory.offset(src.request);
       EXPECT_TRUE(other + src.desc.bytes() <= at || at + plan.tensor(op.dst).desc.bytes() <= other)
           << plan.own_node(op).name << " would overwrite its source";
@@ -227,6 +229,105 @@ TEST(PlacePass, TheResultOfASumTakesTheAddendsMemory) {
   const PlannedOperation& b = operation(plan, "b");
   EXPECT_THAT(names(plan), ElementsAre("a", "b+add", "pool"));
   EXPECT_EQ(plan.tensor(b.dst).request, plan.tensor(b.addend).request);
+}
+
+/// `turn` has two results: `turn` is read by nobody, `turn:second` by relu, clip and add.
+class PassesOfSeveralResults : public ::testing::Test {
+ protected:
+  ExecutionPlan listed(Mode mode) { return list_operations(*built_, options_of(mode, 2)); }
+  ExecutionPlan with_gradients() { return plan_gradients(make_tensors(choose_layout(fuse(listed(Mode::kTraining))))); }
+  static std::size_t index(const ExecutionPlan& plan, const char* name) {
+    return static_cast<std::size_t>(&operation(plan, name) - plan.operations.data());
+  }
+
+  Built built_{R"([network]
+input = 3x6x6
+[layer.conv]
+type = conv
+channels = 16
+kernel = 1
+[layer.turn]
+type = test_rotate
+from = conv, conv
+[layer.relu]
+type = relu
+from = turn:second
+[layer.clip]
+type = clip
+low = -1
+high = 1
+from = turn:second
+[layer.add]
+type = add
+from = relu, clip
+[layer.pool]
+type = global_pool
+[layer.fc]
+type = linear
+channels = 5
+[layer.loss]
+type = softmax_cross_entropy
+from = fc, labels
+)",
+               1, register_test_rotate};
+};
+
+TEST_F(PassesOfSeveralResults, ListOperationsKnowsTheirShapes) {
+  const ExecutionPlan plan = listed(Mode::kInference);
+  EXPECT_EQ(plan.shape_of({built_->find("turn"), 1}), (Shape{2, 16, 6, 6})) << "for the batch";
+  EXPECT_EQ(plan.inputs.size(), 5U) << "data, labels and what the loss can take";
+  EXPECT_EQ(plan.inputs[2].given.shape, (Shape{2, 5}));
+}
+
+TEST_F(PassesOfSeveralResults, FuseLeavesThemAlone) {
+  EXPECT_THAT(names(fuse(listed(Mode::kInference))),
+              ElementsAre("conv", "turn", "relu", "clip", "add", "pool", "fc", "loss"));
+}
+
+TEST_F(PassesOfSeveralResults, MakeTensorsGivesEachOne) {
+  const ExecutionPlan plan = with_gradients();
+  const PlannedOperation& turn = operation(plan, "turn");
+  ASSERT_EQ(turn.more_dst.size(), 1U);
+  EXPECT_NE(turn.more_dst[0], turn.dst);
+  EXPECT_EQ(operation(plan, "relu").src, turn.more_dst);
+  EXPECT_EQ(plan.tensor(turn.more_dst[0]).desc, plan.tensor(turn.dst).desc);
+  const PlannedOperation& loss = operation(plan, "loss");
+  EXPECT_EQ(plan.tensor(loss.more_dst.at(0)).desc.type, DataType::kF64) << "as it declares";
+  EXPECT_EQ(loss.inputs.size(), 3U);
+}
+
+TEST_F(PassesOfSeveralResults, PlanGradientsAddsUpThoseOfEach) {
+  const ExecutionPlan plan = with_gradients();
+  const PlannedOperation &turn = operation(plan, "turn"), &relu = operation(plan, "relu"),
+                         &clip = operation(plan, "clip"), &conv = operation(plan, "conv");
+  EXPECT_TRUE(turn.has_backward);
+  EXPECT_THAT(turn.diff_dst, ElementsAre(-1)) << "nobody reads it";
+  EXPECT_THAT(turn.more_diff_dst, ElementsAre(clip.diff_src.at(0)));
+  EXPECT_THAT(turn.diff_dst_sums, ElementsAre(ElementsAre(clip.diff_src.at(0), relu.diff_src.at(0))));
+  EXPECT_THAT(conv.diff_dst_sums, ElementsAre(ElementsAre(turn.diff_src.at(0), turn.diff_src.at(1))))
+      << "it is both sources of turn";
+  EXPECT_THAT(operation(plan, "loss").more_diff_dst, ElementsAre(-1));
+}
+
+TEST_F(PassesOfSeveralResults, FindLifetimesKeepsWhatBackwardReads) {
+  const ExecutionPlan plan = find_lifetimes(make_operations(with_gradients()));
+  const PlannedOperation& turn = operation(plan, "turn");
+  const int back = plan.backward_time(index(plan, "turn"));
+  EXPECT_EQ(plan.tensor(turn.dst).last_use, back);
+  EXPECT_EQ(plan.tensor(turn.more_dst[0]).last_use, back);
+  const ExecutionPlan inference =
+      find_lifetimes(make_operations(plan_gradients(make_tensors(listed(Mode::kInference)))));
+  const PlannedOperation& own = operation(inference, "turn");
+  EXPECT_EQ(inference.tensor(own.dst).last_use, 1) << "nobody reads it";
+  EXPECT_EQ(inference.tensor(own.more_dst[0]).last_use, 3) << "clip is the last to read it";
+}
+
+TEST_F(PassesOfSeveralResults, PlaceMemoryKeepsThemApart) {
+  const ExecutionPlan plan = plan_execution(*built_, options_of(Mode::kInference, 2));
+  const PlannedOperation& turn = operation(plan, "turn");
+  const PlannedTensor &first = plan.tensor(turn.dst), &second = plan.tensor(turn.more_dst[0]);
+  const std::int64_t a = plan.memory.offset(first.request), b = plan.memory.offset(second.request);
+  EXPECT_TRUE(a + first.desc.bytes() <= b || b + second.desc.bytes() <= a);
 }
 
 }  // namespace

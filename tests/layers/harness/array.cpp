@@ -18,6 +18,8 @@ double element(const void* data, DataType type, std::int64_t i) {
       return static_cast<double>(static_cast<const std::int32_t*>(data)[i]);
     case DataType::kU8:
       return static_cast<double>(static_cast<const std::uint8_t*>(data)[i]);
+    case DataType::kF64:
+      return static_cast<const double*>(data)[i];
   }
   return 0;
 }

@@ -116,7 +116,7 @@ bool contains_type(const CaseNetwork& built, const std::string& type) {
 }
 
 void expect_result(const Subject& s, const Executor& executor, double tolerance) {
-  EXPECT_TRUE(is_close(to_array(executor.logits()), s.graph->result(s.network().output_node()), tolerance)) << "result";
+  EXPECT_TRUE(is_close(to_array(executor.logits()), s.graph->result(s.network().answer()), tolerance)) << "result";
   for (std::size_t v = 0; v < s.network().nodes().size(); ++v) {
     const Node& node = s.network().nodes()[v];
     if (!node.declared.is_loss) continue;

@@ -50,10 +50,10 @@ void ReferenceGraph::load() {
     buffers.push_back(to_array(b.shape, network_.buffer_data() + b.offset));
 }
 
-const Array& ReferenceGraph::source(int id) const {
-  if (id == kDataSource) return data;
-  if (id == kLabelsSource) return labels;
-  return results_[idx(id)];
+const Array& ReferenceGraph::result(const NodeResult& which) const {
+  if (which == kDataSource) return data;
+  if (which == kLabelsSource) return labels;
+  return results_[idx(which.node)][idx(which.result)];
 }
 
 ReferenceCall ReferenceGraph::make_call(int node_index, bool training) {
@@ -66,42 +66,49 @@ ReferenceCall ReferenceGraph::make_call(int node_index, bool training) {
   call.rounded = is_rounded(rounded, node_index);
   call.scores = &scores[idx(node_index)];
   call.held = held;
-  for (int s : node.src) call.src.push_back(&source(s));
+  for (const NodeResult& s : node.src) call.src.push_back(&result(s));
   for (int p : node.params) call.param[network_.parameters()[idx(p)].name] = &params[idx(p)];
   for (int b : node.buffers) call.buffer[network_.buffers()[idx(b)].name] = &buffers[idx(b)];
   return call;
 }
 
 void ReferenceGraph::forward(bool training) {
-  results_.assign(ops_.size(), Array());
+  results_.assign(ops_.size(), {});
   for (int v = 0; v < static_cast<int>(ops_.size()); ++v) {
     ReferenceCall call = make_call(v, training);
     ops_[idx(v)]->forward(call);
-    results_[idx(v)] = std::move(call.dst);
-    if (is_rounded(rounded, v)) round_to_bf16(results_[idx(v)]);
+    std::vector<Array>& results = results_[idx(v)];
+    results = std::move(call.more_dst);
+    results.insert(results.begin(), std::move(call.dst));
+    for (Array& result : results) {
+      if (is_rounded(rounded, v)) round_to_bf16(result);
+    }
   }
 }
 
 void ReferenceGraph::backward() {
   diff_params.clear();
   for (const Array& p : params) diff_params.emplace_back(p.shape);
-  std::vector<Array> diff(ops_.size());
+  std::vector<std::vector<Array>> diff(ops_.size());
   for (std::size_t v = 0; v < ops_.size(); ++v) {
-    diff[v] = Array(results_[v].shape);
-    if (network_.nodes()[v].declared.is_loss) diff[v][0] = 1;
+    for (const Array& result : results_[v]) diff[v].emplace_back(result.shape);
+    if (network_.nodes()[v].declared.is_loss) diff[v][0][0] = 1;
   }
   for (int v = static_cast<int>(ops_.size()) - 1; v >= 0; --v) {
     const Node& node = network_.nodes()[idx(v)];
     ReferenceCall call = make_call(v, true);
-    call.dst = results_[idx(v)];
-    call.diff_dst = diff[idx(v)];
+    call.dst = results_[idx(v)][0];
+    call.diff_dst = diff[idx(v)][0];
+    call.more_dst.assign(results_[idx(v)].begin() + 1, results_[idx(v)].end());
+    call.more_diff_dst.assign(diff[idx(v)].begin() + 1, diff[idx(v)].end());
     for (const Array* src : call.src) call.diff_src.emplace_back(src->shape);
     for (int p : node.params) call.diff_param[network_.parameters()[idx(p)].name] = &diff_params[idx(p)];
     ops_[idx(v)]->backward(call);
     for (std::size_t k = 0; k < node.src.size(); ++k) {
-      if (node.src[k] < 0) continue;
-      if (is_rounded(rounded, node.src[k])) round_to_bf16(call.diff_src[k]);
-      Array& sum = diff[idx(node.src[k])];
+      const NodeResult& source = node.src[k];
+      if (source.is_input()) continue;
+      if (is_rounded(rounded, source.node)) round_to_bf16(call.diff_src[k]);
+      Array& sum = diff[idx(source.node)][idx(source.result)];
       for (std::int64_t i = 0; i < sum.count(); ++i) sum[i] += call.diff_src[k][i];
     }
   }
@@ -110,13 +117,9 @@ void ReferenceGraph::backward() {
 double ReferenceGraph::loss() const {
   double total = 0;
   for (std::size_t v = 0; v < ops_.size(); ++v) {
-    if (network_.nodes()[v].declared.is_loss) total += results_[v][0];
+    if (network_.nodes()[v].declared.is_loss) total += results_[v][0][0];
   }
   return total;
-}
-
-const Array& ReferenceGraph::result(int node) const {
-  return source(node);
 }
 
 }  // namespace sluice

@@ -25,6 +25,7 @@ struct ReferenceCall {
   std::map<std::string, const Array*> param;
   std::map<std::string, Array*> buffer;  ///< forward in training may change them
   Array dst;                             ///< forward sets it, with its shape
+  std::vector<Array> more_dst;           ///< ... and those that are read of a layer's further results
 
   /// Layers with a step whose gradient is that of a smooth surrogate write the step's arguments here. With `held`
   /// forward finds those of an earlier call instead, and the step gives its value there plus the surrogate's change
@@ -34,6 +35,7 @@ struct ReferenceCall {
 
   // Backward alone:
   Array diff_dst;
+  std::vector<Array> more_diff_dst;          ///< zeros where no gradient reaches a result
   std::vector<Array> diff_src;               ///< zeros in the sources' shapes; backward fills them
   std::map<std::string, Array*> diff_param;  ///< backward adds
 };
@@ -84,15 +86,13 @@ class ReferenceGraph {
   /// After a forward in training: the gradient of the summed losses.
   void backward();
   double loss() const;
-  const Array& result(int node) const;
+  const Array& result(const NodeResult& which) const;
 
  private:
   ReferenceCall make_call(int node, bool training);
-  const Array& source(int id) const;
-
   const Network& network_;
   std::vector<std::unique_ptr<ReferenceOp>> ops_;
-  std::vector<Array> results_;
+  std::vector<std::vector<Array>> results_;  ///< by node and result
 };
 
 }  // namespace sluice

@@ -109,6 +109,7 @@ class TestLoss : public Layer {
 void register_test_layers(Registry& registry) {
   registry.add_layer("test_source", "a parameter as an activation",
                      [](Keys& keys) { return std::make_unique<TestSource>(keys); });
+  register_test_rotate(registry);
   registry.add_layer("test_loss", "weighted sum", [](Keys& keys) { return std::make_unique<TestLoss>(keys); });
 }
 
