@@ -60,7 +60,7 @@ class CgConv : public Layer {
     options_.geometry.describe(attributes);
     options_.gate.describe(attributes);
     attributes.set("partitions", options_.paths.partitions);
-    attributes.set("group", options_.paths.group);
+    attributes.set("own_chunk", options_.paths.own_chunk);
     attributes.set("shuffle", options_.paths.shuffle);
     attributes.set("eps", options_.eps);
     attributes.set("momentum", options_.momentum);

@@ -10,7 +10,9 @@ namespace sluice {
 void PathOptions::describe(Keys& keys) {
   keys.optional("partitions", partitions, at_least(std::int64_t{1}),
                 "p: the base path of each output has 1 / p of the input channels");
-  keys.optional("group", group, "the base path of output chunk k reads input chunk k of p; else chunk 0 feeds all");
+  keys.renamed("group", "own_chunk");
+  keys.optional("own_chunk", own_chunk,
+                "the base path of output chunk k of p reads input chunk k; else chunk 0 feeds all (once `group`)");
   keys.optional("shuffle", shuffle, "shuffle the source's channels in p groups first");
 }
 
@@ -18,16 +20,16 @@ PathMask::PathMask(const PathOptions& options, const Shape& weights)
     : weights_(weights),
       partitions_(options.partitions),
       inputs_(weights[1] / options.partitions),
-      group_(options.group),
+      own_chunk_(options.own_chunk),
       shuffle_(options.shuffle) {
   const std::int64_t outputs = weights[0], inputs = weights[1];
   if (inputs_ < 1) {
     throw ShapeError("partitions", concat("partitions = ", partitions_, " leave the base path without any of the ",
                                           inputs, " input channels; at most ", inputs, " are possible"));
   }
-  if (group_ && (inputs % partitions_ != 0 || outputs % partitions_ != 0)) {
-    throw ShapeError("partitions", concat("with group = yes, partitions = ", partitions_, " must divide both ", inputs,
-                                          " input and ", outputs, " output channels"));
+  if (own_chunk_ && (inputs % partitions_ != 0 || outputs % partitions_ != 0)) {
+    throw ShapeError("partitions", concat("with own_chunk = yes, partitions = ", partitions_, " must divide both ",
+                                          inputs, " input and ", outputs, " output channels"));
   }
   if (shuffle_ && inputs % partitions_ != 0) {
     throw ShapeError("partitions", concat("with shuffle = yes, partitions = ", partitions_, " must divide ", inputs,

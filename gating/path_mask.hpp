@@ -11,14 +11,14 @@ namespace sluice {
 
 struct PathOptions {
   std::int64_t partitions = 4;
-  bool group = false;
+  bool own_chunk = false;
   bool shuffle = false;
 
   void describe(Keys& keys);
 };
 
-/// The split of weights O x I x KH x KW. Without `group` the first I / p input channels (rounded down) feed the base
-/// path of every output; with it, output chunk k of O / p channels has the input chunk k of I / p channels. With
+/// The split of weights O x I x KH x KW. Without `own_chunk` the first I / p input channels (rounded down) feed the
+/// base path of every output; with it, output chunk k of O / p channels has the input chunk k of I / p channels. With
 /// `shuffle` input position j g + i reads source channel i I / g + j, g = p.
 class PathMask {
  public:
@@ -27,7 +27,7 @@ class PathMask {
   PathMask(const PathOptions& options, const Shape& weights);
 
   bool is_base(std::int64_t output, std::int64_t input) const {
-    return group_ ? input / inputs_ == output / (weights_[0] / partitions_) : input < inputs_;
+    return own_chunk_ ? input / inputs_ == output / (weights_[0] / partitions_) : input < inputs_;
   }
   /// The source channel that input position `input` reads.
   std::int64_t source_channel(std::int64_t input) const {
@@ -49,7 +49,7 @@ class PathMask {
  private:
   Shape weights_;
   std::int64_t partitions_ = 1, inputs_ = 0;
-  bool group_ = false, shuffle_ = false;
+  bool own_chunk_ = false, shuffle_ = false;
 };
 
 }  // namespace sluice

@@ -76,10 +76,10 @@ std::string base_product(const PortableLayer& layer, PortableGraph& graph, std::
 
 /// dst = Yp + d (.) Yr, as a choice between Yp + Yr and Yp, or between their normalisations.
 std::string channel_gated_convolution(const PortableLayer& layer, PortableGraph& graph) {
-  const PathOptions paths{layer.whole("partitions"), layer.flag("group"), layer.flag("shuffle")};
+  const PathOptions paths{layer.whole("partitions"), layer.flag("own_chunk"), layer.flag("shuffle")};
   const PathMask mask(paths, layer.shape("weight"));
   const std::string src = paths.shuffle ? shuffled(layer, graph) : layer.src[0];
-  std::string base = base_product(layer, graph, src, mask, paths.group);
+  std::string base = base_product(layer, graph, src, mask, paths.own_chunk);
   const std::string weights = portable_weights(layer, graph, layer.name() + ".weight", layer.shape("weight"),
                                                layer.copy("weight"), weight_steps(layer));
   std::string full = graph.add("Conv", layer.part("full"), {src, weights}, conv_attributes(layer, 1));

@@ -12,23 +12,24 @@ using ArgumentList = std::vector<onednn::Operation::Argument>;
 }  // namespace
 
 void LinearGeometry::describe(Keys& keys) {
-  keys.required("channels", channels, at_least(std::int64_t{1}), "number of outputs");
+  keys.renamed("channels", "features");
+  keys.required("features", features, at_least(std::int64_t{1}), "number of outputs (once `channels`)");
   keys.optional("bias", bias, "add a learned number to each output");
 }
 
 void LinearGeometry::declare(const Shape& src, Declarations& declare) const {
   if (src.rank() != 2 && src.rank() != 4)
     throw ShapeError("", concat("expected N x I or an image N x C x H x W, got ", to_string(src)));
-  declare.dst = {src[kN], channels};
+  declare.dst = {src[kN], features};
   declare.dst_type = DataType::kF32;
-  declare.parameter("weight", {channels, inputs(src)}, "weights", Init::kaiming(inputs(src)));
+  declare.parameter("weight", {features, inputs(src)}, "weights", Init::kaiming(inputs(src)));
   if (bias) {
-    declare.parameter("bias", {channels}, "bias", Init::uniform(1.0 / std::sqrt(static_cast<double>(inputs(src)))));
+    declare.parameter("bias", {features}, "bias", Init::uniform(1.0 / std::sqrt(static_cast<double>(inputs(src)))));
   }
 }
 
 void LinearGeometry::describe(Attributes& attributes) const {
-  attributes.set("channels", channels);
+  attributes.set("features", features);
   attributes.set("bias", bias);
 }
 
@@ -46,11 +47,11 @@ InnerProduct::InnerProduct(const LinearGeometry& geometry, const OpRequest& requ
   if (convert_ || own_source) src_ = scratch.book(src_.desc);
   Operands o;
   o.dims = src_.desc.shape.dims();
-  o.dims[0] = geometry.channels;
+  o.dims[0] = geometry.features;
   o.src = onednn::desc(src_.desc);
   o.dst = onednn::desc(request.dst);
   o.weights = onednn::any(o.dims, DataType::kF32);
-  o.bias = dnnl::memory::desc({geometry.channels}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a);
+  o.bias = dnnl::memory::desc({geometry.features}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a);
   const auto prop = request.training() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward =
       onednn::make<dnnl::inner_product_forward>(onednn::attributes(), prop, o.src, o.weights, o.bias, o.dst);
@@ -62,7 +63,7 @@ InnerProduct::InnerProduct(const LinearGeometry& geometry, const OpRequest& requ
   pack_ = onednn::reorder(onednn::plain(o.dims), forward.weights_desc());
   needs.kernel = onednn::kernel_name(forward);
   packed_ = needs.slots.kept<std::byte>(onednn::bytes(forward.weights_desc()));
-  zeros_ = needs.slots.kept<float>(geometry.channels);  // instead of a bias
+  zeros_ = needs.slots.kept<float>(geometry.features);  // instead of a bias
   forward_.book(scratch);
   pack_.book(frames.refresh);
   if (request.training()) set_up_backward(o, forward, request.needs_diff_src[0], needs, frames);
@@ -83,7 +84,7 @@ void InnerProduct::set_up_backward(const Operands& o, const dnnl::inner_product_
   if (convert_) backward_src_ = frames.backward.book(src_.desc);
   Scratch scratch = frames.backward;
   diff_weights_ = scratch.book<std::byte>(onednn::bytes(bw.diff_weights_desc()));
-  diff_bias_ = scratch.book<float>(geometry_.channels);
+  diff_bias_ = scratch.book<float>(geometry_.features);
   backward_weights_.book(scratch);
   unpack_.book(scratch);
   if (!needs_diff_src) return;
@@ -114,7 +115,7 @@ void InnerProduct::backward_weights(const Context& c, const float* source, float
   float* const diff_bias = c.memory[diff_bias_];
   backward_weights_.run(c.memory, {source, c.diff_dst[0].data, diff, diff_bias});
   unpack_.run(c.memory, {diff, diff_weights});
-  for (std::int64_t o = 0; geometry_.bias && o < geometry_.channels; ++o) c.diff_param[1][o] += diff_bias[o];
+  for (std::int64_t o = 0; geometry_.bias && o < geometry_.features; ++o) c.diff_param[1][o] += diff_bias[o];
 }
 
 const Tensor& InnerProduct::backward_data(const Context& c) {

@@ -12,7 +12,7 @@ namespace sluice {
 
 /// Keys and shapes. src: N x I, or N x C x H x W taken as I = C H W in that order; weights: O x I; dst: N x O in fp32.
 struct LinearGeometry {
-  std::int64_t channels = 0;  ///< O
+  std::int64_t features = 0;  ///< O
   bool bias = true;
 
   void describe(Keys& keys);

@@ -37,7 +37,7 @@ class Linear : public Layer {
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
     geometry_.declare(src[0], declare);
-    declare.costs.push_back({geometry_.channels * LinearGeometry::inputs(src[0])});
+    declare.costs.push_back({geometry_.features * LinearGeometry::inputs(src[0])});
   }
 
   Attributes attributes() const override {

@@ -26,7 +26,7 @@ class QuantizedLinearOp : public Op {
                     OpNeeds& needs, Frames frames)
       : geometry_(geometry), options_(options) {
     const std::int64_t inputs = LinearGeometry::inputs(request.src[0].shape);
-    weights_ = QuantizedWeights(options, geometry.channels * inputs, inputs);
+    weights_ = QuantizedWeights(options, geometry.features * inputs, inputs);
     levels_ = frames.refresh.book<float>(weights_.count());
     product_ = InnerProduct(geometry, request, quantizes(), needs, frames);
     weight_unit_ = needs.slots.kept<float>(1);
@@ -48,7 +48,7 @@ class QuantizedLinearOp : public Op {
     unit *= *c.memory[weight_unit_];
     float* const dst = c.dst.as<float>();
     for (std::int64_t i = 0; i < c.dst.desc.count(); ++i)
-      dst[i] = dst[i] * unit + (geometry_.bias ? c.param[1][i % geometry_.channels] : 0.0F);
+      dst[i] = dst[i] * unit + (geometry_.bias ? c.param[1][i % geometry_.features] : 0.0F);
   }
 
   LinearGeometry geometry_;
@@ -105,7 +105,7 @@ class QuantizedLinearTraining : public QuantizedLinearOp {
   };
   static Booked book(const OpRequest& request, const LinearGeometry& geometry, OpNeeds& needs) {
     Booked booked{needs.slots.frames(), {}};
-    const std::int64_t count = geometry.channels * LinearGeometry::inputs(request.src[0].shape);
+    const std::int64_t count = geometry.features * LinearGeometry::inputs(request.src[0].shape);
     booked.diff_weights = booked.rest.backward.book<float>(count);
     return booked;
   }
@@ -136,7 +136,7 @@ class QuantizedLinear : public Layer {
     require_sources(src, 1);
     geometry_.declare(src[0], declare);
     options_.declare_scale(declare);
-    const std::int64_t macs = geometry_.channels * LinearGeometry::inputs(src[0]);
+    const std::int64_t macs = geometry_.features * LinearGeometry::inputs(src[0]);
     declare.costs.push_back({macs, options_.weight_cost_bits(), options_.activation_cost_bits()});
   }
 

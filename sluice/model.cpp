@@ -95,7 +95,7 @@ struct Session::State {
       // Copies of the first image fill the batch: of several equal images none can change what a layer measures over
       // all of them.
       for (std::int64_t i = some; i < batch; ++i) std::copy_n(images.data(), image, images.data() + i * image);
-      executor->set_batch(images.data(), nullptr);
+      executor->lend_batch(images.data(), nullptr);
       executor->forward();
       std::copy_n(executor->logits().as<const float>(), some * model.classes(), answers + first * model.classes());
     }

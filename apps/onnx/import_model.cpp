@@ -220,7 +220,7 @@ class Translation {
     const bool bias = node.inputs.size() > 2 && !node.inputs[2].empty();
     if (bias) tensor(node, 2, name + "/bias", {shape[0]});
     Section section(name, "linear");
-    section.set("channels", shape[0]);
+    section.set("features", shape[0]);
     if (!bias) section.set("bias", "no");
     finish(node, section, name, Value::Form::kRows);
   }

@@ -66,6 +66,7 @@ void compare_sections(const Section& before, const Section& now, std::vector<Cha
   const std::vector<Entry> olds = before.resolved_entries(), news = now.resolved_entries();
   for (const Entry& entry : news) {
     const Entry* old = find_in(olds, entry.key);
+    if (old == nullptr) old = find_in(olds, now.old_name_of(entry.key));
     if (old == nullptr ? is_default(now, entry) : same_items(items_of(*old), items_of(entry))) continue;
     changes.push_back({now.name(), entry.key, old == nullptr ? std::nullopt : std::optional<std::string>(old->value),
                        entry.value, now.role_of(entry.key)});

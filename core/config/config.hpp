@@ -97,6 +97,8 @@ class Section {
   void set(Entry entry);                      ///< adds, or replaces the entry of the same key
   void add_missing(const Section& defaults);  ///< takes the entries whose keys this section lacks (type defaults)
   void forget(const std::string& key);        ///< drops the entry, unless the command line set it
+  /// The entry of `old` gets the key `name`; another of that key goes.
+  void rename(const std::string& old, const std::string& name);
   /// All entries, then the defaults of the known keys that are absent (Origin::kDefault).
   std::vector<Entry> resolved_entries() const;
   /// Reports an error about a key at the place of its entry, or of the section where the key is absent or "".
@@ -112,6 +114,9 @@ class Section {
   std::optional<std::string> default_of(const std::string& key) const;
   void note_role(const std::string& key, KeyRole role, const std::string& effect) { roles_[key] = {role, effect}; }
   RoleOfKey role_of(const std::string& key) const;
+  /// Called by Keys: `key` had another name, which configurations of before have.
+  void note_renamed(const std::string& old, const std::string& key) { old_names_[key] = old; }
+  std::string old_name_of(const std::string& key) const;  ///< or ""
   /// Some consumer asked for this section (Config::section, Keys).
   bool used() const { return used_; }
   void set_used() { used_ = true; }
@@ -123,6 +128,7 @@ class Section {
   std::vector<std::string> known_;
   std::vector<std::optional<std::string>> defaults_;  ///< of known_
   std::map<std::string, RoleOfKey> roles_;            ///< of those that Keys said
+  std::map<std::string, std::string> old_names_;
   bool used_ = false;
 };
 

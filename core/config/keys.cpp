@@ -153,8 +153,24 @@ Keys::Keys(Section& section, Diagnostics& diagnostics) : section_(&section), dia
   section.set_used();
 }
 
+void Keys::renamed(const char* old, const char* name) {
+  old_names_[name] = old;
+  if (section_ == nullptr) return;
+  section_->note_renamed(old, name);
+  Entry* const entry = section_->find(old);
+  if (entry == nullptr) return;
+  entry->used = true;
+  const Entry* const other = section_->find(name);
+  if (other != nullptr && other->origin == Entry::Origin::kCommandLine) return section_->forget(old);
+  if (other != nullptr && entry->origin != Entry::Origin::kCommandLine)
+    return error(old, concat("is the old name of ", name, ", which is set too; remove one"));
+  if (!entry->stored) diagnostics_->warning(concat(section_->where(old), ": is called ", name, " now"));
+  section_->rename(old, name);
+}
+
 Entry* Keys::lookup(const KeyDoc& doc, bool writable_default, const std::string& what) {
   docs_.push_back(doc);
+  if (const auto old = old_names_.find(doc.name); old != old_names_.end()) docs_.back().old_name = old->second;
   if (section_ == nullptr) return nullptr;
   section_->note_known(doc.name, writable_default ? std::optional<std::string>(doc.default_value) : std::nullopt);
   Entry* entry = section_->find(doc.name);

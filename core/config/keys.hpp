@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,7 +32,8 @@ struct KeyDoc {
   std::string doc;
   bool required = false;
   KeyRole role = KeyRole::kDecides;
-  bool of_machine = false;  ///< as Keys::of_machine says
+  bool of_machine = false;    ///< as Keys::of_machine says
+  std::string old_name = {};  ///< as Keys::renamed says
 };
 
 /// Inclusive bounds of a number; either may be open.
@@ -103,6 +105,10 @@ class Keys {
   /// changed on the command line alone.
   void idle(const std::vector<std::string>& names, const std::string& why);
 
+  /// `old` is what `name` was called before, and reads as if it were that, with a warning to who wrote it (a checkpoint
+  /// did not). Call it before `name` is visited.
+  void renamed(const char* old, const char* name);
+
   /// Says what other values of these keys, visited before, mean for a run that is continued: `effect` follows the
   /// change in one line. A key that no call names decides the run's result.
   void role(KeyRole role, const std::vector<std::string>& names, const std::string& effect);
@@ -140,6 +146,7 @@ class Keys {
   Section* section_ = nullptr;
   Diagnostics* diagnostics_ = nullptr;
   std::vector<KeyDoc> docs_;
+  std::map<std::string, std::string> old_names_;  ///< by name
 };
 
 /// Prints a section's keys for `--help`: aligned, wrapped at 100 columns. `about` stands behind the section's name.

@@ -55,6 +55,13 @@ void Section::forget(const std::string& key) {
   entries_.erase(entries_.begin() + (entry - entries_.data()));
 }
 
+void Section::rename(const std::string& old, const std::string& name) {
+  Entry entry = *find(old);
+  entries_.erase(entries_.begin() + (find(old) - entries_.data()));
+  entry.key = name;
+  set(std::move(entry));
+}
+
 void Section::add_missing(const Section& defaults) {
   for (const Entry& entry : defaults.entries()) {
     if (find(entry.key) != nullptr) continue;
@@ -107,6 +114,11 @@ std::optional<std::string> Section::default_of(const std::string& key) const {
 RoleOfKey Section::role_of(const std::string& key) const {
   const auto found = roles_.find(key);
   return found == roles_.end() ? RoleOfKey{} : found->second;
+}
+
+std::string Section::old_name_of(const std::string& key) const {
+  const auto found = old_names_.find(key);
+  return found == old_names_.end() ? "" : found->second;
 }
 
 void Section::note_known(const std::string& key, const std::optional<std::string>& default_value) {

@@ -132,7 +132,8 @@ class Network::Builder {
       Section trial = section;
       trial.set(make_entry("type", type, section.source()));
       for (const KeyDoc& key : registry_.keys(type)) {
-        if (key.required && trial.find(key.name) == nullptr) trial.set(make_entry(key.name, "1", section.source()));
+        const bool set = trial.find(key.name) != nullptr || trial.find(key.old_name) != nullptr;
+        if (key.required && !set) trial.set(make_entry(key.name, "1", section.source()));
       }
       check_keys(trial);
       for (const Entry& entry : section.entries()) {  // in a file it may wait for another [define]

@@ -163,7 +163,7 @@ CONFIGURATIONS = [
     Case("eval: empty configuration", "sluice-eval a.h5", 2,
          "a.h5: [network]: the configuration declares no layers; include a network file, such as "
          "configs/networks/resnet20.ini", make=with_config(lambda text: "")),
-    Case("eval: override of another network", "sluice-eval a.h5 --layer.fc.channels=4", 5,
+    Case("eval: override of another network", "sluice-eval a.h5 --layer.fc.features=4", 5,
          "a.h5: 2 of 5 tensors do not fit the network:\n"
          "  weights/fc/weight: the checkpoint has 3x4, the network 4x4\n"
          "  weights/fc/bias: the checkpoint has 3, the network 4", make=whole),
@@ -203,8 +203,8 @@ RESUMING = [
     resume("NaN weights", f"{NEWEST}: 1 of 5 tensors does not fit the network:\n"
            "  weights/fc/bias: 1 of 3 values are NaN or Inf, the first (nan) is element 0",
            copied_run("set=weights/fc/bias:0:nan")),
-    Case("resume: another network", "sluice-train net.ini --resume --layer.fc.channels=4", 2,
-         "run: holds a run of another configuration ([layer.fc] channels: 3 -> 4); nothing is left to train in it: choose another "
+    Case("resume: another network", "sluice-train net.ini --resume --layer.fc.features=4", 2,
+         "run: holds a run of another configuration ([layer.fc] features: 3 -> 4); nothing is left to train in it: choose another "
          "run.dir", make=copied_run(), changes=REFUSED),
     resume("metrics edited", "run/metrics.csv:1: the header has no column 'step'; the file was changed since: move it away "
            "to go on without it", lambda box: (copied_run()(box), box.write("run/metrics.csv", "hello\n"))),
@@ -242,7 +242,7 @@ TEACHERS = [
     taught("damaged", 5, f"a.h5: is damaged: its seal (the last 48 bytes) was changed; {OLDER}",
            changed(lambda data: flip(data, 8 * len(data) - 100))),
     taught("other classes", 2, "bad.ini:3: [distillation] teacher: a.h5: tells 3 classes apart, this network 5", whole,
-           "[layer.fc]\nchannels = 5\n"),
+           "[layer.fc]\nfeatures = 5\n"),
     taught("other images", 2, "bad.ini:3: [distillation] teacher: a.h5: takes images of 2x6x5, this network 2x7x4", whole,
            "[network]\ninput = 2x7x4\n[data]\nsynthetic_image = 2x7x4\n"),
     taught("weights that do not fit its configuration", 5,

@@ -5,7 +5,7 @@ import struct
 
 from harness import Case, run_table
 
-CIFAR = "[data]\nkind = cifar10\ndir = d\nclasses = 0\n[network]\ninput = 3x32x32\n[layer.fc]\nchannels = 10\n"
+CIFAR = "[data]\nkind = cifar10\ndir = d\nclasses = 0\n[network]\ninput = 3x32x32\n[layer.fc]\nfeatures = 10\n"
 CIFAR100 = CIFAR.replace("cifar10", "cifar100").replace("channels = 10", "channels = 100")
 IDX = "[data]\nkind = idx\ndir = d\n[network]\ninput = 1x6x5\n"
 HDF5 = "[data]\nkind = hdf5\ndir = d\n[network]\ninput = 1x6x5\n"
@@ -204,7 +204,7 @@ HDF5_CASES = [
 FIT_CASES = [
     data("images that do not fit the network", "[network]\ninput = 2x7x7\n",
          "synthetic: images are 2x6x5, the network takes 2x7x7; set data.pad_to, data.channels or network.input"),
-    data("more classes than the network has", "[layer.fc]\nchannels = 2\n",
+    data("more classes than the network has", "[layer.fc]\nfeatures = 2\n",
          "synthetic: has 3 classes, the network tells only 2 apart; set the channels of its last layer (define.classes in "
          "the shipped networks)"),
     data("batch larger than the set", "[train]\nbatch = 49\n",

@@ -37,7 +37,7 @@ NETWORKS = [
     ("vgg16", "vgg16", ""),
     ("channel gates", "resnet20", "[define]\ngated_conv = cg_conv\nsecond_conv = cg_conv\n" + GATE),
     ("channel gates in groups, shuffled", "resnet20",
-     "[define]\ngated_conv = cg_conv\n" + GATE + "group = yes\nshuffle = yes\npartitions = 2\n"),
+     "[define]\ngated_conv = cg_conv\n" + GATE + "own_chunk = yes\nshuffle = yes\npartitions = 2\n"),
     ("channel gates with two norms", "resnet20",
      "[define]\nblock = two_norms\ngated_conv = cg_conv\nsecond_conv = cg_conv\n" + GATE + "two_norms = yes\n"),
     ("channel gates by slices", "resnet20", "[define]\ngated_conv = cg_conv\n" + GATE + "granularity = slice\n"),

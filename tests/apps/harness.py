@@ -37,7 +37,7 @@ type = relu
 type = global_pool
 [layer.fc]
 type = linear
-channels = 3
+features = 3
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

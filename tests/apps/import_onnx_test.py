@@ -61,12 +61,12 @@ high = 0.5
 type = flatten
 [layer.fc1]
 type = linear
-channels = 5
+features = 5
 [layer.relu]
 type = relu
 [layer.fc]
 type = linear
-channels = 3
+features = 3
 bias = no
 """
 

@@ -212,7 +212,7 @@ LABEL_CASES = [
          "d/train-images-idx3-ubyte: has 4 classes, the network tells only 3 apart (no image has the label 0, and each of 1 to 3 "
          f"occurs: {FROM_ONE}); set the channels of its last layer (define.classes in the shipped networks)", ini=IDX,
          make=lambda box: idx(box, 60, [1 + i % 3 for i in range(60)])),
-    Case("idx: labels from 1 fit", "sluice-train bad.ini --data.classes=0 --layer.fc.channels=4", 0, "", ini=IDX,
+    Case("idx: labels from 1 fit", "sluice-train bad.ini --data.classes=0 --layer.fc.features=4", 0, "", ini=IDX,
          make=lambda box: idx(box, 40, [1 + i % 3 for i in range(40)]), changes=("run/*",),
          warns="warning: d/train-images-idx3-ubyte: no image has the label 0, and each of 1 to 3 occurs: " + FROM_ONE + "\n"),
 ]

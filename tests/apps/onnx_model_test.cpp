@@ -18,7 +18,7 @@ const char* const kNet =
     "[network]\ninput = 3x6x5\n[layer.conv]\ntype = conv\nchannels = 4\nkernel = 3\npad = 1\n[layer.act]\ntype = clip\n"
     "low = -1\nhigh = 2\n[layer.short]\ntype = pad_shortcut\nchannels = 6\n[layer.pool]\ntype = "
     "global_pool\n[layer.fc]\n"
-    "type = linear\nchannels = 2\nbias = no\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
+    "type = linear\nfeatures = 2\nbias = no\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 
 const char* const kQuantised =
     "[network]\ninput = 3x6x5\n[layer.conv]\ntype = quantized_conv\nchannels = 4\nkernel = 3\nactivation_bits = 12\n";

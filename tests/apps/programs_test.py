@@ -131,7 +131,7 @@ def activations_behind_gates():
             for gated in ["cg_conv", "conv"]:
                 box.write("gated.ini", "[network]\ninput = 3x8x8\n[layer.stem]\ntype = conv\nchannels = 4\nkernel = 1\n"
                                        f"[layer.gated]\ntype = {gated}\nchannels = 4\nkernel = 3\npad = 1\n{behind}"
-                                       "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nchannels = 3\n"
+                                       "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nfeatures = 3\n"
                                        "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n[data]\n"
                                        "kind = synthetic\nsynthetic_image = 3x8x8\nsynthetic_size = 200\nclasses = 3\n"
                                        "[run]\nthreads = 1\n")
@@ -171,7 +171,7 @@ type = ${act}
 type = global_pool
 [layer.fc]
 type = linear
-channels = 3
+features = 3
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

@@ -11,7 +11,7 @@ type = cg_conv
 channels = 16
 kernel = 3
 pad = 1
-group = yes
+own_chunk = yes
 partitions = 2
 [layer.bn2]
 type = batchnorm

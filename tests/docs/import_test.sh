@@ -70,7 +70,7 @@ type = relu
 type = global_pool
 [layer.linear]
 type = linear
-channels = 4
+features = 4
 [layer.loss]
 type = softmax_cross_entropy
 from = linear, labels

@@ -31,7 +31,7 @@ kernel = 3
 stride = 2
 pad = 1
 partitions = 4
-group = yes
+own_chunk = yes
 shuffle = yes
 threshold_init = 0.3
 [layer.relu2]
@@ -57,7 +57,7 @@ granularity = pixel
 type = global_pool
 [layer.fc]
 type = linear
-channels = 4
+features = 4
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

@@ -35,7 +35,7 @@ std::string network_text(const std::string& gate) {
          conv +
          "64\nstride = 2\n[layer.bn3]\ntype = batchnorm\n[layer.relu3]\ntype = clip\nlow = 0\nhigh = 2\n"
          "[layer.point]\ntype = cg_conv\nkernel = 1\nchannels = 48\npartitions = 2\n"
-         "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nchannels = 10\n"
+         "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nfeatures = 10\n"
          "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 }
 
@@ -184,7 +184,7 @@ TEST_P(Backends, AgreeInBytes) {
 /// The first layer's base products may come from Winograd's kernels.
 TEST(Backends, WinogradIsForThoseThatAllowIt) {
   if (cpu_isa() == Isa::kPortable) GTEST_SKIP() << "this processor has no such kernels";
-  const Trained trained("group = yes\n");
+  const Trained trained("own_chunk = yes\n");
   ExecutorOptions options = inference(true, Layout::kAuto);
   for (bool allowed : {true, false}) {
     options.winograd = allowed;
@@ -194,12 +194,12 @@ TEST(Backends, WinogradIsForThoseThatAllowIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Gates, Backends,
-                         ::testing::Values("group = yes\n", "partitions = 2\n", "group = yes\nshuffle = yes\n",
-                                           "granularity = slice\n", "granularity = pixel\ngroup = yes\n",
+                         ::testing::Values("own_chunk = yes\n", "partitions = 2\n", "own_chunk = yes\nshuffle = yes\n",
+                                           "granularity = slice\n", "granularity = pixel\nown_chunk = yes\n",
                                            "two_norms = yes\n", "two_norms = yes\ngranularity = slice\n"));
 
 TEST(Backends, SkippingFusesWhatFollows) {
-  const Trained trained("group = yes\n");
+  const Trained trained("own_chunk = yes\n");
   Executor skip(*trained.built.network, inference(true, Layout::kAuto));
   std::vector<std::string> rows;
   for (const OperationInfo& operation : skip.operations()) {
@@ -211,7 +211,7 @@ TEST(Backends, SkippingFusesWhatFollows) {
 }
 
 TEST(Backends, APlanChoosesAndIsKept) {
-  const Trained trained("group = yes\n");
+  const Trained trained("own_chunk = yes\n");
   Network& network = *trained.built.network;
   Executor executor(network, inference(true, Layout::kAuto));
   const std::vector<PlannedKernel> plan = plan_kernels(executor, 3, 1, [&] { trained.run(executor); });
@@ -237,7 +237,8 @@ TEST(Backends, ATrainedNetworkRunsThePlanOfItsFile) {
   const std::string path = ::testing::TempDir() + "backends_test.h5";
   Registry registry;
   register_gated_types(registry);
-  const ConfiguredNetwork made(Config::parse(network_text("group = yes\n") + "[gating_loss]\n", "net.ini"), registry);
+  const ConfiguredNetwork made(Config::parse(network_text("own_chunk = yes\n") + "[gating_loss]\n", "net.ini"),
+                               registry);
   made.network->initialise(5);
   Checkpoint checkpoint = untrained_checkpoint(made, {{0, 0, 0}, {1, 1, 1}});
   checkpoint.plan = {{"conv1", "all"}, {"conv3", "lanes"}};
@@ -254,7 +255,7 @@ TEST(Backends, ATrainedNetworkRunsThePlanOfItsFile) {
 }
 
 TEST(Backends, ASweepMovesDensitiesAndPutsThresholdsBack) {
-  const Trained trained("group = yes\n");
+  const Trained trained("own_chunk = yes\n");
   Network& network = *trained.built.network;
   const std::vector<float> before(network.parameter_data(), network.parameter_data() + network.parameter_count());
   Executor executor(network, inference(true, Layout::kAuto));

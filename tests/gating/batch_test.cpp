@@ -29,7 +29,7 @@ channels = 32
 kernel = 3
 stride = 2
 pad = 1
-group = yes
+own_chunk = yes
 shuffle = yes
 [layer.bn2]
 type = batchnorm
@@ -54,7 +54,7 @@ granularity = pixel
 type = global_pool
 [layer.fc]
 type = linear
-channels = 10
+features = 10
 )";
 
 struct Outcome {

@@ -191,7 +191,7 @@ std::vector<SemanticCase> cg_semantics() {
   // With group the second output's base path is the second half, b and d.
   SemanticCase group = shuffle;
   group.name = "group_shuffle";
-  group.layers += "group = yes\n";
+  group.layers += "own_chunk = yes\n";
   group.state = {{"cg/weight", {1, 2, 3, 4, 5, 6, 7, 8}}, {"cg/threshold", {1e6, 1e6}}};
   group.result = {1 + 200, 7 * 10 + 8 * 1000};
   cases.push_back(group);

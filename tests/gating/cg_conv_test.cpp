@@ -21,17 +21,17 @@ std::vector<LayerCase> path_cases() {
   add(cases, "one_input_each", odd, "channels = 4\nkernel = 3\nstride = 2\npad = 1\npartitions = 3");
   add(cases, "all_base", {2, 5, 4, 5}, "channels = 6\nkernel = 3\npartitions = 1");
   add(cases, "rest_of_division", {2, 7, 5, 3}, "channels = 9\nkernel = 1\npartitions = 3");
-  add(cases, "group", {2, 8, 5, 4}, "channels = 12\nkernel = 3\npad = 1\ngroup = yes");
-  add(cases, "group_of_one", {2, 4, 5, 4}, "channels = 4\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "group", {2, 8, 5, 4}, "channels = 12\nkernel = 3\npad = 1\nown_chunk = yes");
+  add(cases, "group_of_one", {2, 4, 5, 4}, "channels = 4\nkernel = 3\npad = 1\nown_chunk = yes");
   add(cases, "shuffle", {2, 6, 5, 7}, "channels = 5\nkernel = 5\npad = 2\npartitions = 3\nshuffle = yes");
   add(cases, "group_shuffle", {2, 8, 5, 7},
-      "channels = 12\nkernel = 3\npad = 1\nstride = 2\npartitions = 2\ngroup = yes\nshuffle = yes");
+      "channels = 12\nkernel = 3\npad = 1\nstride = 2\npartitions = 2\nown_chunk = yes\nshuffle = yes");
   add(cases, "dilation", {2, 4, 9, 8}, "channels = 5\nkernel = 3\npad = 2\ndilation = 2\nstride = 2");
   add(cases, "large_filter", {2, 4, 7, 9}, "channels = 3\nkernel = 5\npad = 3\nstride = 2");
-  add(cases, "pointwise_stride", {3, 16, 5, 7}, "channels = 32\nkernel = 1\nstride = 2\ngroup = yes");
+  add(cases, "pointwise_stride", {3, 16, 5, 7}, "channels = 32\nkernel = 1\nstride = 2\nown_chunk = yes");
   add(cases, "blocks", {2, 32, 4, 5}, "channels = 48\nkernel = 3\npad = 1\nstride = 2\npartitions = 8");
-  add(cases, "winograd", {2, 32, 5, 7}, "channels = 32\nkernel = 3\npad = 1\ngroup = yes");
-  add(cases, "winograd_groups", {1, 64, 4, 4}, "channels = 64\nkernel = 3\npad = 1\ngroup = yes");
+  add(cases, "winograd", {2, 32, 5, 7}, "channels = 32\nkernel = 3\npad = 1\nown_chunk = yes");
+  add(cases, "winograd_groups", {1, 64, 4, 4}, "channels = 64\nkernel = 3\npad = 1\nown_chunk = yes");
   add(cases, "winograd_first_inputs", {1, 48, 4, 8}, "channels = 32\nkernel = 3\npad = 1\npartitions = 3");
   add(cases, "eight", {2, 8, 4, 5}, "channels = 8\nkernel = 3\npad = 1");  // both products fill one block
   add(cases, "from_tail_to_blocks", {2, 6, 6, 5}, "channels = 32\nkernel = 3\npad = 1\npartitions = 2");
@@ -72,9 +72,9 @@ std::vector<LayerCase> norm_cases() {
   add(cases, "two_norms", {2, 4, 5, 7}, keys + "channels = 6");
   add(cases, "two_norms_sparse", {2, 4, 5, 7}, keys + "channels = 5\nsparse_backprop = yes\ngate_momentum = 0.3");
   add(cases, "two_norms_keys", {2, 4, 3, 5}, keys + "channels = 6\nalpha = 1\ngate_eps = 0.01");
-  add(cases, "two_norms_group_shuffle", {2, 8, 5, 4}, keys + "channels = 12\ngroup = yes\nshuffle = yes");
+  add(cases, "two_norms_group_shuffle", {2, 8, 5, 4}, keys + "channels = 12\nown_chunk = yes\nshuffle = yes");
   add(cases, "two_norms_sixteen", {2, 16, 4, 5}, keys + "channels = 16");
-  add(cases, "two_norms_blocks", {2, 32, 4, 3}, keys + "channels = 32\ngroup = yes\nstride = 2");
+  add(cases, "two_norms_blocks", {2, 32, 4, 3}, keys + "channels = 32\nown_chunk = yes\nstride = 2");
   add(cases, "two_norms_many_rows", {1, 4, 17, 19}, keys + "channels = 3");  // chunks of the sums
   for (const char* granularity : {"slice", "pixel"}) {
     add(cases, concat("two_norms_", granularity), {2, 6, 4, 3},
@@ -89,7 +89,7 @@ std::vector<LayerCase> norm_cases() {
 LayerCase in_a_block() {
   LayerCase c{"cg_conv", "in_a_block", {{"x", {2, 16, 4, 5}}}, ""};
   c.layers = "[layer.bn1]\ntype = batchnorm\n[layer.relu1]\ntype = relu\n" +
-             cg("channels = 16\nkernel = 3\npad = 1\ngroup = yes") +
+             cg("channels = 16\nkernel = 3\npad = 1\nown_chunk = yes") +
              "[layer.bn2]\ntype = batchnorm\n[layer.add]\ntype = add\nfrom = bn2, x\n[layer.relu2]\ntype = relu\n";
   return c;
 }

@@ -12,12 +12,12 @@ std::vector<BadLayer> bad_layers() {
        "possible (cg_conv of 1x6x4x5)"},
       {"partitions_zero", "cg_conv", "channels = 4\nkernel = 3\npartitions = 0",
        "[layer.bad] partitions: expected an integer of at least 1, got '0'"},
-      {"group_inputs", "cg_conv", "channels = 8\nkernel = 3\ngroup = yes",
-       "[layer.bad]: with group = yes, partitions = 4 must divide both 6 input and 8 output channels "
+      {"group_inputs", "cg_conv", "channels = 8\nkernel = 3\nown_chunk = yes",
+       "[layer.bad]: with own_chunk = yes, partitions = 4 must divide both 6 input and 8 output channels "
        "(cg_conv "
        "of 1x6x4x5)"},
-      {"group_outputs", "cg_conv", "channels = 8\nkernel = 3\npartitions = 3\ngroup = yes",
-       "[layer.bad] partitions: with group = yes, partitions = 3 must divide both 6 input and 8 output channels "
+      {"group_outputs", "cg_conv", "channels = 8\nkernel = 3\npartitions = 3\nown_chunk = yes",
+       "[layer.bad] partitions: with own_chunk = yes, partitions = 3 must divide both 6 input and 8 output channels "
        "(cg_conv "
        "of 1x6x4x5)"},
       {"shuffle_inputs", "cg_conv", "channels = 8\nkernel = 3\nshuffle = yes",

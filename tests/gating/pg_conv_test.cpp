@@ -147,7 +147,7 @@ activation_bits = 3
 type = global_pool
 [layer.fc]
 type = quantized_linear
-channels = 10
+features = 10
 )";
 
 struct Outcome {

@@ -140,28 +140,28 @@ INSTANTIATE_TEST_SUITE_P(
                      "[layer.b]\ntype = average_pool\nkernel = 3\nstride = 2\npad = 1\nceil_mode = yes\nfrom = data\n"
                      "[layer.c]\ntype = average_pool\nkernel = 3\nstride = 2\npad = 1\ncount_include_pad = no\n"
                      "ceil_mode = yes\nfrom = data\n[layer.d]\ntype = concat\nfrom = a, b, c\n[layer.e]\n"
-                     "type = dropout\n[layer.f]\ntype = flatten\n[layer.g]\ntype = linear\nchannels = 3\nbias = no\n"},
+                     "type = dropout\n[layer.f]\ntype = flatten\n[layer.g]\ntype = linear\nfeatures = 3\nbias = no\n"},
         PortableCase{"residual",
                      "[layer.a]\ntype = conv\nchannels = 12\nkernel = 3\nstride = 2\npad = 1\n[layer.b]\n"
                      "type = batchnorm\n[layer.c]\ntype = pad_shortcut\nchannels = 12\nstride = 2\nfrom = data\n"
                      "[layer.d]\ntype = add\nfrom = b, c\n[layer.e]\ntype = pact_relu\ninit = 1.5\n[layer.f]\n"
                      "type = shortcut\nkind = projection\nchannels = 4\n[layer.g]\ntype = global_pool\n[layer.h]\n"
-                     "type = linear\nchannels = 3\n"},
+                     "type = linear\nfeatures = 3\n"},
         PortableCase{"activations",
                      "[layer.a]\ntype = leaky_relu\nslope = 0.2\n[layer.b]\ntype = hard_swish\n[layer.c]\n"
                      "type = silu\n[layer.d]\ntype = multiply\nfrom = c, a\n[layer.e]\ntype = global_pool\n"
-                     "[layer.f]\ntype = linear\nchannels = 8\n[layer.g]\ntype = hard_sigmoid\n[layer.h]\n"
+                     "[layer.f]\ntype = linear\nfeatures = 8\n[layer.g]\ntype = hard_sigmoid\n[layer.h]\n"
                      "type = sigmoid\nfrom = f\n[layer.i]\ntype = multiply\nfrom = d, g\n[layer.j]\n"
                      "type = multiply\nfrom = i, h\n"},
         PortableCase{"quantized",
                      "[layer.a]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nbias = yes\n[layer.b]\ntype = relu\n"
                      "[layer.c]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nactivation_bits = 8\n"
-                     "weight_bits = 3\n[layer.d]\ntype = relu\n[layer.e]\ntype = quantized_linear\nchannels = 3\n"
+                     "weight_bits = 3\n[layer.d]\ntype = relu\n[layer.e]\ntype = quantized_linear\nfeatures = 3\n"
                      "activation_bits = 3\nweight_levels = signed\n"},
         PortableCase{"quantized_otherwise",
                      "[layer.a]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nactivation_bits = 12\n"
                      "weight_bits = 1\n[layer.b]\ntype = quantized_conv\nchannels = 8\nkernel = 3\n"
-                     "activation_bits = 1\nweight_bits = 0\n[layer.c]\ntype = quantized_linear\nchannels = 3\n"
+                     "activation_bits = 1\nweight_bits = 0\n[layer.c]\ntype = quantized_linear\nfeatures = 3\n"
                      "activation_bits = 4\nscales = dynamic\n"}),
     [](const auto& test) { return std::string(test.param.name); });
 
@@ -191,10 +191,10 @@ TEST_P(PortableGates, DecideAsTheNetworksDo) {
 
 INSTANTIATE_TEST_SUITE_P(
     Layers, PortableGates,
-    ::testing::Values("channels = 8\n", "channels = 8\npartitions = 2\ngroup = yes\nstride = 2\n",
+    ::testing::Values("channels = 8\n", "channels = 8\npartitions = 2\nown_chunk = yes\nstride = 2\n",
                       "channels = 8\npartitions = 2\nshuffle = yes\ntwo_norms = yes\n",
                       "channels = 24\npartitions = 1\n", "channels = 24\ngranularity = slice\n",
-                      "channels = 24\ngroup = yes\nshuffle = yes\ngranularity = pixel\ntwo_norms = yes\n",
+                      "channels = 24\nown_chunk = yes\nshuffle = yes\ngranularity = pixel\ntwo_norms = yes\n",
                       "[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\nactivation_bits = 4\n",
                       "[layer.act]\ntype = relu\n[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\n"
                       "activation_bits = 8\nprediction_bits = 4\nweight_bits = 4\n",

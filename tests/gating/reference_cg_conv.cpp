@@ -41,7 +41,7 @@ class CgConvReference : public ReferenceOp {
         pad_(keys.integer("pad", 0)),
         dilation_(keys.integer("dilation", 1)),
         partitions_(keys.integer("partitions", 4)),
-        group_(keys.text("group", "no") == "yes"),
+        group_(keys.text("own_chunk", "no") == "yes"),
         shuffle_(keys.text("shuffle", "no") == "yes"),
         alpha_(keys.number("alpha", 2.0)),
         sparse_(keys.text("sparse_backprop", "no") == "yes"),

@@ -48,9 +48,11 @@ std::string GroupAttributes::keys_of(const Registry& registry, const std::string
   std::string lines;
   for (const KeyDoc& key : registry.keys(type)) {
     if (key.name == "scales") lines += "scales = dynamic\n";  // evaluation as published
-    if (!has(key.name)) continue;
-    lines += key.name + " = " + ini_value(key.name) + "\n";
-    used_.insert(key.name);
+    for (const std::string& name : {key.name, key.old_name}) {
+      if (name.empty() || !has(name)) continue;
+      lines += key.name + " = " + ini_value(name) + "\n";
+      used_.insert(name);
+    }
   }
   return lines;
 }

@@ -60,8 +60,9 @@ class LayerCheck {
     const Shape x = group_.data_set("x").shape();
     batch_ = x[0];
     std::string layer = concat("[layer.layer]\ntype = ", type_, "\n", attributes_.keys_of(registry_, type_));
-    for (const char* outputs : {"out_channels", "out_features"}) {
-      if (attributes_.has(outputs)) layer += concat("channels = ", attributes_.integer(outputs), "\n");
+    for (const char* outputs : {"channels", "features"}) {
+      const std::string attribute = concat("out_", outputs);
+      if (attributes_.has(attribute)) layer += concat(outputs, " = ", attributes_.integer(attribute), "\n");
     }
     attributes_.ignore(
         {"in_channels", "in_features", "num_out", "num_taken", "num_taken_eval", "threshold_mean", "upper_bound"});

@@ -92,7 +92,7 @@ std::string network_text(GroupAttributes& attributes, const Registry& registry, 
     }
   }
   writer.layer("pool", "global_pool");
-  writer.layer("linear", "linear", concat("channels = ", classes, "\n"));
+  writer.layer("linear", "linear", concat("features = ", classes, "\n"));
   writer.layer("loss", "softmax_cross_entropy", "from = linear, labels\n");
   return writer.text;
 }

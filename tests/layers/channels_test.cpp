@@ -38,7 +38,7 @@ std::vector<LayerCase> channel_cases() {
       {"flatten",
        "before_linear",
        {{"x", {2, 16, 3, 2}}},
-       layer("flatten") + "\n[layer.fc]\ntype = linear\nchannels = 5"},
+       layer("flatten") + "\n[layer.fc]\ntype = linear\nfeatures = 5"},
   };
 }
 

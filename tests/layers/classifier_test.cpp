@@ -21,23 +21,23 @@ LayerCase loss_case(const std::string& name, const Shape& shape, const std::stri
 
 std::vector<LayerCase> classifier_cases() {
   LayerCase whole{"softmax_cross_entropy", "whole_end", {{"x", {3, 16, 3, 5}}}, {}};
-  whole.layers = kPool + linear("channels = 7") + "[layer.loss]\ntype = softmax_cross_entropy\nfrom = linear, labels\n";
+  whole.layers = kPool + linear("features = 7") + "[layer.loss]\ntype = softmax_cross_entropy\nfrom = linear, labels\n";
   whole.classes = 7;
   return {
       {"global_pool", "odd", {{"x", {2, 3, 5, 7}}}, kPool},
       {"global_pool", "blocks", {{"x", {3, 48, 3, 2}}}, kPool},
       {"global_pool", "one_pixel", {{"x", {3, 5, 1, 1}}}, kPool},
-      {"linear", "vector", {{"x", {3, 11}, true}}, linear("channels = 5")},
-      {"linear", "no_bias", {{"x", {2, 7}, true}}, linear("channels = 3\nbias = no")},
-      {"linear", "image", {{"x", {2, 3, 5, 7}}}, linear("channels = 6")},
-      {"linear", "image_blocks", {{"x", {3, 32, 2, 3}}}, linear("channels = 10")},
-      {"linear", "image_sixteen", {{"x", {2, 16, 3, 2}}}, linear("channels = 4\nbias = no")},
-      {"linear", "one_image", {{"x", {1, 64}, true}}, linear("channels = 10")},
-      {"linear", "of_data", {{"data", {2, 3, 4, 5}}}, linear("channels = 6")},
+      {"linear", "vector", {{"x", {3, 11}, true}}, linear("features = 5")},
+      {"linear", "no_bias", {{"x", {2, 7}, true}}, linear("features = 3\nbias = no")},
+      {"linear", "image", {{"x", {2, 3, 5, 7}}}, linear("features = 6")},
+      {"linear", "image_blocks", {{"x", {3, 32, 2, 3}}}, linear("features = 10")},
+      {"linear", "image_sixteen", {{"x", {2, 16, 3, 2}}}, linear("features = 4\nbias = no")},
+      {"linear", "one_image", {{"x", {1, 64}, true}}, linear("features = 10")},
+      {"linear", "of_data", {{"data", {2, 3, 4, 5}}}, linear("features = 6")},
       {"linear",
        "two",
        {{"x", {4, 9}, true}},
-       linear("channels = 8") + "[layer.second]\ntype = linear\nchannels = 3\n"},
+       linear("features = 8") + "[layer.second]\ntype = linear\nfeatures = 3\n"},
       loss_case("plain", {5, 7}, kLoss),
       loss_case("smoothed", {4, 10}, kLoss + "label_smoothing = 0.1\n"),
       loss_case("two_classes", {3, 2}, kLoss),
@@ -54,7 +54,7 @@ std::vector<SemanticCase> classifier_semantics() {
   pool.gradients = {{"x/value", {1, 1, 1, 1, -2, -2, -2, -2}}};
 
   // An image is taken in the order channels, height, width, whatever its layout in memory.
-  SemanticCase order{"linear", "order", {{"x", {1, 2, 1, 3}, false, {1, 2, 3, 4, 5, 6}}}, linear("channels = 1")};
+  SemanticCase order{"linear", "order", {{"x", {1, 2, 1, 3}, false, {1, 2, 3, 4, 5, 6}}}, linear("features = 1")};
   order.state = {{"linear/weight", {1, 10, 100, 1000, 10000, 100000}}, {"linear/bias", {0.5}}};
   order.mode = Mode::kTraining;
   order.shape = {1, 1};

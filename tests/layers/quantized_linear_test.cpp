@@ -32,15 +32,15 @@ std::vector<LayerCase> quantized_linear_cases() {
   for (const std::int64_t weight_bits : {0, 1, 8}) {
     for (const std::int64_t activation_bits : {0, 1, 3})
       cases.push_back(make_case(concat("w", weight_bits, "a", activation_bits), {"x", {3, 11}, true}, weight_bits,
-                                activation_bits, "channels = 7"));
+                                activation_bits, "features = 7"));
   }
-  cases.push_back(make_case("image", {"x", {2, 3, 5, 4}}, 8, 8, "channels = 6"));
-  cases.push_back(make_case("blocks", {"x", {2, 32, 3, 2}}, 2, 4, "channels = 6\nbias = no"));
-  cases.push_back(make_case("plain_image", {"x", {2, 32, 3, 2}}, 0, 0, "channels = 6"));
-  cases.push_back(make_case("signed", {"x", {3, 11}, true}, 8, 8, "channels = 5\nweight_levels = signed"));
-  cases.push_back(make_case("dynamic", {"x", {3, 11}, true}, 3, 3, "channels = 5\nscales = dynamic"));
+  cases.push_back(make_case("image", {"x", {2, 3, 5, 4}}, 8, 8, "features = 6"));
+  cases.push_back(make_case("blocks", {"x", {2, 32, 3, 2}}, 2, 4, "features = 6\nbias = no"));
+  cases.push_back(make_case("plain_image", {"x", {2, 32, 3, 2}}, 0, 0, "features = 6"));
+  cases.push_back(make_case("signed", {"x", {3, 11}, true}, 8, 8, "features = 5\nweight_levels = signed"));
+  cases.push_back(make_case("dynamic", {"x", {3, 11}, true}, 3, 3, "features = 5\nscales = dynamic"));
   for (LayerCase& c : cases) c.prepare = set_zeros;
-  LayerCase first = make_case("first_layer", {"data", {2, 3, 2, 3}}, 4, 4, "channels = 5");
+  LayerCase first = make_case("first_layer", {"data", {2, 3, 2, 3}}, 4, 4, "features = 5");
   first.surrogates = {"fc/weight"};
   cases.push_back(first);
   return cases;
@@ -48,13 +48,13 @@ std::vector<LayerCase> quantized_linear_cases() {
 
 std::vector<SemanticCase> quantized_linear_semantics() {
   SemanticCase ties{"quantized_linear", "ties", {{"x", {2, 3}, true, {0.5, 1.5, 2.5, 7, -0.5, -1.5}}}, {}};
-  ties.layers = linear(0, 2, "channels = 2");
+  ties.layers = linear(0, 2, "features = 2");
   ties.state = {{"fc/weight", {1, 0, 0, 1, 10, 100}}, {"fc/bias", {0.5, 0}}, {"fc/src_scale", {3}}};
   ties.shape = {2, 2};
   ties.result = {0.5, 220, 3.5, 3 - 0 - 200};  // levels 0, 2, 2 and 3, 0, -2
 
   SemanticCase training{"quantized_linear", "training", {{"x", {1, 3}, true, {0, 4, -1}}}, {}};
-  training.layers = linear(1, 4, "channels = 1");  // 4 values of 15 levels: -1 is level -3.75, that is -4
+  training.layers = linear(1, 4, "features = 1");  // 4 values of 15 levels: -1 is level -3.75, that is -4
   training.mode = Mode::kTraining;
   training.state = {{"fc/weight", {0.2, -0.7, 0}}, {"fc/bias", {0}}};
   const double rescale = std::sqrt(1.0 / 3), unit = 4.0 / 15;

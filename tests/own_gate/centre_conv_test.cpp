@@ -23,7 +23,7 @@ std::string network_text(const std::string& more) {
                 "\n[layer.stem]\ntype = conv\nchannels = ", kIn,
                 "\nkernel = 1\n[layer.gated]\ntype = centre_conv\nchannels = ", kOut,
                 "\nkernel = 3\npad = 1\nalpha = ", kAlpha, "\n", more, "[layer.flat]\ntype = flatten\n",
-                "[layer.fc]\ntype = linear\nchannels = ", kClasses,
+                "[layer.fc]\ntype = linear\nfeatures = ", kClasses,
                 "\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n",
                 "[gating_loss]\ntarget = ", kTarget, "\npenalty = ", kPenalty, "\n");
 }

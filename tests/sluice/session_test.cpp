@@ -31,7 +31,7 @@ type = relu
 type = global_pool
 [layer.fc]
 type = linear
-channels = 4
+features = 4
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

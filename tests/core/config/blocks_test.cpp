@@ -44,7 +44,7 @@ stride = 2
 type = global_pool
 [layer.fc]
 type = linear
-channels = 10
+features = 10
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

@@ -81,6 +81,23 @@ TEST(Compare, AKeyThatAnOlderVersionLackedIsItsDefault) {
   EXPECT_THAT(changes("[run]\nseed = 1\nwindow = 3\n", "[run]\nseed = 1\n"), IsEmpty()) << "a key that went away";
 }
 
+TEST(Compare, AKeyThatWasRenamedDidNotChange) {
+  const auto changes_to = [](const std::string& text) {
+    Config now = Config::parse(text, "b.ini");
+    Keys keys(now.section("s"), now.diagnostics());
+    std::int64_t width = 8;
+    keys.renamed("channels", "width");
+    keys.optional("width", width, at_least(1), "");
+    std::vector<std::string> lines;
+    for (const Change& change : compare(parsed("[s]\nchannels = 4\n"), now)) lines.push_back(to_string(change));
+    return lines;
+  };
+  EXPECT_THAT(changes_to("[s]\nwidth = 4\n"), IsEmpty());
+  EXPECT_THAT(changes_to("[s]\nchannels = 4\n"), IsEmpty());
+  EXPECT_THAT(changes_to("[s]\nwidth = 5\n"), ElementsAre("[s] width: 4 -> 5"));
+  EXPECT_THAT(changes_to("[s]\n"), ElementsAre("[s] width: 4 -> 8"));
+}
+
 TEST(Compare, TheOrderOfLayersCounts) {
   const std::string a = "[layer.a]\ntype = relu\n", b = "[layer.b]\ntype = relu\n";
   std::vector<std::string> lines;

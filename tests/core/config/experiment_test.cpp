@@ -40,7 +40,7 @@ stride = 2
 type = global_pool
 [layer.fc]
 type = linear
-channels = 10
+features = 10
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels
@@ -95,7 +95,7 @@ TEST(ExperimentErrors, MistakesOfEveryKindAreReportedTogether) {
   text = replaced(text, "kernel = 3\npad = 1\n[layer.stage]", "kernel = 0\npad = 1\n[layer.stage]");
   text = replaced(text, "type = relu", "type = rleu");
   text = replaced(text, "kernel = 3\npad = 1\n[block", "kernal = 3\npad = 1\n[block");
-  text = replaced(text, "type = linear\nchannels = 10", "type = linear\nchannels = ${classes}");
+  text = replaced(text, "type = linear\nfeatures = 10", "type = linear\nfeatures = ${classes}");
   text += "[trian]\nepochs = 3\n[train]\nbatch = 0\n[type.lineer]\nbias = no\n";
   EXPECT_EQ(errors_of(text, {"--optimizer.momentun=0.9"}),
             "net.ini:5: [network] input: the key stands already in line 4\n"

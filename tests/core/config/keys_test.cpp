@@ -56,6 +56,41 @@ Everything read(const std::string& key, const std::string& value, std::vector<st
   return result;
 }
 
+struct Renamed {
+  std::int64_t width = 1;
+  void describe(Keys& keys) {
+    keys.renamed("channels", "width");
+    keys.optional("width", width, at_least(1), "");
+  }
+};
+
+TEST(Keys, AnOldNameIsReadWithAWarning) {
+  Config config = Config::parse("[s]\nchannels = 5\n", "a.ini");
+  EXPECT_EQ(config.read<Renamed>("s").width, 5);
+  config.check();
+  EXPECT_THAT(config.diagnostics().warnings(), ElementsAre("a.ini:2: [s] channels: is called width now"));
+  EXPECT_EQ(config.find("s")->find("width")->value, "5");
+  EXPECT_EQ(config.find("s")->find("channels"), nullptr);
+}
+
+TEST(Keys, AnOldNameInACheckpointNeedsNoWarning) {
+  Config config = Config::stored("[s]\nchannels = 5\n", "a.h5");
+  EXPECT_EQ(config.read<Renamed>("s").width, 5);
+  EXPECT_THAT(config.diagnostics().warnings(), IsEmpty());
+}
+
+TEST(Keys, OfAnOldAndANewNameTheCommandLineCounts) {
+  Config both = Config::parse("[s]\nchannels = 5\nwidth = 6\n", "a.ini");
+  both.read<Renamed>("s");
+  EXPECT_THAT(both.diagnostics().errors(),
+              ElementsAre("a.ini:2: [s] channels: is the old name of width, which is set too; remove one"));
+  Config given = Config::parse("[s]\nwidth = 6\n", "a.ini", {"--s.channels=7"});
+  EXPECT_EQ(given.read<Renamed>("s").width, 7);
+  Config newer = Config::parse("[s]\nchannels = 6\n", "a.ini", {"--s.width=8"});
+  EXPECT_EQ(newer.read<Renamed>("s").width, 8);
+  EXPECT_THAT(newer.diagnostics().errors(), IsEmpty());
+}
+
 TEST(Keys, ReadEverySpellingOfYesAndNo) {
   for (const char* yes : {"yes", "true", "on", "1"}) EXPECT_TRUE(read("flag", yes).flag) << yes;
   for (const char* no : {"no", "false", "off", "0"}) EXPECT_FALSE(read("flag", no).flag) << no;

@@ -175,7 +175,7 @@ const char* const kOtherLayers =
     "type = pact_relu\n[layer.clip]\ntype = clip\n[layer.pad]\ntype = pad_shortcut\nchannels = 10\n[layer.join]\n"
     "type = concat\nfrom = a, pad\n[layer.bn]\ntype = batchnorm\n[layer.max]\ntype = max_pool\nkernel = 3\nstride = 2\n"
     "[layer.mean]\ntype = average_pool\nkernel = 2\n[layer.flatten]\ntype = flatten\n[layer.fc]\ntype = linear\n"
-    "channels = 5\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\nlabel_smoothing = 0.1\n";
+    "features = 5\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\nlabel_smoothing = 0.1\n";
 
 void expect_no_allocation(const std::string& ini, const ExecutorOptions& options) {
   const Built net(ini);

@@ -56,7 +56,7 @@ bias = yes
 type = global_pool
 [layer.fc]
 type = linear
-channels = 3
+features = 3
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

@@ -37,7 +37,7 @@ const std::string kNetwork =
     conv("g", "32") + add("sum4", "g_bn, relu5") + relu("relu6") +                                     // floats + bytes
     "[layer.max]\ntype = max_pool\nkernel = 2\n" + conv("h", "24") +
     "[layer.clip]\ntype = clip\nlow = 0\nhigh = 1\n" +  // bytes
-    "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nchannels = 5\n"
+    "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nfeatures = 5\n"
     "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 
 const std::vector<std::string> kInBytes = {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "clip"};

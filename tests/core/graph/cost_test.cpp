@@ -22,7 +22,7 @@ struct Subject {
     register_layers(registry);
     register_test_gate(registry);
     Config config = Config::parse("[network]\ninput = 2x3x4\n" + layers +
-                                      "[layer.fc]\ntype = linear\nchannels = 2\n[layer.loss]\ntype = "
+                                      "[layer.fc]\ntype = linear\nfeatures = 2\n[layer.loss]\ntype = "
                                       "softmax_cross_entropy\nfrom = fc, labels\n",
                                   "net.ini");
     network = std::make_unique<Network>(config, registry);

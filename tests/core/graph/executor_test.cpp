@@ -144,7 +144,7 @@ TEST(Executor, FoldedInferenceIsTheTrainedNetwork) {
 TEST(Executor, InferenceEqualsTrainingOnTheSameStatistics) {
   const std::string ini =
       "[network]\ninput = 3x8x6\n[layer.conv]\ntype = conv\nchannels = 7\nkernel = 3\n[layer.bn]\ntype = batchnorm\n"
-      "momentum = 1\neps = 0.001\n[layer.relu]\ntype = relu\n[layer.fc]\ntype = linear\nchannels = 5\n"
+      "momentum = 1\neps = 0.001\n[layer.relu]\ntype = relu\n[layer.fc]\ntype = linear\nfeatures = 5\n"
       "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
   const Built net(ini);
   const std::int64_t n = 16, per_channel = n * 6 * 4;

@@ -29,7 +29,7 @@ const std::string kPool = "[layer.pool]\ntype = max_pool\nkernel = 2\n";
 const std::string kDropout = "[layer.dropout]\ntype = dropout\n";
 const std::string kPact = "[layer.pact]\ntype = pact_relu\n";
 const std::string kEnd =
-    "[layer.fc]\ntype = linear\nchannels = 3\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
+    "[layer.fc]\ntype = linear\nfeatures = 3\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 
 TEST(InPlace, InferenceWritesOverASourceThatNobodyReadsLater) {
   const Subject s(kPool + kDropout + kPact + kEnd, Mode::kInference);

@@ -172,7 +172,7 @@ TEST(Network, InfersShapesAndKeepsNames) {
 TEST(Network, CountsParametersAndCosts) {
   const Built net(
       "[network]\ninput = 3x5x7\n[layer.a]\ntype = conv\nchannels = 4\nkernel = 3\nstride = 2\npad = 1\nbias = yes\n"
-      "[layer.b]\ntype = linear\nchannels = 10\n");
+      "[layer.b]\ntype = linear\nfeatures = 10\n");
   EXPECT_EQ(net->learned_count(), 4 * 3 * 9 + 4 + 10 * 4 * 3 * 4 + 10);
   EXPECT_EQ(net->macs(), 4 * 3 * 4 * 27 + 10 * 4 * 3 * 4);
 }

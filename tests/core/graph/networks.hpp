@@ -45,7 +45,7 @@ inline std::string residual_ini(bool dropout = false) {
          "stride = 2\nkind = projection\n[layer.add2]\ntype = add\nfrom = bn3, shortcut\n[layer.relu3]\ntype = relu\n"
          "[layer.pool]\ntype = global_pool\n" +
          (dropout ? "[layer.dropout]\ntype = dropout\nrate = 0.3\n" : "") +
-         "[layer.fc]\ntype = linear\nchannels = 5\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
+         "[layer.fc]\ntype = linear\nfeatures = 5\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 }
 
 /// Random images in N x H x W x C with their labels.

@@ -41,7 +41,7 @@ type = relu
 type = global_pool
 [layer.fc]
 type = linear
-channels = 5
+features = 5
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels
@@ -264,7 +264,7 @@ from = relu, clip
 type = global_pool
 [layer.fc]
 type = linear
-channels = 5
+features = 5
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

@@ -18,14 +18,14 @@ input = 3x4x4
 type = flatten
 [layer.a]
 type = linear
-channels = 4
+features = 4
 [layer.loss_a]
 type = softmax_cross_entropy
 from = a, labels
 [layer.b]
 type = linear
 from = flat
-channels = 4
+features = 4
 [layer.loss_b]
 type = softmax_cross_entropy
 from = b, labels

@@ -14,7 +14,7 @@ input = 1x8x8
 type = global_pool
 [layer.fc]
 type = linear
-channels = 4
+features = 4
 [layer.loss]
 type = softmax_cross_entropy
 from = fc, labels

@@ -9,7 +9,7 @@ namespace {
 
 std::string network_text(const BadLayer& bad) {
   return "[network]\ninput = " + bad.input +
-         "\n[layer.row]\ntype = linear\nchannels = 4\n[layer.small]\ntype = max_pool\nfrom = data\nkernel = 2\n"
+         "\n[layer.row]\ntype = linear\nfeatures = 4\n[layer.small]\ntype = max_pool\nfrom = data\nkernel = 2\n"
          "[layer.image]\ntype = relu\nfrom = data\n[layer.bad]\ntype = " +
          bad.type + "\n" + bad.keys + "\n";
 }

@@ -91,17 +91,17 @@ class ConvReference : public ReferenceOp {
 class LinearReference : public ReferenceOp {
  public:
   explicit LinearReference(const ReferenceKeys& keys)
-      : channels_(keys.integer("channels", 0)), bias_(keys.text("bias", "yes") == "yes") {}
+      : features_(keys.integer("features", 0)), bias_(keys.text("bias", "yes") == "yes") {}
 
   void forward(ReferenceCall& call) override {
     const Array &x = *call.src[0], &weight = *call.param.at("weight");
     const std::int64_t images = x.shape[0], inputs = x.count() / images;
-    call.dst = Array({images, channels_});
+    call.dst = Array({images, features_});
     for (std::int64_t n = 0; n < images; ++n) {
-      for (std::int64_t o = 0; o < channels_; ++o) {
+      for (std::int64_t o = 0; o < features_; ++o) {
         double sum = bias_ ? (*call.param.at("bias"))[o] : 0;
         for (std::int64_t i = 0; i < inputs; ++i) sum += weight[o * inputs + i] * x[n * inputs + i];
-        call.dst[n * channels_ + o] = sum;
+        call.dst[n * features_ + o] = sum;
       }
     }
   }
@@ -110,8 +110,8 @@ class LinearReference : public ReferenceOp {
     const Array &x = *call.src[0], &weight = *call.param.at("weight");
     const std::int64_t images = x.shape[0], inputs = x.count() / images;
     for (std::int64_t n = 0; n < images; ++n) {
-      for (std::int64_t o = 0; o < channels_; ++o) {
-        const double dy = call.diff_dst[n * channels_ + o];
+      for (std::int64_t o = 0; o < features_; ++o) {
+        const double dy = call.diff_dst[n * features_ + o];
         for (std::int64_t i = 0; i < inputs; ++i) {
           call.diff_src[0][n * inputs + i] += weight[o * inputs + i] * dy;
           (*call.diff_param.at("weight"))[o * inputs + i] += x[n * inputs + i] * dy;
@@ -122,7 +122,7 @@ class LinearReference : public ReferenceOp {
   }
 
  private:
-  std::int64_t channels_;
+  std::int64_t features_;
   bool bias_;
 };
 
