@@ -20,8 +20,8 @@ void register_types(Registry& registry) {
                      "precision-gated convolution: multiplies the low bits of its source where the high ones say so",
                      make_pg_conv);
   register_gated_translators(registry);
-  registry.add_plain_type("cg_conv", "conv");
-  registry.add_plain_type("pg_conv", "quantized_conv");
+  registry.add_dense_type("cg_conv", "conv");
+  registry.add_dense_type("pg_conv", "quantized_conv");
   registry.add_auxiliary_loss("gating_loss", "pulls thresholds towards a target: the higher, the more is skipped",
                               make_gating_loss);
   // The published module normalises with a BatchNorm2d named bn.

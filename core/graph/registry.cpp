@@ -61,15 +61,15 @@ void Registry::add_metric(const std::string& name, const std::string& doc, const
   metrics_.push_back({name, doc, unit, std::move(of_layer)});
 }
 
-void Registry::add_plain_type(const std::string& type, const std::string& plain) {
-  if (plain_types_.emplace(type, plain).second) return;
+void Registry::add_dense_type(const std::string& type, const std::string& dense) {
+  if (dense_types_.emplace(type, dense).second) return;
   throw Error(ExitCode::kUsage,
-              concat("the plain type of '", type, "' is registered twice; two plug-ins may use the same name"));
+              concat("the dense type of '", type, "' is registered twice; two plug-ins may use the same name"));
 }
 
-std::string Registry::plain_type(const std::string& type) const {
-  const auto found = plain_types_.find(type);
-  return found == plain_types_.end() ? "" : found->second;
+std::string Registry::dense_type(const std::string& type) const {
+  const auto found = dense_types_.find(type);
+  return found == dense_types_.end() ? "" : found->second;
 }
 
 void Registry::add_torch_name(const std::string& name, const std::string& torch_name) {

@@ -75,11 +75,11 @@ class Registry {
   std::vector<std::string> auxiliary_losses() const;
   std::unique_ptr<AuxiliaryLoss> make_auxiliary_loss(const std::string& section, Keys& keys) const;
 
-  /// `plain` is the layer that computes all of what `type` computes in part: networks of `type` are measured against
-  /// the same ones of `plain`. Throws Error(kUsage) when the type has one.
-  void add_plain_type(const std::string& type, const std::string& plain);
-  /// The plain type of a type, or "".
-  std::string plain_type(const std::string& type) const;
+  /// `dense` is the layer that computes all of what `type` computes in part: networks of `type` are measured against
+  /// the same ones of `dense`. Throws Error(kUsage) when the type has one.
+  void add_dense_type(const std::string& type, const std::string& dense);
+  /// The dense type of a type, or "".
+  std::string dense_type(const std::string& type) const;
 
   /// PyTorch's usual code has another name for the layers' tensors `name`, such as bn.running_mean for a buffer of ours
   /// that is one of a module inside the layer's there; "" means that it has none of them: imports leave their initial
@@ -114,7 +114,7 @@ class Registry {
   std::map<std::string, CompositeType> composites_;
   std::map<std::string, AuxiliaryLossType> auxiliary_losses_;
   std::vector<MetricType> metrics_;
-  std::map<std::string, std::string> plain_types_;
+  std::map<std::string, std::string> dense_types_;
   std::map<std::string, std::string> torch_names_;
   std::map<std::string, Translator> translators_;
 };

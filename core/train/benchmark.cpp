@@ -9,8 +9,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
+#include "core/graph/dense_twin.hpp"
 #include "core/graph/onednn.hpp"
-#include "core/graph/plain_twin.hpp"
 #include "core/model/trained_network.hpp"
 #include "core/train/time_budget.hpp"
 
@@ -140,7 +140,7 @@ std::vector<PlanRow> plan_rows(Executor& executor, const BenchmarkOptions& optio
   return rows;
 }
 
-/// Times the network in turn with its plain twin, where it has one.
+/// Times the network in turn with its dense twin, where it has one.
 void measure_inference(Experiment& experiment, const BenchmarkOptions& options, BenchmarkResult& result) {
   const std::int64_t batch = experiment.eval.batch;
   const BenchmarkImages& data = options.images;
@@ -153,8 +153,8 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   result.peak_memory_bytes = peak_memory();
   const Registry& registry = experiment.network->registry();
   std::unique_ptr<Network> twin;
-  if (options.compare && has_plain_twin(experiment.config, registry)) {
-    Config config = plain_twin(experiment.config, registry);
+  if (options.compare && has_dense_twin(experiment.config, registry)) {
+    Config config = dense_twin(experiment.config, registry);
     twin = std::make_unique<Network>(config, registry);
     twin->initialise(static_cast<std::uint64_t>(experiment.run.seed));
     if (executor.bytes) twin->set_source_ranges(measure_source_ranges(*twin, executor, data));

@@ -39,7 +39,7 @@ struct BenchmarkOptions {
   std::int64_t warmup = 3;  ///< steps before them
   bool training = true;
   bool inference = true;
-  bool compare = true;             ///< inference: time the network's plain twin beside it, where it has one
+  bool compare = true;             ///< inference: time the network's dense twin beside it, where it has one
   BenchmarkImages images;          ///< that inference sees: a batch or more
   std::vector<KernelChoice> plan;  ///< inference: what a deployed file says; layers not in it run what is fastest here
 };
@@ -95,7 +95,7 @@ void print_kernel(std::ostream& out, const PlannedKernel& kernel);
 void print_plan(std::ostream& out, const std::vector<PlanRow>& rows);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, train_gflops, train_dense_equivalent
 /// (PhaseResult::saves_work), ..., train_layers and infer_layers [{name,
-/// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a plain twin infer_dense_ms, infer_dense_direct_ms
+/// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a dense twin infer_dense_ms, infer_dense_direct_ms
 /// and so on, and speedup_over_dense, speedup_over_dense_direct.
 void print_json_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
 

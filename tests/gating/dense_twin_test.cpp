@@ -1,5 +1,5 @@
 // The dense twin of a gated network.
-#include "core/graph/plain_twin.hpp"
+#include "core/graph/dense_twin.hpp"
 
 #include <gtest/gtest.h>
 
@@ -48,13 +48,13 @@ struct Fixture {
   std::unique_ptr<Network> network;
 };
 
-TEST(PlainTwin, HasPlainLayersOfTheSameShapes) {
+TEST(DenseTwin, HasPlainLayersOfTheSameShapes) {
   const Fixture gated;
-  EXPECT_TRUE(has_plain_twin(gated.config, gated.registry));
-  Config config = plain_twin(gated.config, gated.registry);
-  EXPECT_FALSE(has_plain_twin(config, gated.registry));
+  EXPECT_TRUE(has_dense_twin(gated.config, gated.registry));
+  Config config = dense_twin(gated.config, gated.registry);
+  EXPECT_FALSE(has_dense_twin(config, gated.registry));
   const Network twin(config, gated.registry);
-  config.check();  // no key is left that a plain type does not know
+  config.check();  // no key is left that a dense type does not know
   ASSERT_EQ(twin.nodes().size(), gated.network->nodes().size());
   const std::vector<std::string> types = {"conv", "quantized_conv", "conv"};
   for (std::size_t i = 0; i < types.size(); ++i) {
@@ -68,11 +68,11 @@ TEST(PlainTwin, HasPlainLayersOfTheSameShapes) {
   EXPECT_EQ(gated.network->auxiliary_losses().size(), 1U);
 }
 
-TEST(PlainTwin, ATypeHasOne) {
+TEST(DenseTwin, ATypeHasOne) {
   Fixture fixture;
-  EXPECT_EQ(fixture.registry.plain_type("cg_conv"), "conv");
-  EXPECT_EQ(fixture.registry.plain_type("conv"), "");
-  EXPECT_THROW(fixture.registry.add_plain_type("cg_conv", "linear"), Error);
+  EXPECT_EQ(fixture.registry.dense_type("cg_conv"), "conv");
+  EXPECT_EQ(fixture.registry.dense_type("conv"), "");
+  EXPECT_THROW(fixture.registry.add_dense_type("cg_conv", "linear"), Error);
 }
 
 }  // namespace

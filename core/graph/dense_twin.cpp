@@ -1,4 +1,4 @@
-#include "core/graph/plain_twin.hpp"
+#include "core/graph/dense_twin.hpp"
 
 #include <algorithm>
 
@@ -9,43 +9,43 @@ bool is_layer(const Section& section) {
   return section.name().rfind("layer.", 0) == 0;
 }
 
-/// The plain type of a layer's section, or "".
-std::string plain_type(const Section& section, const Registry& registry) {
+/// The dense type of a layer's section, or "".
+std::string dense_type(const Section& section, const Registry& registry) {
   const Entry* const type = is_layer(section) ? section.find("type") : nullptr;
-  return type == nullptr ? "" : registry.plain_type(type->value);
+  return type == nullptr ? "" : registry.dense_type(type->value);
 }
 
 Section with_type(const Section& section, const std::string& type, const Registry& registry) {
   std::vector<std::string> known = {"type", "from", "share"};
   for (const KeyDoc& key : registry.keys(type)) known.push_back(key.name);
-  Section plain(section.name(), section.source());
+  Section dense(section.name(), section.source());
   for (Entry entry : section.entries()) {
     if (std::find(known.begin(), known.end(), entry.key) == known.end()) continue;
     if (entry.key == "type") entry.value = type;
-    plain.set(std::move(entry));
+    dense.set(std::move(entry));
   }
-  return plain;
+  return dense;
 }
 
 }  // namespace
 
-Config plain_twin(const Config& config, const Registry& registry) {
-  Config twin = Config::stored(config.resolved(), "plain twin");
+Config dense_twin(const Config& config, const Registry& registry) {
+  Config twin = Config::stored(config.resolved(), "dense twin");
   std::deque<Section>& sections = twin.sections();
   sections.erase(std::remove_if(sections.begin(), sections.end(),
                                 [](const Section& s) { return s.name() != "network" && !is_layer(s); }),
                  sections.end());
   for (Section& section : sections) {
-    const std::string type = plain_type(section, registry);
+    const std::string type = dense_type(section, registry);
     if (!type.empty()) section = with_type(section, type, registry);
   }
   return twin;
 }
 
-bool has_plain_twin(const Config& config, const Registry& registry) {
+bool has_dense_twin(const Config& config, const Registry& registry) {
   const std::deque<Section>& sections = config.sections();
   return std::any_of(sections.begin(), sections.end(),
-                     [&](const Section& section) { return !plain_type(section, registry).empty(); });
+                     [&](const Section& section) { return !dense_type(section, registry).empty(); });
 }
 
 }  // namespace sluice
