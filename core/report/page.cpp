@@ -10,7 +10,7 @@ extern const char kPageScript[];  // core/report/page.js
 
 namespace {
 
-constexpr std::size_t kMostBytes = 3000000;
+constexpr std::size_t kMostPageBytes = 3000000;
 
 /// JSON inside a script: no '<', so that nothing ends it.
 std::string script_text(const std::string& json) {
@@ -48,9 +48,9 @@ std::string report_page(const std::string& title, const std::string& json) {
              kPageStyle, "</style>\n</head>\n<body>\n<noscript>The charts and tables need JavaScript.</noscript>\n",
              "<script type=\"application/json\" id=\"data\">", script_text(json), "</script>\n<script>\n", kPageScript,
              "</script>\n</body>\n</html>\n");
-  if (page.size() > kMostBytes)
-    throw Error(ExitCode::kUsage, concat("the report would have ", page.size(), " bytes, more than the ", kMostBytes,
-                                         " that browsers show well; name fewer runs"));
+  if (page.size() > kMostPageBytes)
+    throw Error(ExitCode::kUsage, concat("the report would have ", page.size(), " bytes, more than the ",
+                                         kMostPageBytes, " that browsers show well; name fewer runs"));
   return page;
 }
 
