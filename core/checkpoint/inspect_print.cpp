@@ -59,6 +59,11 @@ std::string show(const Json& value) {
   return json_text(value, -1);
 }
 
+/// A column of metrics about one layer, "val_density/conv1".
+bool is_of_layer(const std::string& column) {
+  return column.find('/') != std::string::npos;
+}
+
 std::string size_text(double bytes) {
   if (bytes < 1024) return number(bytes, "%.0f bytes");
   if (bytes < 1024 * 1024) return number(bytes / 1024, "%.1f KiB");
@@ -138,7 +143,10 @@ void print_header(std::ostream& out, const Json& header) {
   table.add({"kind", concat(show(header["kind"]), ", format ", show(header["format_version"]))});
   table.add({"digest", show(header["content_digest"])});
   print_pairs(table, "state", header["state"]);
-  print_pairs(table, "last metrics", header["last_metrics"]);
+  Json last = Json::object();
+  for (const auto& [name, value] : header["last_metrics"].items())
+    if (!is_of_layer(name)) last[name] = value;
+  print_pairs(table, "last metrics", last);
   const Json& mean = header["normalisation"]["mean"];
   if (!mean.empty())
     table.add({"normalisation",
@@ -202,13 +210,18 @@ void print_history(std::ostream& out, const Json& history) {
     out << "no history\n";
     return;
   }
-  TextTable table(history["columns"].get<std::vector<std::string>>());
-  for (const Json& row : history["rows"]) {
+  const auto columns = history["columns"].get<std::vector<std::string>>();
+  const auto whole = [&](const auto& cell_of) {
     std::vector<std::string> cells;
-    for (const Json& value : row) cells.push_back(show(value));
-    table.add(cells);
-  }
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      if (!is_of_layer(columns[c])) cells.push_back(cell_of(c));
+    return cells;
+  };
+  TextTable table(whole([&](std::size_t c) { return columns[c]; }));
+  for (const Json& row : history["rows"]) table.add(whole([&](std::size_t c) { return show(row[c]); }));
   table.print(out, 0);
+  const auto left_out = std::count_if(columns.begin(), columns.end(), is_of_layer);
+  if (left_out > 0) out << left_out << " columns of single layers are not shown; --json has them\n";
 }
 
 void print_decisions(std::ostream& out, const Json& decisions) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
@@ -11,6 +12,43 @@ namespace {
 
 bool is_time(const std::string& column) {
   return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
+}
+
+bool is_conditional(const Node& node) {
+  const std::vector<CostTerm>& costs = node.declared.costs;
+  return std::any_of(costs.begin(), costs.end(), [](const CostTerm& term) { return term.open >= 0; });
+}
+
+/// Over all decisions of a layer, each of them once; NaN before the first.
+double density_of(const Node& node, const std::vector<std::int64_t>& counts) {
+  std::set<std::pair<int, int>> pairs;
+  for (const CostTerm& term : node.declared.costs)
+    if (term.open >= 0) pairs.emplace(term.open, term.total);
+  std::int64_t open = 0, total = 0;
+  for (const auto& [part, whole] : pairs) {
+    open += counts[static_cast<std::size_t>(part)];
+    total += counts[static_cast<std::size_t>(whole)];
+  }
+  return total > 0 ? static_cast<double>(open) / static_cast<double>(total) : std::nan("");
+}
+
+/// Groups of parameters that no other layer has: by them such layers decide.
+std::set<std::string> groups_of_conditional_layers(const Network& network) {
+  std::set<std::string> groups, others;
+  for (const Node& node : network.nodes()) {
+    for (const int p : node.params)
+      (is_conditional(node) ? groups : others).insert(network.parameters()[static_cast<std::size_t>(p)].group);
+  }
+  for (const std::string& other : others) groups.erase(other);
+  return groups;
+}
+
+double mean_of(const Network& network, const Parameter& parameter) {
+  const float* const values = network.parameter_data() + parameter.offset;
+  const std::int64_t count = parameter.shape.count();
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += values[i];
+  return sum / static_cast<double>(count);
 }
 
 }  // namespace
@@ -29,6 +67,26 @@ void append_figures(MetricsRow& row, const std::string& prefix, const Network& n
   if (conditional || !prefix.empty()) row.emplace_back(prefix + "macs_executed", cost.macs_executed);
   if (conditional) row.emplace_back(prefix + "flop_reduction", cost.flop_reduction());
   if (has_narrow_activations(network)) row.emplace_back(prefix + "average_bits", cost.average_bits());
+}
+
+void append_layers(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts) {
+  const std::vector<Cost> costs = layer_costs(network, counts);
+  const std::set<std::string> groups = groups_of_conditional_layers(network);
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Node& node = network.nodes()[i];
+    if (!is_conditional(node)) continue;
+    row.emplace_back(concat(prefix, "density/", node.name), density_of(node, counts[i]));
+    row.emplace_back(concat(prefix, "macs_executed/", node.name), costs[i].macs_executed);
+    for (const int p : node.params) {
+      const Parameter& parameter = network.parameters()[static_cast<std::size_t>(p)];
+      if (groups.count(parameter.group) > 0)
+        row.emplace_back(concat(parameter.group, "/", node.name), mean_of(network, parameter));
+    }
+  }
+}
+
+bool is_of_layer(const std::string& column) {
+  return column.find('/') != std::string::npos;
 }
 
 std::vector<std::string> figure_columns(const std::string& prefix, const Network& network) {
@@ -69,7 +127,8 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
 std::string row_text(const MetricsRow& row) {
   std::string text;
   for (const auto& [name, value] : row) {
-    if (name == "step" || name == "gradient_norm" || name.find("macs_") != std::string::npos) continue;
+    if (name == "step" || name == "gradient_norm" || name.find("macs_") != std::string::npos || is_of_layer(name))
+      continue;
     const bool whole = std::holds_alternative<std::int64_t>(value);
     const bool is_lr = name == "lr";
     text += concat(text.empty() ? "" : ", ", name, " ",

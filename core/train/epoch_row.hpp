@@ -18,7 +18,13 @@ double as_number(const MetricValue& value);
 /// are conditional), `flop_reduction` where they are and `average_bits` where activations are narrow; every name with
 /// the prefix ("", "val_").
 void append_figures(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts);
-/// The names that it may append.
+/// Appends, for every layer whose work depends on its images, PREFIXdensity/LAYER (the share of what it decides about
+/// that is done) and PREFIXmacs_executed/LAYER, and the mean of its parameters of every group that only such layers
+/// have, GROUP/LAYER: threshold/conv1.
+void append_layers(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts);
+/// A column of one layer.
+bool is_of_layer(const std::string& column);
+/// The names that append_figures may append.
 std::vector<std::string> figure_columns(const std::string& prefix, const Network& network);
 
 /// The metrics of plug-ins in one line, ", name value" for each.

@@ -271,6 +271,7 @@ bool Trainer::evaluate(MetricsRow& row) {
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
   append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);
+  append_layers(row, evaluated_set_ + "_", network_, evaluation->counts);
   return true;
 }
 

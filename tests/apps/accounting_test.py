@@ -117,6 +117,22 @@ def check_text(text, report, layers):
                          rf"{layer['average_bits']:.2f}$", text, re.MULTILINE), f"eval: no line for {name}\n{text}")
 
 
+def by_layer(box, out, last, report):
+    """What each gate did stands in the rows, is what an evaluation counts, and is left out for people."""
+    layers = {layer["name"]: layer for layer in report["layers"]}
+    gates = {gate["layer"]: gate for gate in json.loads(box.ok("sluice-inspect", box.newest(), "--gates", "--json").out)["gates"]}
+    for name in ("gate0", "gate1"):
+        expect(last[f"val_density/{name}"] == layers[name]["open_share"], f"density of {name}: {last}, eval {layers[name]}")
+        expect(last[f"val_macs_executed/{name}"] == layers[name]["macs_executed"], f"cost of {name}: {last}, eval {layers[name]}")
+        expect(close(last[f"threshold/{name}"], gates[name]["threshold"]["mean"]), f"threshold of {name}: {last}, {gates[name]}")
+    expect(len([name for name in last if "/" in name]) == 6, f"columns of layers: {list(last)}")
+    expect("/gate0" not in out, f"training tells people of single layers\n{out}")
+    text = box.ok("sluice-inspect", box.newest(), "--history").out
+    expect("/gate0" not in text and text.endswith("6 columns of single layers are not shown; --json has them\n"), f"--history\n{text}")
+    header = box.ok("sluice-inspect", box.newest()).out.split("\n\n")[0]
+    expect("val_accuracy = " in header and "/gate0" not in header, f"the header tells of single layers\n{header}")
+
+
 def training():
     """Columns for training and validation, the progress line, the history; and a dense network has none of them."""
     names = ["open_share", "closed_share", "macs_executed", "flop_reduction", "average_bits"]
@@ -141,8 +157,10 @@ def training():
         report = json.loads(box.ok("sluice-eval", box.newest(), "--json", "--split=validation", PLUGIN).out)
         for name in names:
             expect(close(report[name], lines[-1]["val_" + name]), f"{name}: eval {report[name]}, training {lines[-1]}")
+        by_layer(box, out, lines[-1], report)
     with Sandbox() as box:
         out = box.ok("sluice-train", "net.ini").out
+        expect(not [name for name in rows(box)[0] if "/" in name], f"a dense network: {rows(box)[0]}")
         expect(not set(names) & set(rows(box)[0]) and "val_macs_executed" in rows(box)[0], f"a dense network: {rows(box)[0]}")
         expect("share" not in out, f"a dense network: {out}")
         report = json.loads(box.ok("sluice-eval", "run/weights.h5", "--json").out)
