@@ -121,12 +121,13 @@ bool is_made_configuration(const std::string& path) {
   return std::getline(file, first) && first.compare(0, sizeof(kMade) - 1, kMade) == 0;
 }
 
-void put_weights(const ImportedModel& imported, const Network& network) {
+void put_weights(const std::string& file, const ImportedModel& imported, const Network& network) {
   const auto put = [&](const std::string& path, const Shape& shape, float* to) {
-    const auto found = imported.tensors.find(path);
-    if (found == imported.tensors.end() || static_cast<std::int64_t>(found->second->size()) != shape.count())
-      throw Error(ExitCode::kInternal, concat(path, ": the model has no such weights"));
-    std::copy(found->second->begin(), found->second->end(), to);
+    const std::vector<float>& values = *imported.tensors.at(path);
+    if (static_cast<std::int64_t>(values.size()) != shape.count())
+      throw Error(ExitCode::kCheckpoint,
+                  concat(file, ": has ", values.size(), " numbers for ", path, ", expected ", to_string(shape)));
+    std::copy(values.begin(), values.end(), to);
   };
   for (const Parameter& p : network.parameters()) put(p.path(), p.shape, network.parameter_data() + p.offset);
   for (const StateBuffer& b : network.buffers()) put(b.path(), b.shape, network.buffer_data() + b.offset);
@@ -147,7 +148,7 @@ int import_onnx(const CommandLine& line) {
   Experiment experiment(Config::parse(imported.ini, config_output.path(), line.overrides()), registry);
   output.refuse_inputs({file, config_output.path()});
   config_output.refuse_inputs({file, output.path()});
-  put_weights(imported, *experiment.network);
+  put_weights(file, imported, *experiment.network);
   Checkpoint checkpoint = untrained_checkpoint(experiment, normalization_of(experiment));
   checkpoint.run["imported_from"] = file;
   config_output.write(imported.ini);

@@ -165,6 +165,8 @@ class Translation {
     if (given->shape != wanted)
       refuse(node, concat("has constants ", to_string(given->shape), " as operand ", operand, ", expected ",
                           to_string(wanted)));
+    if (!std::all_of(floats->begin(), floats->end(), [](float x) { return std::isfinite(x); }))
+      refuse(node, concat("has NaN or an infinity in its operand ", operand));
     made_.tensors[path] = floats;
   }
 

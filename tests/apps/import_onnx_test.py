@@ -185,6 +185,13 @@ def refusals():
         bad("a product that is not transposed",
             "'y': operator Gemm transposes or scales otherwise than a linear layer (transB = 1)",
             model(nodes=[node("Gemm", ["x", "w"], "y")])),
+        bad("weights that are no numbers", "'c': operator Conv has NaN or an infinity in its operand 1",
+            model(weights=[floats("w", [3, 2, 3, 3], struct.pack("<54f", *([float("nan")] * 54)))])),
+        bad("a product of another size", "has 8 numbers for z/weight, expected 2x3",
+            model(nodes=[CONV, POOL, node("Flatten", ["y"], "f"), node("Gemm", ["f", "v"], "z", [whole("transB", 1)])],
+                  weights=[WEIGHTS, floats("v", [2, 4])], outputs=[value("z")])),
+        Case("pads without end", IMPORT, 2, "out.ini:9: [layer.c] pad: expected at most 2147483647, got '4611686018427387904'",
+             files={"model.onnx": model(nodes=[node("Conv", ["x", "w"], "c", [wholes("pads", [1 << 62] * 4)]), POOL])}),
         bad("an answer that is an image", "the answer is an image, expected a number for each class",
             model(nodes=[CONV], outputs=[value("c")]))]
 
