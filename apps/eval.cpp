@@ -11,6 +11,7 @@
 #include "apps/program.hpp"
 #include "apps/shift.hpp"
 #include "core/base/error.hpp"
+#include "core/base/printable.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/train/backend_comparison.hpp"
 #include "core/train/report.hpp"
@@ -29,7 +30,8 @@ Program describe() {
       "Several checkpoints give one table.";
   program.flags = {
       {"split", "NAME", "test (default), validation or train."},
-      {"predictions", "FILE.csv", "Write index, label, prediction and the logits of each image; - is standard output."},
+      {"predictions", "FILE.csv",
+       "Write index, label, prediction and the logits of each image, and the file of a picture; - is standard output."},
       force_flag(),
       {"confusion", "", "Print the confusion matrix."},
       {"backend", "NAME", "skip (default) or dense: the same as --run.backend=NAME."},
@@ -59,11 +61,13 @@ bool are_predictions(const std::string& path) {
 /// A line for each image.
 class Predictions {
  public:
+  explicit Predictions(const Dataset& dataset) : dataset_(dataset), named_(!dataset.image_name(0).empty()) {}
+
   void add(const Batch& batch, const float* logits, std::int64_t classes) {
     if (text_.tellp() == 0) {
       text_ << "index,label,prediction";
       for (std::int64_t c = 0; c < classes; ++c) text_ << ",logit_" << c;
-      text_ << "\n";
+      text_ << (named_ ? ",file\n" : "\n");
     }
     text_.precision(9);
     for (std::int64_t i = 0; i < batch.count; ++i) {
@@ -71,6 +75,7 @@ class Predictions {
       const auto at = static_cast<std::size_t>(i);
       text_ << batch.indices[at] << "," << batch.labels[at] << "," << std::max_element(row, row + classes) - row;
       for (std::int64_t c = 0; c < classes; ++c) text_ << "," << row[c];
+      if (named_) text_ << "," << cell(dataset_.image_name(batch.indices[at]));
       text_ << "\n";
     }
   }
@@ -78,6 +83,17 @@ class Predictions {
   std::string text() const { return text_.str(); }
 
  private:
+  /// In quotes where it holds a comma or a quote.
+  static std::string cell(const std::string& name) {
+    const std::string line = one_line(name);
+    if (line.find_first_of(",\"") == std::string::npos) return line;
+    std::string quoted = "\"";
+    for (const char c : line) quoted += c == '"' ? "\"\"" : std::string(1, c);
+    return quoted + "\"";
+  }
+
+  const Dataset& dataset_;
+  const bool named_;
   TextWriter text_;
 };
 
@@ -158,7 +174,7 @@ int evaluate(const CommandLine& line) {
   }
   Evaluator evaluator(*experiment.network, options, *dataset, pipeline);
   evaluator.choose(trained.network.kernels());
-  Predictions predictions;
+  Predictions predictions(*dataset);
   Evaluator::BatchResult on_batch;
   if (output) {
     on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {

@@ -76,6 +76,8 @@ class Dataset {
 
   /// Adds what the first `images` images were made from to a digest; false where that is the pixels themselves.
   virtual bool digest_sources(std::int64_t images, Digest& digest) const;
+  /// The file of an image, below the set's folder; empty where images have none of their own.
+  virtual std::string image_name(std::int64_t) const { return {}; }
   /// Warnings that came up since the last call: pictures that were left out or replaced.
   virtual std::vector<std::string> take_notes() const { return {}; }
 

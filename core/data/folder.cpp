@@ -168,6 +168,7 @@ class FolderPictures : public PictureStore {
   FolderPictures(PictureList list, const DecodeOptions& decode) : list_(std::move(list)), decode_(decode) {}
 
   std::int32_t label(std::int64_t index) const override { return list_.labels[static_cast<std::size_t>(index)]; }
+  std::string name(std::int64_t index) const override { return list_.files[static_cast<std::size_t>(index)]; }
   void load(std::int64_t index, bool training, const ChooseWindow& choose, PictureScratch& scratch) const override {
     const std::string path = list_.root + "/" + list_.files[static_cast<std::size_t>(index)];
     DecodeOptions options = decode_;

@@ -64,6 +64,7 @@ class PictureDataset : public Dataset {
     store_->digest(images, digest);
     return true;
   }
+  std::string image_name(std::int64_t index) const override { return store_->name(index); }
   std::vector<std::string> take_notes() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::exchange(notes_, {});
@@ -138,6 +139,7 @@ class StoredPictures : public PictureStore {
     base_->read_labels(&index, 1, &label);
     return label;
   }
+  std::string name(std::int64_t index) const override { return base_->image_name(index); }
   void load(std::int64_t index, bool, const ChooseWindow& choose, PictureScratch& scratch) const override {
     std::int32_t label = 0;
     const ImageShape& shape = base_->shape();

@@ -24,6 +24,7 @@ class PictureStore {
  public:
   virtual ~PictureStore() = default;
   virtual std::int32_t label(std::int64_t index) const = 0;
+  virtual std::string name(std::int64_t index) const = 0;  ///< as Dataset::image_name
   /// Loads a picture into scratch.picture; of what `choose` wants the target's size, else all of it. Throws
   /// Error(kData), with the file's name, where it cannot be read.
   virtual void load(std::int64_t index, bool training, const ChooseWindow& choose, PictureScratch& scratch) const = 0;

@@ -35,6 +35,9 @@ class Subset : public Dataset {
   std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const override {
     return base_->read_for_training(indices_[static_cast<std::size_t>(index)], draw, image);
   }
+  std::string image_name(std::int64_t index) const override {
+    return base_->image_name(indices_[static_cast<std::size_t>(index)]);
+  }
   std::vector<std::string> take_notes() const override { return base_->take_notes(); }
 
   ReadGroups groups() const override {
@@ -102,6 +105,7 @@ class Padded : public Dataset {
   bool digest_sources(std::int64_t images, Digest& digest) const override {
     return base_->digest_sources(images, digest);
   }
+  std::string image_name(std::int64_t index) const override { return base_->image_name(index); }
   std::vector<std::string> take_notes() const override { return base_->take_notes(); }
 
   std::vector<PixelCounts> count_pixels(const StopCheck& check_stop) const override {

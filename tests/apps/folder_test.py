@@ -1,4 +1,5 @@
 """Folders of pictures from the command line: a run from pictures to predictions, and what is said about bad ones."""
+import csv
 import json
 import os
 import re
@@ -69,6 +70,10 @@ def learns_from_files_to_answers():
         expect(evaluation["images"] == 48, f"{evaluation['images']} images are evaluated")
         alone = box.ok("sluice-train", "folder.ini", "--train.epochs=4", "--run.dir=more", "--data.workers=0")
         expect(weights_digest(alone) == weights_digest(result), "workers change the result")
+        box.ok("sluice-eval", "run/weights.h5", "--predictions=answers.csv", "--json")
+        rows = list(csv.DictReader(box.text("answers.csv").splitlines()))
+        wanted = [f"{name}/{i}.{'ppm' if i % 2 else 'BMP'}" for name in LEVELS for i in range(16)]
+        expect([row["file"] for row in rows] == sorted(wanted), "names in predictions: " + str(rows[:2]))
         os.rename(box.at("set"), box.at("moved"))
         moved = box.ok("sluice-eval", "run/weights.h5", "--data.dir=moved", "--json")
         expect(moved.err == "", "a moved set is another one: " + moved.err)
