@@ -11,7 +11,7 @@ install(TARGETS ${sluice_libraries} EXPORT sluiceTargets LIBRARY DESTINATION ${C
 # <sluice/model.hpp> lies in include/sluice, and what it includes as "core/..." below that.
 foreach(header ${SLUICE_PUBLIC_HEADERS})
   get_filename_component(folder ${header} DIRECTORY)
-  string(REGEX REPLACE "^sluice$" "" folder "${folder}")
+  string(REGEX REPLACE "^apps/sluice$" "" folder "${folder}")
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sluice/${folder})
 endforeach()
 install(FILES ${SLUICE_GENERATED_DIR}/core/plugin/build_id.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sluice/core/plugin)

@@ -1,10 +1,10 @@
-# What is installed, and all that a plug-in can see: the headers that programs and plug-ins include as <sluice/...>, and what
-# those reach. A test (House.public) holds the list against the includes; a digest of these files is what tells plug-ins apart.
+# What is installed, and all that a plug-in can see: apps/sluice, whose headers programs and plug-ins include as <sluice/...>,
+# and what those reach. A test (House.public) holds the list against the includes; a digest of these files is what tells plug-ins apart.
 set(SLUICE_PUBLIC_HEADERS
-  sluice/model.hpp
-  sluice/layer.hpp
-  sluice/gate.hpp
-  sluice/train.hpp
+  apps/sluice/model.hpp
+  apps/sluice/layer.hpp
+  apps/sluice/gate.hpp
+  apps/sluice/train.hpp
 
   core/base/bfloat16.hpp
   core/base/buffer.hpp

@@ -14,8 +14,8 @@ ORDERLY = {
     "core/b.cpp": '#include "core/b.hpp"\n',
     "layers/c.cpp": '// C.\n#include "core/a.hpp"\n',
     "gating/d.cpp": '// D: gating.\n#include "layers/c.hpp"\n',
-    "sluice/face.hpp": '// Face.\n#pragma once\n#include "core/a.hpp"\n#include "core/plugin/build_id.hpp"\n',
-    "cmake/SluicePublicHeaders.cmake": "set(SLUICE_PUBLIC_HEADERS\n  sluice/face.hpp\n\n  core/a.hpp\n  core/b.hpp)\n",
+    "apps/sluice/face.hpp": '// Face.\n#pragma once\n#include "core/a.hpp"\n#include "core/plugin/build_id.hpp"\n',
+    "cmake/SluicePublicHeaders.cmake": "set(SLUICE_PUBLIC_HEADERS\n  apps/sluice/face.hpp\n\n  core/a.hpp\n  core/b.hpp)\n",
     "apps/setup.sh": "sluice_build_packages=(g++ zlib1g-dev\n  libtbb-dev)\n",
     "apps/e.cpp": '// E.\n#include "gating/d.hpp"\n\nint main() { return 0; }\n',
     "tests/f.cpp": '// F.\n#include "apps/e.hpp"\n',
@@ -68,13 +68,13 @@ class HouseTest(unittest.TestCase):
     def test_public(self):
         self.write("core/b.hpp", '// B.\n#pragma once\n#include <nlohmann/json.hpp>\n#include "core/c.hpp"\n')
         self.write("core/d.hpp", "// D.\n#pragma once\n")
-        self.write("sluice/other.hpp", '// Other.\n#pragma once\n#include "core/e.hpp"\n')
+        self.write("apps/sluice/other.hpp", '// Other.\n#pragma once\n#include "core/e.hpp"\n')
         self.write("cmake/SluicePublicHeaders.cmake",
-                   "set(SLUICE_PUBLIC_HEADERS\n  sluice/face.hpp\n  core/a.hpp\n  core/b.hpp\n  core/d.hpp)\n")
+                   "set(SLUICE_PUBLIC_HEADERS\n  apps/sluice/face.hpp\n  core/a.hpp\n  core/b.hpp\n  core/d.hpp)\n")
         listed = "cmake/SluicePublicHeaders.cmake"
-        self.expect("public", f"{listed}: core/d.hpp is not reached by any header of sluice/",
+        self.expect("public", f"{listed}: core/d.hpp is not reached by any header of apps/sluice",
                     f"core/b.hpp: includes core/c.hpp, which {listed} does not install",
-                    "core/b.hpp:3: <nlohmann/json.hpp> in a public header", f"sluice/other.hpp: is not in {listed}")
+                    "core/b.hpp:3: <nlohmann/json.hpp> in a public header", f"apps/sluice/other.hpp: is not in {listed}")
 
     def test_onednn_comes_through_one_header(self):
         include = '#pragma once\n#include "oneapi/dnnl/dnnl.hpp"\n'

@@ -23,14 +23,14 @@ done
 # The headers are those of the list and no others; programs include four of them. None brings in what Sluice itself is built on.
 prefix=$work/prefix
 mapfile -t listed < <(sed -n 's/^  \([a-z].*\.hpp\))\{0,1\}$/\1/p' "$source/cmake/SluicePublicHeaders.cmake")
-for header in "${listed[@]}" core/plugin/build_id.hpp; do echo "${header#sluice/}"; done | sort >"$work/listed"
+for header in "${listed[@]}" core/plugin/build_id.hpp; do echo "${header#apps/sluice/}"; done | sort >"$work/listed"
 (cd "$prefix/include/sluice" && find . -type f | sed 's,^\./,,' | sort) >"$work/found"
 diff "$work/listed" "$work/found" >&2 || fail "what is installed is not what cmake/SluicePublicHeaders.cmake lists"
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 read -ra cflags <<<"$(pkg-config --cflags sluice)"
 for header in "${listed[@]}" ; do
-  [[ $header == sluice/* ]] || continue
-  echo "#include <$header>" | "$compiler" "${cflags[@]}" -Wall -Wextra -Wpedantic -Werror -M -x c++ - >"$work/reached" || fail "<$header>"
+  [[ $header == apps/sluice/* ]] || continue
+  echo "#include <${header#apps/}>" | "$compiler" "${cflags[@]}" -Wall -Wextra -Wpedantic -Werror -M -x c++ - >"$work/reached" || fail "<$header>"
   grep -E '/(nlohmann|boost|tbb|oneapi/tbb|hdf5|Random123)/|/(hdf5|H5[A-Za-z]*|xxhash|zlib)\.h' "$work/reached" &&
     fail "<$header> brings in these"
 done
