@@ -237,9 +237,9 @@ std::unique_ptr<Dataset> make_streamed(DatasetInfo info, std::unique_ptr<RemoteI
 }
 
 std::unique_ptr<Dataset> make_loaded(DatasetInfo info, const std::unique_ptr<RemoteImages>& file) {
-  constexpr std::int64_t kBlockBytes = 8 << 20;
+  constexpr std::int64_t kShareBytes = 8 << 20;
   const std::int64_t rows = file->set().rows;
-  const std::int64_t block = rows * std::max<std::int64_t>(1, kBlockBytes / info.shape.count() / rows);
+  const std::int64_t block = rows * std::max<std::int64_t>(1, kShareBytes / info.shape.count() / rows);
   file->share(info.size);
   for (std::int64_t first = 0; first < info.size; first += block) {
     throw_if_stopped();

@@ -3,7 +3,9 @@
 namespace sluice {
 
 void BoundInputs::add(const TensorDesc& given, const Tensor& own) {
-  inputs_.push_back({{given, nullptr}, own, {}, {}});
+  Input& input = inputs_.emplace_back();
+  input.given.desc = given;
+  input.own = own;
   if (inputs_.size() == kLabels + 1) no_labels_ = Buffer(given.bytes());
 }
 
