@@ -25,8 +25,9 @@ const std::string kInput = "[network]\ninput = 3x8x6\n";
 TEST(NetworkErrors, UnknownType) {
   EXPECT_EQ(error_of(kInput + "[layer.a]\ntype = relu\n[layer.b]\ntype = cnov\nchannels = 3\n"),
             "net.ini:6: [layer.b] type: unknown layer type 'cnov'; known types: add, average_pool, batchnorm, clip, "
-            "concat, conv, dropout, flatten, global_pool, linear, max_pool, pact_relu, pad_shortcut, "
-            "quantized_conv, quantized_linear, relu, shortcut, softmax_cross_entropy; did you mean 'conv'?");
+            "concat, conv, dropout, flatten, global_pool, hard_sigmoid, hard_swish, leaky_relu, linear, max_pool, "
+            "multiply, pact_relu, pad_shortcut, quantized_conv, quantized_linear, relu, shortcut, sigmoid, silu, "
+            "softmax_cross_entropy; did you mean 'conv'?");
 }
 
 TEST(NetworkErrors, UnknownSource) {
