@@ -1,5 +1,7 @@
 #include "core/graph/bound_inputs.hpp"
 
+#include <cstring>
+
 namespace sluice {
 
 void BoundInputs::add(const TensorDesc& given, const Tensor& own) {
@@ -26,7 +28,7 @@ void BoundInputs::copy(std::size_t input, const void* values) {
   Input& to = inputs_[input];
   if (values == nullptr || to.own.data != nullptr) return lend(input, values);
   if (to.copy.data() == nullptr) to.copy = Buffer(to.given.desc.bytes());
-  copy_memory({to.given.desc, const_cast<void*>(values)}, {to.given.desc, to.copy.data()});
+  std::memcpy(to.copy.data(), values, to.given.desc.bytes());
   lend(input, to.copy.data());
 }
 

@@ -25,6 +25,7 @@ class BoundInputs {
   /// Values that do not stay. The first call for an input allocates.
   void copy(std::size_t input, const void* values);
 
+  bool is_given(std::size_t input) const { return inputs_[input].given.data != nullptr; }
   /// As operations read it; data is null where it is absent.
   Tensor tensor(std::size_t input) const;
 

@@ -245,7 +245,7 @@ void Executor::refresh() {
 }
 
 void Executor::forward(std::uint64_t step) {
-  if (state_->inputs.tensor(BoundInputs::kImages).data == nullptr)
+  if (!state_->inputs.is_given(BoundInputs::kImages))
     throw Error(ExitCode::kInternal, "an executor runs before it has images; call set_batch first");
   detail::adopt_threads(state_->threads);
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);

@@ -21,7 +21,7 @@ void check_data_fits(const Network& network, const Dataset& dataset) {
     throw Error(ExitCode::kData,
                 concat(dataset.name(), ": has ", dataset.num_classes(), " classes, the network tells only ", classes,
                        " apart", doubt.empty() ? "" : concat(" (", doubt, ")"),
-                       "; set the channels of its last layer (define.classes in the shipped networks)"));
+                       "; set the features of its last layer (define.classes in the shipped networks)"));
   }
 }
 

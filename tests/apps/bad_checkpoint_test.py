@@ -172,7 +172,7 @@ CONFIGURATIONS = [
     Case("eval: data missing", "sluice-eval a.h5 --data.kind=cifar10 --data.dir=d", 3,
          "d: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 d, or set [data] dir", make=whole),
     Case("eval: more classes than the network has", "sluice-eval a.h5 --data.classes=4", 3,
-         "synthetic: has 4 classes, the network tells only 3 apart; set the channels of its last layer (define.classes in "
+         "synthetic: has 4 classes, the network tells only 3 apart; set the features of its last layer (define.classes in "
          "the shipped networks)", make=whole),
     Case("eval: nothing held out", "sluice-eval a.h5 --split=validation --data.validation=0", 3,
          "[data] validation: no images of synthetic are held out to validate on, got 0; set it above 0", make=whole),

@@ -205,7 +205,7 @@ FIT_CASES = [
     data("images that do not fit the network", "[network]\ninput = 2x7x7\n",
          "synthetic: images are 2x6x5, the network takes 2x7x7; set data.pad_to, data.channels or network.input"),
     data("more classes than the network has", "[layer.fc]\nfeatures = 2\n",
-         "synthetic: has 3 classes, the network tells only 2 apart; set the channels of its last layer (define.classes in "
+         "synthetic: has 3 classes, the network tells only 2 apart; set the features of its last layer (define.classes in "
          "the shipped networks)"),
     data("batch larger than the set", "[train]\nbatch = 49\n",
          "synthetic: 48 images do not fill a batch of 49; use a smaller batch"),

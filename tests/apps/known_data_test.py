@@ -210,7 +210,7 @@ LABEL_CASES = [
          "[data] classes", ini=IDX, make=lambda box: idx(box, 40, [1 + i % 3 for i in range(40)])),
     Case("idx: labels from 1, classes counted", "sluice-train bad.ini --data.classes=0", 3,
          "d/train-images-idx3-ubyte: has 4 classes, the network tells only 3 apart (no image has the label 0, and each of 1 to 3 "
-         f"occurs: {FROM_ONE}); set the channels of its last layer (define.classes in the shipped networks)", ini=IDX,
+         f"occurs: {FROM_ONE}); set the features of its last layer (define.classes in the shipped networks)", ini=IDX,
          make=lambda box: idx(box, 60, [1 + i % 3 for i in range(60)])),
     Case("idx: labels from 1 fit", "sluice-train bad.ini --data.classes=0 --layer.fc.features=4", 0, "", ini=IDX,
          make=lambda box: idx(box, 40, [1 + i % 3 for i in range(40)]), changes=("run/*",),

@@ -26,7 +26,7 @@ def cifar(box):
     box.write("cifar/test_batch.bin", bytes(3073 * 10))
     box.write("cifar/data_batch_1.bin", bytes(3073 * 10))
     box.write("cifar/batches.meta.txt", f"{ESCAPES}airplane\n".encode() + b"caf\xe9\nc\nd\ne\nf\ng\nh\ni\nj\n")
-    box.write("ten.ini", NET.replace("2x6x5", "3x32x32").replace("channels = 3", "channels = 10").replace("classes = 3", "classes = 10"))
+    box.write("ten.ini", NET.replace("2x6x5", "3x32x32").replace("features = 3", "features = 10").replace("classes = 3", "classes = 10"))
     box.ok("sluice-train", "ten.ini", "--run.dir=ten", "--train.epochs=1")
     box.options = ["--data.kind=cifar10", "--data.dir=cifar", "--data.mean=0.5", "--data.std=0.25"]
 

@@ -46,7 +46,7 @@ fi
 expect "$directory/out" "full of format 1.4"
 expect "$directory/out" "weights/conv1/weight float32 (5, 3, 3, 2)"
 expect "$directory/out" "weights/linear/scale float32 ()"
-expect "$directory/out" "columns epoch train/loss density.layer1.0.gate"
+expect "$directory/out" "columns epoch train_loss density.layer1.0.gate"
 expect "$directory/out" "epochs 1.0 2.0 3.0"
 expect "$directory/out" "step 1234"
 expect "$directory/out" "config [network]"

@@ -87,6 +87,8 @@ std::vector<double> drop_ones(std::uint64_t seed, std::uint64_t step, ExecutorOp
   const int before = num_threads();
   set_threads(threads);
   Executor executor(*built.network, options);
+  const std::vector<float> unread(static_cast<std::size_t>(built.network->input_shape(options.batch).count()));
+  executor.lend_batch(unread.data(), nullptr);
   executor.refresh();
   executor.forward(step);
   set_threads(before);

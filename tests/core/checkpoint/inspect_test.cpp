@@ -64,7 +64,7 @@ TEST_F(Inspect, ShowsHeaderAndTensorsInNetworkOrder) {
   EXPECT_EQ(code_, 0);
   for (const char* line :
        {"seal intact)\n", "kind           full, format 1.4\n", "state          best = 0.3\n",
-        "               step = 1234\n", "last metrics   epoch = 3\n", "               train/loss = nan\n",
+        "               step = 1234\n", "last metrics   epoch = 3\n", "               train_loss = nan\n",
         "normalisation  mean 0.4914 0.4822 0.4465, std 0.247 0.2435 0.2616\n", "classes        3: cat, , d\xc3\xb6g\n",
         "trained on     60000 images of 3x32x30, 5000 of them held out, digest aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
         "tested on      10000 images of 3x32x30, digest cccccccccccccccccccccccccccccccc\n",
@@ -84,7 +84,7 @@ TEST_F(Inspect, JsonSaysTheSame) {
   EXPECT_EQ(json["content_digest"], content_digest(sample_checkpoint()));
   EXPECT_EQ(json["state"]["step"], 1234);
   EXPECT_EQ(json["state"]["best"], 0.1 + 0.2);
-  EXPECT_TRUE(json["last_metrics"]["train/loss"].is_null());
+  EXPECT_TRUE(json["last_metrics"]["train_loss"].is_null());
   ASSERT_EQ(json["tensors"].size(), 8u);
   EXPECT_EQ(json["tensors"][0]["path"], "weights/conv1/weight");
   EXPECT_EQ(json["tensors"][0]["shape"], Json({5, 3, 3, 2}));
@@ -119,7 +119,7 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   options_.config = false;
   options_.history = true;
   EXPECT_EQ(run(),
-            "epoch  train/loss  density.layer1.0.gate\n"
+            "epoch  train_loss  density.layer1.0.gate\n"
             "    1         2.5                    0.5\n"
             "    2    0.333333                   0.25\n"
             "    3         nan                  0.125\n");

@@ -42,7 +42,7 @@ inline Checkpoint sample_checkpoint(std::uint64_t seed = 1, std::int64_t step = 
                random_tensor("buffers/bn1/running_mean", {5}, seed + 5),
                random_tensor("optimizer/momentum/conv1/weight", {5, 3, 3, 2}, seed + 6)};
   c.state = {{"epoch", std::int64_t{3}}, {"step", step}, {"best", 0.1 + 0.2}, {"isa", std::string("avx512")}};
-  c.history.columns = {"epoch", "train/loss", "density.layer1.0.gate"};
+  c.history.columns = {"epoch", "train_loss", "density.layer1.0.gate"};
   c.history.rows = {{1, 2.5, 0.5}, {2, 1.0 / 3.0, 0.25}, {3, std::nan(""), 0.125}};
   c.config = "[network]\ninput = 3x32x32  # bl\xc3\xa4tter\n[data]\ndir = \n";
   c.mean = {0.4914, 0.4822, 0.4465};

@@ -100,7 +100,7 @@ TEST(ExperimentErrors, MistakesOfEveryKindAreReportedTogether) {
   EXPECT_EQ(errors_of(text, {"--optimizer.momentun=0.9"}),
             "net.ini:5: [network] input: the key stands already in line 4\n"
             "net.ini:9: [layer.conv1] kernel: expected an integer of at least 1, got '0'\n"
-            "net.ini:20: [layer.fc] channels: unknown name ${classes}; known names: conv\n"
+            "net.ini:20: [layer.fc] features: unknown name ${classes}; known names: conv\n"
             "net.ini:27: [block.basic.conv1] kernel: required key is missing; expected an integer of at least 1\n"
             "net.ini:31: [block.basic.conv1] kernal: unknown key; did you mean 'kernel'?\n"
             "net.ini:36: [block.basic.relu] type: unknown layer type 'rleu'; known types: " +
@@ -167,13 +167,15 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
       {"eval", {"", "", "batch", ""}},
       {"checkpoint", {"", "", "", "every_epochs, interval, keep"}},
       {"data",
-       {"augment, channels, cifar100_labels, class_names, classes, crop_padding, flip, hdf5_memory_mib, kind, mean, "
-        "pad_to, std, synthetic_image, synthetic_seed, synthetic_size, synthetic_test_size, validation, "
+       {"augment, channels, cifar100_labels, class_names, classes, crop_padding, decode, eval_transforms, flip, "
+        "hdf5_memory_mib, kind, mean, pad_to, std, synthetic_image, synthetic_seed, synthetic_size, "
+        "synthetic_test_size, transforms, validation, "
         "validation_from, validation_seed",
         "", "",
-        "dir, hdf5_external, hdf5_images, hdf5_labels, hdf5_test, hdf5_test_group, hdf5_timeout, hdf5_train, "
+        "dir, folder_test, folder_test_share, folder_train, hdf5_external, hdf5_images, hdf5_labels, hdf5_test, "
+        "hdf5_test_group, hdf5_timeout, hdf5_train, "
         "hdf5_train_group, idx_test_images, "
-        "idx_test_labels, idx_train_images, idx_train_labels, prefetch, workers"}},
+        "idx_test_labels, idx_train_images, idx_train_labels, max_pixels, on_bad_image, prefetch, workers"}},
       {"optimizer", {"clip_norm, clip_value, lr, momentum, nesterov, no_decay, type, weight_decay", "", "", ""}},
       {"schedule", {"type, warmup_epochs", "", "", ""}},
       {"ema", {"", "decay, warmup", "", ""}},
