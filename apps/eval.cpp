@@ -14,6 +14,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/train/backend_comparison.hpp"
+#include "core/train/metrics_text.hpp"
 #include "core/train/report.hpp"
 
 namespace {
@@ -75,7 +76,7 @@ class Predictions {
       const auto at = static_cast<std::size_t>(i);
       text_ << batch.indices[at] << "," << batch.labels[at] << "," << std::max_element(row, row + classes) - row;
       for (std::int64_t c = 0; c < classes; ++c) text_ << "," << row[c];
-      if (named_) text_ << "," << cell(dataset_.image_name(batch.indices[at]));
+      if (named_) text_ << "," << detail::csv_cell(one_line(dataset_.image_name(batch.indices[at])));
       text_ << "\n";
     }
   }
@@ -83,15 +84,6 @@ class Predictions {
   std::string text() const { return text_.str(); }
 
  private:
-  /// In quotes where it holds a comma or a quote.
-  static std::string cell(const std::string& name) {
-    const std::string line = one_line(name);
-    if (line.find_first_of(",\"") == std::string::npos) return line;
-    std::string quoted = "\"";
-    for (const char c : line) quoted += c == '"' ? "\"\"" : std::string(1, c);
-    return quoted + "\"";
-  }
-
   const Dataset& dataset_;
   const bool named_;
   TextWriter text_;

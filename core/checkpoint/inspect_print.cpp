@@ -6,6 +6,7 @@
 
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 #include "core/config/text.hpp"
 
@@ -57,11 +58,6 @@ std::string show(const Json& value) {
   if (value.is_number_float()) return number(value.get<double>(), "%.6g");
   if (value.is_null()) return "nan";
   return json_text(value, -1);
-}
-
-/// A column of metrics about one layer, "val_density/conv1".
-bool is_of_layer(const std::string& column) {
-  return column.find('/') != std::string::npos;
 }
 
 std::string size_text(double bytes) {

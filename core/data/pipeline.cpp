@@ -92,6 +92,7 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   void fill(BatchSlot& slot) const;
   void make_images(BatchSlot& slot);
   void make_image(BatchSlot& slot, std::int64_t i) const;
+  void finish_image(Batch& batch, std::int64_t i, const std::uint8_t* bytes) const;
   void await(BatchSlot& slot, std::unique_lock<std::mutex>& lock);
   const Batch* take();
 
@@ -231,11 +232,14 @@ void Pipeline::State::fill(BatchSlot& target) const {
   Batch& batch = target.batch;
   const std::int64_t values = dataset.shape().count();
   dataset.read(batch.indices.data(), batch.count, target.bytes.data(), batch.labels.data());
-  for (std::int64_t i = 0; i < batch.count; ++i) {
-    const auto sample = static_cast<std::uint32_t>(batch.indices[static_cast<std::size_t>(i)]);
-    Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), sample);
-    pass.apply(target.bytes.data() + i * values, pass.choose(random), batch.images.data() + i * values);
-  }
+  for (std::int64_t i = 0; i < batch.count; ++i) finish_image(batch, i, target.bytes.data() + i * values);
+}
+
+/// Augments and normalises image i of a batch.
+void Pipeline::State::finish_image(Batch& batch, std::int64_t i, const std::uint8_t* bytes) const {
+  const auto sample = static_cast<std::uint32_t>(batch.indices[static_cast<std::size_t>(i)]);
+  Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), sample);
+  pass.apply(bytes, pass.choose(random), batch.images.data() + i * dataset.shape().count());
 }
 
 /// Makes images of a batch until all are claimed.
@@ -261,8 +265,7 @@ void Pipeline::State::make_image(BatchSlot& target, std::int64_t i) const {
   } else {
     dataset.read(&index, 1, bytes.data(), &label);
   }
-  Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), static_cast<std::uint32_t>(index));
-  pass.apply(bytes.data(), pass.choose(random), batch.images.data() + i * values);
+  finish_image(batch, i, bytes.data());
 }
 
 /// Waits for a batch that somebody makes, and helps.

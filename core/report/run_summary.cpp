@@ -113,23 +113,16 @@ std::string value_of(const Config& config, const std::string& section, const std
 
 /// The watched metric as trainings choose it: of the test set where nothing was held out.
 void read_best(RunSummary& run) {
-  const std::string metric = value_of(run.config, "early_stopping", "metric");
-  std::vector<std::string> candidates = {metric};
-  if (starts_with(metric, "val_")) candidates.push_back("test_" + metric.substr(4));
+  auto options = run.config.read<EarlyStoppingOptions>("early_stopping");
+  std::vector<std::string> candidates = {options.metric};
+  if (starts_with(options.metric, "val_")) candidates.push_back("test_" + options.metric.substr(4));
   for (const std::string& name : candidates) {
     if (run.watched.empty() && run.metrics.has(name)) run.watched = name;
   }
-  const std::string goal = value_of(run.config, "early_stopping", "goal");
-  const auto ends = [&](const std::string& end) {
-    return run.watched.size() >= end.size() && run.watched.substr(run.watched.size() - end.size()) == end;
-  };
-  const bool least = goal == "min" || (goal != "max" && (ends("loss") || ends("error")));
-  double best = 0;
+  options.metric = run.watched;
+  EarlyStopping watch(options);
   for (std::size_t row = 0; row < run.metrics.rows.size(); ++row) {
-    const double value = run.metrics.value(row, run.watched);
-    if (std::isnan(value) || (run.best && (least ? value >= best : value <= best))) continue;
-    run.best = row;
-    best = value;
+    if (watch.offer(static_cast<std::int64_t>(row), run.metrics.value(row, run.watched))) run.best = row;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/error.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -83,10 +84,6 @@ void append_layers(MetricsRow& row, const std::string& prefix, const Network& ne
         row.emplace_back(concat(parameter.group, "/", node.name), mean_of(network, parameter));
     }
   }
-}
-
-bool is_of_layer(const std::string& column) {
-  return column.find('/') != std::string::npos;
 }
 
 std::vector<std::string> figure_columns(const std::string& prefix, const Network& network) {

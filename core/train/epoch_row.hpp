@@ -22,8 +22,6 @@ void append_figures(MetricsRow& row, const std::string& prefix, const Network& n
 /// that is done) and PREFIXmacs_executed/LAYER, and the mean of its parameters of every group that only such layers
 /// have, GROUP/LAYER: threshold/conv1.
 void append_layers(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts);
-/// A column of one layer.
-bool is_of_layer(const std::string& column);
 /// The names that append_figures may append.
 std::vector<std::string> figure_columns(const std::string& prefix, const Network& network);
 
