@@ -103,6 +103,7 @@ int train(Experiment& experiment, const CommandLine& line, double start, const s
   log.info(concat("run directory ", path, "; ", machine));
   if (!fewer_threads.empty()) log.warning(fewer_threads);
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
+  for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
   for (const std::string& warning : directory.warnings()) log.warning(warning);
   bool started = false;
   try {

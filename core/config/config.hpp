@@ -21,7 +21,7 @@ struct Source {
 /// "file:line", "file" or "command line".
 std::string to_string(const Source& source);
 
-/// Collects errors and warnings, so that all of a configuration's mistakes are reported at once.
+/// Collects errors, warnings and notes, so that all of a configuration's mistakes are reported at once.
 class Diagnostics {
  public:
   /// Text of one error: "<source>: [section] key: what is wrong; what is allowed". Empty section and key are left out.
@@ -29,12 +29,15 @@ class Diagnostics {
   /// mistake). The first hundred are kept, the others counted.
   void error(const Source& source, const std::string& section, const std::string& key, const std::string& text);
   void warning(const std::string& text);
+  /// What is no mistake but good to know: an old name of a key. One that is there already is not repeated.
+  void note(const std::string& text);
   bool has_errors() const;
   /// No more errors are kept.
   bool full() const;
   /// In the order of files (as they were opened) and lines; the command line comes last.
   const std::vector<std::string>& errors() const { return errors_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
+  const std::vector<std::string>& notes() const { return notes_; }
   /// Throws ErrorLines(kUsage) with one line for each error, in the order of files and lines, if there are any.
   void throw_if_errors() const;
   /// Gives a file its place in the order of errors.
@@ -48,7 +51,7 @@ class Diagnostics {
   std::vector<std::string> errors_;
   std::vector<Place> places_;  ///< of errors_
   std::size_t more_ = 0;
-  std::vector<std::string> warnings_;
+  std::vector<std::string> warnings_, notes_;
 };
 
 /// One `key = value`, after includes, definitions and environment were put in.

@@ -51,6 +51,10 @@ void Diagnostics::warning(const std::string& text) {
   warnings_.push_back(text);
 }
 
+void Diagnostics::note(const std::string& text) {
+  if (std::find(notes_.begin(), notes_.end(), text) == notes_.end()) notes_.push_back(text);
+}
+
 bool Diagnostics::has_errors() const {
   return !errors_.empty();
 }

@@ -164,7 +164,7 @@ void Keys::renamed(const char* old, const char* name) {
   if (other != nullptr && other->origin == Entry::Origin::kCommandLine) return section_->forget(old);
   if (other != nullptr && entry->origin != Entry::Origin::kCommandLine)
     return error(old, concat("is the old name of ", name, ", which is set too; remove one"));
-  if (!entry->stored) diagnostics_->warning(concat(section_->where(old), ": is called ", name, " now"));
+  if (!entry->stored) diagnostics_->note(concat(section_->where(old), ": is called ", name, " now"));
   section_->rename(old, name);
 }
 

@@ -270,6 +270,23 @@ def started_again_with_its_weights():
         expect([row["train_loss"] for row in rows(box)] == [row["train_loss"] for row in rows(box, "whole")], "started again: loss")
 
 
+def an_old_key():
+    """A key's old name is no mistake: a note, in the log too; a run goes on with either name."""
+    with Sandbox() as box:
+        new = box.text("net.ini")
+        old = new.replace("features = 3", "channels = 3")
+        box.write("net.ini", old)
+        line = old.splitlines().index("channels = 3") + 1
+        note = f"note: net.ini:{line}: [layer.fc] channels: is called features now\n"
+        result = box.ok("sluice-train", "net.ini")
+        expect(result.out.count(note) == 1 and result.err == "", f"an old key: {result.out}{result.err}")
+        log = box.text("run/log.txt")
+        expect(note in log and "warning" not in log, f"an old key: {log}")
+        box.write("net.ini", new)
+        out = box.ok("sluice-train", "net.ini", "--resume").out
+        expect("note:" not in out and "changed since" not in out, f"an old key, resumed: {out}")
+
+
 def no_idle_column():
     """Without gated layers there is nothing that a penalty on thresholds could say."""
     with Sandbox() as box:
@@ -279,6 +296,6 @@ def no_idle_column():
 
 if __name__ == "__main__":
     for part in [two_experiments, more_epochs, running, other_batch, counted_in_steps, whole_epochs_are_timed, its_own_directory,
-                 best_files, other_metric, switched_on, started_again_with_its_weights, no_idle_column]:
+                 best_files, other_metric, switched_on, started_again_with_its_weights, an_old_key, no_idle_column]:
         part()
     sys.exit(1 if failures else 0)

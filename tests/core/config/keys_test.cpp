@@ -64,19 +64,26 @@ struct Renamed {
   }
 };
 
-TEST(Keys, AnOldNameIsReadWithAWarning) {
+TEST(Keys, AnOldNameIsReadWithANote) {
   Config config = Config::parse("[s]\nchannels = 5\n", "a.ini");
   EXPECT_EQ(config.read<Renamed>("s").width, 5);
   config.check();
-  EXPECT_THAT(config.diagnostics().warnings(), ElementsAre("a.ini:2: [s] channels: is called width now"));
+  EXPECT_THAT(config.diagnostics().notes(), ElementsAre("a.ini:2: [s] channels: is called width now"));
+  EXPECT_THAT(config.diagnostics().warnings(), IsEmpty());
   EXPECT_EQ(config.find("s")->find("width")->value, "5");
   EXPECT_EQ(config.find("s")->find("channels"), nullptr);
 }
 
-TEST(Keys, AnOldNameInACheckpointNeedsNoWarning) {
+TEST(Keys, AnOldNameInACheckpointNeedsNoNote) {
   Config config = Config::stored("[s]\nchannels = 5\n", "a.h5");
   EXPECT_EQ(config.read<Renamed>("s").width, 5);
-  EXPECT_THAT(config.diagnostics().warnings(), IsEmpty());
+  EXPECT_THAT(config.diagnostics().notes(), IsEmpty());
+}
+
+TEST(Keys, ANoteIsSaidOnce) {
+  Diagnostics diagnostics;
+  for (const char* text : {"a", "b", "a"}) diagnostics.note(text);
+  EXPECT_THAT(diagnostics.notes(), ElementsAre("a", "b"));
 }
 
 TEST(Keys, OfAnOldAndANewNameTheCommandLineCounts) {
