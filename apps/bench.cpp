@@ -5,8 +5,8 @@
 #include "apps/data_speed.hpp"
 #include "apps/images.hpp"
 #include "apps/load.hpp"
-#include "apps/plan.hpp"
 #include "apps/program.hpp"
+#include "apps/sweep.hpp"
 #include "core/base/error.hpp"
 #include "core/train/benchmark.hpp"
 
@@ -70,7 +70,7 @@ BenchmarkOptions read_options(const CommandLine& line) {
 /// The network of configuration files, with weights drawn at random.
 Trained untrained(const CommandLine& line, Registry& registry) {
   auto experiment = std::make_shared<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
-  experiment->network->initialise(static_cast<std::uint64_t>(experiment->run.seed));
+  experiment->network().initialise(static_cast<std::uint64_t>(experiment->run.seed));
   return {{}, experiment, TrainedNetwork(experiment)};
 }
 
@@ -93,20 +93,20 @@ int bench(const CommandLine& line) {
     (line.has("json") ? print_json_data_speed : print_data_speed)(std::cout, speed);
     return 0;
   }
-  note_foreign_plan(trained);
+  note_foreign_kernels(trained);
   if (is_checkpoint_name(first)) note_unmeasured(trained.network);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
-  options.plan = trained.network.kernels();
+  options.kernels = trained.network.kernels();
   if (split) options.images = read_images(experiment, open_images(trained, *split));
   const std::int64_t batch = experiment.eval.batch;
-  if (options.inference && !split) options.images = random_images(*experiment.network, batch);
+  if (options.inference && !split) options.images = random_images(experiment.network(), batch);
   BenchmarkResult result = run_benchmark(experiment, options);
-  if (line.has("plan")) sweep_plan(experiment, options.images, result.plan);
+  if (line.has("plan")) sweep_kernels(experiment, options.images, result.kernels);
   if (line.has("json")) {
     print_json_benchmark(std::cout, experiment, result);
   } else {
     print_benchmark(std::cout, experiment, result);
-    if (line.has("plan")) print_plan(std::cout, result.plan);
+    if (line.has("plan")) print_kernels(std::cout, result.kernels);
   }
   return 0;
 }

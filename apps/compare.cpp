@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kPlanRounds = 7, kLeastRounds = 9, kMostRounds = 99;
+constexpr int kTimingRounds = 7, kLeastRounds = 9, kMostRounds = 99;
 constexpr double kSeconds = 2;  // of timing for each network
 
 /// A network as sluice-deploy would run it: every layer by its fastest kernel on these images.
@@ -19,14 +19,14 @@ class Deployed {
   explicit Deployed(OpenNetwork& opened)
       : images_(read_images(opened.experiment(), opened.images)),
         batch_(opened.experiment().eval.batch),
-        forwards_(plan_forwards(images_, batch_)),
+        forwards_(forwards_for(images_, batch_)),
         executor_(opened.network(), opened.experiment().executor_options(Mode::kInference, batch_)) {
     executor_.refresh();
-    const std::vector<KernelChoice> plan = opened.trained->network.kernels();
-    if (plan.empty())
-      plan_kernels(executor_, kPlanRounds, forwards_, [this] { run_images(executor_, images_, forwards_); });
+    const std::vector<KernelChoice> kernels = opened.trained->network.kernels();
+    if (kernels.empty())
+      choose_fastest(executor_, kTimingRounds, forwards_, [this] { run_images(executor_, images_, forwards_); });
     else
-      choose_kernels(executor_, plan);
+      choose_kernels(executor_, kernels);
   }
 
   std::int64_t batch() const { return batch_; }

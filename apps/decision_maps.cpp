@@ -135,7 +135,7 @@ class Looker {
     options.record_decisions = true;
     options.layout = ExecutorOptions::LayoutChoice::kNhwc;
     options.skip = false;
-    options.bytes = false;
+    options.int8 = false;
     return options;
   }
 

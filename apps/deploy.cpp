@@ -22,7 +22,7 @@ namespace {
 
 using namespace sluice;
 
-constexpr int kRounds = 7;  // of a plan, at least
+constexpr int kRounds = 7;  // of timing, at least
 constexpr std::int64_t kRangeImages = 2048;
 
 Program describe() {
@@ -56,7 +56,7 @@ std::vector<std::string> overrides_of(const CommandLine& line) {
   return overrides;
 }
 
-/// As many rounds as fill a second, for a plan of a few ways: short ones are told apart by many.
+/// As many rounds as fill a second, for a few ways: short ones are told apart by many.
 int rounds_for(const std::function<void()>& run) {
   constexpr double kWays = 4, kMost = 60;
   run();
@@ -67,33 +67,33 @@ int rounds_for(const std::function<void()>& run) {
 }
 
 /// Measures what a network whose weights came from elsewhere lacks.
-void complete(const Experiment& experiment, const KnownImages& known) {
-  const std::vector<std::string> layers = unmeasured_layers(*experiment.network);
+void complete(Experiment& experiment, const KnownImages& known) {
+  const std::vector<std::string> layers = unmeasured_layers(experiment.network());
   if (layers.empty()) return;
-  measure_layers(*experiment.network, experiment.executor_options(Mode::kTraining, experiment.eval.batch),
+  measure_layers(experiment.network(), experiment.executor_options(Mode::kTraining, experiment.eval.batch),
                  read_images(experiment, known, kRangeImages));
   std::cerr << "note: measured the scales of what goes into " << layers.size() << " quantised layer"
             << (layers.size() == 1 ? "" : "s") << ", which the checkpoint has not\n";
 }
 
-/// The plan of the whole network on these images, and for int8 its ranges.
-std::vector<PlannedKernel> plan(Experiment& experiment, const KnownImages& known) {
+/// Calibrates for int8, then times and chooses the kernels of the whole network on these images.
+std::vector<TimedKernel> time_kernels(Experiment& experiment, const KnownImages& known) {
   const std::int64_t batch = experiment.eval.batch;
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, batch);
-  if (options.bytes)
-    experiment.network->set_source_ranges(
-        measure_source_ranges(*experiment.network, options, read_images(experiment, known, kRangeImages)));
+  if (options.int8)
+    experiment.network().set_calibration(
+        calibrate(experiment.network(), options, read_images(experiment, known, kRangeImages)));
   const BenchmarkImages images = read_images(experiment, known);
-  Executor executor(*experiment.network, options);
+  Executor executor(experiment.network(), options);
   executor.refresh();
-  const int forwards = plan_forwards(images, batch);
+  const int forwards = forwards_for(images, batch);
   const auto run = [&] { run_images(executor, images, forwards); };
-  return plan_kernels(executor, rounds_for(run), forwards, run);
+  return choose_fastest(executor, rounds_for(run), forwards, run);
 }
 
-std::vector<KernelChoice> choices_of(const std::vector<PlannedKernel>& plan) {
+std::vector<KernelChoice> choices_of(const std::vector<TimedKernel>& kernels) {
   std::vector<KernelChoice> choices;
-  for (const PlannedKernel& kernel : plan)
+  for (const TimedKernel& kernel : kernels)
     choices.emplace_back(kernel.layer, kernel.alternatives[static_cast<std::size_t>(kernel.chosen)]);
   return choices;
 }
@@ -107,15 +107,16 @@ Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::
     const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
     options.skip = false;
     options.type = activation_type(own);
-    options.bytes = false;
+    options.int8 = false;
   }
-  Evaluator evaluator(*experiment.network, options, *test.dataset,
+  Evaluator evaluator(experiment.network(), options, *test.dataset,
                       evaluation_pipeline(experiment.data, test.normalization, experiment.eval.batch));
   if (kernels != nullptr) evaluator.choose(*kernels);
   return *evaluator.run();
 }
 
-/// What is written: the weights, with the plan, what it was made on, and what the deployed network did on the test set.
+/// What is written: the weights, with the kernels, what they were chosen on, and what the deployed network did on the
+/// test set.
 Checkpoint deployable(const Trained& trained, const Normalization& normalization,
                       const std::vector<KernelChoice>& kernels, const Evaluation& after) {
   const Checkpoint& source = trained.checkpoint;
@@ -128,18 +129,18 @@ Checkpoint deployable(const Trained& trained, const Normalization& normalization
   for (const char* counter : {"epoch", "step"}) made.state[counter] = source.counter(counter);
   made.state["instruction_set"] = to_string(cpu_isa());
   made.state["threads"] = std::int64_t{num_threads()};
-  if (experiment.run.precision == Precision::kInt8) made.ranges = experiment.network->source_ranges();
-  made.evaluation = statistic_table(*experiment.network, after.counts, after.sums);
-  made.plan = {kernels.begin(), kernels.end()};
+  if (experiment.run.precision == Precision::kInt8) made.ranges = experiment.network().calibration().ranges;
+  made.evaluation = statistic_table(experiment.network(), after.counts, after.sums);
+  made.kernels = {kernels.begin(), kernels.end()};
   made.run["deployed_from"] = source.file;
   return made;
 }
 
-void print(std::ostream& out, const std::string& output, const std::vector<PlannedKernel>& plan,
+void print(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
            const Evaluation& before, const Evaluation& after) {
   out << std::fixed << std::setprecision(3);
-  if (plan.empty()) out << "plan: empty, no layer of this network can run in several ways\n";
-  for (const PlannedKernel& kernel : plan) {
+  if (kernels.empty()) out << "plan: empty, no layer of this network can run in several ways\n";
+  for (const TimedKernel& kernel : kernels) {
     print_kernel(out, kernel);
     out << "\n";
   }
@@ -149,14 +150,14 @@ void print(std::ostream& out, const std::string& output, const std::vector<Plann
       << std::defaultfloat;
 }
 
-void print_json(std::ostream& out, const std::string& output, const std::vector<PlannedKernel>& plan,
+void print_json(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
                 const Evaluation& before, const Evaluation& after) {
   nlohmann::ordered_json json = {{"file", output},
                                  {"images", after.images},
                                  {"accuracy_before", before.accuracy()},
                                  {"accuracy_after", after.accuracy()},
                                  {"plan", nlohmann::ordered_json::object()}};
-  for (const auto& [layer, kernel] : choices_of(plan)) json["plan"][layer] = kernel;
+  for (const auto& [layer, kernel] : choices_of(kernels)) json["plan"][layer] = kernel;
   out << json_text(json) << "\n";
 }
 
@@ -185,8 +186,8 @@ int deploy(const CommandLine& line) {
   const KnownImages test = open_images(trained, Split::kTest);
   const KnownImages images = split == Split::kTest ? test : open_images(trained, split, &test.normalization);
   complete(experiment, images);
-  const std::unique_ptr<GroupShift> shift = shifted(line, *experiment.network);
-  const std::vector<PlannedKernel> measured = plan(experiment, images);
+  const std::unique_ptr<GroupShift> shift = shifted(line, experiment.network());
+  const std::vector<TimedKernel> measured = time_kernels(experiment, images);
   const std::vector<KernelChoice> kernels = choices_of(measured);
   const Evaluation before = evaluate(trained, test, nullptr);
   const Evaluation after = evaluate(trained, test, &kernels);

@@ -153,18 +153,18 @@ int evaluate(const CommandLine& line) {
   Experiment& experiment = *trained.experiment;
   if (output) refuse_inputs(*output, {trained.checkpoint.file}, experiment);
   start_threads(experiment);
-  note_foreign_plan(trained);
+  note_foreign_kernels(trained);
   note_unmeasured(trained.network);
   const auto [dataset, normalization] = open_images(trained, split);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   const PipelineOptions pipeline = evaluation_pipeline(experiment.data, normalization, experiment.eval.batch);
   if (line.has("compare")) {
     const BackendComparison comparison =
-        compare_backends(*experiment.network, options, *dataset, pipeline, trained.network.kernels());
+        compare_backends(experiment.network(), options, *dataset, pipeline, trained.network.kernels());
     (line.has("json") ? print_json_comparison : print_comparison)(std::cout, comparison);
     return 0;
   }
-  Evaluator evaluator(*experiment.network, options, *dataset, pipeline);
+  Evaluator evaluator(experiment.network(), options, *dataset, pipeline);
   evaluator.choose(trained.network.kernels());
   Predictions predictions(*dataset);
   Evaluator::BatchResult on_batch;
@@ -178,11 +178,11 @@ int evaluate(const CommandLine& line) {
   if (output) output->write(predictions.text());
   std::ostream& out = output ? report_stream(*output) : std::cout;
   const ReportSubject subject{line.positional().front(), to_string(split), dataset->name(),
-                              class_names(*dataset, *experiment.network), line.has("confusion")};
+                              class_names(*dataset, experiment.network()), line.has("confusion")};
   if (line.has("json")) {
-    print_json_report(out, subject, *experiment.network, evaluation);
+    print_json_report(out, subject, experiment.network(), evaluation);
   } else {
-    print_report(out, subject, *experiment.network, evaluation);
+    print_report(out, subject, experiment.network(), evaluation);
   }
   return 0;
 }

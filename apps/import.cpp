@@ -100,7 +100,7 @@ int export_file(const CommandLine& line) {
 
 /// What the configuration gives; nothing where it leaves that to be measured.
 Normalization normalization_of(const Experiment& experiment) {
-  const KnownNormalization given = given_normalization(experiment.data, experiment.network->input_shape(1)[kC]);
+  const KnownNormalization given = given_normalization(experiment.data, experiment.network().input_shape(1)[kC]);
   Warnings warnings = half_given(experiment.data);
   Normalization normalization;
   if (given.mean && given.std) {
@@ -148,13 +148,13 @@ int import_onnx(const CommandLine& line) {
   Experiment experiment(Config::parse(imported.ini, config_output.path(), line.overrides()), registry);
   output.refuse_inputs({file, config_output.path()});
   config_output.refuse_inputs({file, output.path()});
-  put_weights(file, imported, *experiment.network);
+  put_weights(file, imported, experiment.network());
   Checkpoint checkpoint = untrained_checkpoint(experiment, normalization_of(experiment));
   checkpoint.run["imported_from"] = file;
   config_output.write(imported.ini);
   save(checkpoint, output);
   report_stream(output) << "wrote " << output.path() << " and " << config_output.path() << ": "
-                        << experiment.network->nodes().size() << " layers of " << file << "\n";
+                        << experiment.network().nodes().size() << " layers of " << file << "\n";
   return 0;
 }
 
@@ -188,16 +188,16 @@ int import_file(const CommandLine& line) {
   std::vector<std::string> inputs = line.positional();
   inputs.push_back(options.file);
   refuse_inputs(output, inputs, experiment);
-  experiment.network->initialise(static_cast<std::uint64_t>(experiment.run.seed));
+  experiment.network().initialise(static_cast<std::uint64_t>(experiment.run.seed));
   const Normalization normalization = normalization_of(experiment);
-  const ImportReport report = import_weights(options, *experiment.network);
+  const ImportReport report = import_weights(options, experiment.network());
   if (report.matched.empty() && check_seal(options.file).state == SealReport::State::kIntact)
     throw Error(ExitCode::kCheckpoint, concat(options.file, ": is a checkpoint of Sluice, which needs no import: ",
                                               "[train] init starts from it, sluice-eval and sluice-deploy take it"));
   const bool complete = report.complete(options.partial);
   if (complete) {
     Checkpoint checkpoint = untrained_checkpoint(experiment, normalization);
-    const std::vector<std::string> unmeasured = unmeasured_layers(*experiment.network);
+    const std::vector<std::string> unmeasured = unmeasured_layers(experiment.network());
     if (!unmeasured.empty()) std::cerr << "warning: " << output.path() << ": " << unmeasured_text(unmeasured) << "\n";
     checkpoint.run["imported_from"] = options.file + (options.group == "/" ? "" : ":" + options.group);
     save(checkpoint, output);

@@ -52,13 +52,13 @@ void note_unmeasured(const TrainedNetwork& trained) {
   if (!layers.empty()) std::cerr << "warning: " << trained.file() << ": " << unmeasured_text(layers) << "\n";
 }
 
-void note_foreign_plan(const Trained& trained) {
+void note_foreign_kernels(const Trained& trained) {
   const Checkpoint& checkpoint = trained.checkpoint;
   const auto differs = [&](const char* name, const StateValue& here) {
     const auto found = checkpoint.state.find(name);
     return found != checkpoint.state.end() && found->second != here;
   };
-  if (checkpoint.plan.empty()) return;
+  if (checkpoint.kernels.empty()) return;
   const std::int64_t batch = Config::stored(checkpoint.config, checkpoint.file).read<EvalOptions>("eval").batch;
   std::string other;
   if (differs("instruction_set", to_string(cpu_isa())) || differs("threads", std::int64_t{num_threads()}))

@@ -42,9 +42,9 @@ void start_threads(const Experiment& experiment);
 /// Says on standard error where layers lack what training measures.
 void note_unmeasured(const TrainedNetwork& trained);
 
-/// Says on standard error where the plan of a deployed file was made for other instructions, another number of threads
-/// or batches of another size than there are now.
-void note_foreign_plan(const Trained& trained);
+/// Says on standard error where the kernels of a deployed file were chosen for other instructions, another number of
+/// threads or batches of another size than there are now.
+void note_foreign_kernels(const Trained& trained);
 
 /// The split that a flag names, if it is there. Throws Error(kUsage) for another word.
 std::optional<Split> split_of(const CommandLine& line, const std::string& flag);

@@ -24,7 +24,7 @@ std::unique_ptr<OpenNetwork> open_network(const std::string& file, const std::ve
   auto opened = std::make_unique<OpenNetwork>();
   opened->trained.emplace(load_trained(file, overrides, opened->registry));
   start_threads(opened->experiment());
-  note_foreign_plan(*opened->trained);
+  note_foreign_kernels(*opened->trained);
   note_unmeasured(opened->trained->network);
   opened->images = open_images(*opened->trained, split);
   return opened;

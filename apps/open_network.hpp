@@ -18,8 +18,8 @@ struct OpenNetwork {
   KnownImages images;
 
   const Experiment& experiment() const { return *trained->experiment; }
-  Network& network() const { return *trained->experiment->network; }
-  /// As `[run]` and the checkpoint's own plan say. It must not outlive this.
+  Network& network() const { return trained->experiment->network(); }
+  /// As `[run]` and the checkpoint's own kernels say. It must not outlive this.
   std::unique_ptr<Evaluator> evaluator();
   /// Of the whole set; what was found about its images goes to standard error.
   Evaluation evaluate();

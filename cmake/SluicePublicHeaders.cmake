@@ -3,6 +3,7 @@
 set(SLUICE_PUBLIC_HEADERS
   apps/sluice/model.hpp
   apps/sluice/layer.hpp
+  apps/sluice/convolution.hpp
   apps/sluice/gate.hpp
   apps/sluice/train.hpp
 
@@ -31,7 +32,7 @@ set(SLUICE_PUBLIC_HEADERS
   core/graph/cost.hpp
   core/graph/derived_metrics.hpp
   core/graph/executor.hpp
-  core/graph/kernel_plan.hpp
+  core/graph/kernel_choice.hpp
   core/graph/layer.hpp
   core/graph/network.hpp
   core/graph/onednn.hpp
@@ -59,6 +60,7 @@ set(SLUICE_PUBLIC_HEADERS
   gating/two_products.hpp
   layers/batch_statistics.hpp
   layers/channel_groups.hpp
+  layers/conv_geometry.hpp
   layers/convolution.hpp
   layers/depthwise.hpp
   layers/elementwise.hpp

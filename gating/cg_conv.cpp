@@ -72,7 +72,7 @@ class CgConv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
-  ByteWish byte_wish(bool may_skip) const override { return may_skip ? ByteWish::kMultiplies : ByteWish::kNever; }
+  Int8Wish int8_wish(bool may_skip) const override { return may_skip ? Int8Wish::kMultiplies : Int8Wish::kNever; }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return make_cg_training(request, options_, needs);

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "core/graph/group_shift.hpp"
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 #include "gating/gate_counts.hpp"
 #include "gating/gating.hpp"
 
@@ -44,7 +44,7 @@ std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, 
     thresholds.by(shift);
     executor.refresh();
     executor.reset_statistics();
-    for (const PlannedKernel& kernel : plan_kernels(executor, kRounds, forwards, run)) {
+    for (const TimedKernel& kernel : choose_fastest(executor, kRounds, forwards, run)) {
       const std::optional<double> density = gate_density(network, executor, kernel.layer);
       if (!density) continue;
       auto sweep =

@@ -69,7 +69,7 @@ std::string base_product(const PortableLayer& layer, PortableGraph& graph, std::
   }
   shape[1] = mask.base_inputs();
   const std::string value =
-      portable_weights(layer, graph, layer.name() + ".base_weight", shape, weights, weight_steps(layer));
+      portable_weights(layer, graph, layer.name() + ".base_weight", shape, weights, weight_scales(layer));
   return graph.add("Conv", layer.part("base"), {src, value},
                    conv_attributes(layer, group ? layer.whole("partitions") : 1));
 }
@@ -81,7 +81,7 @@ std::string channel_gated_convolution(const PortableLayer& layer, PortableGraph&
   const std::string src = paths.shuffle ? shuffled(layer, graph) : layer.src[0];
   std::string base = base_product(layer, graph, src, mask, paths.own_chunk);
   const std::string weights = portable_weights(layer, graph, layer.name() + ".weight", layer.shape("weight"),
-                                               layer.copy("weight"), weight_steps(layer));
+                                               layer.copy("weight"), weight_scales(layer));
   std::string full = graph.add("Conv", layer.part("full"), {src, weights}, conv_attributes(layer, 1));
   std::vector<float> limit, slope;
   for (std::int64_t o = 0; o < layer.shape("threshold")[0]; ++o) {

@@ -2,7 +2,12 @@
 // has a fast kernel for it.
 #pragma once
 
-#include "layers/convolution.hpp"
+#include <cstdint>
+#include <memory>
+
+#include "core/graph/op.hpp"
+#include "layers/conv_geometry.hpp"
+#include "layers/kernels/block_mask.hpp"
 
 namespace sluice {
 
@@ -11,10 +16,10 @@ namespace sluice {
 /// that of the weights.
 class SplitConvolution {
  public:
-  SplitConvolution() = default;
   /// `products` is N x 2 O x OH x OW; `mask` says where both's filters can differ from zero.
   SplitConvolution(const OpRequest& request, const ConvGeometry& geometry, const TensorDesc& products,
                    const BlockMask& mask = {});
+  ~SplitConvolution();
   /// To be called once, before anything else.
   void book(OpNeeds& needs, Frames frames);
 
@@ -22,24 +27,25 @@ class SplitConvolution {
   void refresh(const Context& c, const Split& split) {
     float* const both = c.memory[both_];
     split.split(c.param[0], both);
-    forward_.pack(c.memory, both);
-    gradients_.pack(c.memory, both);
+    pack(c, both);
   }
-  void forward(const Context& c, void* products) { forward_.run(c.memory, c.src[0].data, nullptr, products); }
+  void forward(const Context& c, void* products);
   template <class Split>
   void backward(const Context& c, const Split& split, const void* diff_products) {
-    float* const diff_both = backward_weights(c, diff_products);
-    split.merge(diff_both, c.diff_param[0]);
-    gradients_.run_data(c.memory, diff_products, c.diff_src[0].data);
+    split.merge(backward_weights(c, diff_products), c.diff_param[0]);
+    backward_data(c, diff_products);
   }
 
  private:
+  struct Primitives;
+
+  void pack(const Context& c, const float* both);
   float* backward_weights(const Context& c, const void* diff_products);
+  void backward_data(const Context& c, const void* diff_products);
 
   bool trains_ = false;
   std::int64_t weights_ = 0;  ///< of 2 O filters
-  ConvForward forward_;
-  ConvGradients gradients_;
+  std::unique_ptr<Primitives> primitives_;
   Slot<float> both_, diff_both_;
 };
 

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "core/base/cpu.hpp"
-#include "layers/byte_convolution.hpp"
-#include "layers/byte_edges.hpp"
 #include "layers/convolution.hpp"
+#include "layers/int8_convolution.hpp"
+#include "layers/int8_edges.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -54,7 +54,7 @@ class ConvInference : public Op {
         channels_(geometry.channels),
         filter_(geometry.weights_shape(request.src[0].shape).count() / channels_) {
     Frames frames = needs.slots.frames();
-    edges_ = ByteEdges(request, frames.forward);
+    edges_ = Int8Edges(request, frames.forward);
     forward_ = ConvForward({geometry, edges_.src(), edges_.dst(), request.mode, bias || folded_, request.allow_winograd,
                             Epilogue(request.post_ops)});
     if (folded_) scaled_ = frames.refresh.book<float>(channels_ * filter_);
@@ -85,7 +85,7 @@ class ConvInference : public Op {
 
   bool bias_, folded_;
   std::int64_t channels_, filter_;  ///< filter: weights of one output
-  ByteEdges edges_;                 ///< around forward_
+  Int8Edges edges_;                 ///< around forward_
   ConvForward forward_;
   Slot<float> scaled_, folded_bias_;
 };
@@ -121,23 +121,23 @@ class Conv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
-  /// Without VNNI our kernels of floats are as fast, and there are none of bytes for groups.
-  ByteWish byte_wish(bool /*may_skip*/) const override {
-    return cpu_has_vnni() && geometry_.groups == 1 ? ByteWish::kMultiplies : ByteWish::kTakes;
+  /// Without VNNI our kernels of floats are as fast, and there are none of int8 for groups.
+  Int8Wish int8_wish(bool /*may_skip*/) const override {
+    return cpu_has_vnni() && geometry_.groups == 1 ? Int8Wish::kMultiplies : Int8Wish::kTakes;
   }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<ConvTraining>(request, geometry_, bias_, needs);
     auto floats = std::make_unique<ConvInference>(request, geometry_, bias_, needs);
     std::string kernel;
-    std::unique_ptr<Op> bytes = make_byte_convolution(request, geometry_, bias_, needs, kernel);
-    if (bytes == nullptr) return floats;
+    std::unique_ptr<Op> int8 = make_int8_convolution(request, geometry_, bias_, needs, kernel);
+    if (int8 == nullptr) return floats;
     needs.kernel += " " + kernel;
     needs.alternatives = {"fp32", "int8"};
     needs.alternative = 1;
     auto ways = std::make_unique<Ways>();
     ways->add(std::move(floats));
-    ways->add(std::move(bytes));
+    ways->add(std::move(int8));
     return ways;
   }
 

@@ -1,47 +1,29 @@
-// What every layer that convolves has in common: the geometry and its keys, and the three convolution primitives with
-// their weights: oneDNN's, or kernels of ours where those are faster.
+// What every layer that convolves has in common: the three convolution primitives with their weights, oneDNN's, or
+// kernels of ours where those are faster.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include "core/config/keys.hpp"
 #include "core/graph/layer.hpp"
 #include "core/graph/onednn.hpp"
+#include "layers/conv_geometry.hpp"
 #include "layers/depthwise.hpp"
 #include "layers/epilogue.hpp"
 #include "layers/winograd.hpp"
 
 namespace sluice {
 
-/// Sizes of a convolution. src: N x I x H x W, weights: O x I/groups x KH x KW, dst: N x O x OH x OW with
-/// OH = (H + 2 pad - dilation (KH - 1) - 1) / stride + 1.
-struct ConvGeometry {
-  std::int64_t channels = 0;  ///< O
-  std::int64_t kernel = 0;
-  std::int64_t stride = 1;
-  std::int64_t pad = 0;
-  std::int64_t dilation = 1;
-  std::int64_t groups = 1;
-
-  void describe(Keys& keys);
-  void describe(Attributes& attributes) const;
-  /// Throws ShapeError where the source does not fit.
-  Shape dst_shape(const Shape& src) const;
-  Shape weights_shape(const Shape& src) const { return {channels, src[kC] / groups, kernel, kernel}; }
-  std::int64_t macs(const Shape& src) const;  ///< for one image
-};
-
-/// Whether a kernel of oneDNN is plain C++, or matrix products over copies: of bytes these are slower than the others
+/// Whether a kernel of oneDNN is plain C++, or matrix products over copies: of int8 these are slower than the others
 /// of fp32.
 bool is_generic_kernel(const std::string& kernel);
 
 /// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip (Epilogue).
 bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
 
-/// oneDNN's view of one convolution in one executor. A source of bytes (kU8) is multiplied by weights of signed bytes,
-/// packed from whole numbers from -127 to 127, forward only: its levels, not what they stand for. A result of bytes (of
-/// a problem that is scaled) counts in its steps: so do scale and shift, unless floats are added, and the clip.
+/// oneDNN's view of one convolution in one executor. A source in int8 (kU8) is multiplied by int8 weights,
+/// packed from whole numbers from -127 to 127, forward only: its levels, not what they stand for. A result of int8 (of
+/// a problem that is scaled) counts in its levels: so do scale and shift, unless floats are added, and the clip.
 struct ConvProblem {
   ConvGeometry geometry;
   TensorDesc src, dst;
@@ -54,7 +36,7 @@ struct ConvProblem {
   /// else is done to it: numbers given with each run (ScaleOperands). Then the addend is one of them as well.
   bool scaled = false, shifted = false;
   BlockMask mask = {};  ///< weights that the caller knows to be zeros, which may be left out
-  /// Of a problem that is scaled: what the epilogue adds. One in bytes (and then the result is, too) is not given with
+  /// Of a problem that is scaled: what the epilogue adds. One in int8 (and then the result is, too) is not given with
   /// each run: the result's memory starts with it.
   TensorDesc addend = {};
 };

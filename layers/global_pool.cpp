@@ -8,16 +8,16 @@
 namespace sluice {
 namespace {
 
-/// A source of T; `step` is what a level of one in bytes stands for.
+/// A source of T; `scale` is what a level of one in int8 stands for.
 template <class T>
 class GlobalPoolOp : public Op {
  public:
-  explicit GlobalPoolOp(float step = 1.0F) : step_(step) {}
+  explicit GlobalPoolOp(float scale = 1.0F) : scale_(scale) {}
 
   void forward(const Context& c) override {
     const Shape& s = c.src[0].shape();
     const std::int64_t block = c.src[0].desc.block, pixels = s[kH] * s[kW];
-    const float count = static_cast<float>(pixels) / step_;
+    const float count = static_cast<float>(pixels) / scale_;
     const T* const src = c.src[0].as<const T>();
     float* const dst = c.dst.as<float>();
     parallel_for(s[kN] * s[kC] / block, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -53,7 +53,7 @@ class GlobalPoolOp : public Op {
   }
 
  private:
-  float step_;
+  float scale_;
 };
 
 class GlobalPool : public Layer {
@@ -67,11 +67,11 @@ class GlobalPool : public Layer {
   }
 
   Attributes attributes() const override { return Attributes("global_average_pool"); }
-  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
+  Int8Wish int8_wish(bool /*may_skip*/) const override { return Int8Wish::kTakes; }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds&) const override {
     const TensorDesc& src = request.src[0];
-    if (src.type == DataType::kU8) return std::make_unique<GlobalPoolOp<std::uint8_t>>(src.step);
+    if (src.type == DataType::kU8) return std::make_unique<GlobalPoolOp<std::uint8_t>>(src.scale);
     return make_typed<GlobalPoolOp>(src.type);
   }
 };

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "core/graph/registry.hpp"
-#include "layers/byte_convolution.hpp"
+#include "layers/int8_convolution.hpp"
 
 namespace sluice {
 namespace {
@@ -13,9 +13,9 @@ using Ints = std::vector<std::int64_t>;
 
 std::string convolution(const PortableLayer& layer, PortableGraph& graph) {
   std::vector<std::string> inputs = {layer.src[0]};
-  if (layer.multiplies_bytes) {
+  if (layer.multiplies_int8) {
     inputs.push_back(portable_weights(layer, graph, layer.name() + ".weight", layer.shape("weight"),
-                                      layer.copy("weight"), weight_steps(layer)));
+                                      layer.copy("weight"), weight_scales(layer)));
   } else {
     inputs.push_back(layer.put(graph, "weight"));
   }
@@ -172,26 +172,26 @@ std::string by_channel(PortableGraph& graph, const std::string& name, std::vecto
   return graph.constant(name, {1, channels, 1, 1}, std::move(values));
 }
 
-std::vector<float> weight_steps(const PortableLayer& layer) {
-  std::vector<float> steps;
-  if (!layer.multiplies_bytes) return steps;
+std::vector<float> weight_scales(const PortableLayer& layer) {
+  std::vector<float> scales;
+  if (!layer.multiplies_int8) return scales;
   const Shape shape = layer.shape("weight");
   const std::int64_t filter = shape.count() / shape[0];
-  for (std::int64_t o = 0; o < shape[0]; ++o) steps.push_back(byte_step(layer.values("weight") + o * filter, filter));
-  return steps;
+  for (std::int64_t o = 0; o < shape[0]; ++o) scales.push_back(int8_scale(layer.values("weight") + o * filter, filter));
+  return scales;
 }
 
 std::string portable_weights(const PortableLayer& layer, PortableGraph& graph, const std::string& name,
-                             const Shape& shape, const std::vector<float>& weights, const std::vector<float>& steps) {
-  if (!layer.multiplies_bytes) return graph.constant(name, shape, weights);
-  const std::size_t filter = weights.size() / steps.size();
+                             const Shape& shape, const std::vector<float>& weights, const std::vector<float>& scales) {
+  if (!layer.multiplies_int8) return graph.constant(name, shape, weights);
+  const std::size_t filter = weights.size() / scales.size();
   std::vector<std::int8_t> levels;
   for (std::size_t i = 0; i < weights.size(); ++i)
-    levels.push_back(static_cast<std::int8_t>(byte_level(weights[i], steps[i / filter])));
+    levels.push_back(static_cast<std::int8_t>(int8_level(weights[i], scales[i / filter])));
   const Shape outputs{shape[0]};
   return graph.add("DequantizeLinear", name + "/floats",
-                   {graph.constant(name, shape, levels), graph.constant(name + "/steps", outputs, steps),
-                    graph.constant(name + "/zeros", outputs, std::vector<std::int8_t>(steps.size()))},
+                   {graph.constant(name, shape, levels), graph.constant(name + "/scales", outputs, scales),
+                    graph.constant(name + "/zeros", outputs, std::vector<std::int8_t>(scales.size()))},
                    {{"axis", 0}});
 }
 

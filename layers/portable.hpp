@@ -16,12 +16,12 @@ PortableAttributes conv_attributes(const PortableLayer& layer, std::int64_t grou
 /// A 1 x C x 1 x 1 constant, which goes with images.
 std::string by_channel(PortableGraph& graph, const std::string& name, std::vector<float> values);
 
-/// Some of a layer's weights, O x ..., as a value; in bytes where it multiplies them: each output's in steps of their
-/// own (`steps`; layers/byte_convolution.hpp).
+/// Some of a layer's weights, O x ..., as a value; in int8 where it multiplies them: each output's with a scale
+/// of their own (`scales`; layers/int8_convolution.hpp).
 std::string portable_weights(const PortableLayer& layer, PortableGraph& graph, const std::string& name,
-                             const Shape& shape, const std::vector<float>& weights, const std::vector<float>& steps);
-/// By output, the step in which the layer's `weight` becomes bytes; empty where it does not.
-std::vector<float> weight_steps(const PortableLayer& layer);
+                             const Shape& shape, const std::vector<float>& weights, const std::vector<float>& scales);
+/// By output, the scale of the layer's `weight` in int8; empty where it stays in floats.
+std::vector<float> weight_scales(const PortableLayer& layer);
 
 /// Batch normalisation with these tensors of the layer; without `weight` its scale is 1 and its shift 0.
 std::string add_normalization(const PortableLayer& layer, PortableGraph& graph, const std::string& name,

@@ -47,8 +47,8 @@ std::string rounded(const PortableLayer& layer, PortableGraph& graph, const std:
   return graph.add("Round", layer.part("levels"), {graph.add("Mul", layer.part("position"), {within, count})});
 }
 
-/// Whether signed bytes hold the levels of the weights.
-bool has_byte_weights(const QuantizationOptions& options) {
+/// Whether int8 holds the levels of the weights.
+bool has_int8_weights(const QuantizationOptions& options) {
   return !options.weights().is_identity() && options.weights().levels() <= 127;
 }
 
@@ -78,7 +78,7 @@ RoundedSource source_of(const PortableLayer& layer, PortableGraph& graph) {
     return {quantizer.is_binary() ? binary_source(layer, graph) : layer.src[0], scalar(layer, graph, "unit", 1), ""};
   const float stored = *layer.values("src_scale");
   const bool known = options.frozen && stored > 0;
-  if (known && has_byte_weights(options) && quantizer.levels() <= (layer.src_nonnegative ? 255 : 127))
+  if (known && has_int8_weights(options) && quantizer.levels() <= (layer.src_nonnegative ? 255 : 127))
     return in_8_bits(layer, graph, stored, quantizer);
   const std::string scale = known ? scalar(layer, graph, "scale", stored) : batch_scale(layer, graph);
   const std::string count = scalar(layer, graph, "level_count", static_cast<float>(quantizer.levels()));
@@ -117,14 +117,14 @@ std::string quantized_weights(const PortableLayer& layer, PortableGraph& graph) 
   const float unit = weight_levels_of(layer, levels);
   const std::string name = layer.name() + ".weight";
   const Shape shape = layer.shape("weight");
-  if (!has_byte_weights(options_of(layer))) {
+  if (!has_int8_weights(options_of(layer))) {
     for (float& level : levels) level *= unit;
     return graph.constant(name, shape, std::move(levels));
   }
-  std::vector<std::int8_t> bytes;
-  for (float level : levels) bytes.push_back(static_cast<std::int8_t>(level));
+  std::vector<std::int8_t> narrowed;
+  for (float level : levels) narrowed.push_back(static_cast<std::int8_t>(level));
   return graph.add("DequantizeLinear", name + "/floats",
-                   {graph.constant(name, shape, std::move(bytes)), graph.constant(name + "/unit", unit),
+                   {graph.constant(name, shape, std::move(narrowed)), graph.constant(name + "/unit", unit),
                     graph.constant(name + "/zero", {}, std::vector<std::int8_t>{0})});
 }
 

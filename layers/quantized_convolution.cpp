@@ -22,8 +22,8 @@ void split_pairs(const float* levels, std::int64_t channels, std::int64_t terms,
   }
 }
 
-/// Whether sums of bytes are those of fp32, and exact. Processors without VNNI add two products in 16 bits.
-bool bytes_are_exact(const QuantizationOptions& options, std::int64_t terms, bool pairs) {
+/// Whether sums of int8 are those of fp32, and exact. Processors without VNNI add two products in 16 bits.
+bool int8_is_exact(const QuantizationOptions& options, std::int64_t terms, bool pairs) {
   const std::int64_t most_weight = pairs ? 127 : options.weights().levels();
   const std::int64_t most_operand = (pairs ? 2 : 1) * options.activations().levels();
   const std::int64_t sum = options.weights().levels() * options.activations().levels() * terms;
@@ -69,7 +69,7 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
   problem.scaled = true;
   problem.addend = request.addend;
   problem.shifted = shifted_;
-  if (!multiply_bytes(request, problem)) forward_ = ConvForward(problem);
+  if (!multiply_int8(request, problem)) forward_ = ConvForward(problem);
   if (!trains_) return;
   problem.allow_winograd = request.allow_winograd;
   set_up_backward(request, problem, parts);
@@ -78,7 +78,7 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
 void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
   levels_ = frames.refresh.book<float>(weights_.count());
   pair_levels_ = frames.refresh.book<float>(pairs_ ? 2 * weights_.count() : 0);
-  if (multiplies_bytes_) bytes_ = frames.forward.book(byte_operand_);
+  if (multiplies_int8_) narrowed_ = frames.forward.book(int8_operand_);
   needs.kernel = forward_.kernel();
   forward_.book(needs.slots, frames.refresh, frames.forward);
   for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(channels_);
@@ -93,8 +93,8 @@ void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
   backward_weights_.book(frames.backward);
 }
 
-/// Makes the forward product one of bytes where that gives the same sums and oneDNN has a kernel for it.
-bool QuantizedConvolution::multiply_bytes(const OpRequest& request, ConvProblem problem) {
+/// Makes the forward product one of int8 where that gives the same sums and oneDNN has a kernel for it.
+bool QuantizedConvolution::multiply_int8(const OpRequest& request, ConvProblem problem) {
   const Quantizer weights = options_.weights(), activations = options_.activations();
   const bool whole = weights.bits > 0 && activations.has_scale() && request.src_nonnegative[0];
   const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32 &&
@@ -102,7 +102,7 @@ bool QuantizedConvolution::multiply_bytes(const OpRequest& request, ConvProblem 
                      problem.geometry.groups == 1;
   const bool pairs = weights.levels() > 127;
   if (pairs && operand_.shape[kC] < kLeastPaired) return false;
-  if (!whole || !plain || !bytes_are_exact(options_, terms_, pairs)) return false;
+  if (!whole || !plain || !int8_is_exact(options_, terms_, pairs)) return false;
   problem.src.type = DataType::kU8;
   if (pairs) {
     problem.src.block *= 2;
@@ -116,8 +116,8 @@ bool QuantizedConvolution::multiply_bytes(const OpRequest& request, ConvProblem 
     return false;
   }
   pairs_ = pairs;
-  byte_operand_ = problem.src;
-  multiplies_bytes_ = true;
+  int8_operand_ = problem.src;
+  multiplies_int8_ = true;
   return true;
 }
 
@@ -164,12 +164,12 @@ void QuantizedConvolution::set_epilogue(const Context& c, float weight_unit) con
 
 void QuantizedConvolution::forward(const Context& c, const void* operand, float unit, void* products) {
   const Memory& m = c.memory;
-  if (multiplies_bytes_) {
-    std::byte* const bytes = m[bytes_.memory];
-    if (!narrow_levels(view(operand), pairs_, reinterpret_cast<std::uint8_t*>(bytes))) {
-      unit = std::numeric_limits<float>::quiet_NaN();  // bytes cannot tell
+  if (multiplies_int8_) {
+    std::byte* const narrowed = m[narrowed_.memory];
+    if (!narrow_levels(view(operand), pairs_, reinterpret_cast<std::uint8_t*>(narrowed))) {
+      unit = std::numeric_limits<float>::quiet_NaN();  // whole numbers cannot tell
     }
-    operand = bytes;
+    operand = narrowed;
   }
   float* const scale = m[product_scale_];
   const float* const own = m[scale_];

@@ -7,7 +7,7 @@
 namespace sluice {
 
 /// In one executor. The forward product is that of whole numbers, multiplied by what a level stands for on the way out.
-/// Where that gives the same sums it multiplies bytes: levels of a source that is nowhere below 0, by weights of up to
+/// Where that gives the same sums it multiplies int8: levels of a source that is nowhere below 0, by weights of up to
 /// 127 levels, or by weights of up to 255 in two bytes, W = 2 high + low, the first for twice the source's levels.
 /// Parameter 0 of the layer is the weights, O x I/groups x KH x KW; buffer 0 the scale of its source. The gradients are
 /// computed in the precision of the activations.
@@ -40,7 +40,7 @@ class QuantizedConvolution {
   void backward_data(const Context& c, const void* operand, const void* diff_products);
 
  private:
-  bool multiply_bytes(const OpRequest& request, ConvProblem problem);
+  bool multiply_int8(const OpRequest& request, ConvProblem problem);
   void set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
   void set_epilogue(const Context& c, float weight_unit) const;
@@ -53,9 +53,9 @@ class QuantizedConvolution {
   QuantizedWeights weights_;
   TensorDesc operand_, products_;
   std::int64_t channels_ = 0;
-  std::int64_t terms_ = 0;                         ///< of a sum, that of the weights' source channels and taps
-  TensorDesc byte_operand_;                        ///< what is multiplied where that is bytes
-  bool multiplies_bytes_ = false, pairs_ = false;  ///< pairs: each weight is two bytes
+  std::int64_t terms_ = 0;                        ///< of a sum, that of the weights' source channels and taps
+  TensorDesc int8_operand_;                       ///< what is multiplied where that is int8
+  bool multiplies_int8_ = false, pairs_ = false;  ///< pairs: each weight is two bytes
   bool bias_ = false, shifted_ = false, folded_ = false, trains_ = false, needs_diff_src_ = false;
   std::int64_t widened_ = 0;  ///< numbers of the operand that backward takes to fp32
   ConvForward forward_;
@@ -65,7 +65,7 @@ class QuantizedConvolution {
   Slot<float> levels_, pair_levels_;           ///< of the weights, in refresh
   Slot<float> scale_, shift_, product_scale_;  ///< kept
   Tensor view_;                                ///< of an operand
-  BookedTensor bytes_;                         ///< in forward
+  BookedTensor narrowed_;                      ///< in forward
   Slot<float> diff_weights_, wide_;            ///< in backward
 };
 

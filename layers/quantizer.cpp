@@ -108,8 +108,8 @@ bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst) {
   std::atomic<bool> finite{true};
   parallel_for(rows, kQuantizeGrain / channels + 1, [&](std::int64_t begin, std::int64_t end) {
     const float* const src = levels.as<const float>() + begin * channels;
-    const bool nans = pairs ? byte_kernels().narrow_pairs(end - begin, channels, src, dst + 2 * begin * channels)
-                            : byte_kernels().narrow((end - begin) * channels, src, dst + begin * channels);
+    const bool nans = pairs ? int8_kernels().narrow_pairs(end - begin, channels, src, dst + 2 * begin * channels)
+                            : int8_kernels().narrow((end - begin) * channels, src, dst + begin * channels);
     if (nans) finite = false;
   });
   return finite;

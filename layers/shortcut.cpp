@@ -106,7 +106,7 @@ class PadShortcut : public Layer {
     return attributes;
   }
 
-  ByteWish byte_wish(bool /*may_skip*/) const override { return ByteWish::kTakes; }
+  Int8Wish int8_wish(bool /*may_skip*/) const override { return Int8Wish::kTakes; }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds&) const override {
     if (request.dst.type == DataType::kU8) return std::make_unique<PadShortcutOp<std::uint8_t>>(stride_);

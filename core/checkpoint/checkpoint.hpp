@@ -66,9 +66,9 @@ struct Checkpoint {
   StatisticTable statistics;             ///< of the training epoch that is running, or has just ended
   StatisticTable evaluation;             ///< of the last evaluation of the run; empty before the first
   std::map<std::string, std::vector<CheckpointCost>> costs;  ///< by layer; layers without multiply-adds have none
-  std::map<std::string, double> ranges;     ///< by layer: Network::source_ranges (a deployable file for int8)
-  std::map<std::string, std::string> plan;  ///< by layer: the kernel to run, of those it can run (a deployable file)
-  std::map<std::string, std::string> run;   ///< times, host: the only part in which equal runs may differ
+  std::map<std::string, double> ranges;        ///< by layer: of the Calibration (a deployable file for int8)
+  std::map<std::string, std::string> kernels;  ///< by layer: the kernel to run, of those it can run (a deployable file)
+  std::map<std::string, std::string> run;      ///< times, host: the only part in which equal runs may differ
 
   std::string file;  ///< where it was loaded from, for messages; not part of the contents
 

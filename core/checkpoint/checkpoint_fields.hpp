@@ -64,7 +64,7 @@ void describe_contents(Fields& fields, Document& checkpoint, int minor) {
     fields.add(checkpoint.evaluation);
     fields.add(checkpoint.costs);
   }
-  if (minor >= 2) fields.add(checkpoint.plan);
+  if (minor >= 2) fields.add(checkpoint.kernels);
   if (minor >= 3) fields.add(checkpoint.ranges);
   if (minor >= 4) fields.add(checkpoint.data);
 }

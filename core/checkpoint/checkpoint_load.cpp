@@ -218,7 +218,7 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
   if (file.kind("costs") == Hdf5Group::Kind::kGroup) read_costs(file.group("costs"), checkpoint);
   if (file.kind("plan") == Hdf5Group::Kind::kGroup) {  // since format 1.2
     const Hdf5Group plan = file.group("plan");
-    for (const std::string& layer : plan.members()) checkpoint.plan[layer] = read_one_text(plan, layer);
+    for (const std::string& layer : plan.members()) checkpoint.kernels[layer] = read_one_text(plan, layer);
   }
   // Since format 1.3.
   if (file.kind("ranges") == Hdf5Group::Kind::kGroup) read_ranges(file.group("ranges"), checkpoint.ranges);

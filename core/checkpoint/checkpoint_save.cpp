@@ -87,7 +87,7 @@ void check_tables(const Checkpoint& checkpoint) {
       for (const auto& [name, value] : values) check_name("statistic of " + layer, name);
     }
   }
-  for (const auto& [layer, kernel] : checkpoint.plan) {
+  for (const auto& [layer, kernel] : checkpoint.kernels) {
     check_name("layer with a plan", layer);
     check_text("the plan of " + layer, kernel);
   }
@@ -228,7 +228,7 @@ std::vector<char> lay_out(const Checkpoint& checkpoint, const std::string& path,
   write_costs(checkpoint, file);
   {
     Hdf5Group plan = file.create_group("plan");
-    for (const auto& [layer, kernel] : checkpoint.plan) plan.write_text(layer, kernel);
+    for (const auto& [layer, kernel] : checkpoint.kernels) plan.write_text(layer, kernel);
   }
   {
     Hdf5Group ranges = file.create_group("ranges");

@@ -138,7 +138,7 @@ Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   compare_statistics("statistics ", a.statistics, b.statistics, out);
   compare_statistics("evaluation ", a.evaluation, b.evaluation, out);
   compare_maps("cost ", a.costs, b.costs, out);
-  compare_maps("plan ", a.plan, b.plan, out);
+  compare_maps("plan ", a.kernels, b.kernels, out);
   compare_maps("range ", a.ranges, b.ranges, out);
   return out;
 }

@@ -142,7 +142,7 @@ Json header_json(const InspectedFile& file) {
   json["content_digest"] =
       file.file.has_data_set("content_digest") ? file.file.data_set("content_digest").read_text().at(0) : "";
   json["layers"] = checkpoint.layer_names.size();
-  json["plan"] = checkpoint.plan;
+  json["plan"] = checkpoint.kernels;
   json["ranges"] = checkpoint.ranges;
   json["state"] = Json::object();
   for (const auto& [name, value] : checkpoint.state) json["state"][name] = variant_json(value);

@@ -37,7 +37,7 @@ void read_parameters(const Section& head, Block& block, Diagnostics& diagnostics
   const Entry* list = head.find("parameters");
   if (list == nullptr || list->broken) return;
   const auto report = [&](const std::string& text) { head.report(diagnostics, "parameters", text); };
-  for (const BlockParameter& parameter : parse_parameters(list->value)) {
+  for (const BlockParameter& parameter : parse_parameters(list->items())) {
     if (!is_name(parameter.name) || parameter.name.find('.') != std::string::npos) {
       report(concat("expected names separated by commas, as in 'channels, stride=1', got ", quoted(parameter.name)));
     } else if (kReserved.count(parameter.name) != 0) {
@@ -54,7 +54,7 @@ void read_parameters(const Section& head, Block& block, Diagnostics& diagnostics
 void read_first_only(const Section& head, Block& block, Diagnostics& diagnostics) {
   const Entry* list = head.find("first_only");
   if (list == nullptr || list->broken) return;
-  for (const std::string& name : split_list(list->value)) {
+  for (const std::string& name : list->items()) {
     const BlockParameter* parameter = block.find_parameter(name);
     if (parameter == nullptr) {
       head.report(diagnostics, "first_only",
@@ -85,9 +85,9 @@ Block read_head(const Section& head, Diagnostics& diagnostics) {
 
 }  // namespace
 
-std::vector<BlockParameter> parse_parameters(const std::string& list) {
+std::vector<BlockParameter> parse_parameters(const std::vector<std::string>& items) {
   std::vector<BlockParameter> parameters;
-  for (const std::string& item : split_list(list)) {
+  for (const std::string& item : items) {
     const std::size_t equals = item.find('=');
     BlockParameter parameter;
     parameter.name = trim(item.substr(0, equals));

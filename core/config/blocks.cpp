@@ -167,7 +167,7 @@ class Expander {
     const Entry* from = item.find("from");
     if (from == nullptr || from->broken) return previous_;
     Names sources;
-    for (const std::string& name : split_list(from->value)) {
+    for (const std::string& name : from->items()) {
       const Names found = resolve(item, "from", name, scope);
       sources.insert(sources.end(), found.begin(), found.end());
     }
@@ -206,6 +206,7 @@ class Expander {
     entry.origin = Entry::Origin::kDefault;
     if (const Entry* written = item.find("from")) entry = *written;
     entry.value = join(from);
+    entry.form = ValueForm::kPlain;
     item.set(entry);
     resolve_share(item, scope);
     add_type_defaults(config_, item);

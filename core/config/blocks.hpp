@@ -29,11 +29,11 @@ void add_type_defaults(const Config& config, Section& layer);
 /// Reports the `[type.T]` sections whose T is none of `types`: a misspelt one would have no effect.
 void check_type_sections(Config& config, const std::vector<std::string>& types);
 
-/// One item of a block's `parameters = channels, stride=1`.
+/// An item of a block's `parameters = channels, stride=1`.
 struct BlockParameter {
   std::string name;
   std::optional<std::string> default_value;
 };
-std::vector<BlockParameter> parse_parameters(const std::string& list);
+std::vector<BlockParameter> parse_parameters(const std::vector<std::string>& items);
 
 }  // namespace sluice

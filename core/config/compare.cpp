@@ -29,16 +29,6 @@ bool same_item(const std::string& a, const std::string& b) {
   return x && y && *x == *y;
 }
 
-/// Of a default, or of a value that may not be a list: where it cannot be one it is an item.
-std::vector<std::string> items_in(const std::string& text) try { return parse_list(text); } catch (const Error&) {
-  return {text};
-}
-
-std::vector<std::string> items_of(const Entry& entry) {
-  if (entry.value.empty()) return {};  // written as "" or not
-  return entry.form == ValueForm::kQuoted ? std::vector<std::string>{entry.value} : items_in(entry.value);
-}
-
 bool same_items(const std::vector<std::string>& items, const std::vector<std::string>& others) {
   return std::equal(items.begin(), items.end(), others.begin(), others.end(), same_item);
 }
@@ -59,7 +49,7 @@ bool is_written_and_decides(const Section& section) {
 bool is_default(const Section& section, const Entry& entry) {
   if (entry.origin == Entry::Origin::kDefault) return true;
   const std::optional<std::string> value = section.default_of(entry.key);
-  return value && same_items(items_in(*value), items_of(entry));
+  return value && same_items(list_or_item(*value), entry.items());
 }
 
 void compare_sections(const Section& before, const Section& now, std::vector<Change>& changes) {
@@ -67,7 +57,7 @@ void compare_sections(const Section& before, const Section& now, std::vector<Cha
   for (const Entry& entry : news) {
     const Entry* old = find_in(olds, entry.key);
     if (old == nullptr) old = find_in(olds, now.old_name_of(entry.key));
-    if (old == nullptr ? is_default(now, entry) : same_items(items_of(*old), items_of(entry))) continue;
+    if (old == nullptr ? is_default(now, entry) : same_items(old->items(), entry.items())) continue;
     changes.push_back({now.name(), entry.key, old == nullptr ? std::nullopt : std::optional<std::string>(old->value),
                        entry.value, now.role_of(entry.key)});
   }

@@ -72,6 +72,8 @@ struct Entry {
 
   /// Notes that ${name} in the value came from `other`.
   void take_origin_of(const std::string& name, const Entry& other);
+  /// The value as a list: in quotes as a whole it is one item, and so is what cannot be a list.
+  std::vector<std::string> items() const;
   /// The value as it is written behind "key = ".
   std::string written() const;
 };

@@ -105,8 +105,8 @@ class Keys {
   /// changed on the command line alone.
   void idle(const std::vector<std::string>& names, const std::string& why);
 
-  /// `old` is what `name` was called before, and reads as if it were that, with a note to who wrote it (a checkpoint did
-  /// not). Call it before `name` is visited.
+  /// `old` is what `name` was called before, and reads as if it were that, with a note to who wrote it (a checkpoint
+  /// did not). Call it before `name` is visited.
   void renamed(const char* old, const char* name);
 
   /// Says what other values of these keys, visited before, mean for a run that is continued: `effect` follows the

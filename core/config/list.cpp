@@ -106,6 +106,10 @@ std::vector<std::string> parse_list(const std::string& text) {
   }
 }
 
+std::vector<std::string> list_or_item(const std::string& text) try { return parse_list(text); } catch (const Error&) {
+  return {text};
+}
+
 std::string list_text(const std::vector<std::string>& items) {
   std::vector<std::string> written;
   for (const std::string& item : items) {

@@ -24,6 +24,8 @@ std::size_t end_of_quotes(const std::string& text, std::size_t at);
 /// The items of a list: trimmed, or what stands in the double quotes that they begin with; none for blank text. Throws
 /// Error(kUsage) with the reason alone.
 std::vector<std::string> parse_list(const std::string& text);
+/// The same; what cannot be a list is a single item.
+std::vector<std::string> list_or_item(const std::string& text);
 /// Text that parse_list and the INI reader read back as these items.
 std::string list_text(const std::vector<std::string>& items);
 

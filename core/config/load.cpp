@@ -254,7 +254,7 @@ void Config::put_in_definitions() {
     Entry* list = section.find("parameters");
     if (block.empty() || list == nullptr || section.name() != "block." + block) continue;
     definitions.apply_in_parameter_list(section, *list);
-    for (const BlockParameter& parameter : parse_parameters(list->value)) parameters[block].push_back(parameter.name);
+    for (const BlockParameter& parameter : parse_parameters(list->items())) parameters[block].push_back(parameter.name);
   }
   for (Section& section : sections_) {
     if (section.name() == "define") continue;

@@ -18,6 +18,11 @@ void Entry::take_origin_of(const std::string& name, const Entry& other) {
   if (detail.size() < kLongest && detail.find(note) == std::string::npos) detail += note + other.detail;
 }
 
+std::vector<std::string> Entry::items() const {
+  if (value.empty()) return {};  // written as "" or not
+  return form == ValueForm::kQuoted ? std::vector<std::string>{value} : list_or_item(value);
+}
+
 std::string Entry::written() const {
   if (form == ValueForm::kItems) return value;
   return form == ValueForm::kQuoted && value.find(',') != std::string::npos ? in_quotes(value) : ini_value(value);

@@ -24,7 +24,7 @@ ExecutionPlan plan_execution(const Network& network, const ExecutorOptions& opti
   if (options.fuse) plan = fuse(std::move(plan));
   plan = choose_layout(std::move(plan));
   plan = make_tensors(std::move(plan));
-  plan = choose_bytes(std::move(plan));
+  plan = choose_int8(std::move(plan));
   plan = plan_gradients(std::move(plan));
   plan = make_operations(std::move(plan));
   plan = find_lifetimes(std::move(plan));

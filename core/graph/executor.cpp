@@ -192,12 +192,12 @@ Executor::Executor(Network& network, const ExecutorOptions& options) {
     throw Error(ExitCode::kEnvironment, concat("run.precision = bf16 needs a processor with AVX512_BF16, this one is ",
                                                cpu_description(), "; use run.precision = fp32"));
   }
-  if (options.bytes && options.mode == Mode::kTraining) {
+  if (options.int8 && options.mode == Mode::kTraining) {
     throw Error(
         ExitCode::kUsage,
         "run.precision = int8 is for inference; train in fp32 or bf16, then run sluice-deploy --precision=int8");
   }
-  if (options.bytes && network.source_ranges().empty()) {
+  if (options.int8 && network.calibration().empty()) {
     throw Error(ExitCode::kUsage,
                 "run.precision = int8 needs a file that was deployed in int8; sluice-deploy CHECKPOINT.h5 -o "
                 "DEPLOYABLE.h5 --precision=int8 makes one");

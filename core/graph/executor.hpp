@@ -24,8 +24,8 @@ struct ExecutorOptions {
   bool fuse = true;               ///< let layers do their neighbours' work as post-ops
   bool record_decisions = false;  ///< inference: for decisions()
   bool skip = true;               ///< inference: let layers leave out work that their results do not need
-  /// Inference: let layers round weights and sources to bytes where that is faster; needs Network::source_ranges.
-  bool bytes = false;
+  /// Inference: let layers round weights and sources to int8 where that is faster; needs Network::calibration.
+  bool int8 = false;
 };
 
 /// A row of the layer table: what one executed step is. Fused layers appear in the row of the layer that does their

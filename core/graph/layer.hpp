@@ -107,9 +107,9 @@ struct Declarations {
   int sum(std::string name, Role role = Role::kOther);
 };
 
-/// What a layer says of images in bytes. A result goes in bytes where all who have to do with it take them, and one of
-/// them multiplies bytes.
-enum class ByteWish { kNever, kTakes, kMultiplies };
+/// What a layer says of images in int8. A result goes in int8 where all who have to do with it take them, and one of
+/// them multiplies int8.
+enum class Int8Wish { kNever, kTakes, kMultiplies };
 
 /// One layer of a network.
 class Layer {
@@ -131,9 +131,9 @@ class Layer {
   /// kAffine in inference: the scale and shift, one for each of `channels`, that this layer amounts to. The context has
   /// its parameters and buffers.
   virtual void affine(const Context&, std::int64_t /*channels*/, float* /*scale*/, float* /*shift*/) const {}
-  /// Inference in bytes: unless kNever, images that the layer reads, what it adds, and its result may each be in bytes
-  /// (kU8, whole numbers of TensorDesc::step from 0 to kMostByteLevel) as well as floats. `may_skip`: OpRequest's.
-  virtual ByteWish byte_wish(bool /*may_skip*/) const { return ByteWish::kNever; }
+  /// Inference in int8: unless kNever, images that the layer reads, what it adds, and its result may each be in int8
+  /// (kU8, whole numbers of TensorDesc::scale from 0 to kMostInt8Level) as well as floats. `may_skip`: OpRequest's.
+  virtual Int8Wish int8_wish(bool /*may_skip*/) const { return Int8Wish::kNever; }
   /// backward takes several gradients of its (only) result and means their sum; else the executor adds them first.
   virtual bool sums_diff_dst() const { return false; }
 };

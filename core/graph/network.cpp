@@ -82,9 +82,9 @@ int Network::find(const std::string& name) const {
   return kNotFound;
 }
 
-double Network::source_range(const std::string& layer) const {
-  const auto found = source_ranges_.find(layer);
-  return found != source_ranges_.end() ? found->second : 0.0;
+double Calibration::range(const std::string& layer) const {
+  const auto found = ranges.find(layer);
+  return found != ranges.end() ? found->second : 0.0;
 }
 
 std::int64_t Network::learned_count() const {

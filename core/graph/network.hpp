@@ -53,6 +53,13 @@ struct StateBuffer {
   std::string path() const { return layer + "/" + name; }
 };
 
+/// What was measured of a network on images, for inference in int8 (Executor::largest_sources).
+struct Calibration {
+  std::map<std::string, double> ranges;  ///< by layer: the largest number that its first source was seen to hold
+  bool empty() const { return ranges.empty(); }
+  double range(const std::string& layer) const;  ///< 0: nothing was measured
+};
+
 /// What a network reads.
 struct NetworkInput {
   std::string name;  ///< "data", "labels"; "LAYER:NAME" where a layer declares it beside its sources
@@ -122,11 +129,9 @@ class Network {
     return auxiliary_losses_;
   }
 
-  /// By layer, the largest number that its first source was seen to hold (Executor::largest_sources): by these,
-  /// inference in bytes rounds. Empty: nothing was measured.
-  const std::map<std::string, double>& source_ranges() const { return source_ranges_; }
-  void set_source_ranges(std::map<std::string, double> ranges) { source_ranges_ = std::move(ranges); }
-  double source_range(const std::string& layer) const;  ///< 0: nothing was measured
+  /// What inference in int8 rounds by.
+  const Calibration& calibration() const { return calibration_; }
+  void set_calibration(Calibration calibration) { calibration_ = std::move(calibration); }
 
   /// Dense cost of one image over all layers.
   std::int64_t macs() const;
@@ -141,7 +146,7 @@ class Network {
   std::vector<Parameter> parameters_;
   std::vector<StateBuffer> buffers_;
   std::vector<std::pair<std::string, std::unique_ptr<AuxiliaryLoss>>> auxiliary_losses_;
-  std::map<std::string, double> source_ranges_;
+  Calibration calibration_;
   Buffer parameter_arena_, buffer_arena_;
   std::int64_t parameter_floats_ = 0, buffer_floats_ = 0;
 };

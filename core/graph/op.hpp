@@ -30,9 +30,9 @@ struct PostOp {
   float high = 0;
 };
 
-/// Steps that an activation in bytes has: the largest level. (Seven bits: where a processor adds pairs of products with
-/// signed bytes in 16 bits, none is cut off.)
-constexpr int kMostByteLevel = 127;
+/// The largest level of an activation in int8. (Seven bits: where a processor adds pairs of products with int8 weights
+/// in 16 bits, none is cut off.)
+constexpr int kMostInt8Level = 127;
 
 /// What an operation is made for. It takes what it wants of this: the request does not outlive its making.
 struct OpRequest {
@@ -45,7 +45,7 @@ struct OpRequest {
   std::vector<PostOp> post_ops;       ///< that the layer accepted, in order of application; at most one kAdd
   std::vector<bool> needs_diff_src;   ///< by source; in training only
   std::vector<bool> src_nonnegative;  ///< by source: it holds no number below 0
-  /// Inference in bytes: the largest number that source 0 is expected to hold, as measured; 0: bytes are not wanted, or
+  /// Inference in int8: the largest number that source 0 is expected to hold, as measured; 0: int8 is not wanted, or
   /// nothing was measured.
   double src_range = 0;
   bool allow_winograd = true;
@@ -75,7 +75,7 @@ struct OpNeeds {
   bool dst_may_overwrite_src = false;
   /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
   std::string kernel = "sluice";
-  /// Ways to the same result up to rounding (in bytes too, where src_range allows it), which a plan may choose from by
+  /// Ways to the same result up to rounding (in int8 too, where src_range allows it), which may be chosen from by
   /// their speed (Context::alternative); empty: there is one way. `alternative` is the operation's own choice.
   std::vector<std::string> alternatives;
   int alternative = 0;
@@ -133,7 +133,7 @@ std::unique_ptr<Op> make_typed(DataType type, Arguments&&... arguments) {
   return std::make_unique<O<float>>(std::forward<Arguments>(arguments)...);
 }
 
-/// Operations to the same result that a plan chooses from; all are kept ready. The names go to OpNeeds::alternatives.
+/// Operations to the same result to choose from; all are kept ready. The names go to OpNeeds::alternatives.
 class Ways : public Op {
  public:
   void add(std::unique_ptr<Op> op) { ops_.push_back(std::move(op)); }

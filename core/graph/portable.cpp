@@ -50,12 +50,12 @@ std::string normalised(PortableGraph& graph, const std::vector<double>& mean, co
   return graph.add("Add", "normalize", {scaled, graph.constant("normalize.shift", by_channel, shift)});
 }
 
-/// Whole numbers of a step, -128 to 127 of them.
-std::string rounded(PortableGraph& graph, const std::string& name, const std::string& value, float step) {
-  const std::string scale = graph.constant(name + "/step", step);
+/// Rounded to levels of this scale, -128 to 127.
+std::string rounded(PortableGraph& graph, const std::string& name, const std::string& value, float scale) {
+  const std::string own = graph.constant(name + "/scale", scale);
   const std::string zero = graph.constant(name + "/zero", {}, std::vector<std::int8_t>{0});
-  const std::string levels = graph.add("QuantizeLinear", name + "/levels", {value, scale, zero});
-  return graph.add("DequantizeLinear", name, {levels, scale, zero});
+  const std::string levels = graph.add("QuantizeLinear", name + "/levels", {value, own, zero});
+  return graph.add("DequantizeLinear", name, {levels, own, zero});
 }
 
 /// The nodes that a node's result depends on, itself included.
@@ -78,7 +78,7 @@ class Translation {
       : network_(network),
         graph_(image_shape(network), !options.mean.empty()),
         images_(options.mean.empty() ? PortableGraph::kInput : normalised(graph_, options.mean, options.std)),
-        rounding_(byte_rounding(network, options.executor, options.kernels)),
+        rounding_(int8_rounding(network, options.executor, options.kernels)),
         results_(network.nodes().size()) {}
 
   PortableGraph run() {
@@ -115,11 +115,11 @@ class Translation {
                          "translator (docs/export.md)"));
     }
     for (const NodeResult& src : node.src) add_source(layer, src);
-    const ByteRounding& rounding = rounding_[n];
-    layer.multiplies_bytes = rounding.multiplies_bytes;
-    if (rounding.src_step > 0) layer.src[0] = rounded(graph_, layer.part("source"), layer.src[0], rounding.src_step);
+    const Int8Rounding& rounding = rounding_[n];
+    layer.multiplies_int8 = rounding.multiplies_int8;
+    if (rounding.src_scale > 0) layer.src[0] = rounded(graph_, layer.part("source"), layer.src[0], rounding.src_scale);
     const std::string result = (*translator)(layer, graph_);
-    return rounding.result_step > 0 ? rounded(graph_, layer.part("rounded"), result, rounding.result_step) : result;
+    return rounding.result_scale > 0 ? rounded(graph_, layer.part("rounded"), result, rounding.result_scale) : result;
   }
 
   void add_source(PortableLayer& layer, const NodeResult& src) const {
@@ -145,7 +145,7 @@ class Translation {
   const Network& network_;
   PortableGraph graph_;
   std::string images_;
-  std::vector<ByteRounding> rounding_;
+  std::vector<Int8Rounding> rounding_;
   std::vector<std::string> results_;  ///< values, by node
 };
 

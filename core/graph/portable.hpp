@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -80,7 +80,7 @@ struct PortableLayer {
   std::vector<std::string> src;
   std::vector<Shape> src_shapes;  ///< for one image
   bool src_nonnegative = false;   ///< source 0 holds no number below 0
-  bool multiplies_bytes = false;  ///< source 0 is rounded to bytes already, and so should be the weights
+  bool multiplies_int8 = false;   ///< source 0 is rounded to int8 already, and so should be the weights
 
   const std::string& name() const { return node.name; }
   /// "conv1/base"
@@ -110,12 +110,12 @@ struct PortableOptions {
 PortableGraph portable_graph(const Network& network, const PortableOptions& options);
 
 /// Where inference in int8 rounds, by node.
-struct ByteRounding {
-  float src_step = 0;     ///< source 0 is rounded to whole numbers of it for this layer
-  float result_step = 0;  ///< the result is, for all
-  bool multiplies_bytes = false;
+struct Int8Rounding {
+  float src_scale = 0;     ///< source 0 is rounded to levels of it for this layer
+  float result_scale = 0;  ///< the result is, for all
+  bool multiplies_int8 = false;
 };
-std::vector<ByteRounding> byte_rounding(const Network& network, const ExecutorOptions& options,
+std::vector<Int8Rounding> int8_rounding(const Network& network, const ExecutorOptions& options,
                                         const std::vector<KernelChoice>& kernels);
 
 }  // namespace sluice

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-/// The way that an operation runs: the plan's, or its own choice.
+/// The way that an operation runs: the chosen one, or the operation's own choice.
 std::string chosen_way(const PlannedOperation& op, const std::string& layer, const std::vector<KernelChoice>& kernels) {
   const std::vector<std::string>& ways = op.needs.alternatives;
   if (ways.empty()) return "";
@@ -19,10 +19,10 @@ std::string chosen_way(const PlannedOperation& op, const std::string& layer, con
   return ways[static_cast<std::size_t>(op.needs.alternative)];
 }
 
-/// Of operations that can multiply bytes, some have a way in floats as well, or no other.
-bool multiplies_bytes(const PlannedOperation& op, const std::string& way, bool skip) {
+/// Of operations that can multiply int8, some have a way in floats as well, or no other.
+bool multiplies_int8(const PlannedOperation& op, const std::string& way, bool skip) {
   if (way == "int8") return true;
-  return !way.empty() && way != "fp32" && op.layer->byte_wish(skip) == ByteWish::kMultiplies;
+  return !way.empty() && way != "fp32" && op.layer->int8_wish(skip) == Int8Wish::kMultiplies;
 }
 
 const std::vector<float>& floats_of(const PortableTensor& tensor) {
@@ -31,24 +31,24 @@ const std::vector<float>& floats_of(const PortableTensor& tensor) {
 
 }  // namespace
 
-std::vector<ByteRounding> byte_rounding(const Network& network, const ExecutorOptions& options,
+std::vector<Int8Rounding> int8_rounding(const Network& network, const ExecutorOptions& options,
                                         const std::vector<KernelChoice>& kernels) {
-  std::vector<ByteRounding> rounding(network.nodes().size());
-  if (!options.bytes) return rounding;
+  std::vector<Int8Rounding> rounding(network.nodes().size());
+  if (!options.int8) return rounding;
   const ExecutionPlan plan = plan_execution(network, options);
   for (const PlannedOperation& op : plan.operations) {
     const Node& node = plan.own_node(op);
     const TensorDesc& dst = plan.tensor(op.dst).desc;
     if (dst.type == DataType::kU8 && !op.declared.like_src)
-      rounding[static_cast<std::size_t>(op.nodes.back())].result_step = dst.step;
-    if (op.src.empty() || !multiplies_bytes(op, chosen_way(op, node.name, kernels), options.skip)) continue;
+      rounding[static_cast<std::size_t>(op.nodes.back())].result_scale = dst.scale;
+    if (op.src.empty() || !multiplies_int8(op, chosen_way(op, node.name, kernels), options.skip)) continue;
     const TensorDesc& src = plan.tensor(op.src[0]).desc;
     const NodeResult& source = node.src[0];
     const bool nonnegative = !source.is_input() && source.result == 0 && plan.node(source.node).declared.nonnegative;
-    const double range = network.source_range(node.name);
-    ByteRounding& own = rounding[static_cast<std::size_t>(op.nodes[0])];
-    own.multiplies_bytes = src.type == DataType::kU8 || (nonnegative && range > 0);
-    if (own.multiplies_bytes && src.type != DataType::kU8) own.src_step = static_cast<float>(range / kMostByteLevel);
+    const double range = network.calibration().range(node.name);
+    Int8Rounding& own = rounding[static_cast<std::size_t>(op.nodes[0])];
+    own.multiplies_int8 = src.type == DataType::kU8 || (nonnegative && range > 0);
+    if (own.multiplies_int8 && src.type != DataType::kU8) own.src_scale = static_cast<float>(range / kMostInt8Level);
   }
   return rounding;
 }

@@ -89,7 +89,7 @@ void copy_activation(const Tensor& src, const Tensor& dst) {
   if (src.desc.type == DataType::kU8) {
     assert(dst.desc.type == DataType::kF32);
     copy_typed<std::uint8_t, float>(src, dst);
-    for (std::int64_t i = 0; i < dst.desc.count(); ++i) dst.as<float>()[i] *= src.desc.step;
+    for (std::int64_t i = 0; i < dst.desc.count(); ++i) dst.as<float>()[i] *= src.desc.scale;
     return;
   }
   const bool from_bf16 = src.desc.type == DataType::kBF16;

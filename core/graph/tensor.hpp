@@ -22,7 +22,7 @@ struct TensorDesc {
   Shape shape;
   DataType type = DataType::kF32;
   std::int64_t block = 0;
-  float step = 0;  ///< of an activation in bytes (kU8): what one level stands for
+  float scale = 0;  ///< of an activation in int8 (kU8): what one level stands for
 
   std::int64_t count() const { return shape.count(); }
   std::int64_t bytes() const { return shape.count() * size_of(type); }
@@ -32,7 +32,7 @@ struct TensorDesc {
     return (((n * blocks + c / block) * shape[kH] + h) * shape[kW] + w) * block + c % block;
   }
   bool operator==(const TensorDesc& other) const {
-    return shape == other.shape && type == other.type && block == other.block && step == other.step;
+    return shape == other.shape && type == other.type && block == other.block && scale == other.scale;
   }
 };
 
@@ -55,7 +55,7 @@ const void* element(const TensorDesc& desc, const void* data, std::int64_t n, st
 
 /// Copies memory as it stands, where both have as many bytes.
 void copy_memory(const Tensor& src, const Tensor& dst);
-/// Copies an activation between any two layouts and types of one shape; what comes from bytes goes to fp32.
+/// Copies an activation between any two layouts and types of one shape; what comes from int8 goes to fp32.
 void copy_activation(const Tensor& src, const Tensor& dst);
 /// The same from plain N x C x H x W floats, and back: for tests, predictions and import.
 void from_nchw(const float* src, const Tensor& dst);

@@ -26,7 +26,7 @@ double value(const Tensor& tensor, std::int64_t i) {
     case DataType::kS32:
       return static_cast<double>(tensor.as<const std::int32_t>()[i]);
     case DataType::kU8:
-      return static_cast<double>(static_cast<float>(tensor.as<const std::uint8_t>()[i]) * tensor.desc.step);
+      return static_cast<double>(static_cast<float>(tensor.as<const std::uint8_t>()[i]) * tensor.desc.scale);
     case DataType::kF64:
       return tensor.as<const double>()[i];
   }

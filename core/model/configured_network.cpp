@@ -87,7 +87,7 @@ ConfiguredNetwork::ConfiguredNetwork(Config c, const Registry& registry) : Confi
 
 void ConfiguredNetwork::build(const Registry& registry, Unread unread) {
   try {
-    network = std::make_unique<Network>(config, registry);
+    network_ = std::make_unique<Network>(config, registry);
   } catch (const Error&) {
     if (unread == Unread::kPassedOver) pass_over_unread(config);
     config.check();  // adds the unknown sections and keys to what the network found
@@ -95,7 +95,7 @@ void ConfiguredNetwork::build(const Registry& registry, Unread unread) {
   }
   if (unread == Unread::kPassedOver) pass_over_unread(config);
   const auto is_loss = [](const Node& node) { return node.declared.is_loss; };
-  if (std::none_of(network->nodes().begin(), network->nodes().end(), is_loss)) {
+  if (std::none_of(network_->nodes().begin(), network_->nodes().end(), is_loss)) {
     config.section("network").report(config.diagnostics(), "",
                                      "no layer computes a loss; add one, such as [layer.loss] with "
                                      "type = softmax_cross_entropy and from = LOGITS, labels");
@@ -112,10 +112,10 @@ ExecutorOptions ConfiguredNetwork::executor_options(Mode mode, std::int64_t batc
   options.mode = mode;
   options.batch = batch;
   options.type = activation_type(run.precision);
-  options.bytes = run.precision == Precision::kInt8;
+  options.int8 = run.precision == Precision::kInt8;
   options.layout = run.layout;
-  // oneDNN multiplies bytes fast in this layout.
-  if (options.bytes && run.layout == ExecutorOptions::LayoutChoice::kAuto)
+  // oneDNN multiplies int8 fast in this layout.
+  if (options.int8 && run.layout == ExecutorOptions::LayoutChoice::kAuto)
     options.layout = ExecutorOptions::LayoutChoice::kNhwc;
   options.winograd = run.winograd;
   options.skip = run.skip;

@@ -12,7 +12,7 @@
 
 namespace sluice {
 
-/// What a network computes in. kInt8: inference whose layers multiply bytes where that is faster, and keep activations
+/// What a network computes in. kInt8: inference whose layers multiply int8 where that is faster, and keep activations
 /// in them where they can; the rest is fp32.
 enum class Precision { kFp32, kBf16, kInt8 };
 /// "fp32", "bf16", "int8".
@@ -64,8 +64,9 @@ class ConfiguredNetwork {
   RunOptions run;
   EvalOptions eval;
   DataOptions data;
-  std::unique_ptr<Network> network;
 
+  Network& network() { return *network_; }
+  const Network& network() const { return *network_; }
   /// "file:line: [section] key", for messages about values.
   std::string where(const std::string& section, const std::string& key) const;
   /// Executors as `[run]` asks for them.
@@ -80,6 +81,9 @@ class ConfiguredNetwork {
   /// What becomes of a checkpoint's sections that nobody read.
   enum class Unread { kRefused, kPassedOver };
   void build(const Registry& registry, Unread unread);
+
+ private:
+  std::unique_ptr<Network> network_;
 };
 
 }  // namespace sluice

@@ -85,7 +85,7 @@ void describe_network(Checkpoint& checkpoint, const ConfiguredNetwork& configure
   checkpoint.mean = normalization.mean;
   checkpoint.std = normalization.std;
   checkpoint.class_names = class_names;
-  for (const Node& node : configured.network->nodes()) {
+  for (const Node& node : configured.network().nodes()) {
     checkpoint.layer_names.push_back(node.name);
     for (const CostTerm& term : node.declared.costs)
       checkpoint.costs[node.name].push_back(stored_cost(term, node.declared.counts));
@@ -101,8 +101,8 @@ Checkpoint untrained_checkpoint(const ConfiguredNetwork& configured, const Norma
   Checkpoint checkpoint;
   checkpoint.kind = Checkpoint::Kind::kWeightsOnly;
   describe_network(checkpoint, configured, normalization, configured.data.class_names);
-  add_tensors(checkpoint, "weights", parameter_slots(*configured.network, configured.network->parameter_data()));
-  add_tensors(checkpoint, "buffers", buffer_slots(*configured.network, configured.network->buffer_data()));
+  add_tensors(checkpoint, "weights", parameter_slots(configured.network(), configured.network().parameter_data()));
+  add_tensors(checkpoint, "buffers", buffer_slots(configured.network(), configured.network().buffer_data()));
   checkpoint.state = {{"epoch", std::int64_t{0}}, {"step", std::int64_t{0}}};
   return checkpoint;
 }
@@ -131,7 +131,7 @@ RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bo
   report.missing.insert(report.missing.end(), buffers.missing.begin(), buffers.missing.end());
   report.extra.insert(report.extra.end(), buffers.extra.begin(), buffers.extra.end());
   report.restored.insert(report.restored.end(), buffers.restored.begin(), buffers.restored.end());
-  if (strict) network.set_source_ranges(checkpoint.ranges);
+  if (strict) network.set_calibration({checkpoint.ranges});
   return report;
 }
 

@@ -42,7 +42,7 @@ TrainedNetwork::TrainedNetwork(const Checkpoint& checkpoint, std::shared_ptr<Con
       file_(checkpoint.file),
       class_names_(checkpoint.class_names),
       trained_with_{checkpoint.mean, checkpoint.std},
-      kernels_(checkpoint.plan.begin(), checkpoint.plan.end()) {
+      kernels_(checkpoint.kernels.begin(), checkpoint.kernels.end()) {
   restore_weights(checkpoint, network());
 }
 
@@ -77,7 +77,7 @@ Normalization TrainedNetwork::normalization(const std::function<std::shared_ptr<
 
 std::unique_ptr<Executor> TrainedNetwork::make_executor(std::int64_t batch) const {
   auto executor =
-      std::make_unique<Executor>(*configured_->network, configured_->executor_options(Mode::kInference, batch));
+      std::make_unique<Executor>(configured_->network(), configured_->executor_options(Mode::kInference, batch));
   choose_kernels(*executor, kernels_);
   executor->refresh();
   return executor;

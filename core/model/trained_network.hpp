@@ -11,7 +11,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/data/normalization.hpp"
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 #include "core/model/configured_network.hpp"
 
 namespace sluice {
@@ -36,8 +36,8 @@ class TrainedNetwork {
 
   const std::string& file() const { return file_; }
   const ConfiguredNetwork& configured() const { return *configured_; }
-  const Network& network() const { return *configured_->network; }
-  Network& network() { return *configured_->network; }
+  const Network& network() const { return configured_->network(); }
+  Network& network() { return configured_->network(); }
 
   /// Of the network's input.
   ImageShape image() const;

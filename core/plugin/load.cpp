@@ -162,7 +162,7 @@ std::vector<PluginInfo> load_plugins_for_checkpoint(Config& config, const std::s
   const Entry* const entry = section != nullptr ? section->find("load") : nullptr;
   // Entry::origin would not do: it is kCommandLine also where only a definition in the value came from there.
   const bool from_checkpoint = entry != nullptr && !entry->source.file.empty();
-  if (from_checkpoint && !split_list(entry->value).empty()) {
+  if (from_checkpoint && !entry->items().empty()) {
     throw Error(
         ExitCode::kUsage,
         concat(checkpoint, ": its configuration asks for the plug-in ", quoted(entry->value),

@@ -189,14 +189,7 @@ std::string to_string(RunSummary::State state) {
 
 Config stored_configuration(const std::string& text, const std::string& file) {
   Config config = Config::stored(text, file);
-  config.read<RunOptions>("run");
-  config.read<TrainOptions>("train");
-  config.read<EvalOptions>("eval");
-  config.read<CheckpointOptions>("checkpoint");
-  config.read<DataOptions>("data");
-  config.read<DistillationOptions>("distillation");
-  config.read<EarlyStoppingOptions>("early_stopping");
-  config.read<LogOptions>("log");
+  visit_sections([&](const char* section, auto options) { config.read<decltype(options)>(section); });
   return config;
 }
 

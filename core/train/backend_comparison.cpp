@@ -22,7 +22,7 @@ struct Pair {
     options.record_decisions = true;
     options.skip = true;
     skip = std::make_unique<Executor>(network, options);
-    options.skip = options.bytes = false;
+    options.skip = options.int8 = false;
     dense = std::make_unique<Executor>(network, options);
     choose_kernels(*skip, kernels);
     skip->refresh();

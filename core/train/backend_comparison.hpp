@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/data/pipeline.hpp"
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 
 namespace sluice {
 

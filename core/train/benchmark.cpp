@@ -18,7 +18,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t kProfiledSteps = 5;
-constexpr int kPlanRounds = 7;
+constexpr int kTimingRounds = 7;
 
 using Step = std::function<void()>;
 
@@ -59,7 +59,7 @@ PhaseResult summarise(Executor& executor, double flops, const std::vector<double
 }
 
 PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& options) {
-  Network& network = *experiment.network;
+  Network& network = experiment.network();
   const std::int64_t batch = experiment.train.batch;
   Executor executor(network, experiment.executor_options(Mode::kTraining, batch));
   Optimizer optimizer(experiment.optimizer, parameter_ranges(network), network.parameter_count());
@@ -110,28 +110,28 @@ std::int64_t peak_memory() {
 
 /// Milliseconds of every layer that runs by itself, by name.
 std::map<std::string, double> layer_times(Executor& executor, const BenchmarkImages& data) {
-  const int forwards = plan_forwards(data, executor.options().batch);
+  const int forwards = forwards_for(data, executor.options().batch);
   const std::vector<double> times =
-      time_operations(executor, kPlanRounds, forwards, [&] { run_images(executor, data, forwards); });
+      time_operations(executor, kTimingRounds, forwards, [&] { run_images(executor, data, forwards); });
   std::map<std::string, double> by_name;
   const std::vector<OperationInfo> operations = executor.operations();
   for (std::size_t i = 0; i < operations.size(); ++i) by_name[operations[i].name] = times[i];
   return by_name;
 }
 
-std::vector<PlannedKernel> plan_kernels(Executor& executor, const BenchmarkImages& data) {
-  const int forwards = plan_forwards(data, executor.options().batch);
-  return plan_kernels(executor, kPlanRounds, forwards, [&] { run_images(executor, data, forwards); });
+std::vector<TimedKernel> choose_fastest(Executor& executor, const BenchmarkImages& data) {
+  const int forwards = forwards_for(data, executor.options().batch);
+  return choose_fastest(executor, kTimingRounds, forwards, [&] { run_images(executor, data, forwards); });
 }
 
-/// Times what every layer can run; then the plan's choices stand, and elsewhere the fastest.
-std::vector<PlanRow> plan_rows(Executor& executor, const BenchmarkOptions& options) {
-  std::vector<PlanRow> rows;
-  for (PlannedKernel& kernel : plan_kernels(executor, options.images))
+/// Times what every layer can run; then the given choices stand, and elsewhere the fastest.
+std::vector<KernelRow> kernel_rows(Executor& executor, const BenchmarkOptions& options) {
+  std::vector<KernelRow> rows;
+  for (TimedKernel& kernel : choose_fastest(executor, options.images))
     rows.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
-  choose_kernels(executor, options.plan);
+  choose_kernels(executor, options.kernels);
   for (const auto& [layer, name] : chosen_kernels(executor)) {
-    for (PlanRow& row : rows) {
+    for (KernelRow& row : rows) {
       const std::vector<std::string>& names = row.kernel.alternatives;
       if (row.kernel.layer == layer)
         row.kernel.chosen = static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
@@ -145,25 +145,25 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   const std::int64_t batch = experiment.eval.batch;
   const BenchmarkImages& data = options.images;
   ExecutorOptions executor = experiment.executor_options(Mode::kInference, batch);
-  if (executor.bytes && experiment.network->source_ranges().empty())
-    experiment.network->set_source_ranges(measure_source_ranges(*experiment.network, executor, data));
+  if (executor.int8 && experiment.network().calibration().empty())
+    experiment.network().set_calibration(calibrate(experiment.network(), executor, data));
   std::vector<std::unique_ptr<Contender>> contenders;
-  contenders.push_back(std::make_unique<Contender>(*experiment.network, executor, data));
-  result.plan = plan_rows(contenders[0]->executor(), options);
+  contenders.push_back(std::make_unique<Contender>(experiment.network(), executor, data));
+  result.kernels = kernel_rows(contenders[0]->executor(), options);
   result.peak_memory_bytes = peak_memory();
-  const Registry& registry = experiment.network->registry();
+  const Registry& registry = experiment.network().registry();
   std::unique_ptr<Network> twin;
   if (options.compare && has_dense_twin(experiment.config, registry)) {
     Config config = dense_twin(experiment.config, registry);
     twin = std::make_unique<Network>(config, registry);
     twin->initialise(static_cast<std::uint64_t>(experiment.run.seed));
-    if (executor.bytes) twin->set_source_ranges(measure_source_ranges(*twin, executor, data));
+    if (executor.int8) twin->set_calibration(calibrate(*twin, executor, data));
     contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
     executor.winograd = false;
     contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
   }
-  // A twin in bytes takes the fastest of its ways as well.
-  for (std::size_t i = 1; executor.bytes && i < contenders.size(); ++i) plan_kernels(contenders[i]->executor(), data);
+  // A twin in int8 takes the fastest of its ways as well.
+  for (std::size_t i = 1; executor.int8 && i < contenders.size(); ++i) choose_fastest(contenders[i]->executor(), data);
   std::vector<Step> steps;
   for (const auto& contender : contenders) steps.emplace_back([&c = *contender] { c.step(); });
   const auto times = time_in_turn(options.warmup, options.steps, steps);
@@ -174,7 +174,7 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   if (!twin) return;
   result.twins = {{"dense", phase(1)}, {"dense_direct", phase(2)}};
   auto dense = layer_times(contenders[1]->executor(), data), direct = layer_times(contenders[2]->executor(), data);
-  for (PlanRow& row : result.plan) {
+  for (KernelRow& row : result.kernels) {
     row.dense_ms = dense[row.kernel.layer];
     row.dense_direct_ms = direct[row.kernel.layer];
   }
@@ -184,14 +184,14 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
 double measure_peak_gflops(Precision precision) {
   using Type = dnnl::memory::data_type;
   constexpr std::int64_t kSize = 1024;
-  const bool bytes = precision == Precision::kInt8;
-  const TensorDesc matrix{{kSize, kSize}, bytes ? DataType::kU8 : activation_type(precision), 0};
+  const bool int8 = precision == Precision::kInt8;
+  const TensorDesc matrix{{kSize, kSize}, int8 ? DataType::kU8 : activation_type(precision), 0};
   const Type type = onednn::data_type(matrix.type);
   const auto a = dnnl::memory::desc({kSize, kSize}, type, dnnl::memory::format_tag::ab);
   const auto product = onednn::make<dnnl::matmul>(
       onednn::attributes(), a,
-      dnnl::memory::desc({kSize, kSize}, bytes ? Type::s8 : type, dnnl::memory::format_tag::any),
-      dnnl::memory::desc({kSize, kSize}, bytes ? Type::s32 : Type::f32, dnnl::memory::format_tag::ab));
+      dnnl::memory::desc({kSize, kSize}, int8 ? Type::s8 : type, dnnl::memory::format_tag::any),
+      dnnl::memory::desc({kSize, kSize}, int8 ? Type::s32 : Type::f32, dnnl::memory::format_tag::ab));
   onednn::Operation operation(
       product, dnnl::matmul(product),
       {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, product.weights_desc()}, {DNNL_ARG_DST, product.dst_desc()}});
@@ -219,13 +219,12 @@ bool PhaseResult::saves_work() const {
   });
 }
 
-std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOptions options,
-                                                    const BenchmarkImages& data) {
-  options.bytes = false;
+Calibration calibrate(Network& network, ExecutorOptions options, const BenchmarkImages& data) {
+  options.int8 = false;
   Executor executor(network, options);
   executor.refresh();
   const std::int64_t image = network.input_shape(1).count();
-  std::map<std::string, double> ranges;
+  Calibration calibration;
   for (std::int64_t first = 0; first + options.batch <= data.count(); first += options.batch) {
     executor.lend_batch(data.images.data() + first * image, nullptr);
     for (const auto& [layer, largest] : executor.largest_sources()) {
@@ -234,16 +233,17 @@ std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOp
                                                   "': what goes in is not finite on these images; "
                                                   "train the network without overflow, then deploy it"));
       }
-      ranges[layer] = std::max(ranges[layer], largest);
+      double& range = calibration.ranges[layer];
+      range = std::max(range, largest);
     }
   }
-  return ranges;
+  return calibration;
 }
 
 void measure_layers(Network& network, ExecutorOptions options, const BenchmarkImages& data) {
   const std::vector<std::string> layers = unmeasured_layers(network);
   if (layers.empty()) return;
-  options.bytes = false;
+  options.int8 = false;
   options.mode = Mode::kTraining;
   const std::vector<float> before(network.buffer_data(), network.buffer_data() + network.buffer_count());
   Executor executor(network, options);
@@ -260,7 +260,7 @@ void measure_layers(Network& network, ExecutorOptions options, const BenchmarkIm
   }
 }
 
-int plan_forwards(const BenchmarkImages& data, std::int64_t batch) {
+int forwards_for(const BenchmarkImages& data, std::int64_t batch) {
   return static_cast<int>(std::clamp<std::int64_t>(data.count() / batch, 1, 16));
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
@@ -25,12 +25,10 @@ BenchmarkImages random_images(const Network& network, std::int64_t count);
 /// the network changes.
 void measure_layers(Network& network, ExecutorOptions options, const BenchmarkImages& data);
 
-/// By layer, the largest number of its first source over whole batches of these images (Network::source_ranges). Throws
-/// Error(kCheckpoint) where one is not finite.
-std::map<std::string, double> measure_source_ranges(Network& network, ExecutorOptions options,
-                                                    const BenchmarkImages& data);
-/// How many batches of these images one round of a plan takes: all, up to a bound.
-int plan_forwards(const BenchmarkImages& data, std::int64_t batch);
+/// Measured over whole batches of these images. Throws Error(kCheckpoint) where a source is not finite.
+Calibration calibrate(Network& network, ExecutorOptions options, const BenchmarkImages& data);
+/// How many batches of these images one round of timing takes: all, up to a bound.
+int forwards_for(const BenchmarkImages& data, std::int64_t batch);
 /// That many forwards, one batch of the images after the other.
 void run_images(Executor& executor, const BenchmarkImages& data, int forwards);
 
@@ -39,9 +37,10 @@ struct BenchmarkOptions {
   std::int64_t warmup = 3;  ///< steps before them
   bool training = true;
   bool inference = true;
-  bool compare = true;             ///< inference: time the network's dense twin beside it, where it has one
-  BenchmarkImages images;          ///< that inference sees: a batch or more
-  std::vector<KernelChoice> plan;  ///< inference: what a deployed file says; layers not in it run what is fastest here
+  bool compare = true;     ///< inference: time the network's dense twin beside it, where it has one
+  BenchmarkImages images;  ///< that inference sees: a batch or more
+  /// Inference: what a deployed file says; layers that are not in it run what is fastest here.
+  std::vector<KernelChoice> kernels;
 };
 
 /// One of training and inference.
@@ -65,8 +64,8 @@ struct BenchmarkTwin {
 };
 
 /// What a layer can run and what it costs.
-struct PlanRow {
-  PlannedKernel kernel;
+struct KernelRow {
+  TimedKernel kernel;
   double dense_ms = 0, dense_direct_ms = 0;  ///< of the same layer in the twins
   // Where the caller has measured them:
   std::optional<double> density;  ///< share of the outputs that it computed in full, on the images of the benchmark
@@ -77,13 +76,13 @@ struct PlanRow {
 struct BenchmarkResult {
   PhaseResult training, inference;
   std::vector<BenchmarkTwin> twins;    ///< of inference
-  std::vector<PlanRow> plan;           ///< of inference, for every layer that can run in several ways
+  std::vector<KernelRow> kernels;      ///< of inference, for every layer that can run in several ways
   double peak_gflops = 0;              ///< best rate of large matrix products by oneDNN in the same precision, measured
                                        ///< beside, and of phases that do all of their work
   std::int64_t peak_memory_bytes = 0;  ///< largest resident size of the process, without the twins
 };
 
-/// Where layers can run in several ways and no plan says how, the fastest ones on these images are chosen first. A
+/// Where layers can run in several ways and no choice says how, the fastest ones on these images are chosen first. A
 /// training step is everything but the data: weights into kernel layouts, forward, backward, update.
 BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& options);
 
@@ -91,8 +90,8 @@ BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& op
 std::string rate_text(const PhaseResult& phase, double peak);
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
 /// One layer and its times, the chosen one in brackets, without the end of the line.
-void print_kernel(std::ostream& out, const PlannedKernel& kernel);
-void print_plan(std::ostream& out, const std::vector<PlanRow>& rows);
+void print_kernel(std::ostream& out, const TimedKernel& kernel);
+void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, train_gflops, train_dense_equivalent
 /// (PhaseResult::saves_work), ..., train_layers and infer_layers [{name,
 /// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a dense twin infer_dense_ms, infer_dense_direct_ms

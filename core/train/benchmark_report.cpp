@@ -79,9 +79,9 @@ nlohmann::ordered_json optional_json(const std::optional<double>& value) {
   return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
 }
 
-nlohmann::ordered_json plan_json(const std::vector<PlanRow>& rows) {
+nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  for (const PlanRow& row : rows) {
+  for (const KernelRow& row : rows) {
     nlohmann::ordered_json ways = nlohmann::ordered_json::object();
     for (std::size_t k = 0; k < row.kernel.ms.size(); ++k) ways[row.kernel.alternatives[k]] = row.kernel.ms[k];
     json.push_back({{"name", row.kernel.layer},
@@ -97,7 +97,7 @@ nlohmann::ordered_json plan_json(const std::vector<PlanRow>& rows) {
   return json;
 }
 
-void print_row(std::ostream& out, const PlanRow& row) {
+void print_row(std::ostream& out, const KernelRow& row) {
   print_kernel(out, row.kernel);
   out << "  dense " << row.dense_ms << ", direct " << row.dense_direct_ms;
   if (row.swept) {
@@ -122,7 +122,7 @@ std::string rate_text(const PhaseResult& phase, double peak) {
   return text.str();
 }
 
-void print_kernel(std::ostream& out, const PlannedKernel& kernel) {
+void print_kernel(std::ostream& out, const TimedKernel& kernel) {
   out << "  " << std::left << std::setw(24) << kernel.layer << std::right;
   for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
     const bool chosen = static_cast<int>(k) == kernel.chosen;
@@ -130,14 +130,14 @@ void print_kernel(std::ostream& out, const PlannedKernel& kernel) {
   }
 }
 
-void print_plan(std::ostream& out, const std::vector<PlanRow>& rows) {
+void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows) {
   if (rows.empty()) {
     out << "\nplan: no layer of this network can run in several ways\n";
     return;
   }
   out << "\nplan: milliseconds of each way to run a layer, in brackets the one that runs, and of its dense twin\n"
       << std::fixed << std::setprecision(3);
-  for (const PlanRow& row : rows) print_row(out, row);
+  for (const KernelRow& row : rows) print_row(out, row);
   out << std::defaultfloat;
 }
 
@@ -156,8 +156,8 @@ void print_json_benchmark(std::ostream& out, const Experiment& experiment, const
                                  {"onednn", onednn::version()},
                                  {"threads", num_threads()},
                                  {"precision", to_string(experiment.run.precision)},
-                                 {"parameters", experiment.network->learned_count()},
-                                 {"macs", experiment.network->macs()},
+                                 {"parameters", experiment.network().learned_count()},
+                                 {"macs", experiment.network().macs()},
                                  {"peak_gflops", result.peak_gflops},
                                  {"peak_memory_bytes", result.peak_memory_bytes}};
   add_phase(json, "train", result.training);
@@ -169,7 +169,7 @@ void print_json_benchmark(std::ostream& out, const Experiment& experiment, const
   if (result.training.batch != 0) json["train_layers"] = layers_json(result.training);
   if (result.inference.batch != 0) json["infer_layers"] = layers_json(result.inference);
   for (const BenchmarkTwin& twin : result.twins) json["infer_" + twin.name + "_layers"] = layers_json(twin.phase);
-  if (!result.plan.empty()) json["plan"] = plan_json(result.plan);
+  if (!result.kernels.empty()) json["plan"] = kernels_json(result.kernels);
   out << json_text(json) << "\n";
 }
 

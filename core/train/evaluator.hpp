@@ -10,7 +10,7 @@
 #include "core/data/pipeline.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/executor.hpp"
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 
 namespace sluice {
 

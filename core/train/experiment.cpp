@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <type_traits>
 
 #include "core/base/error.hpp"
 #include "core/plugin/load.hpp"
@@ -11,19 +12,10 @@ namespace sluice {
 namespace {
 
 template <class Options>
-void print_section(std::ostream& out, const char* section) {
-  Options options;
+std::vector<KeyDoc> docs_of(Options options) {
   Keys keys;
   options.describe(keys);
-  print_docs(out, section, keys.docs());
-}
-
-template <class Options>
-void add_names(std::vector<std::string>& names, const char* section) {
-  Options options;
-  Keys keys;
-  options.describe(keys);
-  for (const KeyDoc& doc : keys.docs()) names.push_back(concat(section, ".", doc.name));
+  return keys.docs();
 }
 
 /// What the configuration reads of layers and blocks before their types do.
@@ -105,24 +97,17 @@ Experiment::Experiment(Config c, const Registry& registry) : ConfiguredNetwork(i
   log = read_here<LogOptions>(config, "log");
   schedule.check(config, optimizer.lr, train.epochs);
   build(registry, Unread::kRefused);
-  optimizer.check_groups(parameter_ranges(*network), config);
+  optimizer.check_groups(parameter_ranges(network()), config);
   config.check();
 }
 
 void Experiment::print_help(std::ostream& out, const Registry& registry) {
-  print_section<RunOptions>(out, "run");
-  print_section<DataOptions>(out, "data");
-  print_section<TrainOptions>(out, "train");
-  print_section<OptimizerOptions>(out, "optimizer");
-  print_section<GroupOptions>(out, "group.NAME");
-  print_section<ScheduleOptions>(out, "schedule");
-  print_section<EmaOptions>(out, "ema");
-  print_section<DistillationOptions>(out, "distillation");
-  print_section<EarlyStoppingOptions>(out, "early_stopping");
-  print_section<CheckpointOptions>(out, "checkpoint");
-  print_section<EvalOptions>(out, "eval");
-  print_section<LogOptions>(out, "log");
-  print_section<NetworkOptions>(out, "network");
+  visit_sections([&](const char* section, const auto& options) {
+    print_docs(out, section, docs_of(options));
+    if constexpr (std::is_same_v<decltype(options), const OptimizerOptions&>)
+      print_docs(out, "group.NAME", docs_of(GroupOptions()));
+  });
+  print_docs(out, "network", docs_of(NetworkOptions()));
   print_docs(out, "layer.NAME", layer_keys(), "layers in their order; docs/configuration.md has examples");
   for (const std::string& type : registry.types()) {
     print_docs(out, "layer.NAME", registry.keys(type), concat("type = ", type, ": ", registry.doc(type)));
@@ -135,22 +120,14 @@ void Experiment::print_help(std::ostream& out, const Registry& registry) {
     registry.make_auxiliary_loss(loss, keys);
     print_docs(out, loss, keys.docs());
   }
-  print_section<PluginOptions>(out, "plugins");
+  print_docs(out, "plugins", docs_of(PluginOptions()));
 }
 
 std::vector<std::string> Experiment::key_names() {
   std::vector<std::string> names;
-  add_names<RunOptions>(names, "run");
-  add_names<DataOptions>(names, "data");
-  add_names<TrainOptions>(names, "train");
-  add_names<OptimizerOptions>(names, "optimizer");
-  add_names<ScheduleOptions>(names, "schedule");
-  add_names<EmaOptions>(names, "ema");
-  add_names<DistillationOptions>(names, "distillation");
-  add_names<EarlyStoppingOptions>(names, "early_stopping");
-  add_names<CheckpointOptions>(names, "checkpoint");
-  add_names<EvalOptions>(names, "eval");
-  add_names<LogOptions>(names, "log");
+  visit_sections([&](const char* section, const auto& options) {
+    for (const KeyDoc& doc : docs_of(options)) names.push_back(concat(section, ".", doc.name));
+  });
   return names;
 }
 

@@ -67,6 +67,23 @@ class Experiment : public ConfiguredNetwork {
   static std::vector<std::string> key_names();
 };
 
+/// Calls visit(name, options) for every section that all experiments may have, in the order of --help: the one list of
+/// them.
+template <class Visit>
+void visit_sections(Visit&& visit) {
+  visit("run", RunOptions());
+  visit("data", DataOptions());
+  visit("train", TrainOptions());
+  visit("optimizer", OptimizerOptions());
+  visit("schedule", ScheduleOptions());
+  visit("ema", EmaOptions());
+  visit("distillation", DistillationOptions());
+  visit("early_stopping", EarlyStoppingOptions());
+  visit("checkpoint", CheckpointOptions());
+  visit("eval", EvalOptions());
+  visit("log", LogOptions());
+}
+
 /// The ranges of the parameter arena, for the optimiser.
 std::vector<ParameterRange> parameter_ranges(const Network& network);
 

@@ -139,13 +139,13 @@ std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Ch
   std::shared_ptr<const Dataset> opened;
   if (split == Split::kTest) {
     opened = open_dataset(experiment.data, split);
-    check_data_fits(*experiment.network, *opened);
+    check_data_fits(experiment.network(), *opened);
     compare_test(*opened, checkpoint, warnings);
   } else {
     const TrainingSets sets = open_training(experiment.data, known.training ? known.held_out.drawn_from : 0);
     opened = split == Split::kTrain ? sets.train : sets.validation;
     if (opened == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
-    check_data_fits(*experiment.network, *opened);
+    check_data_fits(experiment.network(), *opened);
     if (known.training) compare_training(sets, split, checkpoint, warnings);
   }
   append(warnings, opened->take_notes());
@@ -162,11 +162,11 @@ TrainingData open_training_data(const Experiment& experiment, const Checkpoint* 
   TrainingData data;
   data.sets = open_training(options, known ? before->data.held_out.drawn_from : 0);
   append(data.warnings, data.sets.whole->take_notes());
-  check_data_fits(*experiment.network, *data.sets.train);
+  check_data_fits(experiment.network(), *data.sets.train);
   if (data.sets.validation == nullptr) {
     data.test = open_dataset(options, Split::kTest);
     append(data.warnings, data.test->take_notes());
-    check_data_fits(*experiment.network, *data.test);
+    check_data_fits(experiment.network(), *data.test);
     append(data.warnings, compare_class_names(data.sets.train->class_names(), data.sets.train->name(), *data.test));
   }
   if (before != nullptr)

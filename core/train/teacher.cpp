@@ -49,7 +49,7 @@ TrainedNetwork trained(const Checkpoint& checkpoint, std::shared_ptr<ConfiguredN
 }
 
 void check_fits(const Network& own, const Experiment& student, const std::string& path) {
-  const Network& other = *student.network;
+  const Network& other = student.network();
   const auto refuse = [&](const std::string& text) {
     throw Error(ExitCode::kUsage, concat(student.where("distillation", "teacher"), ": ", path, ": ", text));
   };
@@ -61,8 +61,8 @@ void check_fits(const Network& own, const Experiment& student, const std::string
 
 TrainedNetwork fitting(const Checkpoint& checkpoint, const Experiment& student) {
   std::shared_ptr<ConfiguredNetwork> configured =
-      network_of(checkpoint, student.network->registry(), student.where("distillation", "teacher"));
-  check_fits(*configured->network, student, checkpoint.file);
+      network_of(checkpoint, student.network().registry(), student.where("distillation", "teacher"));
+  check_fits(configured->network(), student, checkpoint.file);
   return trained(checkpoint, std::move(configured));
 }
 
@@ -77,13 +77,13 @@ Teacher::Teacher(const Checkpoint& checkpoint, const Experiment& student, const 
       digest_(content_digest(checkpoint, kDigestMinor)),
       executor_(trained_.network(), student.executor_options(Mode::kInference, student.train.batch)) {
   executor_.refresh();
-  plan_conversion(normalization, trained_.trained_with());
+  prepare_conversion(normalization, trained_.trained_with());
 }
 
 Teacher::Teacher(const std::string& path, const Experiment& student, const Normalization& normalization)
     : Teacher(load(path), student, normalization) {}
 
-void Teacher::plan_conversion(const Normalization& from, const Normalization& to) {
+void Teacher::prepare_conversion(const Normalization& from, const Normalization& to) {
   if (to.mean.empty() || (to.mean == from.mean && to.std == from.std)) return;
   if (to.mean.size() != from.mean.size() || to.std.size() != from.std.size()) {
     throw Error(ExitCode::kCheckpoint,

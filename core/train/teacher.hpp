@@ -36,7 +36,7 @@ class Teacher {
 
  private:
   Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization);
-  void plan_conversion(const Normalization& from, const Normalization& to);
+  void prepare_conversion(const Normalization& from, const Normalization& to);
 
   TrainedNetwork trained_;
   std::string digest_;

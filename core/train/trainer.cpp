@@ -18,7 +18,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
     : experiment_(experiment),
       directory_(directory),
       log_(log),
-      network_(*experiment.network),
+      network_(experiment.network()),
       budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
   if (experiment.run.precision == Precision::kInt8) {
     throw Error(ExitCode::kUsage, concat(experiment.where("run", "precision"),

@@ -139,12 +139,12 @@ void scale(std::vector<Column>& columns) {
   }
 }
 
-std::vector<Column> look_at_each_class(const ConfiguredNetwork& configured, const Normalization& normalization) {
+std::vector<Column> look_at_each_class(ConfiguredNetwork& configured, const Normalization& normalization) {
   const auto dataset = open_dataset(configured.data, Split::kTest);
   ExecutorOptions options = configured.executor_options(Mode::kInference, 1);
   options.record_decisions = true;
   options.layout = ExecutorOptions::LayoutChoice::kNhwc;  // of the decisions, too
-  Executor executor(*configured.network, options);
+  Executor executor(configured.network(), options);
   executor.refresh();
   Pipeline pipeline(*dataset, evaluation_pipeline(configured.data, normalization, 1));
   pipeline.start(0);
@@ -152,7 +152,7 @@ std::vector<Column> look_at_each_class(const ConfiguredNetwork& configured, cons
   while (const Batch* batch = pipeline.next()) {
     const std::int32_t label = batch->labels[0];
     if (label < kColumns && by_class.count(label) == 0)
-      by_class[label] = look(executor, *configured.network, *dataset, batch->indices[0], batch->images.data());
+      by_class[label] = look(executor, configured.network(), *dataset, batch->indices[0], batch->images.data());
     if (by_class.size() == kColumns) break;
   }
   std::vector<Column> columns;
@@ -169,9 +169,8 @@ int main(int argc, char** argv) try {
   const Checkpoint checkpoint = load(argv[1]);
   Registry registry;
   register_all(registry);
-  const ConfiguredNetwork configured(Config::stored(checkpoint.config, checkpoint.file, {argv + 2, argv + argc}),
-                                     registry);
-  restore_weights(checkpoint, *configured.network);
+  ConfiguredNetwork configured(Config::stored(checkpoint.config, checkpoint.file, {argv + 2, argv + argc}), registry);
+  restore_weights(checkpoint, configured.network());
   std::ostringstream picture;
   draw(picture, look_at_each_class(configured, {checkpoint.mean, checkpoint.std}));
   std::fputs(picture.str().c_str(), stdout);

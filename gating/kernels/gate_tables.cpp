@@ -19,12 +19,12 @@ const SkipKernels& skip_kernels(Isa isa) {
 #endif
   return SLUICE_CHOOSE(isa, skip);
 }
-const SkipProducts& skip_products(bool bytes, Isa isa) {
-  if (!bytes) return SLUICE_CHOOSE(isa, skip_products_f32);
+const SkipProducts& skip_products(bool int8, Isa isa) {
+  if (!int8) return SLUICE_CHOOSE(isa, skip_products_f32);
 #ifdef __x86_64__
-  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::skip_products_bytes;
+  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::skip_products_int8;
 #endif
-  return SLUICE_CHOOSE(isa, skip_products_bytes);
+  return SLUICE_CHOOSE(isa, skip_products_int8);
 }
 template <>
 const SkipLoads<float>& skip_loads(Isa isa) {

@@ -107,7 +107,7 @@ class OpenDots {
       x += static_cast<float>(addend_[pixel * pitch_]) * addend_scale_;
       x = whole(clip<T>(x, low_, high_));
     }
-    if constexpr (kBytes) {
+    if constexpr (kInt8) {
       std::uint32_t bits;
       __builtin_memcpy(&bits, &x, sizeof bits);
       dst_[pixel * pitch_] = static_cast<T>(bits);
@@ -117,11 +117,11 @@ class OpenDots {
   }
 
  private:
-  static constexpr bool kBytes = std::is_same_v<T, std::uint8_t>;
-  /// Of bytes, so that the lowest bits are the number.
+  static constexpr bool kInt8 = std::is_same_v<T, std::uint8_t>;
+  /// Of int8, so that the lowest bits are the number.
   template <class X>
   static SLUICE_INLINE X whole(X x) {
-    return kBytes ? x + kNoFraction : x;
+    return kInt8 ? x + kNoFraction : x;
   }
 
   T* dst_;

@@ -3,7 +3,7 @@
 //
 // The work is cut into tiles: the same rows of some images. A tile's source is copied to a patch: pixel by pixel with
 // all channels, zeros around the image, so that everything behind it is sums without borders. The patch and the weights
-// consist of units of 4 bytes: one channel in fp32, or four channels in bytes, whose sums are exact. Results are
+// consist of units of 4 bytes: one channel in fp32, or four channels in int8, whose sums are exact. Results are
 // collected in fp32, pixel by pixel too. Output channels are taken in vectors of the processor's own size; for each
 // vector and pixel there is a word with a bit for each lane whose gate is open.
 #pragma once
@@ -31,10 +31,10 @@ struct SkipShape {
   /// The source channel of each place in the units, -1: zero; null: the channels as they are, zeros behind them.
   const std::int32_t* order = nullptr;
   /// `order` is as many perfect shuffles (each takes channels in turns from the two halves) of at most kMostShuffled
-  /// channels, whose halves are whole vectors of kShuffledBytes or lanes; 0: it is none.
+  /// channels, whose halves are whole vectors of kShuffledInt8 or lanes; 0: it is none.
   std::int32_t shuffles = 0;
-  static constexpr std::int64_t kMostShuffled = 1024, kShuffledBytes = 16;
-  float src_factor = 0;  ///< bytes are the source times this, rounded to 0 to 127
+  static constexpr std::int64_t kMostShuffled = 1024, kShuffledInt8 = 16;
+  float src_factor = 0;  ///< levels are the source times this, rounded to 0 to 127
   // Where lanes of a vector read units of their own (SkipRange).
   std::int64_t src_chunk = 0, dst_chunk = 0;
   std::int32_t lane_units[16] = {};  ///< how far behind that of lane 0 each one's is
@@ -116,26 +116,26 @@ struct SkipEnding {
   const float* closed_scale = nullptr;
   const float* closed_shift = nullptr;
   bool differ = false;     ///< what is closed from what is open
-  float addend_scale = 1;  ///< a result is in levels where it goes in bytes, and an addend where it comes in them
+  float addend_scale = 1;  ///< a result is in levels where it goes in int8, and an addend where it comes in them
   float low = 0, high = 0;
 };
 
 /// Where results go at once, without sums: at the tile's first pixel, one pixel dst_block behind the other. Both are in
-/// fp32, or in bytes where products are of bytes.
+/// fp32, or in int8 where products are of int8.
 struct SkipDirect {
   void* dst = nullptr;
   const void* addend = nullptr;  ///< or null
 };
 
-/// Makes the patch. A source in bytes has one of bytes alone, which are copied.
+/// Makes the patch. A source in int8 has one of int8 alone, which are copied.
 template <class T>
 struct SkipLoads {
   void (*floats)(const SkipShape&, const SkipTile&, const T* src);
-  void (*bytes)(const SkipShape&, const SkipTile&, const T* src);
+  void (*int8)(const SkipShape&, const SkipTile&, const T* src);
 };
 
 /// Scales, adds, clips and stores the results: of open outputs what is `given`, unless it is null. For an addend of the
-/// result's type, and for one of the two in bytes and the other in fp32.
+/// result's type, and for one of the two in int8 and the other in fp32.
 template <class T, class A>
 using SkipStore = void (*)(const SkipShape&, const SkipTile&, const SkipEnding&, const T* given, const A* addend,
                            T* dst);
@@ -175,7 +175,7 @@ const SkipLoads<T>& skip_loads(Isa isa = cpu_isa());
 template <class T, class A>
 SkipStore<T, A> skip_store(Isa isa = cpu_isa());
 const SkipKernels& skip_kernels(Isa isa = cpu_isa());
-/// Over floats, or over bytes.
-const SkipProducts& skip_products(bool bytes, Isa isa = cpu_isa());
+/// Over floats, or over int8.
+const SkipProducts& skip_products(bool int8, Isa isa = cpu_isa());
 
 }  // namespace sluice

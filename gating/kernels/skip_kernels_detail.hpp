@@ -64,7 +64,7 @@ SLUICE_INLINE void store_f32(T* p, NativeF32 x) {
 SLUICE_INLINE void store_f32(std::uint8_t* p, NativeF32 x) {
   store_narrowed(p, reinterpret_cast<NativeU32>(x + kNoFraction));
 }
-/// What is no number stays so in floats, and becomes the lowest in bytes.
+/// What is no number stays so in floats, and becomes the lowest in int8.
 template <class T, class X>
 SLUICE_INLINE X clip(X x, X low, X high) {
   if constexpr (std::is_same_v<T, std::uint8_t>) {

@@ -40,8 +40,8 @@ struct FloatPatch {
   }
 };
 
-/// Channels in steps, four in a unit.
-struct BytePatch {
+/// Channels in levels, four in a unit.
+struct Int8Patch {
   using Unit = std::int32_t;
   using Place = std::uint8_t;
   float factor;
@@ -64,7 +64,7 @@ struct BytePatch {
   }
 };
 
-/// Channels that come in steps.
+/// Channels that come in levels.
 struct LevelPatch {
   using Unit = std::int32_t;
   using Place = std::uint8_t;
@@ -139,7 +139,7 @@ SLUICE_INLINE Vector in_turns(Vector a, Vector b) {
 template <class P>
 SLUICE_INLINE void shuffle_pixels(const SkipShape& s, std::int64_t count, typename P::Unit* units) {
   using Place = typename P::Place;
-  constexpr std::int64_t lanes = sizeof(Place) == 1 ? SkipShape::kShuffledBytes : kNativeLanes;
+  constexpr std::int64_t lanes = sizeof(Place) == 1 ? SkipShape::kShuffledInt8 : kNativeLanes;
   typedef Place Vector __attribute__((vector_size(lanes * sizeof(Place))));
   alignas(64) Place memory[2][SkipShape::kMostShuffled];
   const std::int64_t channels = s.src_channels, half = channels / 2;
@@ -303,8 +303,8 @@ void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* 
 
 }  // namespace
 
-extern const SkipLoads<float> skip_loads_f32{load<FloatPatch, float>, load<BytePatch, float>};
-extern const SkipLoads<BFloat16> skip_loads_bf16{load<FloatPatch, BFloat16>, load<BytePatch, BFloat16>};
+extern const SkipLoads<float> skip_loads_f32{load<FloatPatch, float>, load<Int8Patch, float>};
+extern const SkipLoads<BFloat16> skip_loads_bf16{load<FloatPatch, BFloat16>, load<Int8Patch, BFloat16>};
 extern const SkipLoads<std::uint8_t> skip_loads_u8{nullptr, load<LevelPatch, std::uint8_t>};
 extern const SkipStore<float, float> skip_store_f32 = store<float, float>;
 extern const SkipStore<float, std::uint8_t> skip_store_f32_u8 = store<float, std::uint8_t>;

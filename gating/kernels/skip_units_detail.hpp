@@ -1,4 +1,4 @@
-// The units of which the patch and the weights of a convolution that skips consist: floats, or bytes.
+// The units of which the patch and the weights of a convolution that skips consist: floats, or int8.
 #pragma once
 
 #include "gating/kernels/skip_kernels_detail.hpp"
@@ -19,8 +19,8 @@ struct Floats {
   static SLUICE_INLINE NativeF32 result(NativeF32 sum) { return sum; }
 };
 
-/// Units of bytes: four channels each, 0 to 127, times signed ones. Two such products fit 16 bits.
-struct Bytes {
+/// Units of int8: four channels each, 0 to 127, times signed ones. Two such products fit 16 bits.
+struct Int8 {
   using Unit = std::int32_t;
   using Result = std::uint8_t;
   using Native = NativeI32;

@@ -305,7 +305,7 @@ void multiply_to(const SkipShape& s, const SkipTile& t, const SkipVector& v, con
                  const Target& target) {
   if (!v.spread) return multiply_all<N, kSame>(s, t, v, target, pixels);
 #ifdef __AVX512F__
-  if constexpr (std::is_same_v<N, Bytes>) {
+  if constexpr (std::is_same_v<N, Int8>) {
     if (v.quads && s.src_chunk == 1) return multiply_all<N, kQuads>(s, t, v, target, pixels);
     if (v.quads) return multiply_all<N, kQuadsOfTwo>(s, t, v, target, pixels);
   }

@@ -10,7 +10,7 @@
   extern const GateKernels<BFloat16> gate_bf16;                     \
   extern const SkipKernels skip;                                    \
   extern const SkipProducts skip_products_f32;                      \
-  extern const SkipProducts skip_products_bytes;                    \
+  extern const SkipProducts skip_products_int8;                     \
   extern const SkipLoads<float> skip_loads_f32;                     \
   extern const SkipLoads<BFloat16> skip_loads_bf16;                 \
   extern const SkipLoads<std::uint8_t> skip_loads_u8;               \
@@ -29,6 +29,6 @@ namespace sluice::avx512 {
 extern const SkipKernels skip_vbmi2;
 }
 namespace sluice::avx512_vnni {
-extern const SkipProducts skip_products_bytes;
+extern const SkipProducts skip_products_int8;
 }
 #endif

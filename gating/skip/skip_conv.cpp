@@ -6,17 +6,17 @@
 #include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "gating/skip/skip_plan.hpp"
-#include "layers/byte_convolution.hpp"
+#include "gating/skip/skip_tiling.hpp"
+#include "layers/int8_convolution.hpp"
 
 namespace sluice {
 namespace {
 
-/// By output, the step in which its weights become bytes: -127 to 127 for the largest one.
-void find_steps(const SkipPlan& plan, const float* weights, float* steps) {
-  const SkipShape& s = plan.shape;
+/// By output, the scale of its weights in int8: -127 to 127 for the largest one.
+void find_scales(const SkipTiling& tiling, const float* weights, float* scales) {
+  const SkipShape& s = tiling.shape;
   const std::int64_t size = s.src_channels * s.kernel * s.kernel;
-  for (std::int64_t o = 0; o < s.dst_channels; ++o) steps[o] = byte_step(weights + o * size, size);
+  for (std::int64_t o = 0; o < s.dst_channels; ++o) scales[o] = int8_scale(weights + o * size, size);
 }
 
 /// Which weights are meant: those of one path, or all.
@@ -25,20 +25,20 @@ enum class Path { kBase, kConditional, kBoth };
 /// Puts weights into units.
 class UnitWriter {
  public:
-  UnitWriter(const SkipPlan& plan, const float* weights, const float* steps)
-      : plan_(plan), weights_(weights), steps_(steps) {}
+  UnitWriter(const SkipTiling& tiling, const float* weights, const float* scales)
+      : tiling_(tiling), weights_(weights), scales_(scales) {}
 
   /// The weights of one output and tap in a unit of the patch as far as they are meant, else zeros.
   void put(std::int64_t o, std::int64_t tap, std::int64_t unit, Path path, void* to) const {
-    const SkipShape& s = plan_.shape;
-    for (std::int64_t place = 0; place < plan_.places; ++place) {
+    const SkipShape& s = tiling_.shape;
+    for (std::int64_t place = 0; place < tiling_.places; ++place) {
       const bool inside = o < s.dst_channels && unit < s.units;
-      const std::int64_t input = inside ? plan_.inputs[static_cast<std::size_t>(unit * plan_.places + place)] : -1;
+      const std::int64_t input = inside ? tiling_.inputs[static_cast<std::size_t>(unit * tiling_.places + place)] : -1;
       const bool used =
-          input >= 0 && (path == Path::kBoth || plan_.problem.paths.is_base(o, input) == (path == Path::kBase));
+          input >= 0 && (path == Path::kBoth || tiling_.problem.paths.is_base(o, input) == (path == Path::kBase));
       const float w = used ? weights_[(o * s.src_channels + input) * s.kernel * s.kernel + tap] : 0.0F;
-      if (plan_.bytes()) {
-        static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? byte_level(w, steps_[o]) : 0.0F);
+      if (tiling_.int8()) {
+        static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? int8_level(w, scales_[o]) : 0.0F);
       } else {
         *static_cast<float*>(to) = w;
       }
@@ -46,23 +46,23 @@ class UnitWriter {
   }
 
  private:
-  const SkipPlan& plan_;
+  const SkipTiling& tiling_;
   const float* weights_;
-  const float* steps_;  ///< by output; of bytes alone
+  const float* scales_;  ///< by output; of int8 alone
 };
 
 /// Weights of whole vectors of outputs, [tap][unit of the ranges][lane].
-void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vectors, Path path, const UnitWriter& writer,
-                  float* packed) {
-  const SkipShape& s = plan.shape;
-  const std::int64_t lanes = plan.kernels.lanes;
-  parallel_for(plan.vectors, 1, [&](std::int64_t begin, std::int64_t end) {
+void pack_vectors(const SkipTiling& tiling, const std::vector<SkipVectorWeights>& vectors, Path path,
+                  const UnitWriter& writer, float* packed) {
+  const SkipShape& s = tiling.shape;
+  const std::int64_t lanes = tiling.kernels.lanes;
+  parallel_for(tiling.vectors, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t vector = begin; vector < end; ++vector) {
-      const SkipVectorPlan& v = vectors[static_cast<std::size_t>(vector)];
+      const SkipVectorWeights& v = vectors[static_cast<std::size_t>(vector)];
       float* to = packed + v.weights;
       for (std::int64_t tap = 0; tap < s.kernel * s.kernel; ++tap) {
         for (std::int64_t r = 0; r < v.range_count; ++r) {
-          const SkipRange range = plan.ranges[static_cast<std::size_t>(v.first_range + r)];
+          const SkipRange range = tiling.ranges[static_cast<std::size_t>(v.first_range + r)];
           for (std::int64_t unit = range.begin; unit < range.begin + range.count; ++unit) {
             for (std::int64_t lane = 0; lane < lanes; ++lane) {
               std::int64_t own = unit, output = lane;
@@ -82,7 +82,7 @@ void pack_vectors(const SkipPlan& plan, const std::vector<SkipVectorPlan>& vecto
 }
 
 /// Base weights as Winograd's kernels take them before they are packed: O x I x 3 x 3, zeros where the path has none.
-void write_plain(const SkipWinogradPlan& p, const UnitWriter& writer, float* plain) {
+void write_plain(const SkipWinogradBlocks& p, const UnitWriter& writer, float* plain) {
   constexpr std::int64_t taps = 9, channels = WinogradShape::kBlock;
   const std::int64_t units = channels * p.src_count, first_unit = channels * p.first_src;
   parallel_for(channels * p.count, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -96,14 +96,15 @@ void write_plain(const SkipWinogradPlan& p, const UnitWriter& writer, float* pla
 }
 
 /// Weights of outputs one by one, [channel][vector of the patch][lane].
-void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, Path path, const UnitWriter& writer, float* packed) {
-  const SkipShape& s = plan.shape;
-  const std::int64_t lanes = plan.kernels.lanes;
+void pack_dots(const SkipTiling& tiling, const SkipDotOutputs& dot, Path path, const UnitWriter& writer,
+               float* packed) {
+  const SkipShape& s = tiling.shape;
+  const std::int64_t lanes = tiling.kernels.lanes;
   parallel_for(dot.end - dot.first, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = dot.first + begin; o < dot.first + end; ++o) {
       float* to = packed + (o - dot.first) * dot.vector_count * lanes;
       for (std::int64_t v = 0; v < dot.vector_count; ++v) {
-        const std::int64_t offset = plan.offsets[static_cast<std::size_t>(dot.first_offset + v)];
+        const std::int64_t offset = tiling.offsets[static_cast<std::size_t>(dot.first_offset + v)];
         const std::int64_t row = offset / s.row_pitch() / s.dilation;
         for (std::int64_t lane = 0; lane < lanes; ++lane) {
           const std::int64_t at = offset % s.row_pitch() + lane, column = at / s.pitch / s.dilation;
@@ -118,35 +119,35 @@ void pack_dots(const SkipPlan& plan, const SkipDotPlan& dot, Path path, const Un
 /// One tile after the other, in one piece's memory.
 class Worker {
  public:
-  Worker(const SkipPlan& plan, const float* weights, const SkipEnding& ending, const Memory& memory)
-      : plan_(plan),
-        kernels_(plan.kernels),
-        products_(plan.products),
-        shape_(plan.shape),
+  Worker(const SkipTiling& tiling, const float* weights, const SkipEnding& ending, const Memory& memory)
+      : tiling_(tiling),
+        kernels_(tiling.kernels),
+        products_(tiling.products),
+        shape_(tiling.shape),
         weights_(weights),
         ending_(ending) {
-    tile_.taps = plan.taps.data();
-    tile_.patch = memory[plan.patch];
-    tile_.sums = memory[plan.sums];
-    tile_.open = memory[plan.open];
-    tile_.single = plan.problem.lanes_from > 0 && plan.uses_lanes() ? memory[plan.single] : memory[plan.open];
-    lists_ = memory[plan.lists];
-    ends_ = memory[plan.ends];
+    tile_.taps = tiling.taps.data();
+    tile_.patch = memory[tiling.patch];
+    tile_.sums = memory[tiling.sums];
+    tile_.open = memory[tiling.open];
+    tile_.single = tiling.problem.lanes_from > 0 && tiling.uses_lanes() ? memory[tiling.single] : memory[tiling.open];
+    lists_ = memory[tiling.lists];
+    ends_ = memory[tiling.ends];
   }
 
   std::int64_t run(std::int64_t tile, const void* src, const void* given, const void* addend, void* dst) {
-    tile_.streams = plan_.streams() && reinterpret_cast<std::uintptr_t>(dst) % kLine == 0;
+    tile_.streams = tiling_.streams() && reinterpret_cast<std::uintptr_t>(dst) % kLine == 0;
     if (place(tile)) load(src);
-    if (plan_.direct() && addend != dst) return finish_at_once(tile, src, addend, dst);
+    if (tiling_.direct() && addend != dst) return finish_at_once(tile, src, addend, dst);
     const void* const needed = tile_.streams ? addend : dst;  // when the tile is stored
-    if (plan_.winograd.empty()) multiply_base(tile, src, needed);
-    for (const SkipWinogradPlan& p : plan_.winograd) multiply_base(tile, p, src, needed);
+    if (tiling_.winograd.empty()) multiply_base(tile, src, needed);
+    for (const SkipWinogradBlocks& p : tiling_.winograd) multiply_base(tile, p, src, needed);
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
-    if (plan_.uses_lanes()) add_vectors();
-    if (plan_.uses_dots()) add_dots();
-    if (plan_.problem.dst.type == DataType::kBF16) {
+    if (tiling_.uses_lanes()) add_vectors();
+    if (tiling_.uses_dots()) add_dots();
+    if (tiling_.problem.dst.type == DataType::kBF16) {
       store<BFloat16, BFloat16>(given, addend, dst);
-    } else if (plan_.problem.dst.type == DataType::kU8) {
+    } else if (tiling_.problem.dst.type == DataType::kU8) {
       store_or_widen<std::uint8_t>(given, addend, dst);
     } else {
       store_or_widen<float>(given, addend, dst);
@@ -159,17 +160,17 @@ class Worker {
 
   /// Returns whether the tile has other pixels than the last one, those that the patch holds.
   bool place(std::int64_t tile) {
-    const std::int64_t part = tile % plan_.parts, row = tile / plan_.parts % plan_.row_tiles,
-                       image = tile / plan_.parts / plan_.row_tiles;
-    tile_.image = image * plan_.images;
-    tile_.images = std::min(plan_.images, plan_.problem.dst.shape[kN] - tile_.image);
-    tile_.row = row * plan_.rows;
-    tile_.rows = std::min(plan_.rows, shape_.dst_height - tile_.row);
-    tile_.vector = part * plan_.part;
-    tile_.end_vector = std::min(tile_.vector + plan_.part, plan_.vectors);
+    const std::int64_t part = tile % tiling_.parts, row = tile / tiling_.parts % tiling_.row_tiles,
+                       image = tile / tiling_.parts / tiling_.row_tiles;
+    tile_.image = image * tiling_.images;
+    tile_.images = std::min(tiling_.images, tiling_.problem.dst.shape[kN] - tile_.image);
+    tile_.row = row * tiling_.rows;
+    tile_.rows = std::min(tiling_.rows, shape_.dst_height - tile_.row);
+    tile_.vector = part * tiling_.part;
+    tile_.end_vector = std::min(tile_.vector + tiling_.part, tiling_.vectors);
     tile_.pixels = tile_.images * tile_.rows * shape_.dst_width;
     const std::int64_t before = pixels_;
-    pixels_ = tile / plan_.parts;
+    pixels_ = tile / tiling_.parts;
     return pixels_ != before;
   }
 
@@ -177,22 +178,22 @@ class Worker {
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
       look_ahead(tile, v, src, dst);
-      products_.multiply(shape_, tile_, v, vector(plan_.base, v), all, false);
+      products_.multiply(shape_, tile_, v, vector(tiling_.base, v), all, false);
     }
   }
 
   /// Everything as if it were closed, and then what is open.
   std::int64_t finish_at_once(std::int64_t tile, const void* src, const void* addend, void* dst) {
-    const TensorDesc& to = plan_.problem.dst;
+    const TensorDesc& to = tiling_.problem.dst;
     SkipDirect direct{element(to, dst, tile_.image, 0, tile_.row, 0), nullptr};
-    if (plan_.problem.addend) direct.addend = element(to, addend, tile_.image, 0, tile_.row, 0);
+    if (tiling_.problem.addend) direct.addend = element(to, addend, tile_.image, 0, tile_.row, 0);
     const SkipPixels all = all_pixels();
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
       look_ahead(tile, v, src, dst);
-      products_.finish_closed(shape_, tile_, ending_, v, vector(plan_.base, v), all, direct);
+      products_.finish_closed(shape_, tile_, ending_, v, vector(tiling_.base, v), all, direct);
     }
     std::int64_t open = 0;
-    for_dots([&](std::int64_t o, const SkipDotPlan& dot, const SkipPixel* list, std::int64_t count) {
+    for_dots([&](std::int64_t o, const SkipDotOutputs& dot, const SkipPixel* list, std::int64_t count) {
       products_.finish_open(shape_, tile_, ending_, o, dot_of(dot, dot.whole_weights, o), list, count, direct);
       open += count;
     });
@@ -204,38 +205,38 @@ class Worker {
   }
 
   /// By Winograd's kernels.
-  void multiply_base(std::int64_t tile, const SkipWinogradPlan& p, const void* src, const void* dst) const {
+  void multiply_base(std::int64_t tile, const SkipWinogradBlocks& p, const void* src, const void* dst) const {
     const std::int64_t each = WinogradShape::kBlock / kernels_.lanes, first = std::max(p.first, tile_.vector / each),
                        end = std::min(p.first + p.count, tile_.end_vector / each);
     if (first >= end) return;
     const auto of_block = [&](std::int64_t block) { return ahead(tile, block * each, src, dst); };
     const SkipAhead own = of_block(p.first), next = of_block(std::min(p.first + 1, end - 1)), last = of_block(end - 1);
     const WinogradAhead soon{own.src, own.dst, own.src_pitch, next.src - own.src, own.dst_pitch, next.dst - own.dst};
-    const WinogradShape s = plan_.winograd_shape(p, tile_.images, tile_.rows);
+    const WinogradShape s = tiling_.winograd_shape(p, tile_.images, tile_.rows);
     const float* const patch = static_cast<const float*>(tile_.patch) + shape_.row_pitch() + shape_.pitch +
                                WinogradShape::kBlock * p.first_src;
-    winograd_kernels<float>(plan_.isa).convolve(
-        s, {0, s.groups(), first - p.first, end - p.first, last.src == nullptr ? nullptr : &soon}, patch,
-        weights_ + p.weights, {}, tile_.sums + WinogradShape::kBlock * p.first);
+    winograd_kernels<float>(tiling_.isa)
+        .convolve(s, {0, s.groups(), first - p.first, end - p.first, last.src == nullptr ? nullptr : &soon}, patch,
+                  weights_ + p.weights, {}, tile_.sums + WinogradShape::kBlock * p.first);
   }
 
   /// Whether a vector's memory is no other one's cache lines.
   bool starts_line(std::int64_t vector) const {
-    const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
+    const TensorDesc &from = tiling_.problem.src, &to = tiling_.problem.dst;
     return vector * kernels_.lanes % from.block * std::max(size_of(from.type), size_of(to.type)) % kLine == 0;
   }
 
   /// `dst`: null if the tile will need nothing but its sums.
   SkipAhead ahead(std::int64_t tile, std::int64_t vector, const void* src, const void* dst) const {
-    const TensorDesc &from = plan_.problem.src, &to = plan_.problem.dst;
-    const std::int64_t channel = vector * kernels_.lanes, next = tile / plan_.parts + 1;
+    const TensorDesc &from = tiling_.problem.src, &to = tiling_.problem.dst;
+    const std::int64_t channel = vector * kernels_.lanes, next = tile / tiling_.parts + 1;
     const std::int64_t from_bytes = size_of(from.type), to_bytes = size_of(to.type);
     const bool one_block = from.block == from.shape[kC] && to.block == to.shape[kC];
     if (from.shape[kH] != to.shape[kH] || from.shape[kW] != to.shape[kW] || channel >= from.shape[kC] ||
-        next >= plan_.image_tiles * plan_.row_tiles || (plan_.images > 1 && !one_block)) {
+        next >= tiling_.image_tiles * tiling_.row_tiles || (tiling_.images > 1 && !one_block)) {
       return {};
     }
-    const std::int64_t image = next / plan_.row_tiles * plan_.images, row = next % plan_.row_tiles * plan_.rows;
+    const std::int64_t image = next / tiling_.row_tiles * tiling_.images, row = next % tiling_.row_tiles * tiling_.rows;
     const auto* const from_here = static_cast<const char*>(element(from, src, image, channel, row, 0));
     if (dst == nullptr) return {from_here, from_here, from.block * from_bytes, 0};
     const auto* const to_here = static_cast<const char*>(element(to, dst, tile_.image, channel, tile_.row, 0));
@@ -243,9 +244,9 @@ class Worker {
   }
 
   void load(const void* src) const {
-    if (plan_.problem.src.type == DataType::kBF16) {
+    if (tiling_.problem.src.type == DataType::kBF16) {
       load_as(static_cast<const BFloat16*>(src));
-    } else if (plan_.problem.src.type == DataType::kU8) {
+    } else if (tiling_.problem.src.type == DataType::kU8) {
       load_as(static_cast<const std::uint8_t*>(src));
     } else {
       load_as(static_cast<const float*>(src));
@@ -253,57 +254,58 @@ class Worker {
   }
   template <class T>
   void load_as(const T* src) const {
-    const SkipLoads<T>& loads = skip_loads<T>(plan_.isa);
-    (plan_.bytes() ? loads.bytes : loads.floats)(shape_, tile_, src);
+    const SkipLoads<T>& loads = skip_loads<T>(tiling_.isa);
+    (tiling_.int8() ? loads.int8 : loads.floats)(shape_, tile_, src);
   }
 
-  SkipVector vector(const std::vector<SkipVectorPlan>& vectors, std::int64_t index) const {
-    const SkipVectorPlan& v = vectors[static_cast<std::size_t>(index)];
-    return {plan_.ranges.data() + v.first_range, v.range_count, v.units, v.spread, v.quads, weights_ + v.weights};
+  SkipVector vector(const std::vector<SkipVectorWeights>& vectors, std::int64_t index) const {
+    const SkipVectorWeights& v = vectors[static_cast<std::size_t>(index)];
+    return {tiling_.ranges.data() + v.first_range, v.range_count, v.units, v.spread, v.quads, weights_ + v.weights};
   }
 
   std::int64_t shared() const {
-    switch (plan_.problem.granularity) {
+    switch (tiling_.problem.granularity) {
       case Granularity::kElement:
         return 0;
       case Granularity::kSlice:
         return 16 / kernels_.lanes;
       case Granularity::kPixel:
-        return plan_.vectors;
+        return tiling_.vectors;
     }
     return 0;
   }
 
   SkipPixels all_pixels() const {
-    const auto& list = plan_.rest;
+    const auto& list = tiling_.rest;
     // A list of whole rows: what a smaller tile has of it stands in front.
-    const auto count = plan_.pixels() == 0 ? 0 : static_cast<std::int64_t>(list.size()) * tile_.pixels / plan_.pixels();
-    return {plan_.run_columns, list.data(), count};
+    const auto count =
+        tiling_.pixels() == 0 ? 0 : static_cast<std::int64_t>(list.size()) * tile_.pixels / tiling_.pixels();
+    return {tiling_.run_columns, list.data(), count};
   }
 
   void add_vectors() {
     for (std::int64_t v = tile_.vector; v < tile_.end_vector; ++v) {
       SkipPixels pixels = all_pixels();
-      if (plan_.problem.lanes_from > 0) {
-        pixels = {0, lists_, kernels_.split(tile_, v, plan_.problem.lanes_from, lists_)};
+      if (tiling_.problem.lanes_from > 0) {
+        pixels = {0, lists_, kernels_.split(tile_, v, tiling_.problem.lanes_from, lists_)};
       }
-      products_.multiply(shape_, tile_, v, vector(plan_.conditional, v), pixels, true);
+      products_.multiply(shape_, tile_, v, vector(tiling_.conditional, v), pixels, true);
     }
   }
 
   void add_dots() {
-    for_dots([&](std::int64_t o, const SkipDotPlan& dot, const SkipPixel* list, std::int64_t count) {
+    for_dots([&](std::int64_t o, const SkipDotOutputs& dot, const SkipPixel* list, std::int64_t count) {
       products_.dot(shape_, tile_, o, dot_of(dot, dot.weights, o), list, count);
     });
   }
 
   /// One of the outputs whose weights begin at `weights`.
-  SkipDot dot_of(const SkipDotPlan& dot, std::int64_t weights, std::int64_t o) const {
+  SkipDot dot_of(const SkipDotOutputs& dot, std::int64_t weights, std::int64_t o) const {
     const std::int64_t size = dot.vector_count * kernels_.lanes;
-    return {plan_.offsets.data() + dot.first_offset, dot.vector_count, weights_ + weights + (o - dot.first) * size};
+    return {tiling_.offsets.data() + dot.first_offset, dot.vector_count, weights_ + weights + (o - dot.first) * size};
   }
 
-  /// Calls step(output, plan, pixels, their number) for what is computed one by one.
+  /// Calls step(output, weights, pixels, their number) for what is computed one by one.
   template <class Step>
   void for_dots(Step&& step) {
     const std::int64_t lanes = kernels_.lanes;
@@ -315,7 +317,7 @@ class Worker {
       count = ends[lanes - 1];
     }
     const std::int64_t first = tile_.vector * lanes, end = tile_.end_vector * lanes;
-    for (const SkipDotPlan& dot : plan_.dots) {
+    for (const SkipDotOutputs& dot : tiling_.dots) {
       for (std::int64_t o = std::max(first, dot.first); o < std::min(end, dot.end); ++o) {
         const std::int64_t begin = o == first ? 0 : ends_[o - 1];
         step(o, dot, lists_ + begin, ends_[o] - begin);
@@ -325,16 +327,17 @@ class Worker {
 
   template <class T>
   void store_or_widen(const void* given, const void* addend, void* dst) const {
-    const bool in_bytes = plan_.problem.addend && plan_.problem.addend->type == DataType::kU8;
-    in_bytes ? store<T, std::uint8_t>(given, addend, dst) : store<T, float>(given, addend, dst);
+    const bool in_int8 = tiling_.problem.addend && tiling_.problem.addend->type == DataType::kU8;
+    in_int8 ? store<T, std::uint8_t>(given, addend, dst) : store<T, float>(given, addend, dst);
   }
   template <class T, class A>
   void store(const void* given, const void* addend, void* dst) const {
-    skip_store<T, A>(plan_.isa)(shape_, tile_, ending_, static_cast<const T*>(given),
-                                plan_.problem.addend ? static_cast<const A*>(addend) : nullptr, static_cast<T*>(dst));
+    skip_store<T, A>(tiling_.isa)(shape_, tile_, ending_, static_cast<const T*>(given),
+                                  tiling_.problem.addend ? static_cast<const A*>(addend) : nullptr,
+                                  static_cast<T*>(dst));
   }
 
-  const SkipPlan& plan_;
+  const SkipTiling& tiling_;
   const SkipKernels& kernels_;
   const SkipProducts& products_;
   const SkipShape& shape_;
@@ -354,11 +357,11 @@ float* padded(const float* values, float otherwise, std::int64_t channels, std::
 }
 
 /// The constants in the units of sums and results, in `memory`.
-SkipEnding ending_of(const SkipPlan& plan, const float* packed, const SkipConstants& constants, float* numbers) {
-  const std::int64_t channels = plan.shape.dst_channels, count = plan.vectors * plan.kernels.lanes;
+SkipEnding ending_of(const SkipTiling& tiling, const float* packed, const SkipConstants& constants, float* numbers) {
+  const std::int64_t channels = tiling.shape.dst_channels, count = tiling.vectors * tiling.kernels.lanes;
   int rows = 0;
   const auto copy = [&](const float* values, float otherwise) {
-    return padded(values, otherwise, channels, count, numbers + plan.number_row * rows++);
+    return padded(values, otherwise, channels, count, numbers + tiling.number_row * rows++);
   };
   SkipEnding ending;
   float* const limit = copy(constants.gate.limit, 0);
@@ -367,14 +370,14 @@ SkipEnding ending_of(const SkipPlan& plan, const float* packed, const SkipConsta
   float* const closed_scale = copy(constants.closed_scale, 1);
   float* const open_shift = copy(constants.open_shift, 0);
   float* const closed_shift = copy(constants.closed_shift, 0);
-  if (plan.bytes()) {  // sums count in steps of products
-    const float* const weight_steps = packed + plan.weights;
+  if (tiling.int8()) {  // sums count in products of levels
+    const float* const weight_scales = packed + tiling.weights;
     for (std::int64_t o = 0; o < channels; ++o) {
-      const float step = plan.problem.src_step * weight_steps[o];
-      limit[o] /= step;
-      slope[o] *= step;
-      open_scale[o] *= step;
-      closed_scale[o] *= step;
+      const float scale = tiling.problem.src_scale * weight_scales[o];
+      limit[o] /= scale;
+      slope[o] *= scale;
+      open_scale[o] *= scale;
+      closed_scale[o] *= scale;
     }
   }
   ending.limit = limit;
@@ -384,77 +387,77 @@ SkipEnding ending_of(const SkipPlan& plan, const float* packed, const SkipConsta
   ending.closed_scale = closed_scale;
   ending.closed_shift = closed_shift;
   ending.differ = constants.closed_scale != constants.open_scale || constants.closed_shift != constants.open_shift;
-  ending.low = plan.problem.low;
-  ending.high = plan.problem.high;
-  if (plan.problem.addend && plan.problem.addend->type == DataType::kU8)
-    ending.addend_scale = plan.problem.addend->step;
-  if (plan.problem.dst.type == DataType::kU8) {  // results count in steps of their own
-    const float per_step = 1 / plan.problem.dst.step;
+  ending.low = tiling.problem.low;
+  ending.high = tiling.problem.high;
+  if (tiling.problem.addend && tiling.problem.addend->type == DataType::kU8)
+    ending.addend_scale = tiling.problem.addend->scale;
+  if (tiling.problem.dst.type == DataType::kU8) {  // results count in levels
+    const float per_level = 1 / tiling.problem.dst.scale;
     for (float* const row : {open_scale, open_shift, closed_scale, closed_shift}) {
-      for (std::int64_t o = 0; o < channels; ++o) row[o] *= per_step;
+      for (std::int64_t o = 0; o < channels; ++o) row[o] *= per_level;
     }
-    ending.addend_scale *= per_step;
-    ending.low = std::max(ending.low * per_step, 0.0F);
-    ending.high = std::min(ending.high * per_step, static_cast<float>(kMostByteLevel));
+    ending.addend_scale *= per_level;
+    ending.low = std::max(ending.low * per_level, 0.0F);
+    ending.high = std::min(ending.high * per_level, static_cast<float>(kMostInt8Level));
   }
   return ending;
 }
 
 }  // namespace
 
-SkipConv::SkipConv(const SkipProblem& problem, Isa isa) : plan_(std::make_shared<SkipPlan>(problem, isa)) {}
+SkipConv::SkipConv(const SkipProblem& problem, Isa isa) : tiling_(std::make_shared<SkipTiling>(problem, isa)) {}
 
 int SkipConv::lanes(Isa isa) {
   return static_cast<int>(skip_kernels(isa).lanes);
 }
 
 std::string SkipConv::kernel() const {
-  return concat("skip:", to_string(plan_->isa), plan_->bytes() ? ":int8" : plan_->winograd.empty() ? "" : ":wino");
+  return concat("skip:", to_string(tiling_->isa), tiling_->int8() ? ":int8" : tiling_->winograd.empty() ? "" : ":wino");
 }
 
 std::int64_t SkipConv::packed_count() const {
-  return plan_->weights + (plan_->bytes() ? plan_->shape.dst_channels : 0);
+  return tiling_->weights + (tiling_->int8() ? tiling_->shape.dst_channels : 0);
 }
 
 void SkipConv::book(Scratch refresh, Scratch forward) {
-  plain_ = refresh.book<float>(plan_->plain_count);
-  numbers_ = forward.book<float>(SkipPlan::kNumbers * plan_->number_row);
-  pieces_ = forward.blocks(plan_->piece, plan_->pieces);
+  plain_ = refresh.book<float>(tiling_->plain_count);
+  numbers_ = forward.book<float>(SkipTiling::kNumbers * tiling_->number_row);
+  pieces_ = forward.blocks(tiling_->piece, tiling_->pieces);
 }
 
 bool SkipConv::takes_products() const {
-  return plan_->problem.lanes_from == SkipProblem::kGiven;
+  return tiling_->problem.lanes_from == SkipProblem::kGiven;
 }
 
 void SkipConv::pack(const Memory& memory, const float* weights, float* packed) const {
   float* const to = packed;
-  float* const steps = to + plan_->weights;
-  if (plan_->bytes()) find_steps(*plan_, weights, steps);
-  const UnitWriter writer(*plan_, weights, steps);
+  float* const scales = to + tiling_->weights;
+  if (tiling_->int8()) find_scales(*tiling_, weights, scales);
+  const UnitWriter writer(*tiling_, weights, scales);
   float* const plain = memory[plain_];
-  for (const SkipWinogradPlan& p : plan_->winograd) {
+  for (const SkipWinogradBlocks& p : tiling_->winograd) {
     write_plain(p, writer, plain);
-    pack_winograd({p.src_count, p.count, false}, plain, to + p.weights, plan_->isa);
+    pack_winograd({p.src_count, p.count, false}, plain, to + p.weights, tiling_->isa);
   }
-  if (plan_->winograd.empty()) pack_vectors(*plan_, plan_->base, Path::kBase, writer, to);
-  pack_vectors(*plan_, plan_->conditional, Path::kConditional, writer, to);
-  for (const SkipDotPlan& dot : plan_->dots) {
-    pack_dots(*plan_, dot, Path::kConditional, writer, to + dot.weights);
-    if (plan_->whole_dots) pack_dots(*plan_, dot, Path::kBoth, writer, to + dot.whole_weights);
+  if (tiling_->winograd.empty()) pack_vectors(*tiling_, tiling_->base, Path::kBase, writer, to);
+  pack_vectors(*tiling_, tiling_->conditional, Path::kConditional, writer, to);
+  for (const SkipDotOutputs& dot : tiling_->dots) {
+    pack_dots(*tiling_, dot, Path::kConditional, writer, to + dot.weights);
+    if (tiling_->whole_dots) pack_dots(*tiling_, dot, Path::kBoth, writer, to + dot.whole_weights);
   }
 }
 
 std::int64_t SkipConv::run(const Memory& memory, const void* src, const float* packed, const SkipConstants& constants,
                            const void* addend, void* dst, const void* given) const {
-  const SkipPlan& plan = *plan_;
-  const SkipEnding ending = ending_of(plan, packed, constants, memory[numbers_]);
+  const SkipTiling& tiling = *tiling_;
+  const SkipEnding ending = ending_of(tiling, packed, constants, memory[numbers_]);
   std::atomic<std::int64_t> open{0};
-  parallel_for(plan.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(tiling.pieces, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
-      Worker worker(plan, packed, ending, memory.block(pieces_, piece));
+      Worker worker(tiling, packed, ending, memory.block(pieces_, piece));
       std::int64_t own = 0;
-      const std::int64_t tiles = plan.tiles();
-      for (std::int64_t tile = tiles * piece / plan.pieces; tile < tiles * (piece + 1) / plan.pieces; ++tile) {
+      const std::int64_t tiles = tiling.tiles();
+      for (std::int64_t tile = tiles * piece / tiling.pieces; tile < tiles * (piece + 1) / tiling.pieces; ++tile) {
         own += worker.run(tile, src, given, addend, dst);
       }
       open += own;

@@ -20,7 +20,7 @@
 //      v
 //   result
 //
-// skip_plan.hpp says how it is cut, skip_path.hpp which of the ways to complete is taken.
+// skip_tiling.hpp says how it is cut, skip_path.hpp which of the ways to complete is taken.
 //
 // For image n, output channel o and pixel (h, w), with the base product Yp and the conditional one Yr
 // (gating/path_mask.hpp):
@@ -29,12 +29,11 @@
 //   dst = clip(y + addend, low, high)
 // All arithmetic is fp32, whatever the activations are. Base products of 3x3 filters at stride 1 come from Winograd's
 // algorithm (layers/kernels/winograd_kernels.hpp) where it saves time, which depends on the batch too: a gate within
-// rounding of its limit may then differ. Or, with a step for the source, the products are those of bytes,
-//   src ~ src_step * round(src / src_step), 0 to 127 steps,   W[o] ~ step[o] * round(W[o] / step[o]), -127 to 127
-//   steps,
-// with step[o] = max |W[o]| / 127: their sums are exact (and in fp32, where they are kept, up to 2^24 steps). (Seven
-// bits of the source: two products then fit the 16 bits in which AVX2 adds pairs of them, so that every processor gives
-// the same sums.)
+// rounding of its limit may then differ. Or, with a scale for the source, the products are those of int8,
+//   src ~ src_scale * round(src / src_scale), levels 0 to 127,   W[o] ~ scale[o] * round(W[o] / scale[o]), -127 to 127,
+// with scale[o] = max |W[o]| / 127: their sums are exact (and in fp32, where they are kept, up to 2^24). (Seven bits of
+// the source: two products then fit the 16 bits in which AVX2 adds pairs of them, so that every processor gives the
+// same sums.)
 #pragma once
 
 #include <cstdint>
@@ -53,16 +52,16 @@ namespace sluice {
 struct SkipProblem {
   /// SkipProblem::lanes_from for scalar products alone: no vector has so many open lanes.
   static constexpr int kNever = 1 << 20;
-  /// SkipProblem::lanes_from for nothing: another convolution has made Yp + Yr for all outputs. (Not for bytes.)
+  /// SkipProblem::lanes_from for nothing: another convolution has made Yp + Yr for all outputs. (Not for int8.)
   static constexpr int kGiven = -1;
 
   ConvGeometry geometry;  ///< no groups
-  TensorDesc src, dst;    ///< fp32, bf16 or bytes (TensorDesc::step), each by itself
+  TensorDesc src, dst;    ///< fp32, bf16 or int8 (TensorDesc::scale), each by itself
   PathMask paths;
   Granularity granularity = Granularity::kElement;
-  float src_step = 0;  ///< above 0: products of bytes, for a source without numbers below 0; one in bytes has it
-  bool allow_winograd = true;        ///< for base products of floats, where it is faster: their sums round otherwise
-  std::optional<TensorDesc> addend;  ///< that run gets: like dst, or one of the two is in bytes and the other in fp32
+  float src_scale = 0;         ///< above 0: products of int8, for a source without numbers below 0; one in int8 has it
+  bool allow_winograd = true;  ///< for base products of floats, where it is faster: their sums round otherwise
+  std::optional<TensorDesc> addend;  ///< that run gets: like dst, or one of the two is in int8 and the other in fp32
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   /// How open outputs are computed. Outputs of a pixel lie in vectors of SkipConv::lanes channels; a vector with at
@@ -81,12 +80,12 @@ struct SkipConstants {
   const float* closed_shift = nullptr;
 };
 
-struct SkipPlan;
+struct SkipTiling;
 
 class SkipConv {
  public:
   SkipConv() = default;
-  /// Plans for the threads there are now.
+  /// Made for the threads there are now.
   explicit SkipConv(const SkipProblem& problem, Isa isa = cpu_isa());
 
   static constexpr std::int64_t kMostWidth = 1 << 16;  ///< of results: a tile's pixels have numbers of 16 bits
@@ -100,18 +99,18 @@ class SkipConv {
   /// Scratch memory of pack and of run. To be called once, before these.
   void book(Scratch refresh, Scratch forward);
   /// `weights`: plain fp32, O x I x KH x KW, of both paths. What comes out serves all problems that differ in
-  /// lanes_from (with shared decisions up to 1), types, adds and clips alone, planned for as many threads.
+  /// lanes_from (with shared decisions up to 1), types, adds and clips alone, made for as many threads.
   void pack(const Memory& memory, const float* weights, float* packed) const;
   /// Whether run needs `given` (SkipProblem::kGiven).
   bool takes_products() const;
   /// Returns how many of the outputs are open. `addend` may be `dst` if both have the same type; `dst` must not overlap
-  /// `src`. `given`: Yp + Yr of all outputs, like dst (which is not in bytes), for kGiven alone; without it open
+  /// `src`. `given`: Yp + Yr of all outputs, like dst (which is not in int8), for kGiven alone; without it open
   /// outputs are Yp. Allocates nothing.
   std::int64_t run(const Memory& memory, const void* src, const float* packed, const SkipConstants& constants,
                    const void* addend, void* dst, const void* given = nullptr) const;
 
  private:
-  std::shared_ptr<const SkipPlan> plan_;
+  std::shared_ptr<const SkipTiling> tiling_;
   Slot<float> plain_;    ///< weights in pack, before Winograd's transform
   Slot<float> numbers_;  ///< by channel
   Blocks pieces_;        ///< memory of pieces of work

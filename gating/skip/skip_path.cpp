@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "layers/byte_convolution.hpp"
+#include "layers/int8_convolution.hpp"
 
 namespace sluice {
 namespace {
@@ -32,9 +32,9 @@ SkipProblem problem_of(const OpRequest& request, const ConvGeometry& geometry, c
   problem.allow_winograd = request.allow_winograd;
   problem.granularity = granularity;
   if (request.src[0].type == DataType::kU8) {
-    problem.src_step = request.src[0].step;
+    problem.src_scale = request.src[0].scale;
   } else if (request.src_nonnegative[0]) {
-    problem.src_step = static_cast<float>(request.src_range / kMostByteLevel);
+    problem.src_scale = static_cast<float>(request.src_range / kMostInt8Level);
   }
   const Epilogue epilogue(request.post_ops);
   if (epilogue.adds) problem.addend = request.addend;
@@ -49,7 +49,7 @@ SkipPath::SkipPath(const OpRequest& request, const ConvGeometry& geometry, const
                    Granularity granularity, OpNeeds& needs)
     : paths_(paths), channels_(geometry.channels), rows_(needs.slots, geometry.channels) {
   SkipProblem problem = problem_of(request, geometry, paths, granularity);
-  floats_ = problem.src_step <= 0 && problem.dst.type != DataType::kU8;
+  floats_ = problem.src_scale <= 0 && problem.dst.type != DataType::kU8;
   if (floats_) add_whole(request, geometry, needs);
   for (const Way& way : ways_of(granularity, floats_)) {
     problem.lanes_from = way.lanes_from;

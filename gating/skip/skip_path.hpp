@@ -1,5 +1,5 @@
 // How a channel-gated layer runs where it may skip (OpRequest::may_skip): SkipConv with the layers fused behind it, in
-// the ways that a plan can choose from.
+// the ways that one can choose from.
 #pragma once
 
 #include <vector>
@@ -32,7 +32,7 @@ class SkipPath {
   PathMask paths_;
   std::int64_t channels_ = 0;
   bool differ_ = false;  ///< numbers of what is closed from those of what is open
-  bool floats_ = true;   ///< source and result are not in bytes: there is a whole_
+  bool floats_ = true;   ///< source and result are not in int8: there is a whole_
   ChannelRows<Row> rows_;
   Slot<float> packed_;
   ConvForward whole_;            ///< Yp + Yr, for the way that is given them

@@ -69,7 +69,7 @@ template <>
 const MagnitudeKernels<float>& magnitude_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, magnitude_f32);
 }
-const ByteKernels& byte_kernels(Isa isa) {
+const Int8Kernels& int8_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, narrow_f32);
 }
 template <>

@@ -124,8 +124,8 @@ void round(std::int64_t n, const float* src, float factor, float most, std::uint
   }
 }
 
-void widen_levels(std::int64_t n, const std::uint8_t* src, float step, float* dst) {
-  for (std::int64_t i = 0; i < n; ++i) dst[i] = widen(src[i]) * step;
+void widen_levels(std::int64_t n, const std::uint8_t* src, float scale, float* dst) {
+  for (std::int64_t i = 0; i < n; ++i) dst[i] = widen(src[i]) * scale;
 }
 
 bool narrow(std::int64_t n, const float* levels, std::uint8_t* dst) {
@@ -158,7 +158,7 @@ extern const QuantizeKernels<float, float> quantize_f32 = table<float, float>();
 extern const QuantizeKernels<float, BFloat16> quantize_f32_bf16 = table<float, BFloat16>();
 extern const QuantizeKernels<BFloat16, BFloat16> quantize_bf16 = table<BFloat16, BFloat16>();
 extern const MagnitudeKernels<float> magnitude_f32 = {largest<float>, widen_all<float>};
-extern const ByteKernels narrow_f32 = {round, widen_levels, narrow, narrow_pairs};
+extern const Int8Kernels narrow_f32 = {round, widen_levels, narrow, narrow_pairs};
 extern const MagnitudeKernels<BFloat16> magnitude_bf16 = {largest<BFloat16>, widen_all<BFloat16>};
 
 }  // namespace sluice::SLUICE_ISA

@@ -37,11 +37,11 @@ struct MagnitudeKernels {
   void (*widen)(std::int64_t n, const T* src, float* dst);
 };
 
-struct ByteKernels {
+struct Int8Kernels {
   /// Whole numbers from 0 to `most` next to the source times a factor, ties to even; 0 for a NaN.
   void (*round)(std::int64_t n, const float* src, float factor, float most, std::uint8_t* dst);
-  /// Bytes times a step.
-  void (*widen)(std::int64_t n, const std::uint8_t* src, float step, float* dst);
+  /// Levels times their scale.
+  void (*widen)(std::int64_t n, const std::uint8_t* src, float scale, float* dst);
   /// Levels from 0 to 255 as bytes. True where one is a NaN, whose byte is 0.
   bool (*narrow)(std::int64_t n, const float* levels, std::uint8_t* dst);
   /// Twice the levels of each row, then the levels: 2 `channels` bytes.
@@ -53,6 +53,6 @@ template <class T, class L>
 const QuantizeKernels<T, L>& quantize_kernels(Isa isa = cpu_isa());
 template <class T>
 const MagnitudeKernels<T>& magnitude_kernels(Isa isa = cpu_isa());
-const ByteKernels& byte_kernels(Isa isa = cpu_isa());
+const Int8Kernels& int8_kernels(Isa isa = cpu_isa());
 
 }  // namespace sluice

@@ -28,7 +28,7 @@
   extern const QuantizeKernels<float, BFloat16> quantize_f32_bf16; \
   extern const QuantizeKernels<BFloat16, BFloat16> quantize_bf16;  \
   extern const MagnitudeKernels<float> magnitude_f32;              \
-  extern const ByteKernels narrow_f32;                             \
+  extern const Int8Kernels narrow_f32;                             \
   extern const MagnitudeKernels<BFloat16> magnitude_bf16;          \
   extern const WinogradWeightKernels winograd_weights;             \
   extern const WinogradKernels<float> winograd_f32;                \

@@ -9,7 +9,7 @@
 #include "apps/load.hpp"
 #include "core/base/error.hpp"
 #include "core/data/pixel_pass.hpp"
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 #include "core/model/trained_network.hpp"
 
 namespace {
@@ -38,9 +38,9 @@ int run(const std::vector<std::string>& arguments) {
   const std::int64_t count = std::stoll(arguments[2]);
   Registry registry;
   const Trained trained = load_trained(arguments[0], {}, registry);
-  const Experiment& experiment = *trained.experiment;
+  Experiment& experiment = *trained.experiment;
   experiment.configure_threads();
-  Network& network = *experiment.network;
+  Network& network = experiment.network();
   const Normalization& normalization = trained.network.trained_with();
   ExecutorOptions options = experiment.executor_options(Mode::kInference, count);
   options.record_decisions = true;

@@ -91,7 +91,7 @@ bool edit_document(Checkpoint& checkpoint, const std::string& what, const std::v
     checkpoint.state.erase(first);
     if (arguments.size() > 1) checkpoint.state[first] = now;
   } else if (what == "plan") {
-    checkpoint.plan[first] = arguments.at(1);
+    checkpoint.kernels[first] = arguments.at(1);
   } else if (what == "config") {
     checkpoint.config = read_file(first);
   } else {

@@ -158,7 +158,7 @@ class PublishedRecipe : public PublishedTable, public testing::WithParamInterfac
   }
   static std::vector<std::string> types(const Experiment& experiment) {
     std::vector<std::string> types;
-    for (const Node& node : experiment.network->nodes()) types.push_back(node.name + " " + node.type);
+    for (const Node& node : experiment.network().nodes()) types.push_back(node.name + " " + node.type);
     return types;
   }
 };
@@ -230,7 +230,7 @@ TEST_P(PublishedRecipe, GatesTheConvolutionsOfThePaper) {
   const Published& published = GetParam();
   const Experiment experiment = recipe();
   std::map<std::string, std::set<std::string>> types;  // by the layer's last name
-  for (const Node& node : experiment.network->nodes())
+  for (const Node& node : experiment.network().nodes())
     types[node.name.rfind("layer", 0) == 0 ? node.name.substr(9) : node.name].insert(node.type);
   EXPECT_THAT(types["conv1"], UnorderedElementsAre("conv", published.first)) << "the stem's is in floating point";
   EXPECT_THAT(types["conv2"], ElementsAre(published.second));
@@ -240,7 +240,7 @@ TEST_P(PublishedRecipe, GatesTheConvolutionsOfThePaper) {
 
 TEST_P(PublishedRecipe, ActivatesBeforeOrAfterTheAddition) {
   const Experiment experiment = recipe();
-  const Network& network = *experiment.network;
+  const Network& network = experiment.network();
   const int relu = network.find("layer1.0.relu2"), add = network.find("layer1.0.add");
   ASSERT_GE(relu, 0);
   ASSERT_GE(add, 0);
@@ -254,7 +254,7 @@ TEST_P(PublishedRecipe, ActivatesBeforeOrAfterTheAddition) {
 TEST_P(PublishedRecipe, DecaysWhatThePublishedCodeDecays) {
   const Experiment experiment = recipe();
   std::set<std::string> groups;
-  for (const Parameter& p : experiment.network->parameters()) {
+  for (const Parameter& p : experiment.network().parameters()) {
     const bool plain = p.name == "threshold" || p.shape.rank() <= 1;
     const double expected = plain && !GetParam().decays_all ? 0.0 : GetParam().weight_decay;
     EXPECT_EQ(experiment.optimizer.group(p.group).weight_decay, expected) << p.path();
@@ -284,8 +284,8 @@ TEST_P(PublishedRecipe, DropsItsLearningRateTwice) {
 }
 
 TEST_P(PublishedRecipe, PullsThresholdsAsPublished) {
-  const Experiment experiment = recipe();
-  Network& network = *experiment.network;
+  Experiment experiment = recipe();
+  Network& network = experiment.network();
   network.initialise(1);
   double loss = 0;
   for (const auto& term : network.auxiliary_losses()) loss += term.second->forward(network);

@@ -1,29 +1,15 @@
 // Configurations: reading one reports mistakes or gives a resolved text that reads back to itself.
 #include "core/config/blocks.hpp"
 #include "core/config/config.hpp"
-#include "core/data/options.hpp"
 #include "core/train/experiment.hpp"
 #include "tests/fuzz/harness.hpp"
 
 namespace sluice {
 namespace {
 
-void read_options(Config& config) {
-  config.read<RunOptions>("run");
-  config.read<TrainOptions>("train");
-  config.read<EvalOptions>("eval");
-  config.read<CheckpointOptions>("checkpoint");
-  config.read<DataOptions>("data");
-  config.read<OptimizerOptions>("optimizer");
-  config.read<ScheduleOptions>("schedule");
-  config.read<EmaOptions>("ema");
-  config.read<EarlyStoppingOptions>("early_stopping");
-  config.read<LogOptions>("log");
-}
-
 std::string resolved(const std::string& text, const std::string& name) {
   Config config = Config::parse(text, name);
-  read_options(config);
+  visit_sections([&](const char* section, auto options) { config.read<decltype(options)>(section); });
   const std::vector<Section> layers = expand_layers(config);
   config.diagnostics().throw_if_errors();
   return config.resolved();

@@ -5,7 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/dense_twin.hpp"
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/model/trained_network.hpp"
 #include "gating/density_sweep.hpp"
@@ -156,27 +156,27 @@ TEST_P(Backends, AgreeInBf16UpToItsRounding) {
   }
 }
 
-/// Sums of bytes are exact, and so all ways give the same bits.
-TEST_P(Backends, AgreeInBytes) {
+/// Sums of int8 are exact, and so all ways give the same bits.
+TEST_P(Backends, AgreeInInt8) {
   const Trained trained(GetParam());
   Network& network = *trained.built.network;
   Executor dense(network, inference(false, Layout::kNhwc));
   trained.run(dense);
-  network.set_source_ranges(dense.largest_sources());
+  network.set_calibration({dense.largest_sources()});
   ExecutorOptions options = inference(true, Layout::kNhwc);
-  options.bytes = true;
-  Executor bytes(network, options);
+  options.int8 = true;
+  Executor int8(network, options);
   for (const char* name : {"relu0", "relu1", "relu2", "relu3"})
-    EXPECT_EQ(bytes.result(network.find(name)).desc.type, DataType::kU8) << name;
+    EXPECT_EQ(int8.result(network.find(name)).desc.type, DataType::kU8) << name;
   std::vector<float> first;
   for (int k = 0; k < kAlternatives - 1; ++k) {
-    choose_all(bytes, k);
-    trained.run(bytes);
-    if (k == 0) first = logits_of(bytes);
-    EXPECT_EQ(logits_of(bytes), first) << "way " << k;
+    choose_all(int8, k);
+    trained.run(int8);
+    if (k == 0) first = logits_of(int8);
+    EXPECT_EQ(logits_of(int8), first) << "way " << k;
   }
   std::int64_t open = 0;
-  const std::int64_t different = different_decisions(network, bytes, dense, open);
+  const std::int64_t different = different_decisions(network, int8, dense, open);
   EXPECT_LE(different, open / 20);
   EXPECT_TRUE(is_close(to_array({kImages, 10}, first.data()), to_array({kImages, 10}, logits_of(dense).data()), 0.2));
 }
@@ -210,13 +210,13 @@ TEST(Backends, SkippingFusesWhatFollows) {
                                             "conv3+bn3+relu3", "point", "pool", "fc", "loss"}));
 }
 
-TEST(Backends, APlanChoosesAndIsKept) {
+TEST(Backends, TheFastestAreChosenAndKept) {
   const Trained trained("own_chunk = yes\n");
   Network& network = *trained.built.network;
   Executor executor(network, inference(true, Layout::kAuto));
-  const std::vector<PlannedKernel> plan = plan_kernels(executor, 3, 1, [&] { trained.run(executor); });
-  ASSERT_EQ(plan.size(), 4U);
-  for (const PlannedKernel& kernel : plan) {
+  const std::vector<TimedKernel> timed = choose_fastest(executor, 3, 1, [&] { trained.run(executor); });
+  ASSERT_EQ(timed.size(), 4U);
+  for (const TimedKernel& kernel : timed) {
     ASSERT_EQ(kernel.alternatives.size(), kernel.ms.size());
     for (const double ms : kernel.ms) {
       EXPECT_GT(ms, 0);
@@ -225,7 +225,7 @@ TEST(Backends, APlanChoosesAndIsKept) {
   }
   const std::vector<KernelChoice> choices = chosen_kernels(executor);
   ASSERT_EQ(choices.size(), 4U);
-  EXPECT_EQ(choices[0], KernelChoice("conv1", plan[0].alternatives[static_cast<std::size_t>(plan[0].chosen)]));
+  EXPECT_EQ(choices[0], KernelChoice("conv1", timed[0].alternatives[static_cast<std::size_t>(timed[0].chosen)]));
   Executor other(network, inference(true, Layout::kAuto));
   choose_kernels(other, {{"conv1", "all"}, {"conv2", "no such way"}, {"nobody", "all"}});
   EXPECT_EQ(chosen_kernels(other)[0], KernelChoice("conv1", "all"));
@@ -233,15 +233,14 @@ TEST(Backends, APlanChoosesAndIsKept) {
   EXPECT_EQ(chosen_kernels(other), choices);
 }
 
-TEST(Backends, ATrainedNetworkRunsThePlanOfItsFile) {
+TEST(Backends, ATrainedNetworkRunsTheKernelsOfItsFile) {
   const std::string path = ::testing::TempDir() + "backends_test.h5";
   Registry registry;
   register_gated_types(registry);
-  const ConfiguredNetwork made(Config::parse(network_text("own_chunk = yes\n") + "[gating_loss]\n", "net.ini"),
-                               registry);
-  made.network->initialise(5);
+  ConfiguredNetwork made(Config::parse(network_text("own_chunk = yes\n") + "[gating_loss]\n", "net.ini"), registry);
+  made.network().initialise(5);
   Checkpoint checkpoint = untrained_checkpoint(made, {{0, 0, 0}, {1, 1, 1}});
-  checkpoint.plan = {{"conv1", "all"}, {"conv3", "lanes"}};
+  checkpoint.kernels = {{"conv1", "all"}, {"conv3", "lanes"}};
   save(checkpoint, path);
   const Checkpoint read = load(path);
   const TrainedNetwork trained(read,

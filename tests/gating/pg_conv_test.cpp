@@ -55,7 +55,7 @@ std::vector<LayerCase> shape_cases() {
   add(cases, "one_pixel", {5, 4, 1, 1}, "channels = 6\nkernel = 1");
   for (const std::int64_t weight_bits : {7, 8}) {  // of a source that is nowhere below 0: one byte, and two
     for (const std::int64_t width : {5, 32}) {
-      add(cases, concat("bytes_", weight_bits, "_", width), {2, width, 6, 7},
+      add(cases, concat("int8_", weight_bits, "_", width), {2, width, 6, 7},
           concat("channels = ", width, "\nkernel = 3\npad = 1\nweight_bits = ", weight_bits));
       cases.back().layers = "[layer.relu]\ntype = relu\n" + cases.back().layers;
     }

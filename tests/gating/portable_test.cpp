@@ -50,16 +50,16 @@ class Measured {
     return options;
   }
 
-  /// In bytes, as after sluice-deploy.
-  ExecutorOptions bytes() {
+  /// In int8, as after sluice-deploy.
+  ExecutorOptions int8() {
     ExecutorOptions options = inference();
     options.skip = true;
     Executor executor(network(), options);
     batch_.give(executor);
     executor.refresh();
     executor.forward();
-    network().set_source_ranges(executor.largest_sources());
-    options.bytes = true;
+    network().set_calibration({executor.largest_sources()});
+    options.int8 = true;
     return options;
   }
 
@@ -201,14 +201,14 @@ INSTANTIATE_TEST_SUITE_P(
                       "[layer.act]\ntype = relu\n[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\n"
                       "granularity = slice\nscales = dynamic\ngroups = 4\n"));
 
-TEST(PortableBytes, RoundWhereTheNetworkDoes) {
+TEST(PortableInt8, RoundWhereTheNetworkDoes) {
   Measured measured(gated(kChannelGate) +
                     "channels = 16\n[layer.bn]\ntype = batchnorm\n[layer.relu]\ntype = relu\n[layer.short]\n"
                     "type = pad_shortcut\nchannels = 16\nfrom = act\n[layer.sum]\ntype = add\nfrom = relu, short\n"
                     "[layer.relu2]\ntype = relu\n[layer.again]\ntype = cg_conv\nchannels = 16\nkernel = 3\n"
                     "[layer.relu3]\ntype = relu\n[layer.dense]\ntype = conv\nchannels = 4\nkernel = 1\n");
   PortableOptions options;
-  options.executor = measured.bytes();
+  options.executor = measured.int8();
   const PortableGraph graph = portable_graph(measured.network(), options);
   const std::map<std::string, Array> values = measured.run(graph);
   const Array answer = measured.answer(options.executor);

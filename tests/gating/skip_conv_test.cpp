@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/parallel.hpp"
-#include "gating/skip/skip_plan.hpp"
+#include "gating/skip/skip_tiling.hpp"
 #include "tests/gating/skip_problem.hpp"
 #include "tests/layers/kernel_values.hpp"
 
@@ -16,10 +16,10 @@ constexpr int kWays[] = {kNever, 4, 1, 0};
 
 class SkipConvTest : public KernelTest {
  protected:
-  /// Of floats and of bytes.
+  /// Of floats and of int8.
   void expect(SkipCase c) {
-    for (bool bytes : {false, true}) {
-      c.bytes = bytes;
+    for (bool int8 : {false, true}) {
+      c.int8 = int8;
       expect_one(c);
     }
   }
@@ -34,14 +34,14 @@ class SkipConvTest : public KernelTest {
     expect_one(c);
   }
   void expect_all_ways(SkipCase c) {
-    for (bool bytes : {false, true}) {
-      c.bytes = bytes;
+    for (bool int8 : {false, true}) {
+      c.int8 = int8;
       SkipData data(c);
       for (int from : kWays) {
         data.set_lanes_from(from);
         EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
       }
-      if (bytes) continue;
+      if (int8) continue;
       data.set_lanes_from(SkipProblem::kGiven);
       EXPECT_EQ(data.compare(SkipConv(data.problem(), GetParam())), "");
     }
@@ -67,7 +67,7 @@ class SkipConvTest : public KernelTest {
     conv.book(book.scratch(), book.scratch());
     std::vector<float> packed(static_cast<std::size_t>(conv.packed_count()));
     conv.pack(OwnMemory(book).memory(), data.weights().data(), packed.data());
-    const char* const bytes = reinterpret_cast<const char*>(packed.data());  // weights in bytes are no floats
+    const char* const bytes = reinterpret_cast<const char*>(packed.data());  // weights in int8 are no floats
     return {bytes, bytes + packed.size() * sizeof(float)};
   }
 };
@@ -144,9 +144,9 @@ TEST_P(SkipConvTest, ShufflesByVectors) {
     c.partitions = partitions;
     for (DataType type : {DataType::kF32, DataType::kBF16, DataType::kU8}) {
       c.src_type = c.dst_type = type;
-      c.bytes = type == DataType::kU8;
+      c.int8 = type == DataType::kU8;
       if (shuffles >= 0) {
-        EXPECT_EQ(SkipPlan(SkipData(c).problem(), GetParam()).shape.shuffles, shuffles);
+        EXPECT_EQ(SkipTiling(SkipData(c).problem(), GetParam()).shape.shuffles, shuffles);
       }
       expect_one(c);
       expect_blocked(c);
@@ -250,16 +250,16 @@ TEST_P(SkipConvTest, LayoutsAndTypes) {
   }
 }
 
-/// Sources in bytes and in floats, products of bytes and of floats, results and addends in both.
-TEST_P(SkipConvTest, BytesInAndOut) {
+/// Sources in int8 and in floats, products of int8 and of floats, results and addends in both.
+TEST_P(SkipConvTest, Int8InAndOut) {
   for (SkipCase c : {sizes(32, 48, 5, 9), sizes(12, 20, 4, 5), sizes(16, 16, 6, 8)}) {
     c.norms = c.clips = true;
     for (int bits = 0; bits < 16; ++bits) {
-      c.bytes = (bits & 1) != 0;
+      c.int8 = (bits & 1) != 0;
       c.src_type = (bits & 2) != 0 ? DataType::kU8 : DataType::kF32;
       c.dst_type = (bits & 4) != 0 ? DataType::kU8 : DataType::kF32;
       c.addend_type = (bits & 8) != 0 ? DataType::kU8 : DataType::kF32;
-      if (c.src_type == DataType::kU8 && !c.bytes) continue;
+      if (c.src_type == DataType::kU8 && !c.int8) continue;
       c.adds = false;
       expect_one(c);
       c.adds = true;
@@ -279,7 +279,7 @@ TEST_P(SkipConvTest, BytesInAndOut) {
   }
 }
 
-/// From bytes to bytes and from floats to floats, where results need no sums (SkipPlan::direct), and where they do.
+/// From int8 to int8 and from floats to floats, where results need no sums (SkipTiling::direct), and where they do.
 TEST_P(SkipConvTest, AtOnce) {
   SkipCase free = sizes(16, 32, 4, 9), pointwise = sizes(32, 16, 6, 8), many = sizes(16, 16, 4, 8),
            tall = sizes(16, 16, 41, 32), wide = sizes(144, 16, 3, 8), whole = sizes(64, 64, 4, 8);
@@ -295,8 +295,8 @@ TEST_P(SkipConvTest, AtOnce) {
     for (double density : {0.0, 0.1, 0.6, 1.0}) {
       c.density = density;
       for (int form = 0; form < 6; ++form) {
-        c.bytes = form % 2 == 0;
-        c.src_type = c.dst_type = c.bytes ? DataType::kU8 : DataType::kF32;
+        c.int8 = form % 2 == 0;
+        c.src_type = c.dst_type = c.int8 ? DataType::kU8 : DataType::kF32;
         c.adds = form > 1;
         c.in_place = form > 3;
         expect_one(c);
@@ -436,10 +436,10 @@ TEST_P(SkipWinogradTest, LayoutsTypesAndDecisions) {
 TEST_P(SkipConvTest, WaysShareTheirWeights) {
   for (Granularity granularity : {Granularity::kElement, Granularity::kSlice, Granularity::kPixel}) {
     for (std::int64_t channels : {16, 32, 64}) {
-      for (bool bytes : {false, true}) {
+      for (bool int8 : {false, true}) {
         SkipCase c = sizes(channels, channels, 8, 8);
         c.granularity = granularity;
-        c.bytes = bytes;
+        c.int8 = int8;
         c.adds = c.clips = true;
         c.dst_type = DataType::kBF16;
         expect_same_weights(c);

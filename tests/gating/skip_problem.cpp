@@ -10,8 +10,8 @@
 namespace sluice {
 namespace {
 
-constexpr float kSrcStep = 0.02F;  // clips what is above 2.54
-constexpr float kDstStep = 0.03F, kAddendStep = 0.01F;
+constexpr float kSrcScale = 0.02F;  // clips what is above 2.54
+constexpr float kDstScale = 0.03F, kAddendScale = 0.01F;
 constexpr float kLow = -0.75F, kHigh = 1.25F;
 
 std::size_t index(std::int64_t i) {
@@ -20,14 +20,14 @@ std::size_t index(std::int64_t i) {
 
 double element(const TensorDesc& desc, const void* data, std::int64_t at) {
   if (desc.type == DataType::kU8)
-    return static_cast<double>(desc.step) * static_cast<double>(static_cast<const std::uint8_t*>(data)[at]);
+    return static_cast<double>(desc.scale) * static_cast<double>(static_cast<const std::uint8_t*>(data)[at]);
   return static_cast<double>(desc.type == DataType::kBF16 ? widen(static_cast<const BFloat16*>(data)[at])
                                                           : static_cast<const float*>(data)[at]);
 }
 
 void set_element(const TensorDesc& desc, void* data, std::int64_t at, double value) {
   if (desc.type == DataType::kU8) {
-    const double level = std::clamp(std::nearbyint(value / static_cast<double>(desc.step)), 0.0, 127.0);
+    const double level = std::clamp(std::nearbyint(value / static_cast<double>(desc.scale)), 0.0, 127.0);
     static_cast<std::uint8_t*>(data)[at] = static_cast<std::uint8_t>(level);
     return;
   }
@@ -75,7 +75,7 @@ std::string to_string(const SkipCase& c) {
       << c.kernel << " stride " << c.stride << " pad " << c.pad << " dilation " << c.dilation << ", p " << c.partitions
       << (c.group ? " group" : "") << (c.shuffle ? " shuffle" : "") << ", granularity "
       << static_cast<int>(c.granularity) << ", density " << c.density << ", lanes_from " << c.lanes_from
-      << (c.bytes ? ", bytes" : "");
+      << (c.int8 ? ", int8" : "");
   return out.str();
 }
 
@@ -85,12 +85,12 @@ SkipData::SkipData(const SkipCase& c) : case_(c) {
   dst_desc_ = {g.dst_shape(src_desc_.shape), c.dst_type, c.dst_block == 0 ? c.outputs : c.dst_block};
   addend_desc_ = dst_desc_;
   addend_desc_.type = c.addend_type.value_or(c.dst_type);
-  src_desc_.step = kSrcStep;
-  dst_desc_.step = kDstStep;
-  addend_desc_.step = kAddendStep;
+  src_desc_.scale = kSrcScale;
+  dst_desc_.scale = kDstScale;
+  addend_desc_.scale = kAddendScale;
   paths_ = PathMask({c.partitions, c.group, c.shuffle}, g.weights_shape(src_desc_.shape));
   Random random(static_cast<std::uint64_t>(c.inputs * 1000 + c.outputs), Purpose::kTest);
-  src_ = random_activation(src_desc_, random, c.integers, c.bytes);
+  src_ = random_activation(src_desc_, random, c.integers, c.int8);
   const std::int64_t products = c.inputs * c.kernel * c.kernel;
   weights_ = random_numbers(c.outputs * products, random, 1 / std::sqrt(static_cast<double>(products)), 0);
   if (c.integers) {
@@ -119,7 +119,7 @@ SkipProblem SkipData::problem() const {
   p.dst = dst_desc_;
   p.paths = paths_;
   p.granularity = case_.granularity;
-  p.src_step = case_.bytes ? kSrcStep : 0;
+  p.src_scale = case_.int8 ? kSrcScale : 0;
   if (case_.adds) p.addend = addend_desc_;
   if (case_.clips) {
     p.low = kLow;
@@ -143,14 +143,14 @@ SkipConstants SkipData::constants() const {
 
 void SkipData::round_weights() {
   rounded_.assign(weights_.begin(), weights_.end());
-  if (!case_.bytes) return;
+  if (!case_.int8) return;
   const std::size_t size = weights_.size() / index(case_.outputs);
   for (std::size_t first = 0; first < weights_.size(); first += size) {
     float most = 0;
     for (std::size_t i = first; i < first + size; ++i) most = std::max(most, std::abs(weights_[i]));
-    const float step = most / 127;
+    const float scale = most / 127;
     for (std::size_t i = first; i < first + size; ++i)
-      rounded_[i] = static_cast<double>(step) * static_cast<double>(std::nearbyint(weights_[i] / step));
+      rounded_[i] = static_cast<double>(scale) * static_cast<double>(std::nearbyint(weights_[i] / scale));
   }
 }
 
@@ -168,9 +168,9 @@ void SkipData::make_products() {
       if (h < 0 || w < 0 || h >= c.height || w >= c.width) continue;
       for (std::int64_t i = 0; i < c.inputs; ++i) {
         double value = element(src_desc_, src_.data(), src_desc_.offset(n, paths_.source_channel(i), h, w));
-        if (c.bytes) {
-          const float steps = std::nearbyint(static_cast<float>(value) * (1 / kSrcStep));
-          value = static_cast<double>(kSrcStep) * std::min(127.0, static_cast<double>(steps));
+        if (c.int8) {
+          const float level = std::nearbyint(static_cast<float>(value) * (1 / kSrcScale));
+          value = static_cast<double>(kSrcScale) * std::min(127.0, static_cast<double>(level));
         }
         const double weight = rounded_[index((o * c.inputs + i) * c.kernel * c.kernel + tap)];
         (paths_.is_base(o, i) ? base_ : conditional_)[index(at)] += weight * value;
@@ -230,8 +230,8 @@ double SkipData::expected(std::int64_t channel, std::size_t at, bool open, doubl
 std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, double rounding) const {
   const Shape& shape = dst_desc_.shape;
   const std::int64_t plane = shape[kH] * shape[kW];
-  const double step = dst_desc_.type == DataType::kU8 ? static_cast<double>(dst_desc_.step) : 0;
-  const double half_step = step / 2, most = 127 * step;
+  const double scale = dst_desc_.type == DataType::kU8 ? static_cast<double>(dst_desc_.scale) : 0;
+  const double half = scale / 2, most = 127 * scale;
   for (std::int64_t first = 0; first < case_.outputs; first += slice_width()) {
     const std::int64_t end = std::min(first + slice_width(), case_.outputs);
     const std::vector<double> score = scores(first, end);
@@ -243,7 +243,7 @@ std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, d
         double want = expected(o, index((n * shape[kC] + o) * plane + i % plane), score[index(i)] > 0, before);
         const double got = element(dst_desc_, dst.data(), at);
         if (dst_desc_.type == DataType::kU8) want = std::clamp(want, 0.0, most);
-        if (std::abs(got - want) <= half_step + rounding * (1 + std::abs(want))) continue;
+        if (std::abs(got - want) <= half + rounding * (1 + std::abs(want))) continue;
         std::ostringstream out;
         out << "image " << n << ", channel " << o << ", row " << y << ", column " << x << ": got " << got
             << ", expected " << want << (score[index(i)] > 0 ? " (open)" : " (closed)");
@@ -254,7 +254,7 @@ std::string SkipData::compare_results(const Buffer& dst, const Buffer& addend, d
   return "";
 }
 
-/// Of both paths, like the result; empty unless a plan wants it.
+/// Of both paths, like the result; empty unless the way wants it.
 Buffer SkipData::given() const {
   if (case_.lanes_from != SkipProblem::kGiven) return {};
   Buffer given(dst_desc_.bytes());

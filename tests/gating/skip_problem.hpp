@@ -19,11 +19,11 @@ struct SkipCase {
   double density = 0.3;  ///< share of open gates, about
   int lanes_from = SkipProblem::kNever;
   std::int64_t src_block = 0, dst_block = 0;                      ///< 0: all channels
-  DataType src_type = DataType::kF32, dst_type = DataType::kF32;  ///< a source in kU8 wants `bytes`
+  DataType src_type = DataType::kF32, dst_type = DataType::kF32;  ///< a source in kU8 wants `int8`
   std::optional<DataType> addend_type;                            ///< like dst_type
   bool adds = false, in_place = false, clips = false;
   bool norms = false;  ///< scales and shifts of open and of closed outputs, all different
-  bool bytes = false;  ///< products of bytes, of a source without numbers below 0
+  bool int8 = false;   ///< products of int8, of a source without numbers below 0
   bool allow_winograd = true;
   bool integers = false;  ///< small whole numbers: all sums are exact
 };
@@ -47,7 +47,7 @@ class SkipData {
   double base(std::size_t at) const { return base_[at]; }
   void set_limit(std::int64_t channel, float limit) { limit_[static_cast<std::size_t>(channel)] = limit; }
 
-  /// Runs a plan and compares all results and the number of open gates; returns what is wrong, or nothing.
+  /// Runs it and compares all results and the number of open gates; returns what is wrong, or nothing.
   std::string compare(SkipConv conv) const;
 
  private:

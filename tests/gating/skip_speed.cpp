@@ -27,7 +27,7 @@ struct Options {
   int threads = 1, repeats = 15;
   std::int64_t partitions = 4;
   bool group = true;
-  bool bytes = false;
+  bool int8 = false;
   std::vector<std::string> shapes;
   std::vector<double> densities{.05, .1, .2, .3, .5, .8, 1.0};
   std::vector<int> ways;
@@ -59,7 +59,7 @@ double median(std::vector<double> values) {
 class Layer {
  public:
   Layer(const Size& size, const Options& options) : size_(size), options_(options) {
-    const bool blocked = size.channels % 16 == 0 && cpu_isa() == Isa::kAvx512 && !options.bytes;
+    const bool blocked = size.channels % 16 == 0 && cpu_isa() == Isa::kAvx512 && !options.int8;
     const std::int64_t block = blocked ? 16 : size.channels;
     problem_.geometry.channels = size.channels;
     problem_.geometry.kernel = 3;
@@ -73,7 +73,7 @@ class Layer {
     dst_ = Buffer(problem_.dst.bytes());
     Random random(1, Purpose::kTest);
     for (std::int64_t i = 0; i < problem_.src.count(); ++i) src_.as<float>()[i] = static_cast<float>(random.normal());
-    if (options.bytes) go_in_bytes();
+    if (options.int8) go_in_int8();
     const std::int64_t count = problem_.geometry.weights_shape(problem_.src.shape).count();
     const double scale = std::sqrt(2.0 * static_cast<double>(size.channels) / static_cast<double>(count));
     for (std::int64_t i = 0; i < count; ++i) weights_.push_back(static_cast<float>(random.normal() * scale));
@@ -83,7 +83,7 @@ class Layer {
 
   /// Runs of a dense convolution.
   std::function<void()> dense(bool winograd) {
-    if (options_.bytes) return dense_bytes();
+    if (options_.int8) return dense_int8();
     ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, true, winograd, {}};
     dense.epilogue.low = 0;
     if (winograd) dense.src.block = dense.dst.block = size_.channels % 16 == 0 ? 16 : size_.channels;
@@ -93,11 +93,11 @@ class Layer {
     kernel_ = conv->kernel();
     return [=] { conv->run(memory->memory(), src_.data(), shift_.data(), dst_.data()); };
   }
-  /// From bytes to bytes.
-  std::function<void()> dense_bytes() {
+  /// From int8 to int8.
+  std::function<void()> dense_int8() {
     ConvProblem dense{problem_.geometry, problem_.src, problem_.dst, Mode::kInference, false, false, {}};
     dense.epilogue.low = 0;
-    dense.epilogue.high = kMostByteLevel;
+    dense.epilogue.high = kMostInt8Level;
     dense.scaled = dense.shifted = true;
     auto conv = std::make_shared<ConvForward>(dense);
     const auto memory = memory_of(*conv);
@@ -147,13 +147,13 @@ class Layer {
     return std::make_shared<OwnMemory>(book);
   }
 
-  void go_in_bytes() {
+  void go_in_int8() {
     for (std::int64_t i = 0; i < problem_.src.count(); ++i) {
-      const float level = std::nearbyint(src_.as<float>()[i] / kStep);
-      src_.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(std::clamp<float>(level, 0, kMostByteLevel));
+      const float level = std::nearbyint(src_.as<float>()[i] / kScale);
+      src_.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(std::clamp<float>(level, 0, kMostInt8Level));
     }
     problem_.src.type = problem_.dst.type = DataType::kU8;
-    problem_.src.step = problem_.dst.step = problem_.src_step = kStep;
+    problem_.src.scale = problem_.dst.scale = problem_.src_scale = kScale;
   }
 
   /// Base products of each channel, sorted.
@@ -181,7 +181,7 @@ class Layer {
     for (auto& values : base_) std::sort(values.begin(), values.end());
   }
 
-  static constexpr float kStep = 4.0F / kMostByteLevel;
+  static constexpr float kScale = 4.0F / kMostInt8Level;
 
   Size size_;
   Options options_;
@@ -223,7 +223,7 @@ void measure(const std::string& text, const Options& options) {
   const auto direct = layer.dense(false);
   const std::string kernel = layer.kernel();
   const auto winograd = layer.dense(true);
-  const bool slow = options.bytes || is_reference_kernel(layer.kernel());  // oneDNN has no fast one for this processor
+  const bool slow = options.int8 || is_reference_kernel(layer.kernel());  // oneDNN has no fast one for this processor
   const auto [time, other] = compare(direct, slow ? direct : winograd, options.repeats);
   const auto [again, base] = compare(direct, layer.skipping(SkipProblem::kNever, 0), options.repeats);
   std::printf("%-14s dense %8.1f us (%s), ", text.c_str(), time * 1e6, kernel.c_str());
@@ -269,7 +269,7 @@ Options parse_options(int argc, char** argv) {
     } else if (word == "--no-group") {
       options.group = false;
     } else if (word == "--int8") {
-      options.bytes = true;
+      options.int8 = true;
     } else if (word == "--density") {
       options.densities = {i + 1 < argc ? std::atof(argv[++i]) : 0};
     } else if (word == "--dots") {

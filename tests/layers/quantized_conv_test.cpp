@@ -51,11 +51,11 @@ std::vector<LayerCase> quantized_conv_cases() {
   cases.push_back(make_case("groups", {2, 6, 5, 7}, 4, 4, "channels = 4\nkernel = 3\npad = 1\ngroups = 2"));
   cases.push_back(make_case("depthwise", {2, 32, 6, 7}, 8, 4, "channels = 32\nkernel = 3\npad = 1\ngroups = 32"));
   cases.push_back(make_case("dilation", {2, 3, 9, 8}, 3, 5, "channels = 4\nkernel = 3\npad = 2\ndilation = 2"));
-  // Sources that are nowhere below 0: products of bytes, with weights of one byte and of two.
+  // Sources that are nowhere below 0: products of int8, with weights of one byte and of two.
   const std::string relu = "[layer.relu]\ntype = relu\n";
   for (const auto& [weight_bits, activation_bits] : {std::pair(1, 3), {4, 7}, {7, 6}, {8, 3}, {8, 6}, {8, 8}}) {
     for (const bool wide_case : {false, true}) {
-      const std::string name = concat(wide_case ? "bytes_blocks_w" : "bytes_w", weight_bits, "a", activation_bits);
+      const std::string name = concat(wide_case ? "int8_blocks_w" : "int8_w", weight_bits, "a", activation_bits);
       cases.push_back(make_case(name, wide_case ? blocks : odd, weight_bits, activation_bits,
                                 wide_case ? wide : odd_keys + "\nbias = yes"));
       cases.back().layers = relu + cases.back().layers;

@@ -202,27 +202,27 @@ TEST(Quantizer, Levels) {
   EXPECT_EQ((Quantizer{1, LevelSet::kSigned}.levels()), 1);
 }
 
-TEST(ByteKernels, NarrowEveryLevelAndTellNaN) {
+TEST(Int8Kernels, NarrowEveryLevelAndTellNaN) {
   std::vector<float> levels(3 * 85);
   for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<float>(i);
   levels[0] = -0.0F;  // the mark of an exact 0
   for (const Isa isa : isas()) {
     std::vector<std::uint8_t> bytes(levels.size());
-    EXPECT_FALSE(byte_kernels(isa).narrow(255, levels.data(), bytes.data())) << to_string(isa);
+    EXPECT_FALSE(int8_kernels(isa).narrow(255, levels.data(), bytes.data())) << to_string(isa);
     for (std::size_t i = 0; i < levels.size(); ++i) EXPECT_EQ(bytes[i], i) << to_string(isa);
     std::vector<float> broken = levels;
     broken[254] = kNaN;
-    EXPECT_TRUE(byte_kernels(isa).narrow(255, broken.data(), bytes.data())) << to_string(isa);
+    EXPECT_TRUE(int8_kernels(isa).narrow(255, broken.data(), bytes.data())) << to_string(isa);
     EXPECT_EQ(bytes[254], 0) << to_string(isa);
   }
 }
 
-TEST(ByteKernels, NarrowPairs) {
+TEST(Int8Kernels, NarrowPairs) {
   std::vector<float> levels(3 * 37);
   for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<float>(i % 128);
   for (const Isa isa : isas()) {
     std::vector<std::uint8_t> bytes(2 * levels.size());
-    EXPECT_FALSE(byte_kernels(isa).narrow_pairs(3, 37, levels.data(), bytes.data())) << to_string(isa);
+    EXPECT_FALSE(int8_kernels(isa).narrow_pairs(3, 37, levels.data(), bytes.data())) << to_string(isa);
     for (std::size_t row = 0; row < 3; ++row) {
       for (std::size_t c = 0; c < 37; ++c) {
         const float level = levels[37 * row + c];
@@ -231,7 +231,7 @@ TEST(ByteKernels, NarrowPairs) {
       }
     }
     levels[36] = kNaN;
-    EXPECT_TRUE(byte_kernels(isa).narrow_pairs(3, 37, levels.data(), bytes.data())) << to_string(isa);
+    EXPECT_TRUE(int8_kernels(isa).narrow_pairs(3, 37, levels.data(), bytes.data())) << to_string(isa);
     levels[36] = 36;
   }
 }

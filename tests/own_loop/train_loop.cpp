@@ -16,7 +16,7 @@ int main(int argc, char** argv) try {
   const Normalization normalization = make_normalization(experiment.data, *sets.train);
   Pipeline pipeline(*sets.train, training_pipeline(experiment.data, normalization, experiment.train.batch, 1));
 
-  Network& network = *experiment.network;
+  Network& network = experiment.network();
   network.initialise(1);
   Executor executor(network, experiment.executor_options(Mode::kTraining, experiment.train.batch));
   Optimizer optimizer(experiment.optimizer, parameter_ranges(network), network.parameter_count());

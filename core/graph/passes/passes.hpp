@@ -14,8 +14,8 @@ ExecutionPlan fuse(ExecutionPlan plan);
 ExecutionPlan choose_layout(ExecutionPlan plan);
 /// A tensor for every input and every result, in floating point.
 ExecutionPlan make_tensors(ExecutionPlan plan);
-/// Inference in bytes: which results lie in memory as bytes.
-ExecutionPlan choose_bytes(ExecutionPlan plan);
+/// Inference in int8: which results lie in memory in int8.
+ExecutionPlan choose_int8(ExecutionPlan plan);
 /// Training: which gradients are computed, and whose are added.
 ExecutionPlan plan_gradients(ExecutionPlan plan);
 /// Each layer makes its operation. Throws Error(kUsage) where oneDNN cannot compute one.

@@ -45,7 +45,7 @@ class Sessions : public ::testing::Test {
   Sessions() : path_(::testing::TempDir() + "session_test_" + std::to_string(::getpid()) + ".h5") {
     register_all(registry_);
     Experiment experiment(Config::parse(kText, "net.ini"), registry_);
-    experiment.network->initialise(3);
+    experiment.network().initialise(3);
     save(untrained_checkpoint(experiment, normalization_), path_);
     Random random(11, Purpose::kTest);
     for (std::int64_t i = 0; i < kImages * kValues; ++i) bytes_.push_back(static_cast<std::uint8_t>(random.below(256)));
@@ -59,8 +59,8 @@ class Sessions : public ::testing::Test {
   ~Sessions() override { std::remove(path_.c_str()); }
 
   /// What an executor of the network itself says.
-  std::vector<float> answer_of(const Experiment& experiment) const {
-    Executor executor(*experiment.network, experiment.executor_options(Mode::kInference, kImages));
+  std::vector<float> answer_of(Experiment& experiment) const {
+    Executor executor(experiment.network(), experiment.executor_options(Mode::kInference, kImages));
     executor.refresh();
     executor.set_batch(floats_.data(), nullptr);
     executor.forward();
@@ -212,7 +212,7 @@ TEST_F(Sessions, AModelTakesLayersOfTheProgram) {
   text.replace(text.find("type = relu"), 11, "type = own");
   register_own(registry_);
   Experiment experiment(Config::parse(text, "net.ini"), registry_);
-  experiment.network->initialise(3);
+  experiment.network().initialise(3);
   save(untrained_checkpoint(experiment, normalization_), path_);
   EXPECT_THROW(Model::load(path_), Error);
   Session session(Model::load(path_, {}, register_own), kImages);

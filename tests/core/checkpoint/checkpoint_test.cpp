@@ -49,7 +49,7 @@ void expect_same(const Checkpoint& a, const Checkpoint& b) {
   EXPECT_EQ(a.statistics, b.statistics);
   EXPECT_EQ(a.evaluation, b.evaluation);
   EXPECT_EQ(a.costs, b.costs);
-  EXPECT_EQ(a.plan, b.plan);
+  EXPECT_EQ(a.kernels, b.kernels);
   EXPECT_EQ(a.ranges, b.ranges);
   EXPECT_EQ(a.data.training, b.data.training);
   EXPECT_EQ(a.data.held_out, b.data.held_out);
@@ -132,7 +132,7 @@ TEST_F(CheckpointFile, DigestDependsOnEveryPart) {
       [](Checkpoint& c) { std::swap(c.evaluation, c.statistics); },
       [](Checkpoint& c) { ++c.costs["conv1"][0].macs; },
       [](Checkpoint& c) { c.costs["layer1.0.gate"][1].refines = false; },
-      [](Checkpoint& c) { c.plan["layer1.0.gate"] = "lanes"; },
+      [](Checkpoint& c) { c.kernels["layer1.0.gate"] = "lanes"; },
       [](Checkpoint& c) { c.ranges["layer1.0.gate"] = 2.5; },
       [](Checkpoint& c) { ++c.data.training->images; },
       [](Checkpoint& c) { ++c.data.training->shape.width; },

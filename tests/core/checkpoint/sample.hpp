@@ -53,7 +53,7 @@ inline Checkpoint sample_checkpoint(std::uint64_t seed = 1, std::int64_t step = 
   c.costs["conv1"] = {{27000, 32, 32, false, "", ""}};
   c.costs["layer1.0.gate"] = {
       {1000, 8, 2, false, "", ""}, {1000, 8, 1, true, "open", "total"}, {3000, 8, 3, false, "open", "total"}};
-  c.plan["layer1.0.gate"] = "dots";
+  c.kernels["layer1.0.gate"] = "dots";
   c.ranges = {{"layer1.0.gate", 3.25}, {"fc", 0.0}};
   c.data.training = {60000, {3, 32, 30}, std::string(32, 'a'), std::string(32, 'b')};
   c.data.held_out = {5000, 7, 50000};

@@ -153,6 +153,17 @@ TEST(Blocks, WriteEverySourceAsAGlobalName) {
   EXPECT_EQ(value(layers, "loss", "from"), "fc, labels");
 }
 
+TEST(Blocks, ListsOfNamesMayStandInQuotes) {
+  const std::string block =
+      "[block.b]\nparameters = \"c\", s=1\nfirst_only = \"s\"\n[block.b.conv]\ntype = conv\nk = ${c}${s}\n";
+  const std::string text = "[layer.a]\nblock = b\nrepeat = 2\nc = 4\ns = 2\n" + block + "[layer.add]\ntype = add\n";
+  const std::vector<Section> layers = expand(text + "from = \"a\", data\n");
+  EXPECT_EQ(value(layers, "a.0.conv", "k"), "42");
+  EXPECT_EQ(value(layers, "a.1.conv", "k"), "41");
+  EXPECT_EQ(value(layers, "add", "from"), "a.1.conv, data");
+  EXPECT_EQ(layer(layers, "add").find("from")->written(), "a.1.conv, data");
+}
+
 TEST(Blocks, OneDefinitionSwapsTheConvolutionAndTypesGiveDefaults) {
   const std::vector<Section> layers =
       expand(std::string(kResnet20) + "[type.cg_conv]\npartitions = 4\nkernel = 5\n[type.pg_conv]\nbits = 3\n",

@@ -125,8 +125,8 @@ TEST(Experiment, ItsResolvedConfigurationIsTheSameExperiment) {
   const std::string text = experiment.config.resolved();
   const Experiment again(Config::parse(text, "resolved.ini"), types);
   EXPECT_THAT(compare(experiment.config, again.config), IsEmpty()) << text;
-  EXPECT_EQ(again.network->nodes().size(), experiment.network->nodes().size());
-  EXPECT_EQ(again.network->parameters().size(), experiment.network->parameters().size());
+  EXPECT_EQ(again.network().nodes().size(), experiment.network().nodes().size());
+  EXPECT_EQ(again.network().parameters().size(), experiment.network().parameters().size());
   const Experiment third(Config::parse(again.config.resolved(), "resolved.ini"), types);
   EXPECT_EQ(third.config.resolved(), again.config.resolved());
 }
@@ -140,7 +140,7 @@ TEST(Experiment, EveryShippedNetworkMakesTheRoundTrip) {
     const Experiment experiment(Config::load({file.path().string()}, {"--data.kind=synthetic"}), types);
     const Experiment again(Config::parse(experiment.config.resolved(), "resolved.ini"), types);
     EXPECT_THAT(compare(experiment.config, again.config), IsEmpty());
-    EXPECT_GT(again.network->parameters().size(), 0u);
+    EXPECT_GT(again.network().parameters().size(), 0u);
     ++count;
   }
   EXPECT_GT(count, 0);
@@ -211,7 +211,7 @@ TEST(Experiment, TheNetworkInTheGuideIsOne) {
   }
   const Registry types = registry();
   const Experiment experiment(Config::parse(text, "guide", {"--data.kind=synthetic"}), types);
-  EXPECT_EQ(experiment.network->nodes().back().name, "loss");
+  EXPECT_EQ(experiment.network().nodes().back().name, "loss");
 }
 
 }  // namespace

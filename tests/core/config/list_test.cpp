@@ -41,6 +41,14 @@ TEST(List, QuotesThatAreNotWholeAreRefused) {
   EXPECT_EQ(problem_of(R"("\u0000")"), R"(expected 4 hexadecimal digits of a character behind '\u')");
 }
 
+TEST(List, AValueIsItsItems) {
+  Config config = Config::parse("[s]\na = b, \"c, d\"\ne = \"f, g\"\nh =\n", "a.ini");
+  EXPECT_THAT(config.find("s")->find("a")->items(), ElementsAre("b", "c, d"));
+  EXPECT_THAT(config.find("s")->find("e")->items(), ElementsAre("f, g")) << "in quotes as a whole";
+  EXPECT_THAT(config.find("s")->find("h")->items(), IsEmpty());
+  EXPECT_THAT(list_or_item(R"("a" b, c)"), ElementsAre(R"("a" b, c)")) << "no list";
+}
+
 struct Names {
   std::vector<std::string> names;
   void describe(Keys& keys) { keys.optional("names", names, ""); }

@@ -129,35 +129,35 @@ TEST_F(Passes, MakeTensorsGivesEachResultOne) {
   EXPECT_EQ(plan.tensor(plan.tensor_of(kLabelsSource)).desc.type, DataType::kS32);
 }
 
-/// A convolution that multiplies bytes.
-class ByteLayer : public Layer {
+/// A convolution that multiplies int8.
+class Int8Layer : public Layer {
  public:
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     declare.dst = src[0];
     declare.nonnegative = true;
   }
-  ByteWish byte_wish(bool) const override { return ByteWish::kMultiplies; }
+  Int8Wish int8_wish(bool) const override { return Int8Wish::kMultiplies; }
   std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds&) const override { return nullptr; }
 };
 
-TEST(BytePass, ChooseBytesTakesResultsThatAllTake) {
+TEST(Int8Pass, ChooseInt8TakesResultsThatAllTake) {
   Registry registry;
   register_layers(registry);
-  registry.add_layer("byte_layer", "multiplies bytes", [](Keys&) { return std::make_unique<ByteLayer>(); });
+  registry.add_layer("int8_layer", "multiplies int8", [](Keys&) { return std::make_unique<Int8Layer>(); });
   Config config = Config::parse(
-      "[network]\ninput = 4x4x4\n[layer.a]\ntype = byte_layer\n[layer.b]\ntype = byte_layer\n[layer.max]\ntype = "
-      "max_pool\nkernel = 2\n[layer.c]\ntype = byte_layer\n[layer.pool]\ntype = global_pool\n",
-      "bytes.ini");
+      "[network]\ninput = 4x4x4\n[layer.a]\ntype = int8_layer\n[layer.b]\ntype = int8_layer\n[layer.max]\ntype = "
+      "max_pool\nkernel = 2\n[layer.c]\ntype = int8_layer\n[layer.pool]\ntype = global_pool\n",
+      "int8.ini");
   Network network(config, registry);
   config.check();
-  network.set_source_ranges({{"b", 12.7}, {"max", 1}, {"c", 2}, {"pool", 1.27}});
+  network.set_calibration({{{"b", 12.7}, {"max", 1}, {"c", 2}, {"pool", 1.27}}});
   ExecutorOptions options = options_of(Mode::kInference, 1);
-  options.bytes = true;
+  options.int8 = true;
   options.layout = ExecutorOptions::LayoutChoice::kNhwc;
-  const ExecutionPlan plan = choose_bytes(make_tensors(choose_layout(list_operations(network, options))));
+  const ExecutionPlan plan = choose_int8(make_tensors(choose_layout(list_operations(network, options))));
   const auto desc = [&](const char* name) { return plan.tensor(plan.tensor_of(network.find(name))).desc; };
   EXPECT_EQ(desc("a").type, DataType::kU8);
-  EXPECT_FLOAT_EQ(desc("a").step, 0.1F) << "its reader's range over 127 levels";
+  EXPECT_FLOAT_EQ(desc("a").scale, 0.1F) << "its reader's range over 127 levels";
   EXPECT_EQ(desc("b").type, DataType::kF32) << "max_pool takes none";
   EXPECT_EQ(desc("max").type, DataType::kF32) << "like its source";
   EXPECT_EQ(desc("c").type, DataType::kU8);

@@ -131,10 +131,10 @@ class ImportTest : public InDirectory {
     options.file = path("w.h5");
     return options;
   }
-  ImportReport import(Experiment& experiment) { return import_weights(options(), *experiment.network); }
+  ImportReport import(Experiment& experiment) { return import_weights(options(), experiment.network()); }
   ImportReport import(const ImportOptions& options) {
     Experiment experiment = small();
-    return import_weights(options, *experiment.network);
+    return import_weights(options, experiment.network());
   }
   std::string failure() {
     const ImportReport report = import(options());
@@ -167,7 +167,7 @@ TEST_F(ImportTest, LogitsOfAnIndependentImplementation) {
   ImportOptions from;
   from.file = kGolden;
   from.group = "/dense/after";
-  const ImportReport report = import_weights(from, *experiment.network);
+  const ImportReport report = import_weights(from, experiment.network());
   EXPECT_TRUE(report.complete(false));
   EXPECT_EQ(report.tensors, 37);
   EXPECT_EQ(report.matched.size(), 37U);
@@ -176,7 +176,7 @@ TEST_F(ImportTest, LogitsOfAnIndependentImplementation) {
   // Through the file, so that what is written is what is tested.
   save(untrained_checkpoint(experiment, {}), path("imported.h5"));
   Experiment loaded(Config::parse(load(path("imported.h5")).config, "imported.h5"), registry_);
-  restore_weights(load(path("imported.h5")), *loaded.network);
+  restore_weights(load(path("imported.h5")), loaded.network());
   const Hdf5File file = Hdf5File::open(kGolden, ExitCode::kData);
   const std::vector<float> images = file.data_set("dense/images").read<float>();
   const std::vector<float> expected = file.data_set("dense/eval_logits").read<float>();
@@ -185,7 +185,7 @@ TEST_F(ImportTest, LogitsOfAnIndependentImplementation) {
     const std::size_t n = i / 3072, c = i / 1024 % 3, pixel = i % 1024;
     nhwc[n * 3072 + pixel * 3 + c] = images[i];
   }
-  Executor executor(*loaded.network, loaded.executor_options(Mode::kInference, 2));
+  Executor executor(loaded.network(), loaded.executor_options(Mode::kInference, 2));
   executor.refresh();
   executor.set_batch(nhwc.data(), nullptr);
   executor.forward();
@@ -273,7 +273,7 @@ TEST_F(ImportTest, OtherNamesInPyTorch) {
   remove("norm.running_var");
   replace("norm.inner.mean", Shape{3}, {1, 2, 3});
   Experiment experiment = small();
-  experiment.network->initialise(1);
+  experiment.network().initialise(1);
   const ImportReport report = import(experiment);
   EXPECT_TRUE(report.complete(false)) << "PyTorch has no running_var";
   EXPECT_EQ(report.tensors, 6);
@@ -365,9 +365,9 @@ TEST_F(ImportTest, WhatDoesNotFitIsReportedAndNothingIsCopied) {
   ImportOptions partial = options();
   partial.partial = true;
   Experiment other = small();
-  other.network->initialise(3);
+  other.network().initialise(3);
   const std::vector<float> kept = values(other, "weights/conv/weight");
-  import_weights(partial, *other.network);
+  import_weights(partial, other.network());
   EXPECT_EQ(values(other, "weights/conv/weight"), kept);
   EXPECT_EQ(values(other, "weights/fc/bias"), values_of("fc.bias", {4}));
 }
@@ -463,7 +463,7 @@ TEST_F(ImportTest, DamagedFilesDoNoHarm) {
 
 TEST_F(ImportTest, ExportAndImportMakeARoundTrip) {
   Experiment experiment = small(), again = small();
-  experiment.network->initialise(11);
+  experiment.network().initialise(11);
   const Checkpoint checkpoint = untrained_checkpoint(experiment, {});
   EXPECT_EQ(exported(checkpoint, "w.h5"), 8);
   {

@@ -1,21 +1,21 @@
-#include "apps/plan.hpp"
+#include "apps/sweep.hpp"
 
 #include "gating/density_sweep.hpp"
 
 namespace sluice {
 
-void sweep_plan(Experiment& experiment, const BenchmarkImages& images, std::vector<PlanRow>& plan) {
-  if (plan.empty()) return;
-  Network& network = *experiment.network;
+void sweep_kernels(Experiment& experiment, const BenchmarkImages& images, std::vector<KernelRow>& rows) {
+  if (rows.empty()) return;
+  Network& network = experiment.network();
   const std::int64_t batch = experiment.eval.batch;
-  const int forwards = plan_forwards(images, batch);
+  const int forwards = forwards_for(images, batch);
   Executor executor(network, experiment.executor_options(Mode::kInference, batch));
   const auto run = [&] { run_images(executor, images, forwards); };
   executor.refresh();
   run();
-  for (PlanRow& row : plan) row.density = gate_density(network, executor, row.kernel.layer);
+  for (KernelRow& row : rows) row.density = gate_density(network, executor, row.kernel.layer);
   for (const DensitySweep& sweep : sweep_densities(network, executor, forwards, run)) {
-    for (PlanRow& row : plan) {
+    for (KernelRow& row : rows) {
       if (row.kernel.layer != sweep.layer) continue;
       row.swept = true;
       row.break_even = sweep.break_even(row.dense_ms);

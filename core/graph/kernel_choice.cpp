@@ -1,4 +1,4 @@
-#include "core/graph/kernel_plan.hpp"
+#include "core/graph/kernel_choice.hpp"
 
 #include <algorithm>
 
@@ -51,20 +51,20 @@ Times measure(Executor& executor, const std::vector<OperationInfo>& operations, 
 
 }  // namespace
 
-std::vector<PlannedKernel> plan_kernels(Executor& executor, int rounds, int forwards,
+std::vector<TimedKernel> choose_fastest(Executor& executor, int rounds, int forwards,
                                         const std::function<void()>& run) {
   const std::vector<OperationInfo> operations = executor.operations();
   const Times times = measure(executor, operations, rounds, forwards, run);
-  std::vector<PlannedKernel> plan;
+  std::vector<TimedKernel> timed;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     if (count_of(operations[i]) == 0) continue;
-    PlannedKernel kernel{operations[i].name, operations[i].alternatives, {}, 0};
+    TimedKernel kernel{operations[i].name, operations[i].alternatives, {}, 0};
     for (const std::vector<double>& rounds_ms : times[i]) kernel.ms.push_back(median(rounds_ms));
     kernel.chosen = static_cast<int>(std::min_element(kernel.ms.begin(), kernel.ms.end()) - kernel.ms.begin());
     executor.choose(i, kernel.chosen);
-    plan.push_back(std::move(kernel));
+    timed.push_back(std::move(kernel));
   }
-  return plan;
+  return timed;
 }
 
 std::vector<double> time_operations(Executor& executor, int rounds, int forwards, const std::function<void()>& run) {

@@ -10,16 +10,16 @@
 namespace sluice {
 
 /// What was measured of one layer that has a choice.
-struct PlannedKernel {
+struct TimedKernel {
   std::string layer;
   std::vector<std::string> alternatives;
   std::vector<double> ms;  ///< of each, for one call of forward: medians over the rounds
-  int chosen = 0;          ///< the one that runs: the fastest, unless a plan says otherwise
+  int chosen = 0;          ///< the one that runs: the fastest, unless a choice says otherwise
 };
 
 /// Times every alternative of every layer and leaves the fastest ones chosen. `run` calls forward on images like those
 /// to come, `forwards` times; the alternatives take turns for `rounds` rounds.
-std::vector<PlannedKernel> plan_kernels(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
+std::vector<TimedKernel> choose_fastest(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
 
 /// Milliseconds of every operation, as it is chosen, for one call of forward: medians over the rounds.
 std::vector<double> time_operations(Executor& executor, int rounds, int forwards, const std::function<void()>& run);

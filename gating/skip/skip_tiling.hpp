@@ -9,30 +9,30 @@
 
 namespace sluice {
 
-/// Weights of whole vectors over some ranges of units; one plan for each vector of outputs.
-struct SkipVectorPlan {
+/// Weights of whole vectors over some ranges of units; one for each vector of outputs.
+struct SkipVectorWeights {
   std::int64_t first_range = 0, range_count = 0, units = 0;
   bool spread = false, quads = false;
   std::int64_t weights = 0;  ///< their place among the packed ones
 };
 
 /// Base products by Winograd's algorithm, in blocks of 16 channels: outputs that read the same blocks of the patch.
-struct SkipWinogradPlan {
+struct SkipWinogradBlocks {
   std::int64_t first = 0, count = 0;          ///< blocks of outputs
   std::int64_t first_src = 0, src_count = 0;  ///< blocks of units
   std::int64_t weights = 0;                   ///< their place among the packed ones
 };
 
 /// Outputs one by one: those of consecutive channels whose weights lie in the same vectors of the patch, in one pass.
-struct SkipDotPlan {
+struct SkipDotOutputs {
   std::int64_t first = 0, end = 0;  ///< output channels
   std::int64_t first_offset = 0, vector_count = 0;
   std::int64_t weights = 0;        ///< of the conditional path
   std::int64_t whole_weights = 0;  ///< of both, if there are such
 };
 
-struct SkipPlan {
-  SkipPlan(const SkipProblem& problem, Isa isa);
+struct SkipTiling {
+  SkipTiling(const SkipProblem& problem, Isa isa);
 
   SkipProblem problem;
   Isa isa;
@@ -61,13 +61,13 @@ struct SkipPlan {
 
   // Weights.
   std::vector<SkipRange> ranges;
-  std::vector<SkipVectorPlan> base, conditional;
-  std::vector<SkipWinogradPlan> winograd;  ///< instead of `base`, where that is faster
-  std::int64_t plain_count = 0;            ///< plain weights of the largest of them
+  std::vector<SkipVectorWeights> base, conditional;
+  std::vector<SkipWinogradBlocks> winograd;  ///< instead of `base`, where that is faster
+  std::int64_t plain_count = 0;              ///< plain weights of the largest of them
   std::vector<std::uint32_t> offsets;
-  std::vector<SkipDotPlan> dots;  ///< pass by pass
-  bool whole_dots = false;        ///< have weights of both paths too
-  std::int64_t weights = 0;       ///< units of all
+  std::vector<SkipDotOutputs> dots;  ///< pass by pass
+  bool whole_dots = false;           ///< have weights of both paths too
+  std::int64_t weights = 0;          ///< units of all
 
   // Memory of one piece of work.
   SlotBook piece;
@@ -78,7 +78,7 @@ struct SkipPlan {
   static constexpr int kNumbers = 6;  ///< rows by channel: those of SkipEnding
   std::int64_t number_row = 0;        ///< floats of one
 
-  bool bytes() const { return places > 1; }
+  bool int8() const { return places > 1; }
   /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.
   bool compact() const { return shape.wrap >= 0; }
   bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
@@ -88,25 +88,25 @@ struct SkipPlan {
   /// Results may go past the caches.
   bool streams() const;
   /// A tile as Winograd's kernels see it.
-  WinogradShape winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images, std::int64_t tile_rows) const;
+  WinogradShape winograd_shape(const SkipWinogradBlocks& p, std::int64_t tile_images, std::int64_t tile_rows) const;
 
  private:
-  void plan_shape();
-  void plan_units();
+  void make_shape();
+  void make_units();
   std::int32_t shuffles() const;
-  void plan_winograd();
-  void plan_tiles();
+  void make_winograd();
+  void make_tiles();
   void set_tile(std::int64_t most_pixels, std::int64_t wanted_parts);
   double tile_cost() const;
-  void plan_pixels();
-  void plan_vectors();
-  void plan_dots();
-  void plan_whole_dots();
-  void plan_memory();
+  void make_pixels();
+  void make_vectors();
+  void make_dots();
+  void make_whole_dots();
+  void make_memory();
   bool winograd_halves() const;
-  bool winograd_pays(const SkipWinogradPlan& p) const;
+  bool winograd_pays(const SkipWinogradBlocks& p) const;
   std::int64_t chunk_of(std::int64_t output) const { return grouped ? output / shape.dst_chunk : 0; }
-  SkipVectorPlan vector_plan(std::int64_t vector, bool is_base);
+  SkipVectorWeights make_vector(std::int64_t vector, bool is_base);
   std::int64_t pass_vectors() const;
 };
 

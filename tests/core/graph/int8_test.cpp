@@ -1,4 +1,4 @@
-// Networks of inference in bytes: which results go in bytes, and that all ways to compute them give the same levels.
+// Networks of inference in int8: which results go in int8, and that all ways to compute them give the same levels.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,22 +25,22 @@ std::string add(const std::string& name, const std::string& from) {
   return "[layer." + name + "]\ntype = add\nfrom = " + from + "\n";
 }
 
-/// Every kind of result there is: with its readers, and what is added in bytes and in floats.
+/// Every kind of result there is: with its readers, and what is added in int8 and in floats.
 const std::string kNetwork =
-    "[network]\ninput = 3x8x10\n" + conv("stem", "16") + relu("relu0") +                               // bytes
-    conv("a", "16") + relu("relu1") +                                                                  // bytes
-    conv("b", "16") + add("sum1", "b_bn, relu0") + relu("relu2") +                                     // bytes + bytes
-    conv("c", "32", "stride = 2\n") + relu("relu3") + conv("d", "32") +                                // bytes
-    "[layer.shortcut]\ntype = pad_shortcut\nfrom = relu2\nchannels = 32\nstride = 2\n" +               // bytes, copied
-    add("sum2", "d_bn, shortcut") + relu("relu4") +                                                    // bytes + bytes
-    conv("e", "32") + conv("f", "32", "from = relu4\n") + add("sum3", "f_bn, e_bn") + relu("relu5") +  // bytes + floats
-    conv("g", "32") + add("sum4", "g_bn, relu5") + relu("relu6") +                                     // floats + bytes
+    "[network]\ninput = 3x8x10\n" + conv("stem", "16") + relu("relu0") +                               // int8
+    conv("a", "16") + relu("relu1") +                                                                  // int8
+    conv("b", "16") + add("sum1", "b_bn, relu0") + relu("relu2") +                                     // int8 + int8
+    conv("c", "32", "stride = 2\n") + relu("relu3") + conv("d", "32") +                                // int8
+    "[layer.shortcut]\ntype = pad_shortcut\nfrom = relu2\nchannels = 32\nstride = 2\n" +               // int8, copied
+    add("sum2", "d_bn, shortcut") + relu("relu4") +                                                    // int8 + int8
+    conv("e", "32") + conv("f", "32", "from = relu4\n") + add("sum3", "f_bn, e_bn") + relu("relu5") +  // int8 + floats
+    conv("g", "32") + add("sum4", "g_bn, relu5") + relu("relu6") +                                     // floats + int8
     "[layer.max]\ntype = max_pool\nkernel = 2\n" + conv("h", "24") +
-    "[layer.clip]\ntype = clip\nlow = 0\nhigh = 1\n" +  // bytes
+    "[layer.clip]\ntype = clip\nlow = 0\nhigh = 1\n" +  // int8
     "[layer.pool]\ntype = global_pool\n[layer.fc]\ntype = linear\nfeatures = 5\n"
     "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n";
 
-const std::vector<std::string> kInBytes = {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "clip"};
+const std::vector<std::string> kInInt8 = {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "clip"};
 
 /// The network's layers up to one, whose channels' means are the answer.
 std::string up_to(const std::string& layer) {
@@ -48,15 +48,15 @@ std::string up_to(const std::string& layer) {
   return kNetwork.substr(0, kNetwork.find("[layer.", begin + 1)) + "[layer.means]\ntype = global_pool\n";
 }
 
-class ByteNetwork : public ::testing::Test {
+class Int8Network : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!cpu_has_vnni()) GTEST_SKIP() << "dense networks stay in floats without VNNI";
   }
 
-  static ExecutorOptions options(bool bytes) {
+  static ExecutorOptions options(bool int8) {
     ExecutorOptions options = options_of(Mode::kInference, kImages);
-    options.bytes = bytes;
+    options.int8 = int8;
     options.layout = ExecutorOptions::LayoutChoice::kNhwc;
     return options;
   }
@@ -69,10 +69,10 @@ class ByteNetwork : public ::testing::Test {
     return {logits.as<const float>(), logits.as<const float>() + logits.desc.count()};
   }
 
-  static void measure_ranges(Network& network) {
+  static void calibrate(Network& network) {
     Executor floats(network, options(false));
     answer(floats, network);
-    network.set_source_ranges(floats.largest_sources());
+    network.set_calibration({floats.largest_sources()});
   }
 
   /// Every number, to within a share of the largest.
@@ -83,36 +83,36 @@ class ByteNetwork : public ::testing::Test {
   }
 };
 
-TEST_F(ByteNetwork, ResultsGoInBytesWhereAllReadersTakeThem) {
+TEST_F(Int8Network, ResultsGoInInt8WhereAllReadersTakeThem) {
   const Built net(kNetwork);
-  measure_ranges(*net);
+  calibrate(*net);
   const Executor executor(*net, options(true));
   const auto desc = [&](const std::string& name) { return executor.result(net->find(name)).desc; };
-  for (const std::string& name : kInBytes) {
+  for (const std::string& name : kInInt8) {
     EXPECT_EQ(desc(name).type, DataType::kU8) << name;
-    EXPECT_GT(desc(name).step, 0) << name;
+    EXPECT_GT(desc(name).scale, 0) << name;
   }
   EXPECT_EQ(desc("shortcut").type, DataType::kU8);
-  EXPECT_EQ(desc("shortcut").step, desc("relu2").step);
+  EXPECT_EQ(desc("shortcut").scale, desc("relu2").scale);
   for (const char* name : {"e_bn", "relu6", "max", "pool", "fc"}) EXPECT_EQ(desc(name).type, DataType::kF32) << name;
   EXPECT_LT(executor.activation_bytes(), Executor(*net, options(false)).activation_bytes());
 }
 
-TEST_F(ByteNetwork, LayoutsAndTypesWithoutKernelsStayInFloats) {
+TEST_F(Int8Network, LayoutsAndTypesWithoutKernelsStayInFloats) {
   const Built net(kNetwork);
-  measure_ranges(*net);
+  calibrate(*net);
   ExecutorOptions blocked = options(true);
   blocked.layout = ExecutorOptions::LayoutChoice::kBlocked;
   EXPECT_EQ(Executor(*net, blocked).result(net->find("relu1")).desc.type, DataType::kF32);
 }
 
-TEST_F(ByteNetwork, StaysNearTheOneInFloats) {
-  for (const std::string& layer : kInBytes) {
+TEST_F(Int8Network, StaysNearTheOneInFloats) {
+  for (const std::string& layer : kInInt8) {
     SCOPED_TRACE(layer);
     const Built net(up_to(layer));
-    measure_ranges(*net);
-    Executor floats(*net, options(false)), bytes(*net, options(true));
-    expect_near(answer(bytes, *net), answer(floats, *net), 0.05F);
+    calibrate(*net);
+    Executor floats(*net, options(false)), int8(*net, options(true));
+    expect_near(answer(int8, *net), answer(floats, *net), 0.05F);
   }
 }
 
@@ -129,14 +129,14 @@ void round_weights(Network& network) {
   }
 }
 
-/// Then the ways of a convolution whose source is in bytes differ by nothing but sums' rounding.
-TEST_F(ByteNetwork, WaysGiveTheSame) {
+/// Then the ways of a convolution whose source is in int8 differ by nothing but sums' rounding.
+TEST_F(Int8Network, WaysGiveTheSame) {
   std::size_t choices = 0;
   for (const char* layer : {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "relu6"}) {
     SCOPED_TRACE(layer);
     const Built net(up_to(layer));
     round_weights(*net);
-    measure_ranges(*net);
+    calibrate(*net);
     Executor ints(*net, options(true)), floats(*net, options(true));
     const std::vector<OperationInfo> operations = floats.operations();
     choices = 0;

@@ -1,4 +1,4 @@
-// Images in bytes (kU8, whole numbers of TensorDesc::step) to and from floats, and how a layer that computes in floats
+// Images in int8 (kU8, whole numbers of TensorDesc::scale) to and from floats, and how a layer that computes in floats
 // stands between them.
 #pragma once
 
@@ -6,21 +6,21 @@
 
 namespace sluice {
 
-/// dst is in bytes: 0 to kMostByteLevel, ties to even, 0 for a NaN.
-void round_to_bytes(const float* src, const Tensor& dst);
-/// src is in bytes.
-void widen_bytes(const Tensor& src, float* dst);
+/// dst is in int8: 0 to kMostInt8Level, ties to even, 0 for a NaN.
+void round_to_int8(const float* src, const Tensor& dst);
+/// src is in int8.
+void widen_int8(const Tensor& src, float* dst);
 
 /// Whether a kAdd operand may stand in the result's memory: both have one type.
 bool adds_in_place(const OpRequest& request);
 
-/// Floats where source 0, the kAdd operand or the result is in bytes. The layer writes over the operand, if there is
+/// Floats where source 0, the kAdd operand or the result is in int8. The layer writes over the operand, if there is
 /// one.
-class ByteEdges {
+class Int8Edges {
  public:
-  ByteEdges() = default;
+  Int8Edges() = default;
   /// Books what lies in between in front of whatever `forward` is used for afterwards.
-  ByteEdges(const OpRequest& request, Scratch& forward);
+  Int8Edges(const OpRequest& request, Scratch& forward);
   /// What the layer in between sees: the same as the request's where these are floats.
   const TensorDesc& src() const { return src_.desc; }
   const TensorDesc& dst() const { return dst_.desc; }
@@ -30,10 +30,10 @@ class ByteEdges {
   void run(const Context& c, Body&& body) const {
     const void* const src = widens_src_ ? c.memory[src_.memory] : c.src[0].data;
     void* const dst = rounds_dst_ ? c.memory[dst_.memory] : c.dst.data;
-    if (widens_src_) widen_bytes(c.src[0], reinterpret_cast<float*>(c.memory[src_.memory]));
+    if (widens_src_) widen_int8(c.src[0], reinterpret_cast<float*>(c.memory[src_.memory]));
     if (copies_addend_) copy_addend(c, static_cast<float*>(dst));
     body(src, dst);
-    if (rounds_dst_) round_to_bytes(static_cast<const float*>(dst), c.dst);
+    if (rounds_dst_) round_to_int8(static_cast<const float*>(dst), c.dst);
   }
 
  private:

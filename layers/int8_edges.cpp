@@ -1,4 +1,4 @@
-#include "layers/byte_edges.hpp"
+#include "layers/int8_edges.hpp"
 
 #include <cstring>
 
@@ -15,25 +15,25 @@ BookedTensor floats_like(const TensorDesc& desc, Scratch& scratch) {
   if (desc.type != DataType::kU8) return {desc, {}};
   TensorDesc floats = desc;
   floats.type = DataType::kF32;
-  floats.step = 0;
+  floats.scale = 0;
   return scratch.book(floats);
 }
 
 }  // namespace
 
-void round_to_bytes(const float* src, const Tensor& dst) {
+void round_to_int8(const float* src, const Tensor& dst) {
   std::uint8_t* const to = dst.as<std::uint8_t>();
-  const float factor = 1 / dst.desc.step;
+  const float factor = 1 / dst.desc.scale;
   parallel_for(dst.desc.count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    byte_kernels().round(end - begin, src + begin, factor, kMostByteLevel, to + begin);
+    int8_kernels().round(end - begin, src + begin, factor, kMostInt8Level, to + begin);
   });
 }
 
-void widen_bytes(const Tensor& src, float* dst) {
+void widen_int8(const Tensor& src, float* dst) {
   const std::uint8_t* const from = src.as<const std::uint8_t>();
-  const float step = src.desc.step;
+  const float scale = src.desc.scale;
   parallel_for(src.desc.count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    byte_kernels().widen(end - begin, from + begin, step, dst + begin);
+    int8_kernels().widen(end - begin, from + begin, scale, dst + begin);
   });
 }
 
@@ -41,17 +41,17 @@ bool adds_in_place(const OpRequest& request) {
   return request.has(PostOp::Kind::kAdd) && request.addend.type == request.dst.type;
 }
 
-ByteEdges::ByteEdges(const OpRequest& request, Scratch& forward)
+Int8Edges::Int8Edges(const OpRequest& request, Scratch& forward)
     : src_(floats_like(request.src[0], forward)),
       dst_(floats_like(request.dst, forward)),
       widens_src_(request.src[0].type == DataType::kU8),
       rounds_dst_(request.dst.type == DataType::kU8),
       copies_addend_(request.has(PostOp::Kind::kAdd) && (request.addend.type == DataType::kU8 || rounds_dst_)) {}
 
-void ByteEdges::copy_addend(const Context& c, float* to) const {
+void Int8Edges::copy_addend(const Context& c, float* to) const {
   const bool same_type = c.addend.desc.type == c.dst.desc.type;  // then the result's memory starts with it
   const Tensor addend{c.addend.desc, same_type ? c.dst.data : c.addend.data};
-  if (addend.desc.type == DataType::kU8) return widen_bytes(addend, to);
+  if (addend.desc.type == DataType::kU8) return widen_int8(addend, to);
   parallel_for(addend.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
     std::memcpy(to + begin, addend.as<const float>() + begin, static_cast<std::size_t>((end - begin) * 4));
   });

@@ -1,5 +1,5 @@
-// The dense convolution of bytes against plain sums of the rounded operands.
-#include "layers/byte_convolution.hpp"
+// The dense convolution of int8 against plain sums of the rounded operands.
+#include "layers/int8_convolution.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 
 #include "core/base/buffer.hpp"
 #include "core/base/random.hpp"
-#include "layers/byte_edges.hpp"
+#include "layers/int8_edges.hpp"
 
 namespace sluice {
 namespace {
@@ -18,21 +18,21 @@ namespace {
 struct Case {
   std::int64_t inputs = 16, outputs = 16, kernel = 3, stride = 1;
   bool affine = true, bias = false, adds = false, clips = false;
-  bool src_in_bytes = false, dst_in_bytes = false, addend_in_bytes = false;
+  bool src_in_int8 = false, dst_in_int8 = false, addend_in_int8 = false;
 };
 
 constexpr std::int64_t kImages = 2, kHeight = 5, kWidth = 7;
 constexpr double kRange = 2.54;  // what is above is cut off
-constexpr float kSrcStep = static_cast<float>(kRange / 127), kDstStep = 0.05F, kAddendStep = 0.02F;
+constexpr float kSrcScale = static_cast<float>(kRange / 127), kDstScale = 0.05F, kAddendScale = 0.02F;
 
-std::vector<std::uint8_t> to_levels(const std::vector<float>& values, float step) {
+std::vector<std::uint8_t> to_levels(const std::vector<float>& values, float scale) {
   std::vector<std::uint8_t> levels;
   for (float x : values)
-    levels.push_back(static_cast<std::uint8_t>(std::clamp(std::nearbyint(x / step), 0.0F, 127.0F)));
+    levels.push_back(static_cast<std::uint8_t>(std::clamp(std::nearbyint(x / scale), 0.0F, 127.0F)));
   return levels;
 }
 
-class ByteConvolutionTest : public ::testing::Test {
+class Int8ConvolutionTest : public ::testing::Test {
  protected:
   OpRequest request_of(const Case& c) {
     geometry_.channels = c.outputs;
@@ -43,13 +43,13 @@ class ByteConvolutionTest : public ::testing::Test {
     setup.src = {{{kImages, c.inputs, kHeight, kWidth}, DataType::kF32, c.inputs}};
     setup.dst = {geometry_.dst_shape(setup.src[0].shape), DataType::kF32, c.outputs};
     setup.addend = setup.dst;
-    const auto put_in_bytes = [](TensorDesc& desc, float step) {
+    const auto put_in_int8 = [](TensorDesc& desc, float scale) {
       desc.type = DataType::kU8;
-      desc.step = step;
+      desc.scale = scale;
     };
-    if (c.src_in_bytes) put_in_bytes(setup.src[0], kSrcStep);
-    if (c.dst_in_bytes) put_in_bytes(setup.dst, kDstStep);
-    if (c.addend_in_bytes) put_in_bytes(setup.addend, kAddendStep);
+    if (c.src_in_int8) put_in_int8(setup.src[0], kSrcScale);
+    if (c.dst_in_int8) put_in_int8(setup.dst, kDstScale);
+    if (c.addend_in_int8) put_in_int8(setup.addend, kAddendScale);
     setup.src_nonnegative = {true};
     setup.src_range = kRange;
     if (c.affine) setup.post_ops.push_back({PostOp::Kind::kAffine});
@@ -70,10 +70,10 @@ class ByteConvolutionTest : public ::testing::Test {
   ConvGeometry geometry_;
 };
 
-/// The sum of one output in steps of its operands, times the steps.
-double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<float>& x, const float* w, float w_step,
+/// The sum of one output in levels of its operands, times their scales.
+double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<float>& x, const float* w, float w_scale,
                std::int64_t n, std::int64_t oy, std::int64_t ox) {
-  const float step = kSrcStep;
+  const float scale = kSrcScale;
   double sum = 0;
   const std::int64_t inputs = src.shape[kC];
   for (std::int64_t i = 0; i < inputs; ++i) {
@@ -81,18 +81,18 @@ double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<f
       const std::int64_t y = oy * g.stride - g.pad + tap / g.kernel, in_row = ox * g.stride - g.pad + tap % g.kernel;
       if (y < 0 || in_row < 0 || y >= kHeight || in_row >= kWidth) continue;
       const float value = x[static_cast<std::size_t>(src.offset(n, i, y, in_row))];
-      const double level = std::clamp(static_cast<double>(std::nearbyint(value * (1 / step))), 0.0, 127.0);
-      sum += level * static_cast<double>(std::nearbyint(w[i * g.kernel * g.kernel + tap] / w_step));
+      const double level = std::clamp(static_cast<double>(std::nearbyint(value * (1 / scale))), 0.0, 127.0);
+      sum += level * static_cast<double>(std::nearbyint(w[i * g.kernel * g.kernel + tap] / w_scale));
     }
   }
-  return sum * static_cast<double>(step) * static_cast<double>(w_step);
+  return sum * static_cast<double>(scale) * static_cast<double>(w_scale);
 }
 
-void ByteConvolutionTest::expect(const Case& c) {
+void Int8ConvolutionTest::expect(const Case& c) {
   const OpRequest setup = request_of(c);
   OpNeeds needs;
   std::string kernel;
-  const std::unique_ptr<Op> conv = make_byte_convolution(setup, geometry_, c.bias, needs, kernel);
+  const std::unique_ptr<Op> conv = make_int8_convolution(setup, geometry_, c.bias, needs, kernel);
   ASSERT_NE(conv, nullptr);
   EXPECT_NE(kernel, "");
   const std::int64_t filter = c.inputs * c.kernel * c.kernel;
@@ -102,18 +102,19 @@ void ByteConvolutionTest::expect(const Case& c) {
   const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs);
   std::vector<float> bias = numbers(c.outputs);
   std::vector<float> before = numbers(setup.dst.count());
-  if (c.addend_in_bytes) {
-    for (float& x : before) x = std::clamp(std::nearbyint(x / kAddendStep), 0.0F, 127.0F) * kAddendStep;
+  if (c.addend_in_int8) {
+    for (float& x : before) x = std::clamp(std::nearbyint(x / kAddendScale), 0.0F, 127.0F) * kAddendScale;
   }
-  const std::vector<std::uint8_t> src_levels = to_levels(src, kSrcStep), addend_levels = to_levels(before, kAddendStep);
-  const void* const addend = c.addend_in_bytes ? static_cast<const void*>(addend_levels.data()) : before.data();
+  const std::vector<std::uint8_t> src_levels = to_levels(src, kSrcScale),
+                                  addend_levels = to_levels(before, kAddendScale);
+  const void* const addend = c.addend_in_int8 ? static_cast<const void*>(addend_levels.data()) : before.data();
   std::vector<float> dst(before.size());
   if (adds_in_place(setup)) std::memcpy(dst.data(), addend, static_cast<std::size_t>(setup.addend.bytes()));
   const OwnMemory memory(needs.slots);
   Context context;
   context.memory = memory.memory();
   context.param = {weights.data(), bias.data()};
-  const void* const source = c.src_in_bytes ? static_cast<const void*>(src_levels.data()) : src.data();
+  const void* const source = c.src_in_int8 ? static_cast<const void*>(src_levels.data()) : src.data();
   context.src.push_back({setup.src[0], const_cast<void*>(source)});
   context.dst = Tensor{setup.dst, dst.data()};
   if (c.adds) context.addend = Tensor{setup.addend, const_cast<void*>(addend)};
@@ -136,17 +137,17 @@ void ByteConvolutionTest::expect(const Case& c) {
     if (c.affine) want = want * static_cast<double>(scale[channel]) + static_cast<double>(shift[channel]);
     if (c.adds) want += static_cast<double>(before[at]);
     if (c.clips) want = std::clamp(want, 0.0, 1.0);
-    if (!c.dst_in_bytes) {
+    if (!c.dst_in_int8) {
       ASSERT_NEAR(static_cast<double>(dst[at]), want, 3e-6 * (1 + std::abs(want))) << "channel " << o << " of " << n;
       continue;
     }
     const double level = reinterpret_cast<const std::uint8_t*>(dst.data())[at];
-    const double steps = std::clamp(want / static_cast<double>(kDstStep), 0.0, 127.0);
-    ASSERT_NEAR(level, steps, 0.5 + 1e-5 * (1 + steps)) << "channel " << o << " of " << n;
+    const double wanted = std::clamp(want / static_cast<double>(kDstScale), 0.0, 127.0);
+    ASSERT_NEAR(level, wanted, 0.5 + 1e-5 * (1 + wanted)) << "channel " << o << " of " << n;
   }
 }
 
-TEST_F(ByteConvolutionTest, SumsOfRoundedOperands) {
+TEST_F(Int8ConvolutionTest, SumsOfRoundedOperands) {
   for (const auto& [inputs, outputs] : {std::pair{16, 16}, {32, 64}, {64, 32}, {24, 40}}) {
     for (std::int64_t kernel : {1, 3}) {
       for (std::int64_t stride : {1, 2}) {
@@ -161,7 +162,7 @@ TEST_F(ByteConvolutionTest, SumsOfRoundedOperands) {
   }
 }
 
-TEST_F(ByteConvolutionTest, Endings) {
+TEST_F(Int8ConvolutionTest, Endings) {
   for (int bits = 0; bits < 16; ++bits) {
     Case c;
     c.affine = (bits & 1) != 0;
@@ -172,26 +173,26 @@ TEST_F(ByteConvolutionTest, Endings) {
   }
 }
 
-TEST_F(ByteConvolutionTest, BytesInAndOut) {
+TEST_F(Int8ConvolutionTest, Int8InAndOut) {
   for (int bits = 0; bits < 32; ++bits) {
     Case c;
-    c.src_in_bytes = (bits & 1) != 0;
-    c.dst_in_bytes = (bits & 2) != 0;
+    c.src_in_int8 = (bits & 1) != 0;
+    c.dst_in_int8 = (bits & 2) != 0;
     c.adds = (bits & 4) != 0;
-    c.addend_in_bytes = (bits & 8) != 0;
+    c.addend_in_int8 = (bits & 8) != 0;
     c.clips = (bits & 16) != 0;
-    if (c.addend_in_bytes && !c.adds) continue;
+    if (c.addend_in_int8 && !c.adds) continue;
     expect(c);
   }
 }
 
-TEST_F(ByteConvolutionTest, IsNoneWhereBytesWillNotDo) {
+TEST_F(Int8ConvolutionTest, IsNoneWhereInt8WillNotDo) {
   const auto is_none = [&](const std::function<void(OpRequest&)>& change) {
     OpRequest request = request_of({});
     change(request);
     OpNeeds needs;
     std::string kernel;
-    const bool none = make_byte_convolution(request, geometry_, false, needs, kernel) == nullptr;
+    const bool none = make_int8_convolution(request, geometry_, false, needs, kernel) == nullptr;
     EXPECT_EQ(needs.slots.kept_bytes() + needs.slots.scratch_bytes() == 0, none);
     return none;
   };

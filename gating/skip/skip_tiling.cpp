@@ -1,4 +1,4 @@
-#include "gating/skip/skip_plan.hpp"
+#include "gating/skip/skip_tiling.hpp"
 
 #include <algorithm>
 
@@ -18,22 +18,22 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-SkipPlan::SkipPlan(const SkipProblem& p, Isa wanted)
+SkipTiling::SkipTiling(const SkipProblem& p, Isa wanted)
     : problem(p),
       isa(wanted),
       kernels(skip_kernels(wanted)),
-      products(skip_products(p.src_step > 0, wanted)),
-      places(p.src_step > 0 ? 4 : 1) {
-  plan_shape();
-  plan_winograd();
-  plan_tiles();
-  plan_pixels();
-  plan_vectors();
-  plan_dots();
-  plan_memory();
+      products(skip_products(p.src_scale > 0, wanted)),
+      places(p.src_scale > 0 ? 4 : 1) {
+  make_shape();
+  make_winograd();
+  make_tiles();
+  make_pixels();
+  make_vectors();
+  make_dots();
+  make_memory();
 }
 
-void SkipPlan::plan_shape() {
+void SkipTiling::make_shape() {
   const ConvGeometry& g = problem.geometry;
   const Shape &src = problem.src.shape, &dst = problem.dst.shape;
   shape.src_channels = src[kC];
@@ -52,12 +52,12 @@ void SkipPlan::plan_shape() {
   vectors = ceil_div(dst[kC], kernels.lanes);
   grouped = !problem.paths.is_base(dst[kC] - 1, 0);
   shape.dst_chunk = grouped ? dst[kC] / (src[kC] / problem.paths.base_inputs()) : dst[kC];
-  plan_units();
+  make_units();
   for (std::int64_t lane = 0; lane < kernels.lanes; ++lane)
     shape.lane_units[lane] = static_cast<std::int32_t>(lane / shape.dst_chunk * shape.src_chunk);
   const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
   const bool power_of_two = (shape.units & (shape.units - 1)) == 0;
-  if (bytes() && kernels.lanes > 4 && shape.units < kernels.lanes && power_of_two && g.dilation == 1)
+  if (int8() && kernels.lanes > 4 && shape.units < kernels.lanes && power_of_two && g.dilation == 1)
     shape.wrap = static_cast<std::int32_t>(shape.units - 1);
   if (grouped && together > 1 && uses_lanes() && !compact())
     shape.repeated = std::min((together - 1) * shape.src_chunk, shape.units);
@@ -70,7 +70,7 @@ void SkipPlan::plan_shape() {
 }
 
 // Inputs that belong together (the base inputs of some outputs, or what is left of them) share no unit with others.
-void SkipPlan::plan_units() {
+void SkipTiling::make_units() {
   const std::int64_t channels = shape.src_channels, own = problem.paths.base_inputs();
   bool in_order = true;
   for (std::int64_t begin = 0; begin < channels;) {
@@ -88,13 +88,13 @@ void SkipPlan::plan_units() {
   shape.shuffles = shuffles();
   shape.units = static_cast<std::int64_t>(inputs.size()) / places;
   shape.src_chunk = ceil_div(own, places);
-  shape.src_factor = problem.src_step > 0 ? 1 / problem.src_step : 1;
+  shape.src_factor = problem.src_scale > 0 ? 1 / problem.src_scale : 1;
 }
 
 // A channel shuffle in 2^n groups is n perfect shuffles. Without padding channels are out of order for no other reason.
-std::int32_t SkipPlan::shuffles() const {
+std::int32_t SkipTiling::shuffles() const {
   const std::int64_t channels = shape.src_channels, groups = channels / problem.paths.base_inputs();
-  const std::int64_t lanes = bytes() ? SkipShape::kShuffledBytes : kernels.lanes;
+  const std::int64_t lanes = int8() ? SkipShape::kShuffledInt8 : kernels.lanes;
   const bool padded = static_cast<std::int64_t>(order.size()) != channels;
   const bool fits = channels % (2 * lanes) == 0 && channels <= SkipShape::kMostShuffled;
   if (shape.order == nullptr || padded || !fits || (groups & (groups - 1)) != 0) return 0;
@@ -103,12 +103,12 @@ std::int32_t SkipPlan::shuffles() const {
   return count;
 }
 
-bool SkipPlan::winograd_halves() const {
+bool SkipTiling::winograd_halves() const {
   return grouped && shape.src_chunk == kBlock / 2 && shape.dst_chunk == kBlock / 2;
 }
 
-WinogradShape SkipPlan::winograd_shape(const SkipWinogradPlan& p, std::int64_t tile_images,
-                                       std::int64_t tile_rows) const {
+WinogradShape SkipTiling::winograd_shape(const SkipWinogradBlocks& p, std::int64_t tile_images,
+                                         std::int64_t tile_rows) const {
   const std::int64_t width = shape.dst_width, row = width * shape.dst_pitch;
   return {tile_images,
           tile_rows,
@@ -120,8 +120,8 @@ WinogradShape SkipPlan::winograd_shape(const SkipWinogradPlan& p, std::int64_t t
 
 // Winograd's kernels multiply whole blocks of channels, all but the base inputs by zeros, and groups of tiles, full or
 // not.
-void SkipPlan::plan_winograd() {
-  const bool fits = problem.allow_winograd && isa != Isa::kPortable && !bytes() &&
+void SkipTiling::make_winograd() {
+  const bool fits = problem.allow_winograd && isa != Isa::kPortable && !int8() &&
                     is_winograd_geometry(problem.geometry) && shape.dst_channels % kBlock == 0 &&
                     shape.units % kBlock == 0 && shape.units <= kBlock * WinogradShape::kMostBlocks &&
                     kTile * shape.dst_width <= kMostPixels;
@@ -143,7 +143,7 @@ void SkipPlan::plan_winograd() {
 
 // Counts vectors of 16 multiplied and added for a tile of Winograd's and a block of outputs: products, and both
 // transforms.
-bool SkipPlan::winograd_pays(const SkipWinogradPlan& p) const {
+bool SkipTiling::winograd_pays(const SkipWinogradBlocks& p) const {
   const Shape& dst = problem.dst.shape;
   const std::int64_t tiles = dst[kN] * ceil_div(dst[kH], kTile) * ceil_div(dst[kW], kTile);
   const double filled =
@@ -157,7 +157,7 @@ bool SkipPlan::winograd_pays(const SkipWinogradPlan& p) const {
 }
 
 // Cycles of one tile, about: what an expected tenth of open gates costs, copies, and weights that come from far.
-double SkipPlan::tile_cost() const {
+double SkipTiling::tile_cost() const {
   const double lanes = static_cast<double>(kernels.lanes), filter = static_cast<double>(shape.kernel * shape.kernel);
   const double count = static_cast<double>(pixels()), outputs = static_cast<double>(part * kernels.lanes);
   const double units = static_cast<double>(shape.units), own = static_cast<double>(shape.src_chunk);
@@ -169,7 +169,7 @@ double SkipPlan::tile_cost() const {
   return math + edges + weights_read + 25 * outputs + 500;
 }
 
-void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
+void SkipTiling::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
   const Shape& dst = problem.dst.shape;
   images = std::clamp<std::int64_t>(most_pixels / (dst[kH] * dst[kW]), 1, dst[kN]);
   rows = std::clamp<std::int64_t>(most_pixels / dst[kW], 1, dst[kH]);
@@ -183,7 +183,7 @@ void SkipPlan::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
   pieces = std::min<std::int64_t>(num_threads(), tiles());
 }
 
-void SkipPlan::plan_tiles() {
+void SkipTiling::make_tiles() {
   std::int64_t most = kMostPixels;
   if (shape.units > 8) most = shape.units <= 32 ? 256 : 128;  // more do not fit the first cache
   const std::int64_t most_parts = problem.granularity == Granularity::kPixel ? 1 : num_threads();
@@ -202,7 +202,7 @@ void SkipPlan::plan_tiles() {
   set_tile(best_pixels, best_parts);
 }
 
-void SkipPlan::plan_pixels() {
+void SkipTiling::make_pixels() {
   const bool runs = shape.kernel == 3 && shape.stride == 1 && shape.dilation == 1;
   run_columns = runs ? shape.dst_width / SkipPixels::kRun * SkipPixels::kRun : 0;
   const std::int64_t image_pitch = shape.src_rows(rows) * shape.row_pitch();
@@ -218,11 +218,11 @@ void SkipPlan::plan_pixels() {
   }
 }
 
-SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
+SkipVectorWeights SkipTiling::make_vector(std::int64_t vector, bool is_base) {
   const std::int64_t first = vector * kernels.lanes, end = std::min(first + kernels.lanes, shape.dst_channels);
   const std::int64_t chunk = chunk_of(first), last = chunk_of(end - 1);
   const std::int64_t size = shape.src_chunk, units = shape.units, together = kernels.lanes / shape.dst_chunk;
-  SkipVectorPlan v;
+  SkipVectorWeights v;
   v.first_range = static_cast<std::int64_t>(ranges.size());
   const auto add = [&](std::int64_t begin, std::int64_t count) {
     if (count > 0) ranges.push_back({static_cast<std::int32_t>(begin), static_cast<std::int32_t>(count)});
@@ -231,7 +231,7 @@ SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
   // Lanes of several chunks read channels of their own where the kernels can do that; else all read all of them.
   v.spread = last > chunk && together * shape.dst_chunk == kernels.lanes && together * size <= kernels.lanes &&
              (kernels.lanes > 4 || size == shape.dst_chunk);
-  v.quads = is_base && v.spread && kernels.lanes == 16 && bytes() && together * size == 4 && shape.pitch % 4 == 0;
+  v.quads = is_base && v.spread && kernels.lanes == 16 && int8() && together * size == 4 && shape.pitch % 4 == 0;
   if (is_base) {
     add(chunk * size, v.spread ? size : (last + 1 - chunk) * size);
   } else if (v.spread) {
@@ -249,20 +249,20 @@ SkipVectorPlan SkipPlan::vector_plan(std::int64_t vector, bool is_base) {
   return v;
 }
 
-void SkipPlan::plan_vectors() {
-  for (SkipWinogradPlan& p : winograd) {
+void SkipTiling::make_vectors() {
+  for (SkipWinogradBlocks& p : winograd) {
     const WinogradWeights packed{p.src_count, p.count, false};
     p.weights = weights;
     weights += packed.count();
     plain_count = std::max(plain_count, packed.count() / WinogradShape::kPoints * 9);
   }
-  for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(vector_plan(v, true));
-  for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(vector_plan(v, false));
+  for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(make_vector(v, true));
+  for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(make_vector(v, false));
 }
 
 // Outputs one by one read the same pixels again and again: all vectors of them, if they nearly fit the first cache, or
 // as many as do.
-std::int64_t SkipPlan::pass_vectors() const {
+std::int64_t SkipTiling::pass_vectors() const {
   const std::int64_t all_vectors = ceil_div(shape.units, kernels.lanes);
   const std::int64_t cache = isa == Isa::kAvx512 ? 48 << 10 : 32 << 10;
   const std::int64_t bytes = images * shape.src_rows(rows) * shape.columns * kernels.lanes * 4;  // of one vector
@@ -270,14 +270,14 @@ std::int64_t SkipPlan::pass_vectors() const {
   return ceil_div(all_vectors, ceil_div(all_vectors, std::max<std::int64_t>(1, cache * 7 / 8 / bytes)));
 }
 
-void SkipPlan::plan_dots() {
+void SkipTiling::make_dots() {
   if (problem.granularity != Granularity::kElement && !uses_dots()) return;  // see SkipConv::pack
   const std::int64_t lanes = kernels.lanes, each = pass_vectors(), units = shape.units;
   const std::int64_t chunks = grouped ? units / shape.src_chunk : 1;
   bool complete = each * lanes >= units;  // every output has all vectors in one pass
   for (std::int64_t begin = 0; begin * lanes < units; begin += each) {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-      SkipDotPlan d;
+      SkipDotOutputs d;
       d.first = chunk * shape.dst_chunk;
       d.end = std::min(d.first + shape.dst_chunk, shape.dst_channels);
       d.first_offset = static_cast<std::int64_t>(offsets.size());
@@ -303,35 +303,35 @@ void SkipPlan::plan_dots() {
     }
   }
   offsets.push_back(0);  // they are read in pairs
-  if (complete) plan_whole_dots();
+  if (complete) make_whole_dots();
 }
 
-// The base inputs may lie in the same vectors: with their weights, open outputs need no base products. In bytes that
+// The base inputs may lie in the same vectors: with their weights, open outputs need no base products. In int8 that
 // gives the same bits where all sums are exact.
-void SkipPlan::plan_whole_dots() {
+void SkipTiling::make_whole_dots() {
   const double most = static_cast<double>(shape.src_channels * shape.kernel * shape.kernel) * 127 * 127;
-  if (problem.granularity != Granularity::kElement || !winograd.empty() || (bytes() && most >= (1 << 24))) return;
+  if (problem.granularity != Granularity::kElement || !winograd.empty() || (int8() && most >= (1 << 24))) return;
   whole_dots = true;
-  for (SkipDotPlan& d : dots) {
+  for (SkipDotOutputs& d : dots) {
     d.whole_weights = weights;
     weights += (d.end - d.first) * d.vector_count * kernels.lanes;
   }
 }
 
-bool SkipPlan::direct() const {
+bool SkipTiling::direct() const {
   const TensorDesc &dst = problem.dst, &addend = problem.addend ? *problem.addend : dst;
-  const DataType type = bytes() ? DataType::kU8 : DataType::kF32;
+  const DataType type = int8() ? DataType::kU8 : DataType::kF32;
   return whole_dots && problem.lanes_from > kernels.lanes && dst.type == type && addend.type == type &&
          dst.shape[kC] % kernels.lanes == 0 && (images == 1 || dst.block == dst.shape[kC]);
 }
 
-bool SkipPlan::streams() const {
+bool SkipTiling::streams() const {
   constexpr std::int64_t kCached = 12 << 20;  // bytes: larger ones are gone before the next layer reads them
   const TensorDesc &dst = problem.dst, &addend = problem.addend ? *problem.addend : dst;
   return dst.type == DataType::kF32 && addend.type == DataType::kF32 && dst.block % 16 == 0 && dst.bytes() > kCached;
 }
 
-void SkipPlan::plan_memory() {
+void SkipTiling::make_memory() {
   const std::int64_t lanes = kernels.lanes, count = pixels();
   Scratch scratch = piece.scratch();
   patch = scratch.book<std::byte>((images * shape.src_rows(rows) * shape.row_pitch() + lanes) * 4);

@@ -1,0 +1,155 @@
+#include "layers/int8_convolution.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/buffer.hpp"
+#include "layers/int8_edges.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr float kLeastWeight = 1e-30F;  // scales of smaller ones would be denormal, which count as 0
+
+}  // namespace
+
+float int8_scale(const float* weights, std::int64_t count) {
+  float most = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (std::isnan(weights[i])) return weights[i];
+    most = std::max(most, std::abs(weights[i]));
+  }
+  return most > kLeastWeight ? most / kMostInt8Level : 1.0F;
+}
+
+float int8_level(float weight, float scale) {
+  const float level = std::nearbyint(weight / scale);
+  return std::isnan(level) ? 0.0F : std::clamp(level, -1.0F * kMostInt8Level, 1.0F * kMostInt8Level);
+}
+
+namespace {
+
+/// The product, and what stands around it.
+struct Int8Problem {
+  ConvProblem product;
+  bool src_in_int8 = false;
+  bool adds_in_place = false;  ///< what is added stands in the result's memory
+  bool widens_addend = false;  ///< ... after it has been brought there, from int8
+  float unit = 1;              ///< of scale and shift: the result's scale, or 1
+};
+
+bool is_possible(const OpRequest& request, const ConvGeometry& geometry) {
+  const TensorDesc &src = request.src[0], &dst = request.dst;
+  const bool in_int8 = src.type == DataType::kU8, rounds = src.type == DataType::kF32 && request.src_nonnegative[0];
+  const bool plain = src.block == src.shape[kC] && dst.type != DataType::kBF16 && dst.block == dst.shape[kC];
+  return (in_int8 || (rounds && request.src_range > 0)) && plain && geometry.groups == 1;
+}
+
+/// With the clip in the result's units, and within its bounds.
+Epilogue epilogue_of(const OpRequest& request) {
+  Epilogue epilogue(request.post_ops);
+  if (request.dst.type != DataType::kU8) return epilogue;
+  epilogue.low = std::max(0.0F, epilogue.low / request.dst.scale);
+  epilogue.high = std::min(static_cast<float>(kMostInt8Level), epilogue.high / request.dst.scale);
+  return epilogue;
+}
+
+Int8Problem problem_of(const OpRequest& request, const ConvGeometry& geometry) {
+  const TensorDesc &src = request.src[0], &dst = request.dst;
+  const bool to_int8 = dst.type == DataType::kU8, adds = request.has(PostOp::Kind::kAdd);
+  Int8Problem problem;
+  problem.src_in_int8 = src.type == DataType::kU8;
+  problem.product.geometry = geometry;
+  problem.product.src = src;
+  problem.product.src.type = DataType::kU8;
+  problem.product.dst = dst;
+  problem.product.mode = request.mode;
+  problem.product.allow_winograd = false;
+  problem.product.scaled = problem.product.shifted = true;
+  problem.product.addend = request.addend;
+  problem.product.epilogue = epilogue_of(request);
+  problem.widens_addend = adds && request.addend.type == DataType::kU8 && !to_int8;
+  if (problem.widens_addend) problem.product.addend = dst;
+  problem.adds_in_place = adds_in_place(request) || problem.widens_addend;
+  problem.unit = to_int8 && !(adds && request.addend.type == DataType::kF32) ? dst.scale : 1.0F;
+  return problem;
+}
+
+class Int8Convolution : public Op {
+ public:
+  Int8Convolution(const OpRequest& request, const Int8Problem& problem, ConvForward product, bool bias, OpNeeds& needs)
+      : product_(std::move(product)),
+        bias_(bias),
+        unit_(problem.unit),
+        adds_in_place_(problem.adds_in_place),
+        widens_addend_(problem.widens_addend),
+        rounds_src_(!problem.src_in_int8),
+        channels_(problem.product.geometry.channels),
+        filter_(problem.product.geometry.weights_shape(request.src[0].shape).count() / channels_) {
+    TensorDesc src = problem.product.src;
+    if (rounds_src_) src.scale = static_cast<float>(request.src_range / kMostInt8Level);
+    src_scale_ = src.scale;
+    Frames frames = needs.slots.frames();
+    levels_ = frames.refresh.book<float>(channels_ * filter_);
+    if (rounds_src_) src_ = frames.forward.book(src);
+    rounded_.desc = src;
+    product_.book(needs.slots, frames.refresh, frames.forward);
+    scale_ = needs.slots.kept<float>(channels_);
+    shift_ = needs.slots.kept<float>(channels_);
+  }
+
+  void refresh(const Context& c) override {
+    const float *const weights = c.param[0], *const bias = bias_ ? c.param[1] : nullptr;
+    float *const levels = c.memory[levels_], *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
+    for (std::int64_t o = 0; o < channels_; ++o) {
+      const float* const own = weights + o * filter_;
+      const float own_scale = int8_scale(own, filter_);
+      for (std::int64_t i = 0; i < filter_; ++i) levels[o * filter_ + i] = int8_level(own[i], own_scale);
+      const float scale = (c.affine_scale != nullptr ? c.affine_scale[o] : 1.0F) / unit_;
+      const float shift = (c.affine_shift != nullptr ? c.affine_shift[o] : 0.0F) / unit_;
+      scales[o] = src_scale_ * own_scale * scale;
+      shifts[o] = shift + (bias != nullptr ? bias[o] * scale : 0.0F);
+    }
+    product_.pack(c.memory, levels);
+  }
+
+  void forward(const Context& c) override {
+    const void* src = c.src[0].data;
+    if (rounds_src_) {
+      rounded_.data = c.memory[src_.memory];
+      round_to_int8(c.src[0].as<const float>(), rounded_);
+      src = rounded_.data;
+    }
+    if (widens_addend_) widen_int8(c.addend, c.dst.as<float>());
+    const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
+    product_.run(c.memory, src, ScaleOperands{c.memory[scale_], c.memory[shift_], addend}, c.dst.data);
+  }
+
+ private:
+  ConvForward product_;
+  bool bias_;
+  float unit_, src_scale_ = 0;
+  bool adds_in_place_, widens_addend_, rounds_src_;
+  std::int64_t channels_, filter_;
+  BookedTensor src_;  ///< in int8, where it comes in floats
+  Tensor rounded_;    ///< the same in a call
+  Slot<float> levels_, scale_, shift_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGeometry& geometry, bool bias,
+                                          OpNeeds& needs, std::string& kernel) {
+  if (!is_possible(request, geometry)) return nullptr;
+  const Int8Problem problem = problem_of(request, geometry);
+  try {
+    ConvForward product(problem.product);
+    if (is_generic_kernel(product.kernel())) return nullptr;
+    kernel = product.kernel();
+    return std::make_unique<Int8Convolution>(request, problem, std::move(product), bias, needs);
+  } catch (const dnnl::error&) {  // not in this version, or with these post-ops
+    return nullptr;
+  }
+}
+
+}  // namespace sluice
