@@ -1,6 +1,7 @@
 // Write layers, metrics and losses of your own: what a plug-in includes. docs/adding-a-layer.md.
 #pragma once
 
+#include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/graph/portable.hpp"
 #include "core/graph/registry.hpp"
