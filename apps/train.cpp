@@ -64,6 +64,7 @@ int dry_run(Experiment& experiment, const std::string& fewer_threads) {
   print_layer_table(std::cout, experiment.network(), executor);
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : missing_activations(experiment.network())) std::cerr << "warning: " << line << "\n";
+  for (const std::string& line : unread_layers(experiment.network())) std::cerr << "warning: " << line << "\n";
   try {
     check_data(experiment);
   } catch (const Error& error) {

@@ -168,6 +168,11 @@ class Expander {
     if (from == nullptr || from->broken) return previous_;
     Names sources;
     for (const std::string& name : from->items()) {
+      if (name.empty()) {
+        item.report(diagnostics_, "from",
+                    concat("expected names of layers separated by commas, got an empty item in ", quoted(from->value)));
+        return previous_;
+      }
       const Names found = resolve(item, "from", name, scope);
       sources.insert(sources.end(), found.begin(), found.end());
     }
@@ -324,17 +329,28 @@ class Expander {
     return result;
   }
 
-  void report_unresolved(const Unresolved& unresolved) {
-    const auto& [item, key, name, prefix] = unresolved;
-    if (outputs_.count(prefix + name) != 0 || outputs_.count(name) != 0) {
-      return item.report(diagnostics_, key, concat(quoted(name), " does not stand before this layer"));
-    }
+  /// What may be meant by a name in `from` or `share` that no layer has: one that is close, or a result of a layer, or
+  /// "".
+  std::string likely_meant(const std::string& key, const std::string& name, const std::string& prefix) const {
     Names known = sources_;
     for (const auto& [output, flat] : outputs_) {
       known.push_back(starts_with(output, prefix) ? output.substr(prefix.size()) : output);
     }
     if (!prefix.empty()) known.push_back("input");
     const std::string nearest = nearest_match(name, known);
+    const std::size_t dot = name.rfind('.');
+    if (!nearest.empty() || key != "from" || dot == std::string::npos) return nearest;
+    const std::string layer = name.substr(0, dot);
+    const bool is_layer = layers_.count(prefix + layer) != 0 || layers_.count(layer) != 0;
+    return is_layer ? layer + ":" + name.substr(dot + 1) : "";
+  }
+
+  void report_unresolved(const Unresolved& unresolved) {
+    const auto& [item, key, name, prefix] = unresolved;
+    if (outputs_.count(prefix + name) != 0 || outputs_.count(name) != 0) {
+      return item.report(diagnostics_, key, concat(quoted(name), " does not stand before this layer"));
+    }
+    const std::string nearest = likely_meant(key, name, prefix);
     item.report(
         diagnostics_, key,
         concat("there is no layer ", quoted(name), nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));

@@ -76,16 +76,18 @@ std::string source_shapes(const Network& network, const Node& node) {
   return text;
 }
 
+bool is_read(const Network& network, const NodeResult& result) {
+  return std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& reader) {
+    return std::find(reader.src.begin(), reader.src.end(), result) != reader.src.end();
+  });
+}
+
 /// The first result, and of the others those that somebody reads.
 std::string result_shapes(const Network& network, int node) {
   const Declarations& declared = network.nodes()[static_cast<std::size_t>(node)].declared;
   std::string text = image_shape(declared.dst);
   for (std::size_t k = 0; k < declared.more_dst.size(); ++k) {
-    const NodeResult result(node, static_cast<int>(k) + 1);
-    const bool read = std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& reader) {
-      return std::find(reader.src.begin(), reader.src.end(), result) != reader.src.end();
-    });
-    if (read) text += ", " + image_shape(declared.more_dst[k].shape);
+    if (is_read(network, {node, static_cast<int>(k) + 1})) text += ", " + image_shape(declared.more_dst[k].shape);
   }
   return text;
 }
@@ -142,6 +144,20 @@ std::vector<std::string> missing_activations(const Network& network) {
     lines.push_back(concat("layer ", node.name, " (", node.type,
                            ") has no activation behind it: what it leaves out shows in the result as it is; add a relu "
                            "or pact_relu, after a batchnorm if you like"));
+  }
+  return lines;
+}
+
+std::vector<std::string> unread_layers(const Network& network) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < static_cast<int>(network.nodes().size()); ++i) {
+    const Node& node = network.nodes()[static_cast<std::size_t>(i)];
+    bool read = node.declared.is_loss || i == network.output_node();
+    for (int k = 0; !read && k <= static_cast<int>(node.declared.more_dst.size()); ++k) read = is_read(network, {i, k});
+    if (read) continue;
+    lines.push_back(
+        concat("layer ", node.name, " (", node.type,
+               ") is read by no layer: it costs time and changes nothing; name it in a from, or remove it"));
   }
   return lines;
 }

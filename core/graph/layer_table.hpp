@@ -16,6 +16,9 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
 /// A line for each layer that wants an activation behind it and has none.
 std::vector<std::string> missing_activations(const Network& network);
 
+/// A line for each layer that nobody reads and that is neither a loss nor the network's answer.
+std::vector<std::string> unread_layers(const Network& network);
+
 /// A line for each layer whose convolution fell to a reference kernel, which is hundreds of times slower.
 std::vector<std::string> slow_kernels(const Executor& executor);
 

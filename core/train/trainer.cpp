@@ -9,6 +9,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/signals.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/layer_table.hpp"
 #include "core/train/epoch_row.hpp"
 
 namespace sluice {
@@ -32,6 +33,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
   executor_ =
       std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
+  for (const std::string& line : slow_kernels(*executor_)) log_.warning(line);
   optimizer_ =
       std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
   schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),

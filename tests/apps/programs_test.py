@@ -142,6 +142,35 @@ def activations_behind_gates():
                        f"--dry-run of {gated} and behind it {behind!r} warns: {warnings!r}")
 
 
+def unread_layers():
+    """A layer that no other names is told by --dry-run; losses and the answer are read by nobody either."""
+    with Sandbox() as box:
+        before, after = NET.split("[layer.pool]\n")
+        before += "[layer.left]\ntype = relu\nfrom = bn\n[layer.right]\ntype = sigmoid\nfrom = bn\n[layer.sum]\ntype = add\n"
+        unread = ("warning: layer right (sigmoid) is read by no layer: it costs time and changes nothing; name it in a from, "
+                  "or remove it\n")
+        for sources, expected in [("left, right", ""), ("left, left", unread)]:
+            box.write("net.ini", f"{before}from = {sources}\n[layer.pool]\n{after}".replace("[layer.relu]\ntype = relu\n", ""))
+            warnings = box.ok("sluice-train", "net.ini", "--dry-run").err
+            expect(warnings == expected, f"--dry-run of a sum of {sources}: {warnings!r}")
+        box.write("net.ini", NET[:NET.index("[layer.loss]")] + NET[NET.index("[data]"):])  # its answer is fc
+        warnings = box.run("sluice-train", "net.ini", "--dry-run").err
+        expect("read by no layer" not in warnings, f"--dry-run without a loss: {warnings!r}")
+
+
+def slow_kernels():
+    """A training warns of reference kernels as --dry-run does, on the screen and in its log."""
+    with Sandbox() as box:
+        box.write("net.ini", NET.replace("channels = 4", "channels = 32\nstride = 2").replace("2x6x5", "32x6x5"))
+        blocked = ["sluice-train", "net.ini", "--run.layout=blocked", "--train.epochs=1"]
+        dry = box.ok(*blocked, "--dry-run")
+        slow = [line for line in dry.err.splitlines(True) if "fell to a reference kernel" in line]
+        expect(bool(slow) == bool(re.search("[ :]ref", dry.out)), f"--dry-run warns of {slow}\n{dry.out}")
+        told = box.ok(*blocked).err
+        expect(told == "".join(slow), f"a training warns of {told!r}, --dry-run of {slow}")
+        expect(all(line in box.text("run/log.txt") for line in slow), "warnings of slow kernels are not in log.txt")
+
+
 PIECES = """\
 include = ${env:SLUICE_TEST_REST}
 [define]
@@ -293,7 +322,7 @@ def early_stopping():
 
 
 if __name__ == "__main__":
-    for part in [help_and_versions, every_key_is_documented, layer_table, activations_behind_gates, configurations_load_back,
-                 evaluation, benchmark, divergence, early_stopping]:
+    for part in [help_and_versions, every_key_is_documented, layer_table, activations_behind_gates, unread_layers, slow_kernels,
+                 configurations_load_back, evaluation, benchmark, divergence, early_stopping]:
         part()
     sys.exit(1 if failures else 0)
