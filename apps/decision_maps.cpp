@@ -4,7 +4,8 @@
 #include <cmath>
 #include <functional>
 
-#include "core/graph/executor.hpp"
+#include "apps/decisions.hpp"
+#include "core/model/ranking.hpp"
 
 namespace sluice {
 namespace {
@@ -17,16 +18,16 @@ constexpr std::int64_t kMostPixels = 64;          // of a picture's side
 constexpr std::size_t kMostLayers = 40;
 
 /// One channel of numbers from 0 to 1, or three.
-struct Picture {
+struct Plane {
   std::int64_t height = 0, width = 0, channels = 1;
   std::vector<double> values;  ///< height x width x channels
 };
 
 /// Averaged over squares, so that no side is longer than kMostPixels.
-Picture reduced(const Picture& picture) {
+Plane reduced(const Plane& picture) {
   const std::int64_t step = (std::max(picture.height, picture.width) + kMostPixels - 1) / kMostPixels;
   if (step <= 1) return picture;
-  Picture small;
+  Plane small;
   small.height = (picture.height + step - 1) / step;
   small.width = (picture.width + step - 1) / step;
   small.channels = picture.channels;
@@ -58,8 +59,8 @@ std::string base64(const std::vector<double>& shares) {
 }
 
 /// Red, green and blue of a normalised image.
-Picture image_of(const float* image, const Shape& shape, const Normalization& normalization) {
-  Picture picture{shape[kH], shape[kW], 3, {}};
+Plane image_of(const float* image, const Shape& shape, const Normalization& normalization) {
+  Plane picture{shape[kH], shape[kW], 3, {}};
   const std::int64_t channels = shape[kC];
   for (std::int64_t pixel = 0; pixel < shape[kH] * shape[kW]; ++pixel) {
     for (std::int64_t c = 0; c < 3; ++c) {
@@ -73,101 +74,39 @@ Picture image_of(const float* image, const Shape& shape, const Normalization& no
   return reduced(picture);
 }
 
-/// The share of open gates over the channels of each pixel.
-Picture map_of(const float* decisions, const Shape& shape) {
-  Picture picture{shape.rank() == 4 ? shape[kH] : 1, shape.rank() == 4 ? shape[kW] : 1, 1, {}};
-  const std::int64_t channels = shape[kC];
-  for (std::int64_t pixel = 0; pixel < picture.height * picture.width; ++pixel) {
-    double open = 0;
-    for (std::int64_t c = 0; c < channels; ++c) open += decisions[pixel * channels + c];
-    picture.values.push_back(open / static_cast<double>(channels));
-  }
-  return picture;
-}
-
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
-
-/// One image after the other through a network that keeps its decisions.
-class Looker {
- public:
-  explicit Looker(OpenNetwork& opened) : network_(opened.network()), executor_(opened.network(), options(opened)) {
-    executor_.refresh();
-  }
-
-  struct Answer {
-    int predicted = 0;
-    double sureness = 0;  ///< the probability of what is predicted
-    double density = 0;   ///< open gates of all; -1 where there are none
-  };
-  Answer look(const float* image, std::int32_t label) {
-    executor_.set_batch(image, &label);
-    executor_.forward();
-    const std::int64_t classes = network_.classes();
-    const float* const logits = executor_.logits().as<float>();
-    const float* const best = std::max_element(logits, logits + classes);
-    double sum = 0;
-    for (std::int64_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(logits[c] - *best));
-    return {static_cast<int>(best - logits), 1 / sum, density()};
-  }
-
-  Json layers() const {
-    Json json = Json::array();
-    each([&](const Node& node, const float* decisions) {
-      if (json.size() == kMostLayers) return;
-      const Picture map = map_of(decisions, node.declared.dst), small = reduced(map);
-      json.push_back({{"name", node.name},
-                      {"width", small.width},
-                      {"height", small.height},
-                      {"density", mean(map.values)},
-                      {"shares", base64(small.values)}});
-    });
-    return json;
-  }
-
- private:
-  /// In NHWC, so that a pixel's decisions lie together.
-  static ExecutorOptions options(OpenNetwork& opened) {
-    ExecutorOptions options = opened.experiment().executor_options(Mode::kInference, 1);
-    options.record_decisions = true;
-    options.layout = ExecutorOptions::LayoutChoice::kNhwc;
-    options.skip = false;
-    options.int8 = false;
-    return options;
-  }
-
-  template <class Use>
-  void each(const Use& use) const {
-    for (int node = 0; node < static_cast<int>(network_.nodes().size()); ++node) {
-      const float* const decisions = executor_.decisions(node);
-      if (decisions != nullptr) use(network_.nodes()[static_cast<std::size_t>(node)], decisions);
-    }
-  }
-
-  double density() const {
-    double open = 0, all = 0;
-    each([&](const Node& node, const float* decisions) {
-      const std::int64_t count = node.declared.dst.count();
-      for (std::int64_t i = 0; i < count; ++i) open += decisions[i];
-      all += static_cast<double>(count);
-    });
-    return all > 0 ? open / all : -1;
-  }
-
-  Network& network_;
-  Executor executor_;
+/// What a network says about an image.
+struct Answer {
+  std::int64_t predicted = 0;
+  double sureness = 0;  ///< the probability of what is predicted
+  double density = 0;   ///< DecisionLooker::density
 };
+
+Answer look(DecisionLooker& looker, std::int64_t classes, const float* image) {
+  const RankedClass best = rank_classes(looker.look(image), classes, 1).front();
+  return {best.label, best.probability, looker.density()};
+}
+
+Json layers_json(const DecisionLooker& looker) {
+  Json json = Json::array();
+  for (const DecisionMap& map : looker.maps()) {
+    if (json.size() == kMostLayers) break;
+    const Plane small = reduced({map.height, map.width, 1, map.shares});
+    json.push_back({{"name", map.layer},
+                    {"width", small.width},
+                    {"height", small.height},
+                    {"density", density_of(map)},
+                    {"shares", base64(small.values)}});
+  }
+  return json;
+}
 
 struct Seen {
   std::vector<float> image;
   std::int32_t label = 0;
-  Looker::Answer answer;
+  Answer answer;
 };
 
-std::vector<Seen> look_at(OpenNetwork& opened, Looker& looker) {
+std::vector<Seen> look_at(OpenNetwork& opened, DecisionLooker& looker) {
   const std::int64_t floats = opened.network().input_shape(1).count();
   const std::int64_t most = std::clamp<std::int64_t>(kMostFloats / floats, 1, kMostImages);
   Pipeline pipeline(*opened.images.dataset,
@@ -177,7 +116,8 @@ std::vector<Seen> look_at(OpenNetwork& opened, Looker& looker) {
   while (static_cast<std::int64_t>(seen.size()) < most) {
     const Batch* const batch = pipeline.next();
     if (batch == nullptr) break;
-    seen.push_back({batch->images, batch->labels.front(), looker.look(batch->images.data(), batch->labels.front())});
+    seen.push_back(
+        {batch->images, batch->labels.front(), look(looker, opened.network().classes(), batch->images.data())});
     if (seen.back().answer.density < 0) return {};
   }
   return seen;
@@ -217,12 +157,12 @@ std::string class_name(const Dataset& dataset, std::int64_t index) {
 
 Json decision_maps(OpenNetwork& opened, int count) {
   Json json = Json::array();
-  Looker looker(opened);
+  DecisionLooker looker(*opened.trained->experiment);
   const std::vector<Seen> seen = look_at(opened, looker);
   const Shape input = opened.network().input_shape(1);
   for (const auto& [why, one] : choose(seen, count)) {
-    looker.look(one->image.data(), one->label);
-    const Picture image = image_of(one->image.data(), input, opened.images.normalization);
+    looker.look(one->image.data());
+    const Plane image = image_of(one->image.data(), input, opened.images.normalization);
     json.push_back({{"why", why},
                     {"label", class_name(*opened.images.dataset, one->label)},
                     {"predicted", class_name(*opened.images.dataset, one->answer.predicted)},
@@ -230,7 +170,7 @@ Json decision_maps(OpenNetwork& opened, int count) {
                     {"width", image.width},
                     {"height", image.height},
                     {"rgb", base64(image.values)},
-                    {"layers", looker.layers()}});
+                    {"layers", layers_json(looker)}});
   }
   return json;
 }

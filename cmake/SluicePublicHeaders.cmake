@@ -44,6 +44,7 @@ set(SLUICE_PUBLIC_HEADERS
   core/graph/tensor.hpp
   core/model/configured_network.hpp
   core/model/network_checkpoint.hpp
+  core/model/ranking.hpp
   core/plugin/load.hpp
   core/plugin/plugin.hpp
   core/train/early_stopping.hpp

@@ -29,10 +29,10 @@ class PgProducts {
     base_.desc.shape = rest_.desc.shape = request.src[0].shape;
   }
 
-  void book_inference(OpNeeds& needs) {
+  void book_inference(OpNeeds& needs, bool records) {
     Frames frames = needs.slots.frames();
     levels_ = frames.forward.book(levels_.desc);
-    products_.book_inference(needs, frames.forward, false);
+    products_.book_inference(needs, frames.forward, records);
     product_.book(needs, frames);
   }
   void book_training(OpNeeds& needs) {
@@ -85,7 +85,7 @@ template <class T>
 class PgInference : public Op {
  public:
   PgInference(const OpRequest& request, const PgOptions& options, OpNeeds& needs) : products_(request, options, needs) {
-    products_.book_inference(needs);
+    products_.book_inference(needs, request.record_decisions);
   }
 
   void refresh(const Context& c) override { products_.refresh(c); }

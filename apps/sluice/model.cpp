@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "core/data/picture_input.hpp"
 #include "core/data/pixel_pass.hpp"
 #include "core/graph/registry.hpp"
-#include "core/model/trained_network.hpp"
+#include "core/model/stored_normalization.hpp"
 #include "core/plugin/load.hpp"
 #include "sluice/layer.hpp"
 
@@ -16,20 +17,10 @@ struct Model::State {
   Normalization normalization;
   ImageShape image;
   std::vector<std::string> class_names;
+  std::unique_ptr<const PictureInput> pictures;
 };
 
 namespace {
-
-Normalization normalization_of(const TrainedNetwork& trained) {
-  Warnings ignored;  // the program that gave the overrides knows them
-  const auto measure = [&]() -> std::shared_ptr<const Dataset> {
-    throw Error(ExitCode::kCheckpoint,
-                concat(trained.file(),
-                       ": has no normalisation of images, and its configuration measures one; set data.mean and "
-                       "data.std, or deploy it with sluice-deploy"));
-  };
-  return trained.normalization(measure, ignored);
-}
 
 std::int64_t checked(std::int64_t batch) {
   if (batch < 1) throw Error(ExitCode::kUsage, concat("session: expected a batch of at least 1, got ", batch));
@@ -56,7 +47,9 @@ Model Model::load(const std::string& path, const std::vector<std::string>& overr
     throw Error(ExitCode::kCheckpoint,
                 concat(path, ": ", unmeasured_text(unmeasured), "; deploy it with sluice-deploy"));
   state->image = trained.image();
-  state->normalization = normalization_of(trained);
+  Warnings ignored;  // the program that gave the overrides knows them
+  state->normalization = normalization_without_data(trained, ignored);
+  state->pictures = std::make_unique<const PictureInput>(trained.configured().data, state->image);
   for (std::int64_t c = 0; c < trained.classes(); ++c) state->class_names.push_back(trained.class_name(c));
   return Model(state);
 }
@@ -75,6 +68,22 @@ const std::vector<double>& Model::mean() const {
 }
 const std::vector<double>& Model::std() const {
   return state_->normalization.std;
+}
+
+std::vector<std::uint8_t> Model::read_picture(const std::string& path) const {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(image().count()));
+  try {
+    state_->pictures->read(path, bytes.data());
+  } catch (const Error& error) {
+    throw Error(error.code(), concat(path, ": ", error.what()));
+  }
+  return bytes;
+}
+
+std::vector<std::uint8_t> Model::decode_picture(std::string_view file) const {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(image().count()));
+  state_->pictures->decode(file, bytes.data());
+  return bytes;
 }
 
 struct Session::State {
@@ -139,6 +148,12 @@ std::int64_t Session::classify(const std::uint8_t* image) {
   std::vector<float>& logits = state_->logits;
   run(image, 1, logits.data());
   return std::max_element(logits.begin(), logits.end()) - logits.begin();
+}
+
+std::vector<RankedClass> Session::classify(const std::uint8_t* image, std::int64_t top) {
+  std::vector<float>& logits = state_->logits;
+  run(image, 1, logits.data());
+  return rank_classes(logits.data(), state_->model.classes(), top);
 }
 
 }  // namespace sluice

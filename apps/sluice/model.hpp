@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/data/image_shape.hpp"
+#include "core/model/ranking.hpp"
 
 namespace sluice {
 
@@ -33,6 +35,13 @@ class Model {
   /// Images that are floats already are (byte / 255 - mean) / std, one of each for each channel.
   const std::vector<double>& mean() const;
   const std::vector<double>& std() const;
+
+  /// A picture's file (JPEG, PNG, WebP, BMP, PPM or PGM) as an image of image().count() bytes, decoded, resized and
+  /// cropped as evaluations of the data set do; without such a rule (data.eval_transforms) the largest part of the
+  /// right shape in its middle is resized. Throws Error(kData) with the file's name where it cannot be read.
+  std::vector<std::uint8_t> read_picture(const std::string& path) const;
+  /// The same of the bytes of such a file; the error's text is the reason alone.
+  std::vector<std::uint8_t> decode_picture(std::string_view file) const;
 
  private:
   friend class Session;
@@ -64,6 +73,8 @@ class Session {
   void run(const float* images, std::int64_t count, float* logits);
   /// The class of one image: the one with the largest logit.
   std::int64_t classify(const std::uint8_t* image);
+  /// Its `top` most probable classes, the most probable one first; allocates them.
+  std::vector<RankedClass> classify(const std::uint8_t* image, std::int64_t top);
 
  private:
   struct State;

@@ -57,7 +57,7 @@ class Lister {
  public:
   explicit Lister(PictureList& list) : list_(list) {}
 
-  /// `folder`: below the root. Its files come before those of its folders.
+  /// `folder`: below the root, "" for it. Its files come before those of its folders.
   void list(const std::string& folder, std::int32_t label, int depth) {
     constexpr int kMostDepth = 64;
     throw_if_stopped();
@@ -65,7 +65,7 @@ class Lister {
       throw Error(ExitCode::kData, concat(list_.root, "/", folder, ": lies more than ", kMostDepth, " folders deep"));
     std::vector<std::string> folders;
     for (const std::string& name : sorted_names(list_.root + "/" + folder)) {
-      const std::string path = folder + "/" + name;
+      const std::string path = folder.empty() ? name : folder + "/" + name;
       const struct stat status = status_of(list_.root + "/" + path);
       if (S_ISLNK(status.st_mode)) {
         ++list_.links;
@@ -119,6 +119,13 @@ PictureList list_pictures(const std::string& root, std::vector<std::string> clas
     if (std::binary_search(there.begin(), there.end(), list.classes[label]))
       Lister(list).list(list.classes[label], static_cast<std::int32_t>(label), 0);
   }
+  return list;
+}
+
+PictureList list_pictures(const std::string& root) {
+  PictureList list;
+  list.root = root;
+  Lister(list).list("", -1, 0);
   return list;
 }
 

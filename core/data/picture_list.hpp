@@ -31,6 +31,9 @@ std::vector<std::string> class_folders(const std::string& root);
 /// those of pictures do, of a form that is read or not. Throws Error(kData) where a folder cannot be listed.
 PictureList list_pictures(const std::string& root, std::vector<std::string> classes);
 
+/// Lists all pictures in and below a folder, those of a folder before those of the folders in it, with labels of -1.
+PictureList list_pictures(const std::string& root);
+
 /// What looking at the beginning and the end of every file has shown.
 struct PictureCheck {
   struct Bad {

@@ -10,7 +10,7 @@ import sys
 from harness import BIN, NET, SOURCE, Sandbox
 
 PROGRAMS = sorted(name for name in os.listdir(BIN) if name.startswith("sluice-"))
-CONFIGURED = ["sluice-bench", "sluice-deploy", "sluice-eval", "sluice-import", "sluice-report", "sluice-train"]
+CONFIGURED = ["sluice-bench", "sluice-deploy", "sluice-eval", "sluice-import", "sluice-predict", "sluice-report", "sluice-train"]
 RESNET = os.path.join(SOURCE, "configs/networks/resnet20.ini")
 ENTRIES = re.compile(r"^(?:\[(?P<section>[^\]]+)\].*|(?P<key>[\w-]+) = (?P<value>.*?)(?: +#.*)?)$", re.MULTILINE)
 

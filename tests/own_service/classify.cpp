@@ -1,35 +1,18 @@
-// Classifies images with a trained network, one session for each thread: classify CHECKPOINT.h5 IMAGE.ppm...
+// Classifies pictures with a trained network, one session for each thread: classify CHECKPOINT.h5 PICTURE...
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <sluice/model.hpp>
 #include <thread>
 
 using namespace sluice;
 
-/// The bytes of a binary PPM (P6) or PGM (P5) file: height x width x channels.
-std::vector<std::uint8_t> read_image(const std::string& path, const ImageShape& wanted) {
-  std::ifstream file(path, std::ios::binary);
-  std::string magic;
-  std::int64_t width = 0, height = 0, white = 0;
-  file >> magic >> width >> height >> white;
-  file.get();
-  const std::int64_t channels = magic == "P6" ? 3 : 1;
-  if (!file || white != 255 || channels != wanted.channels || width != wanted.width || height != wanted.height)
-    throw Error(ExitCode::kData, concat(path, ": expected a binary PPM or PGM file of ", to_string(wanted)));
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(width * height * channels));
-  if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())))
-    throw Error(ExitCode::kData, concat(path, ": ends before its last pixel"));
-  return bytes;
-}
-
 int main(int argc, char** argv) try {
-  if (argc < 3) throw Error(ExitCode::kUsage, "usage: classify CHECKPOINT.h5 IMAGE.ppm...");
+  if (argc < 3) throw Error(ExitCode::kUsage, "usage: classify CHECKPOINT.h5 PICTURE...");
   const Model model = Model::load(argv[1]);
 
   const std::vector<std::string> paths(argv + 2, argv + argc);
   std::vector<std::vector<std::uint8_t>> images;
-  for (const std::string& path : paths) images.push_back(read_image(path, model.image()));
+  for (const std::string& path : paths) images.push_back(model.read_picture(path));
 
   set_threads(1);  // sessions side by side, each on one processor
   std::vector<std::int64_t> classes(images.size());
