@@ -1,12 +1,20 @@
 // sluice-train: trains the network of a configuration.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <functional>
 #include <iostream>
+#include <memory>
 
 #include "apps/load.hpp"
 #include "apps/program.hpp"
 #include "core/base/cpu.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/printable.hpp"
 #include "core/base/signals.hpp"
+#include "core/distributed/engine.hpp"
 #include "core/graph/layer_table.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/train/trainer.hpp"
@@ -54,7 +62,8 @@ void check_data(const Experiment& experiment) {
   for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
   const Pipeline pipeline(*data.sets.train,
                           training_pipeline(experiment.data, data.normalization, experiment.train.batch, 0));
-  if (experiment.distillation.enabled()) const Teachers teachers(experiment, data.normalization);
+  if (experiment.distillation.enabled())
+    const Teachers teachers(experiment, data.normalization, experiment.train.batch);
 }
 
 /// The table does not need the data, which may be on another machine: what is wrong with them is a warning.
@@ -93,30 +102,107 @@ RunMode run_mode(const CommandLine& line) {
   return line.has("auto-resume") ? RunMode::kAutoResume : RunMode::kNew;
 }
 
-int train(Experiment& experiment, const CommandLine& line, double start, const std::string& fewer_threads) {
+/// Opened by the root, for all ranks.
+std::unique_ptr<RunDirectory> open_directory(Communicator& ranks, const std::string& path, RunMode mode) {
+  std::unique_ptr<RunDirectory> directory;
+  together(ranks, [&] {
+    if (ranks.is_root()) directory = std::make_unique<RunDirectory>(path, mode);
+  });
+  std::int64_t holds_run = ranks.is_root() && directory->holds_run() ? 1 : 0;
+  ranks.broadcast(&holds_run, sizeof holds_run, 0);
+  if (!ranks.is_root()) directory = std::make_unique<RunDirectory>(path, holds_run != 0);
+  return directory;
+}
+
+/// The root first: what it mends of a run that goes on is there when the others look.
+std::unique_ptr<Trainer> make_trainer(Communicator& ranks, const std::function<std::unique_ptr<Trainer>()>& make) {
+  std::unique_ptr<Trainer> trainer;
+  for (const bool turn_of_root : {true, false}) {
+    together(ranks, [&] {
+      if (ranks.is_root() == turn_of_root) trainer = make();
+    });
+  }
+  return trainer;
+}
+
+std::string machine_text() {
+  return concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
+                num_threads() == 1 ? " thread of " : " threads of ", available_threads());
+}
+
+/// A line for each rank.
+void describe_ranks(Communicator& ranks, Log& log) {
+  if (ranks.size() == 1) return;
+  log.info(concat(ranks.size(), " ranks over ", ranks.library()));
+  for (const std::string& rank : gather(ranks, concat(rank_name(ranks.rank(), host_name()), ": ", machine_text())))
+    log.info("  " + rank);
+}
+
+int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, double start,
+          const std::string& fewer_threads) {
   const std::string path = directory_of(experiment, line.positional().front());
-  const std::string machine = concat(cpu_description(), "; oneDNN ", onednn::version(), "; ", num_threads(),
-                                     num_threads() == 1 ? " thread of " : " threads of ", available_threads());
   StopSignals::end_at_once(false);
-  RunDirectory directory(path, run_mode(line));
-  Log log;
-  log.open_file(directory.log_file());
-  log.info(concat("run directory ", path, "; ", machine));
+  const std::unique_ptr<RunDirectory> directory = open_directory(ranks, path, run_mode(line));
+  const Descriptor nowhere("/dev/null", O_WRONLY | O_CLOEXEC, "/dev/null");  // the root speaks for all
+  Log log(ranks.is_root() ? STDOUT_FILENO : nowhere.get(), ranks.is_root() ? STDERR_FILENO : nowhere.get());
+  if (ranks.is_root()) log.open_file(directory->log_file());
+  log.info(concat("run directory ", path, "; ", machine_text()));
+  describe_ranks(ranks, log);
   if (!fewer_threads.empty()) log.warning(fewer_threads);
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
-  for (const std::string& warning : directory.warnings()) log.warning(warning);
+  for (const std::string& warning : directory->warnings()) log.warning(warning);
   bool started = false;
   try {
-    Trainer trainer(experiment, directory, log, start, {line.has("extend"), line.has("accept-changes")});
-    throw_if_stopped();
+    const std::unique_ptr<Trainer> trainer = make_trainer(ranks, [&] {
+      const ResumePermission permission{line.has("extend"), line.has("accept-changes")};
+      return std::make_unique<Trainer>(experiment, *directory, ranks, log, start, permission);
+    });
+    together(ranks, throw_if_stopped);
     started = true;
-    return static_cast<int>(trainer.run());
+    return static_cast<int>(trainer->run());
   } catch (const std::exception& error) {
     log.note(concat(started || stop_requested() == 0 ? "error: " : "", error.what()));  // main prints it
-    if (!started) directory.discard();
+    if (!started && ranks.is_root()) directory->discard();
     throw;
   }
+}
+
+int run(const CommandLine& line, std::unique_ptr<Communicator>& ranks, double start) {
+  Registry registry;
+  std::unique_ptr<Experiment> experiment;
+  std::string fewer_threads;
+  together(*ranks, [&] {
+    experiment = std::make_unique<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
+  });
+  if (line.has("print-config")) {
+    if (ranks->is_root()) std::cout << experiment->config.resolved();
+    return 0;
+  }
+  together(*ranks, [&] { fewer_threads = experiment->configure_threads(); });
+  if (line.has("dry-run")) return ranks->is_root() ? dry_run(*experiment, fewer_threads) : 0;
+  return train(*experiment, *ranks, line, start, fewer_threads);
+}
+
+/// What one rank alone meets would leave the others waiting: it says so and ends them all.
+int on_all(Communicator& ranks, const std::function<int()>& work) {
+  ExitCode code = ExitCode::kInternal;
+  try {
+    return work();
+  } catch (const CommonError& error) {
+    if (ranks.is_root()) throw;
+    return static_cast<int>(error.code());
+  } catch (const Error& error) {
+    if (ranks.size() == 1) throw;
+    std::cerr << "sluice-train: " << rank_name(ranks.rank(), host_name()) << ": " << one_line(error.what())
+              << std::endl;
+    code = error.code();
+  } catch (const std::exception& error) {
+    if (ranks.size() == 1) throw;
+    std::cerr << "sluice-train: " << rank_name(ranks.rank(), host_name()) << ": " << one_line(error.what())
+              << std::endl;
+  }
+  ranks.abort(code);
 }
 
 }  // namespace
@@ -130,13 +216,7 @@ int main(int argc, char** argv) {
       throw Error(ExitCode::kUsage,
                   "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini");
     }
-    Registry registry;
-    Experiment experiment = load_experiment(line.positional(), line.overrides(), registry);
-    if (line.has("print-config")) {
-      std::cout << experiment.config.resolved();
-      return 0;
-    }
-    const std::string fewer_threads = experiment.configure_threads();
-    return line.has("dry-run") ? dry_run(experiment, fewer_threads) : train(experiment, line, start, fewer_threads);
+    std::unique_ptr<Communicator> ranks = connect(launched_by());
+    return on_all(*ranks, [&] { return run(line, ranks, start); });
   });
 }

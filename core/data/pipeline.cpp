@@ -132,11 +132,13 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     throw Error(ExitCode::kData, concat(set.name(), ": expected at most ", kMostImages, " images, got ", set.size()));
   }
   whole_epoch = batches_of(set.size());
-  if (whole_epoch == 0) {
+  if (whole_epoch == 0 && !options.whole_batches) {
     throw Error(ExitCode::kData, concat(set.name(), ": ", set.size(), " images do not fill a batch of ", options.batch,
                                         "; use a smaller batch"));
   }
-  const std::int64_t most = std::min(set.size(), (options.batch + options.world - 1) / options.world);
+  const std::int64_t share =
+      options.whole_batches ? options.batch : (options.batch + options.world - 1) / options.world;
+  const std::int64_t most = std::min(set.size(), share);
   for (BatchSlot& slot : slots) {
     slot.batch.images.reserve(static_cast<std::size_t>(most * set.shape().count()));
     slot.batch.labels.reserve(static_cast<std::size_t>(most));
@@ -149,7 +151,8 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
 }
 
 std::int64_t Pipeline::State::batches_of(std::int64_t images) const {
-  return options.drop_last ? images / options.batch : (images + options.batch - 1) / options.batch;
+  const std::int64_t all = options.drop_last ? images / options.batch : (images + options.batch - 1) / options.batch;
+  return options.whole_batches ? (all + options.world - 1 - options.rank) / options.world : all;
 }
 
 void Pipeline::State::cancel(std::unique_lock<std::mutex>& lock) {
@@ -216,11 +219,14 @@ void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>&
 }
 
 void Pipeline::State::begin_batch(std::int64_t number, Batch& batch) const {
-  const std::int64_t begin = start + number * options.batch;
+  const std::int64_t place = options.whole_batches ? number * options.world + options.rank : number;
+  const std::int64_t begin = start + place * options.batch;
   const std::int64_t n = std::min(options.batch, dataset.size() - begin);
+  const std::int64_t rank = options.whole_batches ? 0 : options.rank, world = options.whole_batches ? 1 : options.world;
   batch.epoch = epoch;
-  batch.first = begin + n * options.rank / options.world;
-  batch.count = begin + n * (options.rank + 1) / options.world - batch.first;
+  batch.whole = n;
+  batch.first = begin + n * rank / world;
+  batch.count = begin + n * (rank + 1) / world - batch.first;
   const auto count = static_cast<std::size_t>(batch.count);
   const auto from = order.indices().begin() + batch.first;
   batch.indices.assign(from, from + batch.count);

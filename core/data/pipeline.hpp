@@ -17,6 +17,7 @@ struct Batch {
   std::vector<std::int32_t> labels;   ///< count
   std::vector<std::int64_t> indices;  ///< count: positions in the data set
   std::int64_t count = 0;             ///< images here; may be 0 on a rank that gets nothing of a small last batch
+  std::int64_t whole = 0;             ///< images of the batch over all ranks
   std::int64_t epoch = 0;
   std::int64_t first = 0;  ///< place of images[0] in the epoch's order
 };
@@ -35,6 +36,8 @@ struct PipelineOptions {
   std::int64_t prefetch = 4;  ///< batches prepared ahead at most
   std::int64_t rank = 0;      ///< this process takes images [n*rank/world, n*(rank+1)/world) of each batch of n
   std::int64_t world = 1;
+  /// Ranks take whole batches in turns instead: this process those whose number is rank modulo world.
+  bool whole_batches = false;
 };
 
 /// Options for training, and for evaluation: the data set's order, every image once, no augmentation.

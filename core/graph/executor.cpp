@@ -346,6 +346,10 @@ void Executor::reset_statistics() {
   state_->statistics.clear();
 }
 
+void Executor::add_statistics(const Statistics& others) {
+  state_->statistics.add(others);
+}
+
 std::vector<OperationInfo> Executor::operations() const {
   std::vector<OperationInfo> rows;
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {

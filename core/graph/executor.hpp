@@ -98,6 +98,8 @@ class Executor {
   std::int64_t* counts(int node) const;
   double* sums(int node) const;
   void reset_statistics();
+  /// Adds what others have counted in the same network.
+  void add_statistics(const Statistics& others);
 
   std::vector<OperationInfo> operations() const;
   /// Chooses one of OperationInfo::alternatives of an operation; results stay the same up to rounding.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/distributed/communicator.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -65,6 +66,11 @@ void Statistics::clear() {
 void Statistics::add(const Statistics& other) {
   add_to(counts_, other.counts_);
   add_to(sums_, other.sums_);
+}
+
+void Statistics::sum_over(Communicator& ranks) {
+  ranks.sum(counts_.data(), static_cast<std::int64_t>(counts_.size()));
+  ranks.sum(sums_.data(), static_cast<std::int64_t>(sums_.size()));
 }
 
 CountsByNode Statistics::counts_by_node() const {

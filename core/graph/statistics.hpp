@@ -7,6 +7,7 @@
 
 namespace sluice {
 
+class Communicator;
 class Network;
 
 /// What a statistic means to those who do not know its layer.
@@ -49,6 +50,8 @@ class Statistics {
   void clear();
   /// `other` is of the same network.
   void add(const Statistics& other);
+  /// Adds up those of all ranks, for everybody.
+  void sum_over(Communicator& ranks);
 
   CountsByNode counts_by_node() const;
   SumsByNode sums_by_node() const;

@@ -7,6 +7,18 @@
 #include "core/data/set_description.hpp"
 
 namespace sluice {
+namespace {
+
+PipelineOptions shared_batches(PipelineOptions options, const Communicator* ranks) {
+  if (ranks == nullptr) return options;
+  options.rank = ranks->rank();
+  options.world = ranks->size();
+  options.whole_batches = true;
+  return options;
+}
+
+}  // namespace
+
 void check_data_fits(const Network& network, const Dataset& dataset) {
   const Shape wanted = network.input_shape(1);
   const ImageShape& got = dataset.shape();
@@ -26,8 +38,8 @@ void check_data_fits(const Network& network, const Dataset& dataset) {
 }
 
 Evaluator::Evaluator(Network& network, const ExecutorOptions& options, const Dataset& dataset,
-                     const PipelineOptions& pipeline)
-    : network_(network), pipeline_(dataset, pipeline) {
+                     const PipelineOptions& pipeline, Communicator* ranks)
+    : network_(network), ranks_(ranks), pipeline_(dataset, shared_batches(pipeline, ranks)) {
   check_data_fits(network, dataset);
   ExecutorOptions inference = options;
   inference.mode = Mode::kInference;
@@ -59,8 +71,10 @@ std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std:
   }
   const auto start = std::chrono::steady_clock::now();
   pipeline_.start(0);
+  bool stopped = false;
   while (const Batch* batch = pipeline_.next()) {
-    if (stop && stop()) return std::nullopt;
+    stopped = stop && stop();
+    if (stopped) break;
     Executor& executor = executor_for(batch->count);
     executor.lend_batch(batch->images.data(), batch->labels.data());
     executor.forward();
@@ -73,9 +87,15 @@ std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std:
     }
     if (on_batch) on_batch(*batch, logits, classes);
   }
+  if (ranks_ != nullptr) stopped = first_rank(*ranks_, stopped) >= 0;
+  if (stopped) return std::nullopt;
   evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   Statistics statistics = whole_->statistics();
   if (last_ != nullptr) statistics.add(last_->statistics());
+  if (ranks_ != nullptr) {
+    statistics.sum_over(*ranks_);
+    ranks_->sum(evaluation.confusion.data(), static_cast<std::int64_t>(evaluation.confusion.size()));
+  }
   evaluation.counts = statistics.counts_by_node();
   evaluation.sums = statistics.sums_by_node();
   evaluation.images = statistics.count(Role::kImages);

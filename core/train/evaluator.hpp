@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/data/pipeline.hpp"
+#include "core/distributed/communicator.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/executor.hpp"
 #include "core/graph/kernel_choice.hpp"
@@ -36,11 +37,13 @@ class Evaluator {
   using BatchResult = std::function<void(const Batch&, const float* logits, std::int64_t classes)>;
 
   /// Makes the executors for whole batches and for the last one. Throws Error(kData) where the data set does not fit
-  /// the network (shape, classes). Network and data set must outlive it.
-  Evaluator(Network& network, const ExecutorOptions& options, const Dataset& dataset, const PipelineOptions& pipeline);
+  /// the network (shape, classes). Network, data set and ranks must outlive it. With several ranks each evaluates whole
+  /// batches, those that a single process would make, and all of them know the sums.
+  Evaluator(Network& network, const ExecutorOptions& options, const Dataset& dataset, const PipelineOptions& pipeline,
+            Communicator* ranks = nullptr);
 
   /// Takes over the network's current weights and runs through the set. Gives nothing when `stop`, asked before each
-  /// batch, says so.
+  /// batch, says so on any rank.
   std::optional<Evaluation> run(const BatchResult& on_batch = {}, const std::function<bool()>& stop = {});
   /// Chooses kernels for all runs from now on; see choose_kernels.
   void choose(const std::vector<KernelChoice>& kernels);
@@ -50,6 +53,7 @@ class Evaluator {
   Executor& executor_for(std::int64_t count);
 
   Network& network_;
+  Communicator* ranks_;
   Pipeline pipeline_;
   std::unique_ptr<Executor> whole_, last_;
 };

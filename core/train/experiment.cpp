@@ -93,6 +93,7 @@ Experiment::Experiment(Config c, const Registry& registry) : ConfiguredNetwork(i
   schedule = config.read<ScheduleOptions>("schedule");
   ema = config.read<EmaOptions>("ema");
   distillation = config.read<DistillationOptions>("distillation");
+  distributed = config.read<DistributedOptions>("distributed");
   early_stopping = config.read<EarlyStoppingOptions>("early_stopping");
   log = read_here<LogOptions>(config, "log");
   schedule.check(config, optimizer.lr, train.epochs);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/distributed/engine.hpp"
 #include "core/model/configured_network.hpp"
 #include "core/train/early_stopping.hpp"
 #include "core/train/ema.hpp"
@@ -58,6 +59,7 @@ class Experiment : public ConfiguredNetwork {
   ScheduleOptions schedule;
   EmaOptions ema;
   DistillationOptions distillation;
+  DistributedOptions distributed;
   EarlyStoppingOptions early_stopping;
   LogOptions log;
 
@@ -78,6 +80,7 @@ void visit_sections(Visit&& visit) {
   visit("schedule", ScheduleOptions());
   visit("ema", EmaOptions());
   visit("distillation", DistillationOptions());
+  visit("distributed", DistributedOptions());
   visit("early_stopping", EarlyStoppingOptions());
   visit("checkpoint", CheckpointOptions());
   visit("eval", EvalOptions());

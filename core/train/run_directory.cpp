@@ -87,9 +87,12 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode) : path_(withou
   holds_run_ = !run_files().empty();
 }
 
+RunDirectory::RunDirectory(const std::string& path, bool holds_run)
+    : path_(without_trailing_slashes(path)), holds_run_(holds_run) {}
+
 // Closing releases the lock; the file stays, since removing it would race with a process that waits for it.
 RunDirectory::~RunDirectory() {
-  ::close(lock_);
+  if (lock_ >= 0) ::close(lock_);
 }
 
 std::optional<std::string> RunDirectory::of_configuration(const std::string& file) {

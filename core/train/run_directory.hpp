@@ -21,6 +21,8 @@ class RunDirectory {
   /// Throws Error(kUsage): empty path, a file in its place, a run where a new one was asked for, none where one was to
   /// be resumed. Throws Error(kEnvironment): another process uses it, it cannot be made or written, the disk is full.
   RunDirectory(const std::string& path, RunMode mode);
+  /// What another process of the same run has opened: makes, checks and locks nothing.
+  RunDirectory(const std::string& path, bool holds_run);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;

@@ -72,16 +72,18 @@ constexpr int kDigestMinor = 2;
 
 }  // namespace
 
-Teacher::Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization)
+Teacher::Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization,
+                 std::int64_t batch)
     : trained_(fitting(checkpoint, student)),
       digest_(content_digest(checkpoint, kDigestMinor)),
-      executor_(trained_.network(), student.executor_options(Mode::kInference, student.train.batch)) {
+      executor_(trained_.network(), student.executor_options(Mode::kInference, batch)) {
   executor_.refresh();
   prepare_conversion(normalization, trained_.trained_with());
 }
 
-Teacher::Teacher(const std::string& path, const Experiment& student, const Normalization& normalization)
-    : Teacher(load(path), student, normalization) {}
+Teacher::Teacher(const std::string& path, const Experiment& student, const Normalization& normalization,
+                 std::int64_t batch)
+    : Teacher(load(path), student, normalization, batch) {}
 
 void Teacher::prepare_conversion(const Normalization& from, const Normalization& to) {
   if (to.mean.empty() || (to.mean == from.mean && to.std == from.std)) return;
@@ -132,9 +134,9 @@ std::vector<std::string> Teacher::warnings(const Dataset& dataset) const {
   return warnings;
 }
 
-Teachers::Teachers(const Experiment& student, const Normalization& normalization) {
+Teachers::Teachers(const Experiment& student, const Normalization& normalization, std::int64_t batch) {
   for (const std::string& path : student.distillation.teachers) {
-    teachers_.push_back(std::make_unique<Teacher>(path, student, normalization));
+    teachers_.push_back(std::make_unique<Teacher>(path, student, normalization, batch));
   }
   if (teachers_.size() > 1) mean_.resize(static_cast<std::size_t>(teachers_.front()->logits_count()));
 }

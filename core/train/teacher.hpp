@@ -14,14 +14,14 @@
 namespace sluice {
 
 /// One network that teaches. It is built from the configuration in its checkpoint, with the layer types that the run
-/// has registered: its checkpoint loads no plug-ins. It runs with the run's precision, threads and batch, and takes
+/// has registered: its checkpoint loads no plug-ins. It runs with the run's precision and threads, and takes
 /// images in the run's normalisation.
 class Teacher {
  public:
-  /// Loads the checkpoint `path` and makes its executor. Throws Error: kCheckpoint (missing, damaged, weights that do
-  /// not fit its own configuration), kUsage (its configuration cannot be used here, other images or classes than the
-  /// student's).
-  Teacher(const std::string& path, const Experiment& student, const Normalization& normalization);
+  /// Loads the checkpoint `path` and makes its executor for batches of `batch` images. Throws Error: kCheckpoint
+  /// (missing, damaged, weights that do not fit its own configuration), kUsage (its configuration cannot be used here,
+  /// other images or classes than the student's).
+  Teacher(const std::string& path, const Experiment& student, const Normalization& normalization, std::int64_t batch);
 
   /// Runs on a batch. Allocates nothing.
   void answer(const Batch& batch);
@@ -35,7 +35,8 @@ class Teacher {
   std::vector<std::string> warnings(const Dataset& dataset) const;
 
  private:
-  Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization);
+  Teacher(const Checkpoint& checkpoint, const Experiment& student, const Normalization& normalization,
+          std::int64_t batch);
   void prepare_conversion(const Normalization& from, const Normalization& to);
 
   TrainedNetwork trained_;
@@ -50,7 +51,7 @@ class Teacher {
 class Teachers {
  public:
   /// Throws what Teacher throws.
-  Teachers(const Experiment& student, const Normalization& normalization);
+  Teachers(const Experiment& student, const Normalization& normalization, std::int64_t batch);
 
   /// Runs on a batch. Allocates nothing.
   void answer(const Batch& batch);

@@ -14,10 +14,20 @@
 
 namespace sluice {
 
-Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start,
+namespace {
+
+/// Images of each batch that this rank computes.
+std::int64_t share(std::int64_t batch, const Communicator& ranks) {
+  return batch * (ranks.rank() + 1) / ranks.size() - batch * ranks.rank() / ranks.size();
+}
+
+}  // namespace
+
+Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& ranks, Log& log, double start,
                  const ResumePermission& permission)
     : experiment_(experiment),
       directory_(directory),
+      ranks_(ranks),
       log_(log),
       network_(experiment.network()),
       budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
@@ -26,13 +36,20 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
                                          ": int8 is for inference; train in fp32 or bf16, then run sluice-deploy "
                                          "--precision=int8"));
   }
+  if (experiment.train.batch < ranks.size()) {
+    throw Error(ExitCode::kUsage,
+                concat(experiment.where("train", "batch"), ": a batch of ", experiment.train.batch,
+                       " does not give each of ", ranks.size(), " ranks an image; raise it, or start fewer ranks"));
+  }
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
   open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
-  executor_ =
-      std::make_unique<Executor>(network_, experiment.executor_options(Mode::kTraining, experiment.train.batch));
+  ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.batch, ranks));
+  training.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
+  executor_ = std::make_unique<Executor>(network_, training);
+  statistics_ = std::make_unique<Statistics>(network_);
   for (const std::string& line : slow_kernels(*executor_)) log_.warning(line);
   optimizer_ =
       std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
@@ -47,6 +64,10 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Log& log, doub
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   if (directory.holds_run() && !last) start_over();
   if (!last || resume(*last, permission)) write_configuration();
+  if (!ranks.is_root()) {
+    executor_->reset_statistics();  // the root has those of the epoch so far
+    return;
+  }
   // The row of an unfinished epoch is written again when the epoch ends.
   metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(),
                                             position_.step - position_.batch);
@@ -79,19 +100,21 @@ void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
                                              "; nothing is lost, start again with the same command"));
   });
   for (const std::string& warning : data_.warnings) log_.warning(warning);
-  pipeline_ = std::make_unique<Pipeline>(*data_.sets.train,
-                                         training_pipeline(options, data_.normalization, experiment_.train.batch,
-                                                           static_cast<std::uint64_t>(experiment_.run.seed)));
+  PipelineOptions training = training_pipeline(options, data_.normalization, experiment_.train.batch,
+                                               static_cast<std::uint64_t>(experiment_.run.seed));
+  training.rank = ranks_.rank();
+  training.world = ranks_.size();
+  pipeline_ = std::make_unique<Pipeline>(*data_.sets.train, training);
   evaluated_set_ = data_.sets.validation != nullptr ? "val" : "test";
   evaluator_ = std::make_unique<Evaluator>(
       network_, experiment_.executor_options(Mode::kInference, experiment_.eval.batch), data_.evaluated(),
-      evaluation_pipeline(options, data_.normalization, experiment_.eval.batch));
+      evaluation_pipeline(options, data_.normalization, experiment_.eval.batch), &ranks_);
 }
 
 void Trainer::take_teachers() {
   const DistillationOptions& options = experiment_.distillation;
   if (!options.enabled()) return;
-  teachers_ = std::make_unique<Teachers>(experiment_, data_.normalization);
+  teachers_ = std::make_unique<Teachers>(experiment_, data_.normalization, share(experiment_.train.batch, ranks_));
   distilled_loss_ = std::make_unique<DistilledLoss>(*executor_, network_);
   distilled_loss_->set(teachers_->logits(), &options.weight, &options.temperature);
   for (const std::string& warning : teachers_->warnings(*data_.sets.train)) log_.warning(warning);
@@ -164,12 +187,12 @@ Trainer::Outcome Trainer::train_epoch() {
     budget_.record_step(TimeBudget::steady_seconds() - start);
     position_.train_seconds = trained + TimeBudget::steady_seconds() - begin;
     position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
-    progress.advance(batch->count);
+    progress.advance(batch->whole);
     if (progress.due()) {
       progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.images), 4), ", lr ", lr_,
                            figures_text(network_, executor_->statistics().counts_by_node())));
     }
-    if (const auto reason = stop_reason()) {
+    if (const auto reason = common(stop_reason())) {
       progress.end();
       checkpoint(false);
       log_.info(concat("stopped at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", *reason,
@@ -177,7 +200,8 @@ Trainer::Outcome Trainer::train_epoch() {
       return Outcome::kStopped;
     }
     const CheckpointOptions& options = experiment_.checkpoint;
-    if (options.interval > 0 && TimeBudget::steady_seconds() - last_saved_time_ > options.interval) checkpoint(false);
+    const bool due = options.interval > 0 && TimeBudget::steady_seconds() - last_saved_time_ > options.interval;
+    if (options.interval > 0 && first_rank(ranks_, due) >= 0) checkpoint(false);
   }
   progress.end();
   return end_epoch(position_.train_seconds);
@@ -185,17 +209,14 @@ Trainer::Outcome Trainer::train_epoch() {
 
 void Trainer::step(const Batch& batch) {
   const auto step_number = static_cast<std::uint64_t>(position_.step);
-  const auto images = static_cast<double>(batch.count);
   lr_ = schedule_->lr_at(schedule_step());
   if (teachers_ != nullptr) teachers_->answer(batch);
   executor_->lend_batch(batch.images.data(), batch.labels.data());
   executor_->forward(step_number);
-  position_.loss_sum += images * executor_->data_loss();
-  if (distilled_loss_ != nullptr) position_.divergence_sum += images * distilled_loss_->divergence();
-  for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i)
-    position_.auxiliary_sums[i] += images * executor_->auxiliary_losses()[i];
+  sum_losses(batch);
   stop_if_diverged(executor_->loss(), "loss");
   executor_->backward();
+  average_gradients(batch);
   position_.gradient_norm = optimizer_->gradient_norm(executor_->gradients());
   stop_if_diverged(position_.gradient_norm, "gradient norm");
   optimizer_->step(network_.parameter_data(), executor_->gradients(), lr_, position_.gradient_norm);
@@ -203,7 +224,33 @@ void Trainer::step(const Batch& batch) {
   if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
   ++position_.step;
   ++position_.batch;
-  position_.images += batch.count;
+  position_.images += batch.whole;
+}
+
+void Trainer::sum_losses(const Batch& batch) {
+  const auto images = static_cast<double>(batch.count);
+  losses_ = {images * executor_->data_loss(),
+             distilled_loss_ != nullptr ? images * distilled_loss_->divergence() : 0.0};
+  for (const double loss : executor_->auxiliary_losses()) losses_.push_back(images * loss);
+  ranks_.sum(losses_.data(), static_cast<std::int64_t>(losses_.size()));
+  position_.loss_sum += losses_[0];
+  position_.divergence_sum += losses_[1];
+  for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) position_.auxiliary_sums[i] += losses_[2 + i];
+}
+
+/// Over all images of the batch; running statistics too, so that every rank holds the same network.
+void Trainer::average_gradients(const Batch& batch) {
+  if (ranks_.size() == 1) return;
+  constexpr std::int64_t kGrain = 1 << 14;
+  const float weight = static_cast<float>(batch.count) / static_cast<float>(batch.whole);
+  const auto average = [&](float* values, std::int64_t count) {
+    parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) values[i] *= weight;
+    });
+    ranks_.sum(values, count);
+  };
+  average(executor_->gradients(), network_.parameter_count());
+  average(network_.buffer_data(), network_.buffer_count());
 }
 
 double Trainer::schedule_step() const {
@@ -212,8 +259,18 @@ double Trainer::schedule_step() const {
   return static_cast<double>(position_.epoch) * per_epoch + std::min(done, per_epoch);
 }
 
+/// On any rank: all throw what the first of those says.
 void Trainer::stop_if_diverged(double value, const char* what) {
-  if (std::isfinite(value)) return;
+  const bool finite = std::isfinite(value);
+  const int rank = ranks_.size() == 1 ? (finite ? -1 : 0) : first_rank(ranks_, !finite);
+  if (rank < 0) return;
+  const std::string text = finite ? "" : divergence(value, what);
+  if (ranks_.size() == 1) throw Error(ExitCode::kDiverged, text);
+  throw CommonError(ExitCode::kDiverged,
+                    broadcast(ranks_, concat("on ", rank_name(ranks_.rank(), host_name()), ": ", text), rank));
+}
+
+std::string Trainer::divergence(double value, const char* what) {
   std::string where;
   const std::vector<ParameterRange>& ranges = optimizer_->ranges();
   if (const ParameterRange* range = first_non_finite(ranges, network_.parameter_data())) {
@@ -224,11 +281,10 @@ void Trainer::stop_if_diverged(double value, const char* what) {
   } else if (const ParameterRange* gradient = first_non_finite(ranges, executor_->gradients())) {
     where = concat("the gradient of ", gradient->name, " is not finite");
   }
-  throw Error(ExitCode::kDiverged,
-              concat("training diverged at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", what, " is ",
-                     value, where.empty() ? "" : "; ", where,
-                     "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; the last "
-                     "checkpoint is untouched"));
+  return concat("training diverged at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", what, " is ",
+                value, where.empty() ? "" : "; ", where,
+                "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; the last checkpoint is "
+                "untouched");
 }
 
 std::optional<std::string> Trainer::stop_reason() const {
@@ -237,9 +293,26 @@ std::optional<std::string> Trainer::stop_reason() const {
   return std::nullopt;
 }
 
-MetricsRow Trainer::training_row(double seconds) const {
+std::optional<std::string> Trainer::common(std::optional<std::string> reason) const {
+  if (ranks_.size() == 1) return reason;
+  const int rank = first_rank(ranks_, reason.has_value());
+  if (rank < 0) return std::nullopt;
+  return broadcast(ranks_, concat(rank_name(ranks_.rank(), host_name()), " ", reason.value_or("")), rank);
+}
+
+/// Of the epoch so far over all ranks. The root takes them over, so that they are counted once.
+const Statistics& Trainer::gather_statistics() {
+  *statistics_ = executor_->statistics();
+  if (ranks_.size() == 1) return *statistics_;
+  statistics_->sum_over(ranks_);
+  executor_->reset_statistics();
+  if (ranks_.is_root()) executor_->add_statistics(*statistics_);
+  return *statistics_;
+}
+
+MetricsRow Trainer::training_row(double seconds) {
   const double trained = static_cast<double>(position_.images);
-  const Statistics& statistics = executor_->statistics();
+  const Statistics& statistics = gather_statistics();
   const std::int64_t correct = statistics.count(Role::kCorrect), images = statistics.count(Role::kImages);
   const double cross_entropy = statistics.sum(Role::kLoss);
   MetricsRow row = {{"epoch", position_.epoch + 1},
@@ -255,7 +328,7 @@ MetricsRow Trainer::training_row(double seconds) const {
   for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) {
     row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / trained);
   }
-  append_figures(row, "", network_, executor_->statistics().counts_by_node());
+  append_figures(row, "", network_, statistics.counts_by_node());
   row.emplace_back("gradient_norm", position_.gradient_norm);
   row.emplace_back("seconds", seconds);
   row.emplace_back("images_per_second", static_cast<double>(images) / std::max(1e-9, seconds));
@@ -288,10 +361,12 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
   MetricsRow row = training_row(seconds);
   const bool last = position_.epoch + 1 == experiment_.train.epochs;
   const bool evaluates = last || (position_.epoch + 1) % experiment_.train.evaluate_every == 0;
-  const bool fits = !evaluates || budget_.evaluation_fits(evaluator_->batches());
+  const bool fits = first_rank(ranks_, evaluates && !budget_.evaluation_fits(evaluator_->batches())) < 0;
   if (!fits || (evaluates && !evaluate(row))) {
     checkpoint(false);
-    const std::string reason = fits ? concat("received ", signal_name(stop_requested())) : budget_.reason();
+    const int signal = stop_requested();
+    const std::string reason =
+        fits ? signal != 0 ? concat("received ", signal_name(signal)) : "another rank was stopped" : budget_.reason();
     log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", reason,
                      "; continue with --resume"));
     return Outcome::kStopped;
@@ -313,14 +388,15 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
 }
 
 void Trainer::record(const MetricsRow& row) {
-  metrics_->write(row);
+  if (metrics_ != nullptr) metrics_->write(row);
   append_row(history_, row);
   log_.info(row_text(row));
 }
 
 void Trainer::checkpoint(bool best) {
   const double start = TimeBudget::steady_seconds();
-  if (position_.step != last_saved_step_ || best || position_.batch == 0) {
+  gather_statistics();
+  if (ranks_.is_root() && (position_.step != last_saved_step_ || best || position_.batch == 0)) {
     store_->save(make_checkpoint(parts()), position_.step, best);
   }
   last_saved_step_ = position_.step;
@@ -329,6 +405,7 @@ void Trainer::checkpoint(bool best) {
 }
 
 void Trainer::write_weights() {
+  if (!ranks_.is_root()) return;
   mend_best();
   const std::string path = directory_.weights_file();
   save(weights_of(early_stopping_->state().best ? load(store_->best_path()) : make_checkpoint(parts())), path);

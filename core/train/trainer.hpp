@@ -10,6 +10,7 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/store.hpp"
 #include "core/data/pipeline.hpp"
+#include "core/distributed/communicator.hpp"
 #include "core/train/distilled_loss.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/experiment.hpp"
@@ -28,14 +29,18 @@ namespace sluice {
 class Trainer {
  public:
   /// Opens data and run directory, makes the executors, and takes up the newest checkpoint where the directory holds a
-  /// run that may go on with this configuration. The experiment must outlive it. Throws Error: kData, kEnvironment,
-  /// kCheckpoint, kUsage. `start`: when the process began (TimeBudget::steady_seconds), for train.max_time.
-  Trainer(Experiment& experiment, RunDirectory& directory, Log& log, double start,
+  /// run that may go on with this configuration. Experiment and ranks must outlive it. Of several ranks only the root
+  /// writes files and says things; the others are made when it is there, and do not communicate meanwhile. Throws
+  /// Error: kData, kEnvironment, kCheckpoint, kUsage. `start`: when the process began (TimeBudget::steady_seconds), for
+  /// train.max_time.
+  Trainer(Experiment& experiment, RunDirectory& directory, Communicator& ranks, Log& log, double start,
           const ResumePermission& permission = {});
   ~Trainer();
 
-  /// Trains to the end (kDone), or until a stop signal or the time budget (kStopped, after a checkpoint). Throws
-  /// Error(kDiverged) on NaN or Inf, before the update; the last checkpoint stays as it was.
+  /// Trains to the end (kDone), or until a stop signal or the time budget of any rank (kStopped, after a checkpoint).
+  /// Throws Error(kDiverged) on NaN or Inf, before the update; the last checkpoint stays as it was. Every rank computes
+  /// its share of each batch; losses, gradients and running statistics are means over all images of the batch, so that
+  /// all ranks hold the same weights.
   ExitCode run();
 
  private:
@@ -57,12 +62,17 @@ class Trainer {
   double schedule_step() const;
   Outcome train_epoch();
   void step(const Batch& batch);
+  void sum_losses(const Batch& batch);
+  void average_gradients(const Batch& batch);
   void stop_if_diverged(double value, const char* what);
+  std::string divergence(double value, const char* what);
+  const Statistics& gather_statistics();
   Outcome end_epoch(double seconds);
   bool evaluate(MetricsRow& row);  ///< false: a stop signal came meanwhile
   std::optional<std::string> stop_reason() const;
+  std::optional<std::string> common(std::optional<std::string> reason) const;
   void checkpoint(bool best);
-  MetricsRow training_row(double seconds) const;
+  MetricsRow training_row(double seconds);
   void record(const MetricsRow& row);
   void log_notes();
   void write_weights();
@@ -70,6 +80,7 @@ class Trainer {
 
   Experiment& experiment_;
   RunDirectory& directory_;
+  Communicator& ranks_;
   Log& log_;
   Network& network_;
   TrainingData data_;
@@ -88,7 +99,9 @@ class Trainer {
   TimeBudget budget_;
   TrainingPosition position_;
   HistoryTable history_;
-  StatisticTable evaluation_;  ///< of the last evaluation
+  StatisticTable evaluation_;               ///< of the last evaluation
+  std::unique_ptr<Statistics> statistics_;  ///< of the epoch, over all ranks
+  std::vector<double> losses_;
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
   double lr_ = 0;

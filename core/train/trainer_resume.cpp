@@ -93,7 +93,8 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
   last_saved_step_ = accepted.decides ? -1 : position_.step;
   lr_ = schedule_->lr_at(std::max(0.0, schedule_step() - 1));
   // The run may have been killed between the two files.
-  if (position_.batch == 0 && early_stopping_->state().best_epoch == position_.epoch && position_.epoch > 0)
+  if (ranks_.is_root() && position_.batch == 0 && early_stopping_->state().best_epoch == position_.epoch &&
+      position_.epoch > 0)
     store_->make_best(last.path);
   if (other_metric)
     choose_best("early_stopping.metric or its goal was changed");
@@ -131,6 +132,7 @@ bool Trainer::nothing_left() const {
 }
 
 void Trainer::write_configuration() {
+  if (!ranks_.is_root()) return;
   write_file_atomic(directory_.config_file(), experiment_.config.resolved());
   std::error_code ignored;
   if (position_.changes.empty())
@@ -175,7 +177,7 @@ void Trainer::choose_best(const std::string& why) {
                                             : "; the best epoch is chosen among those to come"));
     return;
   }
-  if (best != store_->best_path()) store_->make_best(best);
+  if (ranks_.is_root() && best != store_->best_path()) store_->make_best(best);
   log_.warning(concat(why, "; of the checkpoints that there are, that of epoch ", early_stopping_->state().best_epoch,
                       " is the best one now"));
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 # Each folder may include from itself and from those before it.
 ARROWS = ["core", "layers", "gating", "sluice", "apps"]
 # So may each folder of core; those of one rank may include each other.
-CORE_ORDER = [{"base"}, {"config"}, {"graph"}, {"picture", "plugin", "reader"}, {"checkpoint", "data"}, {"model"}, {"train"}, {"report"}]
+CORE_ORDER = [{"base"}, {"config"}, {"distributed"}, {"graph"}, {"picture", "plugin", "reader"}, {"checkpoint", "data"}, {"model"}, {"train"}, {"report"}]
 # The reader's program knows what it reads.
 APART = {"core/reader/all_services.hpp", "core/reader/main.cpp"}
 TOP_LEVEL = {".ci", ".clang-format", ".git", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CMakeLists.txt",

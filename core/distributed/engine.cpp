@@ -1,0 +1,69 @@
+#include "core/distributed/engine.hpp"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <initializer_list>
+
+#include "core/base/atomic_file.hpp"
+
+namespace sluice {
+namespace {
+
+using MakeCommunicator = Communicator* (*)();
+
+bool is_set(std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (std::getenv(name) != nullptr) return true;
+  return false;
+}
+
+std::string engine_file(Engine engine) {
+  Dl_info library{};
+  ::dladdr(reinterpret_cast<const void*>(&launched_by), &library);
+  const std::string folder = directory_of(library.dli_fname == nullptr ? "" : library.dli_fname);
+  return folder + (engine == Engine::kOpenMpi ? "/libsluice_openmpi.so" : "/libsluice_mpich.so");
+}
+
+std::string reason() {
+  const char* const text = ::dlerror();
+  return text == nullptr ? "unknown reason" : text;
+}
+
+}  // namespace
+
+void DistributedOptions::describe(Keys& keys) {
+  keys.choice(
+      "engine", engine,
+      {{"auto", Engine::kAuto}, {"none", Engine::kNone}, {"openmpi", Engine::kOpenMpi}, {"mpich", Engine::kMpich}},
+      "library that connects the processes of a training; auto: that of the launcher (mpirun, srun), none "
+      "without one");
+  keys.role(KeyRole::kNothing, {"engine"}, "no effect on the result");
+  keys.of_machine({"engine"});
+}
+
+Engine launched_by() {
+  if (is_set({"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"})) return Engine::kOpenMpi;
+  if (is_set({"PMI_RANK", "PMI_FD"})) return Engine::kMpich;
+  return Engine::kNone;
+}
+
+std::unique_ptr<Communicator> connect(Engine engine) {
+  if (engine == Engine::kAuto) engine = launched_by();
+  if (engine == Engine::kNone) return single_process();
+  const std::string file = engine_file(engine);
+  // Never closed: MPI leaves threads and handlers behind. Its own plug-ins look for its symbols among all.
+  void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) {
+    const char* const package = engine == Engine::kOpenMpi ? "libopenmpi-dev" : "libmpich-dev";
+    throw Error(ExitCode::kEnvironment,
+                concat("several processes: cannot load the engine: ", reason(), "; build Sluice with ", package,
+                       " installed, use the other launcher, or set distributed.engine = none"));
+  }
+  const auto make = reinterpret_cast<MakeCommunicator>(::dlsym(library, "sluice_make_communicator"));
+  if (make == nullptr)
+    throw Error(ExitCode::kEnvironment, concat(file, ": is no engine of Sluice: ", reason(), "; install Sluice whole"));
+  return std::unique_ptr<Communicator>(make());
+}
+
+}  // namespace sluice

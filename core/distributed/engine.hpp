@@ -1,0 +1,27 @@
+// Which library carries what the ranks of a run say: none, or one MPI of several, loaded when the program starts.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/config/keys.hpp"
+#include "core/distributed/communicator.hpp"
+
+namespace sluice {
+
+/// kAuto: what the launcher that started this process speaks, a single process where none did.
+enum class Engine { kAuto, kNone, kOpenMpi, kMpich };
+
+/// `[distributed]`
+struct DistributedOptions {
+  Engine engine = Engine::kAuto;
+  void describe(Keys& keys);
+};
+
+/// By the environment: mpirun of Open MPI and srun --mpi=pmix, mpirun of MPICH and srun --mpi=pmi2, or kNone.
+Engine launched_by();
+
+/// Connects with the other ranks. Throws Error(kEnvironment) where the engine was not built or cannot be loaded.
+std::unique_ptr<Communicator> connect(Engine engine);
+
+}  // namespace sluice

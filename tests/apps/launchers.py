@@ -1,0 +1,49 @@
+"""The MPI launchers that are installed, and runs of several ranks under them."""
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+
+@dataclass
+class Launcher:
+    name: str       # of the engine
+    command: tuple  # the number of ranks follows
+    library: str    # how its MPI calls itself
+
+    def is_there(self, libraries):
+        return shutil.which(self.command[0]) is not None and os.path.exists(f"{libraries}/libsluice_{self.name}.so")
+
+
+# Tests run as root, in containers, with more ranks than processors.
+LAUNCHERS = [
+    Launcher("openmpi", ("mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"), "Open MPI"),
+    Launcher("mpich", ("mpirun.mpich", "-n"), "MPICH"),
+]
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def start(launcher, count, command, env=None, cwd=None):
+    """All in a session of their own, so that they can be ended together."""
+    line = [*launcher.command, str(count), *command] if launcher else list(command)
+    # Open MPI's shared memory would lie in /dev/shm, which containers make small; waiting ranks yield the processor.
+    environment = {**(os.environ if env is None else env), "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
+    return subprocess.Popen(line, cwd=cwd, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, start_new_session=True)
+
+
+def launch(launcher, count, command, env=None, cwd=None, seconds=180):
+    process = start(launcher, count, command, env, cwd)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        out, err = process.communicate()
+        return Ended(-1, out, f"{err}\n(did not end within {seconds} s)")
+    return Ended(process.returncode, out, err)
