@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <exception>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -168,20 +169,35 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   }
 }
 
-int run(const CommandLine& line, std::unique_ptr<Communicator>& ranks, double start) {
+/// The configuration, or what is wrong with it: the ranks are connected in between, as it says.
+struct Loaded {
   Registry registry;
   std::unique_ptr<Experiment> experiment;
-  std::string fewer_threads;
-  together(*ranks, [&] {
-    experiment = std::make_unique<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
+  std::exception_ptr error;
+
+  explicit Loaded(const CommandLine& line) {
+    try {
+      experiment = std::make_unique<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
+    } catch (const Error&) {
+      error = std::current_exception();
+    }
+  }
+  Engine engine() const { return experiment != nullptr ? experiment->distributed.engine : Engine::kAuto; }
+};
+
+int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, double start) {
+  together(ranks, [&] {
+    if (loaded.error) std::rethrow_exception(loaded.error);
   });
+  Experiment& experiment = *loaded.experiment;
   if (line.has("print-config")) {
-    if (ranks->is_root()) std::cout << experiment->config.resolved();
+    if (ranks.is_root()) std::cout << experiment.config.resolved();
     return 0;
   }
-  together(*ranks, [&] { fewer_threads = experiment->configure_threads(); });
-  if (line.has("dry-run")) return ranks->is_root() ? dry_run(*experiment, fewer_threads) : 0;
-  return train(*experiment, *ranks, line, start, fewer_threads);
+  std::string fewer_threads;
+  together(ranks, [&] { fewer_threads = experiment.configure_threads(); });
+  if (line.has("dry-run")) return ranks.is_root() ? dry_run(experiment, fewer_threads) : 0;
+  return train(experiment, ranks, line, start, fewer_threads);
 }
 
 /// What one rank alone meets would leave the others waiting: it says so and ends them all.
@@ -216,7 +232,8 @@ int main(int argc, char** argv) {
       throw Error(ExitCode::kUsage,
                   "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini");
     }
-    std::unique_ptr<Communicator> ranks = connect(launched_by());
-    return on_all(*ranks, [&] { return run(line, ranks, start); });
+    const Loaded loaded(line);
+    const std::unique_ptr<Communicator> ranks = connect(loaded.engine());
+    return on_all(*ranks, [&] { return run(loaded, *ranks, line, start); });
   });
 }

@@ -33,8 +33,8 @@ class CgTraining : public Op {
     const T* const both = products_.products(c.memory);
     convolution_.forward(c, products_.products(c.memory));
     float *const mean = rows_(c.memory, kMean), *const variance = rows_(c.memory, kVariance);
-    batch_statistics(products_.channels(), both, mean, variance, c.memory[statistics_]);
-    update_running_statistics(products_.channels(), mean, variance, momentum_, c.buffer[0], c.buffer[1]);
+    batch_statistics(products_.channels(), both, mean, variance, c.memory[statistics_], c.share);
+    update_running_statistics(products_.channels(), mean, variance, momentum_, c.buffer[0], c.buffer[1], c.share);
     limits_.set(c, mean, variance);
     if (!two_norms_) return products_.select(c, limits_.of(c.memory));
     norms_.normalise_batch(c, products_.gate(), both, mean, variance);
@@ -47,7 +47,7 @@ class CgTraining : public Op {
       backward_of_norms(c);
     } else {
       products_.backward(c, limits_.of(c.memory), rows_(c.memory, kMean), nullptr,
-                         [&](const ChannelSums& sums, const T* products, T* diff_products) {
+                         [&](ChannelSums& sums, const T* products, T* diff_products) {
                            products_.gate().correct(products, finish_normalisation(c, sums), diff_products);
                          });
     }
@@ -61,7 +61,7 @@ class CgTraining : public Op {
     ChannelSums full = norms_.full_sums(c.memory), base = norms_.base_sums(c.memory);
     const GateNorms norms{norms_.constants(c.memory), &full, &base};
     products_.backward(c, limits_.of(c.memory), rows_(c.memory, kMean), &norms,
-                       [&](const ChannelSums& sums, const T* products, T* diff_products) {
+                       [&](ChannelSums& sums, const T* products, T* diff_products) {
                          GateCorrection correction = finish_normalisation(c, sums);
                          norms_.finish_backward(c, full, base, rows_(c.memory, kMean), rows_(c.memory, kVariance),
                                                 rows_(c.memory, kShift), rows_(c.memory, kFactor), correction);
@@ -70,15 +70,16 @@ class CgTraining : public Op {
   }
 
   // BN0_backward(u) = slope (u - mean(u) - x^ mean(u x^)) with x^ = slope (Yp - mean); the gate has added slope u.
-  GateCorrection finish_normalisation(const Context& c, const ChannelSums& sums) const {
+  GateCorrection finish_normalisation(const Context& c, ChannelSums& sums) const {
     const ChannelGroups& groups = products_.channels();
     const double count = static_cast<double>(groups.images * groups.rows);
     const float* const slopes = limits_.of(c.memory).slope;
     float *const shifts = rows_(c.memory, kShift), *const factors = rows_(c.memory, kFactor);
+    for (std::int64_t o = 0; o < groups.channels; ++o) c.diff_param[1][o] -= static_cast<float>(sums.first(o));
+    sums.add_gradients(c.share);
     for (std::int64_t o = 0; o < groups.channels; ++o) {
-      const double slope = static_cast<double>(slopes[o]), sum = sums.first(o);
-      c.diff_param[1][o] -= static_cast<float>(sum);
-      shifts[o] = static_cast<float>(slope * sum / count);
+      const double slope = static_cast<double>(slopes[o]);
+      shifts[o] = static_cast<float>(slope * sums.first(o) / count);
       factors[o] = static_cast<float>(slope * slope * slope * sums.second(o) / count);
     }
     GateCorrection correction;

@@ -185,7 +185,8 @@ void Gate::decisions(const T* products, const GateConstants& constants, const fl
 }
 
 template <class T>
-void Gate::full_statistics(const T* products, float* mean, float* variance, double* memory) const {
+void Gate::full_statistics(const T* products, float* mean, float* variance, double* memory,
+                           const BatchShare* share) const {
   batch_statistics_of(
       base_,
       [&](std::int64_t channel) {
@@ -196,7 +197,7 @@ void Gate::full_statistics(const T* products, float* mean, float* variance, doub
         gate_kernels<T>().full_statistics(base_.at(group), products + base_.offset(n, group),
                                           products + conditional_offset(n, group), pivot, sum, sum + 16);
       },
-      mean, variance, memory);
+      mean, variance, memory, share);
 }
 
 template <class T>
@@ -226,7 +227,7 @@ void Gate::correct(const T* products, const GateCorrection& correction, T* diff_
   template void Gate::backward(const T*, const T*, const GateConstants&, const float*, const float*, float*, T*, \
                                ChannelSums&, const GateNorms*) const;                                            \
   template void Gate::decisions(const T*, const GateConstants&, const float*, float*) const;                     \
-  template void Gate::full_statistics(const T*, float*, float*, double*) const;                                  \
+  template void Gate::full_statistics(const T*, float*, float*, double*, const BatchShare*) const;               \
   template void Gate::correct(const T*, const GateCorrection&, T*) const;
 SLUICE_INSTANTIATE_GATE(float)
 SLUICE_INSTANTIATE_GATE(BFloat16)

@@ -75,9 +75,9 @@ class Gate {
   /// What forward decided, as 1 and 0 in the layout of the result.
   template <class T>
   void decisions(const T* products, const GateConstants& constants, const float* score, float* dst) const;
-  /// Mean and variance of P + R by channel; `memory` holds ChannelSums::count(base()).
+  /// Mean and variance of P + R by channel, as batch_statistics gives them.
   template <class T>
-  void full_statistics(const T* products, float* mean, float* variance, double* memory) const;
+  void full_statistics(const T* products, float* mean, float* variance, double* memory, const BatchShare* share) const;
   /// Subtracts what normalisations before the gate take from the gradients.
   template <class T>
   void correct(const T* products, const GateCorrection& correction, T* diff_products) const;

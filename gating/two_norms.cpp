@@ -1,5 +1,6 @@
 #include "gating/two_norms.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 
@@ -29,9 +30,9 @@ template <class T>
 void TwoNorms::normalise_batch(const Context& c, const Gate& gate, const T* products, const float* mean,
                                const float* variance) const {
   float *const full_mean = rows_(c.memory, kFullMean), *const full_variance = rows_(c.memory, kFullVariance);
-  gate.full_statistics(products, full_mean, full_variance, c.memory[statistics_]);
+  gate.full_statistics(products, full_mean, full_variance, c.memory[statistics_], c.share);
   update_running_statistics(groups_, full_mean, full_variance, momentum_, c.buffer[kFullMeanBuffer],
-                            c.buffer[kFullVarianceBuffer]);
+                            c.buffer[kFullVarianceBuffer], c.share);
   set_constants(c, full_mean, full_variance, mean, variance);
 }
 
@@ -65,24 +66,37 @@ NormPair TwoNorms::constants(const Memory& memory) const {
 
 // With x^ = (x - mean) / deviation and G the gradient of the affine result: diff_bias = sum(G), diff_weight = sum(G
 // x^), diff_x = scale (G - mean(G) - x^ mean(G x^)), scale = weight / deviation; the gate has added scale G.
-void TwoNorms::finish_backward(const Context& c, const ChannelSums& full, const ChannelSums& base, const float* mean,
+void TwoNorms::finish_backward(const Context& c, ChannelSums& full, ChannelSums& base, const float* mean,
                                const float* variance, float* b, float* factor, GateCorrection& correction) const {
   const double count = static_cast<double>(groups_.images * groups_.rows);
-  const auto finish = [&](const ChannelSums& sums, const float* scale, const float* variances, std::size_t weight,
-                          std::size_t bias, std::int64_t o, float& shift, float& slope) {
-    const double s = static_cast<double>(scale[o]), inverse = 1.0 / std::sqrt(static_cast<double>(variances[o]) + eps_);
-    c.diff_param[bias][o] += static_cast<float>(sums.first(o));
-    c.diff_param[weight][o] += static_cast<float>(sums.second(o) * inverse);
-    shift += static_cast<float>(s * sums.first(o) / count);
-    slope += static_cast<float>(s * inverse * inverse * sums.second(o) / count);
+  const auto inverse = [&](const float* variances, std::int64_t o) {
+    return 1.0 / std::sqrt(static_cast<double>(variances[o]) + eps_);
+  };
+  const auto add_parameters = [&](const ChannelSums& sums, const float* variances, std::size_t weight,
+                                  std::size_t bias) {
+    for (std::int64_t o = 0; o < groups_.channels; ++o) {
+      c.diff_param[bias][o] += static_cast<float>(sums.first(o));
+      c.diff_param[weight][o] += static_cast<float>(sums.second(o) * inverse(variances, o));
+    }
+  };
+  const auto add_correction = [&](ChannelSums& sums, const float* scale, const float* variances, float* shift,
+                                  float* slope) {
+    sums.add_gradients(c.share);
+    for (std::int64_t o = 0; o < groups_.channels; ++o) {
+      const double s = static_cast<double>(scale[o]), i = inverse(variances, o);
+      shift[o] += static_cast<float>(s * sums.first(o) / count);
+      slope[o] += static_cast<float>(s * i * i * sums.second(o) / count);
+    }
   };
   const Memory& m = c.memory;
   float *const full_b = rows_(m, kFullB), *const full_c = rows_(m, kFullC);
-  for (std::int64_t o = 0; o < groups_.channels; ++o) {
-    full_b[o] = full_c[o] = 0;
-    finish(full, rows_(m, kFullScale), rows_(m, kFullVariance), kFullWeight, kFullBias, o, full_b[o], full_c[o]);
-    finish(base, rows_(m, kBaseScale), variance, kBaseWeight, kBaseBias, o, b[o], factor[o]);
-  }
+  const float* const full_variance = rows_(m, kFullVariance);
+  std::fill_n(full_b, groups_.channels, 0.0F);
+  std::fill_n(full_c, groups_.channels, 0.0F);
+  add_parameters(full, full_variance, kFullWeight, kFullBias);
+  add_parameters(base, variance, kBaseWeight, kBaseBias);
+  add_correction(full, rows_(m, kFullScale), full_variance, full_b, full_c);
+  add_correction(base, rows_(m, kBaseScale), variance, b, factor);
   correction.mean = mean;
   correction.b = b;
   correction.c = factor;

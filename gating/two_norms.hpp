@@ -33,8 +33,8 @@ class TwoNorms {
   ChannelSums base_sums(const Memory& memory) const { return {groups_, memory[base_sums_]}; }
   /// Adds the parameters' gradients, and to b and c of `correction` what the gradient of Yp loses to BN_base; sets what
   /// Yp + Yr loses to BN_full. `b` and `factor` are the memory of correction.b and .c.
-  void finish_backward(const Context& c, const ChannelSums& full, const ChannelSums& base, const float* mean,
-                       const float* variance, float* b, float* factor, GateCorrection& correction) const;
+  void finish_backward(const Context& c, ChannelSums& full, ChannelSums& base, const float* mean, const float* variance,
+                       float* b, float* factor, GateCorrection& correction) const;
 
  private:
   /// Among the layer's parameters and buffers.

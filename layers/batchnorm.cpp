@@ -139,8 +139,8 @@ class NormTraining : public Op {
   /// Mean and 1 / deviation of each channel. Updates the running statistics.
   void normalise_batch(const Context& c, const ChannelGroups& groups) const {
     float *const mean = c.memory[mean_], *const variance = c.memory[deviation_];
-    batch_statistics(groups, c.src[0].as<const T>(), mean, variance, c.memory[statistics_]);
-    update_running_statistics(groups, mean, variance, options_.momentum, c.buffer[0], c.buffer[1]);
+    batch_statistics(groups, c.src[0].as<const T>(), mean, variance, c.memory[statistics_], c.share);
+    update_running_statistics(groups, mean, variance, options_.momentum, c.buffer[0], c.buffer[1], c.share);
     for (std::int64_t i = 0; i < groups.channels; ++i)
       variance[i] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(variance[i]) + options_.eps));
   }
@@ -181,19 +181,20 @@ class NormTraining : public Op {
     return in;
   }
 
-  void finish_backward(const Context& c, const ChannelGroups& groups, const ChannelSums& sums) const {
+  void finish_backward(const Context& c, const ChannelGroups& groups, ChannelSums& sums) const {
     const double count = static_cast<double>(groups.images * groups.rows);
     const std::int64_t padded = groups.padded();
     float* const factors = c.memory[factors_];
     const float* const deviations = c.memory[deviation_];
+    for (std::int64_t i = 0; options_.affine && i < groups.channels; ++i) {
+      c.diff_param[0][i] += static_cast<float>(sums.second(i) * static_cast<double>(deviations[i]));
+      c.diff_param[1][i] += static_cast<float>(sums.first(i));
+    }
+    sums.add_gradients(c.share);
     for (std::int64_t i = 0; i < groups.channels; ++i) {
       const double sum = sums.first(i), deviation = static_cast<double>(deviations[i]);
       const double dot = sums.second(i) * deviation;  // sum(g x^)
       const double a = (options_.affine ? static_cast<double>(c.param[0][i]) : 1.0) * deviation;
-      if (options_.affine) {
-        c.diff_param[0][i] += static_cast<float>(dot);
-        c.diff_param[1][i] += static_cast<float>(sum);
-      }
       factors[i] = static_cast<float>(a);
       factors[padded + i] = static_cast<float>(a * sum / count);
       factors[2 * padded + i] = static_cast<float>(a * dot / count * deviation);

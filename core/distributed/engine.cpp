@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 
 #include "core/base/atomic_file.hpp"
@@ -38,11 +39,19 @@ void DistributedOptions::describe(Keys& keys) {
       {{"auto", Engine::kAuto}, {"none", Engine::kNone}, {"openmpi", Engine::kOpenMpi}, {"mpich", Engine::kMpich}},
       "library that connects the processes of a training; auto: that of the launcher (mpirun, srun), none "
       "without one");
+  keys.optional("sync_batchnorm", sync_batchnorm,
+                "normalise each batch by the mean and variance of all ranks' images, not of each rank's own");
+  keys.role(KeyRole::kContinues, {"sync_batchnorm"}, "what several ranks normalise by changes from here on");
   keys.role(KeyRole::kNothing, {"engine"}, "no effect on the result");
   keys.of_machine({"engine"});
 }
 
 Engine launched_by() {
+  for (const char* size : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    const char* const processes = std::getenv(size);
+    if (processes != nullptr && std::strcmp(processes, "1") == 0)
+      return Engine::kNone;  // a single one needs no library
+  }
   if (is_set({"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"})) return Engine::kOpenMpi;
   if (is_set({"PMI_RANK", "PMI_FD"})) return Engine::kMpich;
   return Engine::kNone;

@@ -15,10 +15,12 @@ enum class Engine { kAuto, kNone, kOpenMpi, kMpich };
 /// `[distributed]`
 struct DistributedOptions {
   Engine engine = Engine::kAuto;
+  bool sync_batchnorm = false;
   void describe(Keys& keys);
 };
 
-/// By the environment: mpirun of Open MPI and srun --mpi=pmix, mpirun of MPICH and srun --mpi=pmi2, or kNone.
+/// By the environment: mpirun of Open MPI and srun --mpi=pmix, mpirun of MPICH and srun --mpi=pmi2; kNone without a
+/// launcher, and of a single process.
 Engine launched_by();
 
 /// Connects with the other ranks. Throws Error(kEnvironment) where the engine was not built or cannot be loaded.

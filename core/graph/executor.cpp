@@ -110,6 +110,7 @@ struct Executor::State {
     c.memory = Memory(kept.at(kept_used), scratch.at(0), run.saved.data());
     kept_used += op.needs.slots.kept_bytes();
     c.seed = options.seed;
+    if (options.share.ranks != nullptr) c.share = &options.share;
     c.layer_index = static_cast<std::uint32_t>(op.nodes[0]);
     c.alternative = op.needs.alternative;
     run.copy_addend = op.needs.dst_starts_as_addend && op.addend >= 0 && c.addend.data != c.dst.data;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/distributed/batch_share.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -23,6 +24,7 @@ struct ExecutorOptions {
   std::uint64_t seed = 0;         ///< of dropout
   bool fuse = true;               ///< let layers do their neighbours' work as post-ops
   bool record_decisions = false;  ///< inference: for decisions()
+  BatchShare share;               ///< training: of batches whose statistics are those of all ranks together
   bool skip = true;               ///< inference: let layers leave out work that their results do not need
   /// Inference: let layers round weights and sources to int8 where that is faster; needs Network::calibration.
   bool int8 = false;

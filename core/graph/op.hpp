@@ -14,6 +14,8 @@
 
 namespace sluice {
 
+struct BatchShare;
+
 /// Training keeps what backward needs; inference plans memory tightly, folds batch normalisation and never writes
 /// buffers.
 enum class Mode { kTraining, kInference };
@@ -106,6 +108,9 @@ struct Context {
   std::uint64_t step = 0;
   std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
   int alternative = 0;            ///< index into OpNeeds::alternatives
+  /// Training: where not null the batch is a part of one that several ranks share, and what is computed from the batch
+  /// as a whole is to be that of all parts.
+  const BatchShare* share = nullptr;
   /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.
   const float* affine_scale = nullptr;
   const float* affine_shift = nullptr;

@@ -47,6 +47,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
   ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.batch, ranks));
+  if (experiment.distributed.sync_batchnorm && ranks.size() > 1) training.share = {&ranks, experiment.train.batch};
   training.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
   executor_ = std::make_unique<Executor>(network_, training);
   statistics_ = std::make_unique<Statistics>(network_);

@@ -13,6 +13,8 @@ from launchers import LAUNCHERS, launch, start
 
 TRAIN = os.path.join(BIN, "sluice-train")
 PLAIN = re.sub(r"\[layer\.bn\].*?(?=\[layer\.relu\])", "", NET, flags=re.S)  # batch normalisation is of each rank alone
+GATED = NET.replace("[layer.pool]", "[layer.cg]\ntype = cg_conv\nchannels = 4\nkernel = 3\npad = 1\npartitions = 2\ntwo_norms = yes\n"
+                    "[layer.relu2]\ntype = relu\n[layer.pool]")
 problems = []
 
 
@@ -34,14 +36,14 @@ def train(box, launcher, count, *options):
     return launch(launcher, count, [TRAIN, "net.ini", *options], cwd=box.path)
 
 
-def same_training(launcher):
-    """Without layers that look at a batch as a whole, ranks change nothing but the order of additions."""
+def same_training(launcher, net, *options):
+    """Ranks change nothing but the order of additions, where nothing is normalised by a rank's own images."""
     with Sandbox() as box:
-        box.write("net.ini", PLAIN)
+        box.write("net.ini", net)
         box.ok("sluice-train", "net.ini", "--run.dir=one")
         one = rows(box, "one")
         for count in (1, 2, 3):
-            result = train(box, launcher, count, f"--run.dir=r{count}")
+            result = train(box, launcher, count, f"--run.dir=r{count}", *options)
             expect(f"{launcher.name} {count}: code", (result.code, result.err), (0, ""))
             several = rows(box, f"r{count}")
             expect(f"{count}: epochs", [(r["epoch"], r["step"]) for r in several], [(r["epoch"], r["step"]) for r in one])
@@ -138,7 +140,9 @@ def main():
         print("no MPI launcher with an engine")
         return 77
     for launcher in launchers:
-        same_training(launcher)
+        same_training(launcher, PLAIN)
+        same_training(launcher, NET, "--distributed.sync_batchnorm=yes")
+        same_training(launcher, GATED, "--distributed.sync_batchnorm=yes")
         same_bits(launcher)
         disturbed(launcher, one_is_killed)
         disturbed(launcher, one_is_stopped)
