@@ -185,6 +185,12 @@ struct Loaded {
   Engine engine() const { return experiment != nullptr ? experiment->distributed.engine : Engine::kAuto; }
 };
 
+void check_shares(const Experiment& experiment, int ranks) {
+  if (experiment.train.batch >= ranks) return;
+  throw Error(ExitCode::kUsage, concat(experiment.where("train", "batch"), ": a batch of ", experiment.train.batch,
+                                       " does not give each of ", ranks, " ranks an image; raise it, or start fewer"));
+}
+
 int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, double start) {
   together(ranks, [&] {
     if (loaded.error) std::rethrow_exception(loaded.error);
@@ -195,30 +201,30 @@ int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, doub
     return 0;
   }
   std::string fewer_threads;
-  together(ranks, [&] { fewer_threads = experiment.configure_threads(); });
+  together(ranks, [&] {
+    check_shares(experiment, ranks.size());
+    fewer_threads = experiment.configure_threads();
+  });
   if (line.has("dry-run")) return ranks.is_root() ? dry_run(experiment, fewer_threads) : 0;
   return train(experiment, ranks, line, start, fewer_threads);
 }
 
 /// What one rank alone meets would leave the others waiting: it says so and ends them all.
 int on_all(Communicator& ranks, const std::function<int()>& work) {
-  ExitCode code = ExitCode::kInternal;
   try {
     return work();
   } catch (const CommonError& error) {
     if (ranks.is_root()) throw;
     return static_cast<int>(error.code());
-  } catch (const Error& error) {
-    if (ranks.size() == 1) throw;
-    std::cerr << "sluice-train: " << rank_name(ranks.rank(), host_name()) << ": " << one_line(error.what())
-              << std::endl;
-    code = error.code();
   } catch (const std::exception& error) {
     if (ranks.size() == 1) throw;
     std::cerr << "sluice-train: " << rank_name(ranks.rank(), host_name()) << ": " << one_line(error.what())
               << std::endl;
+    const auto* const known = dynamic_cast<const Error*>(&error);
+    const ExitCode code = known != nullptr ? known->code() : ExitCode::kInternal;
+    ranks.abort(code);
+    return static_cast<int>(code);
   }
-  ranks.abort(code);
 }
 
 }  // namespace

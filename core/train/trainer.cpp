@@ -36,11 +36,6 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
                                          ": int8 is for inference; train in fp32 or bf16, then run sluice-deploy "
                                          "--precision=int8"));
   }
-  if (experiment.train.batch < ranks.size()) {
-    throw Error(ExitCode::kUsage,
-                concat(experiment.where("train", "batch"), ": a batch of ", experiment.train.batch,
-                       " does not give each of ", ranks.size(), " ranks an image; raise it, or start fewer ranks"));
-  }
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
   open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
