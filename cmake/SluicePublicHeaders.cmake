@@ -31,6 +31,8 @@ set(SLUICE_PUBLIC_HEADERS
   core/graph/auxiliary_loss.hpp
   core/graph/cost.hpp
   core/graph/derived_metrics.hpp
+  core/distributed/batch_share.hpp
+  core/distributed/options.hpp
   core/graph/executor.hpp
   core/graph/kernel_choice.hpp
   core/graph/layer.hpp

@@ -4,20 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "core/config/keys.hpp"
 #include "core/distributed/communicator.hpp"
+#include "core/distributed/options.hpp"
 
 namespace sluice {
-
-/// kAuto: what the launcher that started this process speaks, a single process where none did.
-enum class Engine { kAuto, kNone, kOpenMpi, kMpich };
-
-/// `[distributed]`
-struct DistributedOptions {
-  Engine engine = Engine::kAuto;
-  bool sync_batchnorm = false;
-  void describe(Keys& keys);
-};
 
 /// By the environment: mpirun of Open MPI and srun --mpi=pmix, mpirun of MPICH and srun --mpi=pmi2; kNone without a
 /// launcher, and of a single process.

@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/data/set_description.hpp"
+#include "core/distributed/communicator.hpp"
 
 namespace sluice {
 namespace {

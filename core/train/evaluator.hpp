@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "core/data/pipeline.hpp"
-#include "core/distributed/communicator.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/executor.hpp"
 #include "core/graph/kernel_choice.hpp"
 
 namespace sluice {
+
+class Communicator;
 
 /// What an evaluation found.
 struct Evaluation {

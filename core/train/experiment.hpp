@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/distributed/engine.hpp"
+#include "core/distributed/options.hpp"
 #include "core/model/configured_network.hpp"
 #include "core/train/early_stopping.hpp"
 #include "core/train/ema.hpp"

@@ -29,6 +29,8 @@ LIBRARIES = {"Random123/": "librandom123-dev", "boost/": "libboost-program-optio
              "webp/": "libwebp-dev", "nlohmann/": "nlohmann-json3-dev", "tbb/": "libtbb-dev", "xxhash.h": "libxxhash-dev", "zlib.h": "zlib1g-dev"}
 # Of the compiler and the C library; others of theirs have neither a slash nor a dot.
 SYSTEM = re.compile(r"(?:sys|sanitizer)/\w+\.h|(?:cpuid|dirent|dlfcn|fcntl|fnmatch|immintrin|link|omp|poll|pthread|sched|signal|spawn|time|unistd|xmmintrin)\.h")
+# Of libraries for parts that are built only where these are found.
+OPTIONAL = {"mpi.h"}
 ONEDNN_HEADER = "core/graph/onednn.hpp"
 CLANG_FORMAT_VERSION = 14
 PUBLIC_LIST = "cmake/SluicePublicHeaders.cmake"
@@ -174,7 +176,7 @@ def check_libraries(root):
         for match in LIBRARY_INCLUDE.finditer(read(root, path)):
             header = match.group(1)
             package = next((p for start, p in LIBRARIES.items() if header.startswith(start)), None)
-            if package is None and not SYSTEM.fullmatch(header):
+            if package is None and not SYSTEM.fullmatch(header) and header not in OPTIONAL:
                 breaches.append(f"{path}:{line_of(match)}: <{header}> is of no library in house.py's list")
             elif package is not None and package not in installed:
                 breaches.append(f"{path}:{line_of(match)}: <{header}> wants {package} among sluice_build_packages of apps/setup.sh")
