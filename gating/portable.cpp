@@ -36,16 +36,6 @@ std::string decisions(const PortableLayer& layer, PortableGraph& graph, const st
   return graph.add("Greater", layer.part("open"), {score, graph.constant(layer.part("none"), 0)});
 }
 
-/// Input position j p + i reads source channel i I / p + j.
-std::string shuffled(const PortableLayer& layer, PortableGraph& graph) {
-  const Shape& src = layer.src_shapes[0];
-  const std::int64_t p = layer.whole("partitions"), channels = src[kC];
-  const std::string split = graph.add("Reshape", layer.part("groups"), {layer.src[0]},
-                                      {{"shape", Ints{0, p, channels / p, src[kH], src[kW]}}});
-  const std::string turned = graph.add("Transpose", layer.part("transposed"), {split}, {{"perm", Ints{0, 2, 1, 3, 4}}});
-  return graph.add("Reshape", layer.part("shuffled"), {turned}, {{"shape", Ints{0, channels, src[kH], src[kW]}}});
-}
-
 /// The base path's filters without the inputs that they do not read.
 std::vector<float> base_weights(const PortableLayer& layer, const PathMask& mask, const Shape& weights) {
   const float* const values = layer.values("weight");
@@ -78,7 +68,8 @@ std::string base_product(const PortableLayer& layer, PortableGraph& graph, std::
 std::string channel_gated_convolution(const PortableLayer& layer, PortableGraph& graph) {
   const PathOptions paths{layer.whole("partitions"), layer.flag("own_chunk"), layer.flag("shuffle")};
   const PathMask mask(paths, layer.shape("weight"));
-  const std::string src = paths.shuffle ? shuffled(layer, graph) : layer.src[0];
+  const std::string src =
+      paths.shuffle ? add_shuffle(layer, graph, layer.part("shuffled"), paths.partitions) : layer.src[0];
   std::string base = base_product(layer, graph, src, mask, paths.own_chunk);
   const std::string weights = portable_weights(layer, graph, layer.name() + ".weight", layer.shape("weight"),
                                                layer.copy("weight"), weight_scales(layer));

@@ -1,4 +1,4 @@
-// Max and average pooling, with PyTorch's shapes and divisors.
+// Max and average pooling, with PyTorch's shapes and divisors, and adaptive average pooling.
 //
 // Our own kernels rather than oneDNN's: they keep NaNs and PyTorch's choice among equal maxima, know ceil_mode's
 // divisors, and backward writes every gradient once.
@@ -49,9 +49,13 @@ struct PoolGeometry {
     }
     return spans;
   }
+};
+
+struct AverageGeometry : PoolGeometry {
+  bool count_pad = true;
 
   /// For each output along one axis: one over the inputs that its window counts.
-  std::vector<float> shares(std::int64_t size, std::int64_t outputs, bool count_pad) const {
+  std::vector<float> shares(std::int64_t size, std::int64_t outputs) const {
     std::vector<float> result;
     for (std::int64_t o = 0; o < outputs; ++o) {
       const std::int64_t begin = o * stride - pad;
@@ -63,11 +67,43 @@ struct PoolGeometry {
   }
 };
 
+/// As many windows as outputs, wherever they lie: output o covers the inputs from floor(o size / outputs) up to, but
+/// not including, ceil((o + 1) size / outputs).
+struct AdaptiveGeometry {
+  static constexpr std::int64_t kernel = 0, stride = 0, pad = 0;  ///< windows have none in common
+
+  std::vector<PoolSpan> windows(std::int64_t size, std::int64_t outputs) const {
+    std::vector<PoolSpan> spans;
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      spans.push_back({static_cast<std::int32_t>(o * size / outputs),
+                       static_cast<std::int32_t>(((o + 1) * size + outputs - 1) / outputs)});
+    }
+    return spans;
+  }
+
+  std::vector<PoolSpan> viewers(std::int64_t size, std::int64_t outputs) const {
+    std::vector<PoolSpan> spans;
+    for (std::int64_t i = 0; i < size; ++i) {
+      spans.push_back({static_cast<std::int32_t>(i * outputs / size),
+                       static_cast<std::int32_t>(((i + 1) * outputs + size - 1) / size)});
+    }
+    return spans;
+  }
+
+  std::vector<float> shares(std::int64_t size, std::int64_t outputs) const {
+    std::vector<float> result;
+    for (const PoolSpan& span : windows(size, outputs))
+      result.push_back(1.0F / static_cast<float>(span.end - span.begin));
+    return result;
+  }
+};
+
 /// The tables of one executor's pooling.
 template <class T>
 class PoolOp : public Op {
  public:
-  PoolOp(const OpRequest& request, const PoolGeometry& g, OpNeeds& needs) {
+  template <class Geometry>
+  PoolOp(const OpRequest& request, const Geometry& g, OpNeeds& needs) {
     const Shape &src = request.src[0].shape, &dst = request.dst.shape;
     src_rows_ = g.windows(src[kH], dst[kH]);
     src_columns_ = g.windows(src[kW], dst[kW]);
@@ -156,10 +192,11 @@ class MaxPoolTraining : public PoolOp<T> {
 template <class T>
 class AveragePoolOp : public PoolOp<T> {
  public:
-  AveragePoolOp(const OpRequest& request, const PoolGeometry& g, bool count_pad, OpNeeds& needs)
+  template <class Geometry>
+  AveragePoolOp(const OpRequest& request, const Geometry& g, OpNeeds& needs)
       : PoolOp<T>(request, g, needs),
-        row_shares_(g.shares(request.src[0].shape[kH], request.dst.shape[kH], count_pad)),
-        column_shares_(g.shares(request.src[0].shape[kW], request.dst.shape[kW], count_pad)) {
+        row_shares_(g.shares(request.src[0].shape[kH], request.dst.shape[kH])),
+        column_shares_(g.shares(request.src[0].shape[kW], request.dst.shape[kW])) {
     this->plane_.row_share = row_shares_.data();
     this->plane_.column_share = column_shares_.data();
   }
@@ -252,14 +289,48 @@ class AveragePool : public Pooling {
   }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
-    return make_typed<AveragePoolOp>(request.dst.type, request, geometry_, count_include_pad_, needs);
+    return make_typed<AveragePoolOp>(request.dst.type, request, AverageGeometry{geometry_, count_include_pad_}, needs);
   }
 
  private:
   bool count_include_pad_ = true;
 };
 
+/// The mean of each of size x size windows, which cover the image whatever its size; neighbours may overlap by a pixel.
+/// src: N x C x H x W, dst: N x C x size x size.
+class AdaptiveAveragePool : public Layer {
+ public:
+  explicit AdaptiveAveragePool(Keys& keys) {
+    keys.required("size", size_, between(1, 65536), "height and width of the result");
+  }
+
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    require_sources(src, 1);
+    require_image(src[0]);
+    declare.dst = {src[0][kN], src[0][kC], size_, size_};
+    declare.like_src = true;
+    declare.keeps_nonnegative = true;
+  }
+
+  Attributes attributes() const override {
+    Attributes attributes("adaptive_average_pool");
+    attributes.set("size", size_);
+    return attributes;
+  }
+
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    return make_typed<AveragePoolOp>(request.dst.type, request, AdaptiveGeometry{}, needs);
+  }
+
+ private:
+  std::int64_t size_ = 0;
+};
+
 }  // namespace
+
+std::unique_ptr<Layer> make_adaptive_average_pool(Keys& keys) {
+  return std::make_unique<AdaptiveAveragePool>(keys);
+}
 
 std::unique_ptr<Layer> make_max_pool(Keys& keys) {
   return std::make_unique<MaxPool>(keys);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/base/error.hpp"
 #include "core/graph/registry.hpp"
 #include "layers/int8_convolution.hpp"
 
@@ -91,6 +92,17 @@ std::string average_pool(const PortableLayer& layer, PortableGraph& graph) {
   return graph.add("AveragePool", layer.name(), {src}, pool_attributes(layer, counts ? 0 : pad));
 }
 
+/// Windows of one size are an average pool.
+std::string adaptive_average_pool(const PortableLayer& layer, PortableGraph& graph) {
+  const std::int64_t size = layer.whole("size"), height = layer.src_shapes[0][kH], width = layer.src_shapes[0][kW];
+  if (height % size != 0 || width % size != 0) {
+    throw Error(ExitCode::kUsage, concat(layer.name(), ": windows of several sizes (", size, " of ", height, "x", width,
+                                         " pixels) are no standard operator"));
+  }
+  const Ints window{height / size, width / size};
+  return graph.add("AveragePool", layer.name(), {layer.src[0]}, {{"kernel_shape", window}, {"strides", window}});
+}
+
 std::string global_average_pool(const PortableLayer& layer, PortableGraph& graph) {
   const std::string pooled = graph.add("GlobalAveragePool", layer.part("pool"), {layer.src[0]});
   return graph.add("Flatten", layer.name(), {pooled}, {{"axis", 1}});
@@ -148,6 +160,22 @@ std::string multiply(const PortableLayer& layer, PortableGraph& graph) {
 
 std::string concat_channels(const PortableLayer& layer, PortableGraph& graph) {
   return graph.add("Concat", layer.name(), layer.src, {{"axis", 1}});
+}
+
+/// The first part; the others are called "<layer>/second" and so on.
+std::string split(const PortableLayer& layer, PortableGraph& graph) {
+  const std::int64_t each = layer.node.declared.dst[kC];
+  const auto part = [&](const std::string& name, std::int64_t begin) {
+    return graph.add("Slice", name, {layer.src[0]},
+                     {{"axes", Ints{1}}, {"starts", Ints{begin}}, {"ends", Ints{begin + each}}});
+  };
+  std::int64_t begin = 0;
+  for (const ResultSpec& further : layer.node.declared.more_dst) part(layer.part(further.name), begin += each);
+  return part(layer.name(), 0);
+}
+
+std::string channel_shuffle(const PortableLayer& layer, PortableGraph& graph) {
+  return add_shuffle(layer, graph, layer.name(), layer.whole("groups"));
 }
 
 /// Inference knows no dropout.
@@ -209,10 +237,21 @@ std::string add_normalization(const PortableLayer& layer, PortableGraph& graph, 
       {{"epsilon", layer.number("eps")}});
 }
 
+std::string add_shuffle(const PortableLayer& layer, PortableGraph& graph, const std::string& name,
+                        std::int64_t groups) {
+  const Shape& src = layer.src_shapes[0];
+  const std::string apart = graph.add("Reshape", layer.part("groups"), {layer.src[0]},
+                                      {{"shape", Ints{0, groups, src[kC] / groups, src[kH], src[kW]}}});
+  const std::string turned = graph.add("Transpose", layer.part("transposed"), {apart}, {{"perm", Ints{0, 2, 1, 3, 4}}});
+  return graph.add("Reshape", name, {turned}, {{"shape", Ints{0, src[kC], src[kH], src[kW]}}});
+}
+
 void register_translators(Registry& registry) {
+  registry.add_translator("adaptive_average_pool", adaptive_average_pool);
   registry.add_translator("add", add);
   registry.add_translator("average_pool", average_pool);
   registry.add_translator("batch_normalization", batch_normalization);
+  registry.add_translator("channel_shuffle", channel_shuffle);
   registry.add_translator("clip", clip);
   registry.add_translator("clip_at_learned_bound", clip_at_learned_bound);
   registry.add_translator("concat", concat_channels);
@@ -231,6 +270,7 @@ void register_translators(Registry& registry) {
   registry.add_translator("quantized_linear", quantized_linear);
   registry.add_translator("sigmoid", sigmoid);
   registry.add_translator("silu", silu);
+  registry.add_translator("split", split);
 }
 
 }  // namespace sluice

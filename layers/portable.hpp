@@ -28,6 +28,9 @@ std::string add_normalization(const PortableLayer& layer, PortableGraph& graph, 
                               const std::string& src, const char* weight, const char* bias, const char* mean,
                               const char* variance);
 
+/// Source 0 with its channels shuffled in so many groups (layers/channel_shuffle.cpp).
+std::string add_shuffle(const PortableLayer& layer, PortableGraph& graph, const std::string& name, std::int64_t groups);
+
 /// Levels of a quantiser (layers/quantizer.hpp) as floats, and what one of them stands for, a scalar.
 struct PortableLevels {
   std::string levels, unit;

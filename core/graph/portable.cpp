@@ -82,19 +82,13 @@ class Translation {
         results_(network.nodes().size()) {}
 
   PortableGraph run() {
-    const NodeResult source = network_.answer();
-    if (source.result != 0)
-      throw Error(ExitCode::kUsage, concat("the network's answer, ", network_.name(source),
-                                           ", is a further result of its layer, and translators make one"));
-    const int answer = source.node;
-    const std::vector<bool> used = sources_of(network_, answer);
+    const NodeResult answer = network_.answer();
+    const std::vector<bool> used = sources_of(network_, answer.node);
     for (std::size_t n = 0; n < used.size(); ++n) {
       if (used[n]) results_[n] = translate(n);
     }
-    const auto last = static_cast<std::size_t>(answer);
-    Shape shape = network_.nodes()[last].declared.dst;
-    shape = Shape(std::vector<std::int64_t>(shape.dims().begin() + 1, shape.dims().end()));
-    graph_.finish(results_[last], shape);
+    const Shape shape = network_.shape(answer);
+    graph_.finish(value(answer), Shape(std::vector<std::int64_t>(shape.dims().begin() + 1, shape.dims().end())));
     return std::move(graph_);
   }
 
@@ -132,14 +126,24 @@ class Translation {
       layer.src_shapes.push_back(network_.input_shape(1));
       return;
     }
-    if (src.result != 0) {
-      throw Error(ExitCode::kUsage, concat(layer.node.section.where("from"), ": ", network_.name(src),
-                                           " is a further result of its layer, and translators make one"));
-    }
     const Node& source = network_.nodes()[static_cast<std::size_t>(src.node)];
-    if (layer.src.empty()) layer.src_nonnegative = source.declared.nonnegative;
-    layer.src.push_back(results_[static_cast<std::size_t>(src.node)]);
-    layer.src_shapes.push_back(source.declared.dst);
+    if (layer.src.empty()) layer.src_nonnegative = source.declared.nonnegative && src.result == 0;
+    layer.src.push_back(value(src));
+    layer.src_shapes.push_back(network_.shape(src));
+  }
+
+  /// What a translator returned, or another value that it called "<layer>/<result>".
+  std::string value(const NodeResult& source) const {
+    const auto n = static_cast<std::size_t>(source.node);
+    if (source.result == 0) return results_[n];
+    const Node& node = network_.nodes()[n];
+    const std::string name = node.name + "/" + node.declared.more_dst[static_cast<std::size_t>(source.result - 1)].name;
+    if (!graph_.has(name)) {
+      throw Error(ExitCode::kUsage, concat(node.section.where("type"), ": ", network_.name(source),
+                                           " is not described by standard operators; the translator of ", node.type,
+                                           " must name a value ", name));
+    }
+    return name;
   }
 
   const Network& network_;

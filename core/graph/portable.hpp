@@ -45,6 +45,7 @@ class PortableGraph {
   /// Adds a constant and returns its name; the same one again is the same value.
   std::string constant(const std::string& name, const Shape& shape, PortableTensor::Values values);
   std::string constant(const std::string& name, float scalar);
+  bool has(const std::string& value) const { return names_.count(value) != 0; }
   /// Says which value the graph answers with, an image's answer having this shape, and calls it `logits`.
   void finish(const std::string& value, Shape shape);
   /// Puts batch normalisation into the convolutions that it follows, where these have no other users.

@@ -153,6 +153,15 @@ INSTANTIATE_TEST_SUITE_P(
                      "[layer.f]\ntype = linear\nfeatures = 8\n[layer.g]\ntype = hard_sigmoid\n[layer.h]\n"
                      "type = sigmoid\nfrom = f\n[layer.i]\ntype = multiply\nfrom = d, g\n[layer.j]\n"
                      "type = multiply\nfrom = i, h\n"},
+        PortableCase{
+            "parts_of_channels",
+            "[layer.a]\ntype = channel_shuffle\ngroups = 4\n[layer.b]\ntype = split\nparts = 4\n[layer.c]\n"
+            "type = relu\nfrom = b:third\n[layer.d]\ntype = concat\nfrom = b:fourth, c, b:second\n[layer.e]\n"
+            "type = pad_shortcut\nchannels = 8\nstride = 1\n[layer.f]\ntype = max_pool\nkernel = 3\n[layer.g]\n"
+            "type = split\n[layer.h]\ntype = global_pool\nfrom = g:second\n"},
+        PortableCase{"adaptive",
+                     "[layer.a]\ntype = max_pool\nkernel = 4\nstride = 1\n[layer.b]\n"
+                     "type = adaptive_average_pool\nsize = 2\n"},
         PortableCase{"quantized",
                      "[layer.a]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nbias = yes\n[layer.b]\ntype = relu\n"
                      "[layer.c]\ntype = quantized_conv\nchannels = 8\nkernel = 3\nactivation_bits = 8\n"

@@ -1,4 +1,4 @@
-// Max and average pooling: geometry of every kind against the reference; ties, NaN and divisors by hand.
+// Max, average and adaptive pooling: geometry of every kind against the reference; ties, NaN and divisors by hand.
 #include <cmath>
 #include <limits>
 
@@ -44,6 +44,15 @@ std::vector<LayerCase> pooling_cases() {
                    "real_pixels_ceil",
                    {{"x", {2, 32, 6, 7}}},
                    pool("average_pool", "kernel = 3\nstride = 3\npad = 1\nceil_mode = yes" + no_pad)});
+  const auto adaptive = [&](const char* title, const Shape& shape, const char* size) {
+    cases.push_back({"adaptive_average_pool", title, {{"x", shape}}, pool("adaptive_average_pool", size)});
+  };
+  adaptive("odd", {2, 3, 5, 7}, "size = 3");
+  adaptive("blocks", {2, 32, 7, 11}, "size = 4");
+  adaptive("divides", {2, 5, 6, 9}, "size = 3");
+  adaptive("one", {2, 16, 5, 4}, "size = 1");
+  adaptive("as_it_is", {2, 3, 4, 4}, "size = 4");
+  adaptive("larger", {2, 16, 3, 2}, "size = 5");
   return cases;
 }
 
@@ -92,7 +101,16 @@ std::vector<SemanticCase> pooling_semantics() {
   ceil_2.layers = pool("average_pool", "kernel = 2\nceil_mode = yes");
   ceil_2.shape = {1, 1, 2, 2};
   ceil_2.result = {2.5, 6, 7, 9};
-  return {ties, padding, average, real, ceil, ceil_2};
+
+  // Of five pixels, three windows: 0 and 1, 1 to 3, 3 and 4.
+  SemanticCase adaptive{"adaptive_average_pool", "windows_overlap", {{"x", {1, 1, 1, 5}, false, {1, 3, 6, 9, 5}}}, {}};
+  adaptive.layers = pool("adaptive_average_pool", "size = 3");
+  adaptive.mode = Mode::kTraining;
+  adaptive.shape = {1, 1, 3, 3};
+  adaptive.result = {2, 6, 7, 2, 6, 7, 2, 6, 7};
+  adaptive.upstream = {2, 3, 4, 0, 0, 0, 0, 0, 0};
+  adaptive.gradients = {{"x/value", {1, 2, 1, 3, 2}}};
+  return {ties, padding, average, real, ceil, ceil_2, adaptive};
 }
 
 INSTANTIATE_TEST_SUITE_P(Pooling, LayerCases, ::testing::ValuesIn(pooling_cases()), case_name);

@@ -24,10 +24,11 @@ const std::string kInput = "[network]\ninput = 3x8x6\n";
 
 TEST(NetworkErrors, UnknownType) {
   EXPECT_EQ(error_of(kInput + "[layer.a]\ntype = relu\n[layer.b]\ntype = cnov\nchannels = 3\n"),
-            "net.ini:6: [layer.b] type: unknown layer type 'cnov'; known types: add, average_pool, batchnorm, clip, "
-            "concat, conv, dropout, flatten, global_pool, hard_sigmoid, hard_swish, leaky_relu, linear, max_pool, "
-            "multiply, pact_relu, pad_shortcut, quantized_conv, quantized_linear, relu, shortcut, sigmoid, silu, "
-            "softmax_cross_entropy; did you mean 'conv'?");
+            "net.ini:6: [layer.b] type: unknown layer type 'cnov'; known types: adaptive_average_pool, add, "
+            "average_pool, batchnorm, channel_shuffle, clip, concat, conv, dropout, flatten, global_pool, "
+            "hard_sigmoid, hard_swish, leaky_relu, linear, max_pool, multiply, pact_relu, pad_shortcut, "
+            "quantized_conv, quantized_linear, relu, shortcut, sigmoid, silu, softmax_cross_entropy, split; did you "
+            "mean 'conv'?");
 }
 
 TEST(NetworkErrors, UnknownSource) {

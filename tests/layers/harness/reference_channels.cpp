@@ -1,4 +1,5 @@
-// References of layers that move or drop values: concat, flatten, dropout; and of pact_relu.
+// References of layers that move or drop values: concat, split, channel_shuffle, flatten,
+// dropout; and of pact_relu.
 #include <algorithm>
 #include <cmath>
 
@@ -37,6 +38,66 @@ class ConcatReference : public ReferenceOp {
       first += width;
     }
   }
+};
+
+/// Part k has the columns from k W on, W of them, of each row of channels.
+class SplitReference : public ReferenceOp {
+ public:
+  explicit SplitReference(const ReferenceKeys& keys) : parts_(keys.integer("parts", 2)) {}
+  void forward(ReferenceCall& call) override {
+    Shape shape = call.src[0]->shape;
+    shape[kC] /= parts_;
+    call.dst = Array(shape);
+    call.more_dst.assign(static_cast<std::size_t>(parts_ - 1), Array(shape));
+    for_values(call, [&](std::int64_t part, std::int64_t to, std::int64_t from) {
+      (part == 0 ? call.dst : call.more_dst[static_cast<std::size_t>(part - 1)])[to] = (*call.src[0])[from];
+    });
+  }
+  void backward(ReferenceCall& call) override {
+    for_values(call, [&](std::int64_t part, std::int64_t from, std::int64_t to) {
+      call.diff_src[0][to] = (part == 0 ? call.diff_dst : call.more_diff_dst[static_cast<std::size_t>(part - 1)])[from];
+    });
+  }
+
+ private:
+  template <class Body>
+  void for_values(const ReferenceCall& call, Body&& body) const {
+    const std::int64_t whole = call.src[0]->count() / call.src[0]->shape[kN], width = whole / parts_;
+    for (std::int64_t i = 0; i < call.src[0]->count(); ++i) body(i % whole / width, i / whole * width + i % width, i);
+  }
+
+  std::int64_t parts_;
+};
+
+/// The channels written row by row into a table of so many rows, and read column by column.
+class ShuffleReference : public ReferenceOp {
+ public:
+  explicit ShuffleReference(const ReferenceKeys& keys) : groups_(keys.integer("groups", 2)) {}
+  void forward(ReferenceCall& call) override {
+    call.dst = Array(call.src[0]->shape);
+    for_values(call, [&](std::int64_t to, std::int64_t from) { call.dst[to] = (*call.src[0])[from]; });
+  }
+  void backward(ReferenceCall& call) override {
+    for_values(call, [&](std::int64_t from, std::int64_t to) { call.diff_src[0][to] = call.diff_dst[from]; });
+  }
+
+ private:
+  template <class Body>
+  void for_values(const ReferenceCall& call, Body&& body) const {
+    const Shape& s = call.src[0]->shape;
+    const std::int64_t pixels = s[kH] * s[kW], columns = s[kC] / groups_;
+    for (std::int64_t n = 0; n < s[kN]; ++n) {
+      std::int64_t channel = 0;
+      for (std::int64_t column = 0; column < columns; ++column) {
+        for (std::int64_t row = 0; row < groups_; ++row, ++channel) {
+          for (std::int64_t p = 0; p < pixels; ++p)
+            body((n * s[kC] + channel) * pixels + p, (n * s[kC] + row * columns + column) * pixels + p);
+        }
+      }
+    }
+  }
+
+  std::int64_t groups_;
 };
 
 /// The same values in logical order.
@@ -105,9 +166,11 @@ class PactReference : public ReferenceOp {
 }  // namespace
 
 void add_channel_references(ReferenceTable& table) {
+  table["channel_shuffle"] = reference<ShuffleReference>();
   table["concat"] = reference<ConcatReference>();
   table["flatten"] = reference<FlattenReference>();
   table["dropout"] = reference<DropoutReference>();
+  table["split"] = reference<SplitReference>();
   table["pact_relu"] = reference<PactReference>();
 }
 

@@ -1,4 +1,4 @@
-// References of max and average pooling, output by output.
+// References of max, average and adaptive pooling, output by output.
 #include <cmath>
 #include <limits>
 
@@ -116,9 +116,51 @@ class AveragePoolReference : public PoolReference {
   bool count_pad_;
 };
 
+/// Windows from floor(o H / size) up to ceil((o + 1) H / size), in both directions.
+class AdaptivePoolReference : public ReferenceOp {
+ public:
+  explicit AdaptivePoolReference(const ReferenceKeys& keys) : size_(keys.integer("size", 0)) {}
+  void forward(ReferenceCall& call) override {
+    const Shape& src = call.src[0]->shape;
+    call.dst = Array(Shape{src[kN], src[kC], size_, size_});
+    for_taps(
+        call, [&](double& dst, std::int64_t from, double share) { dst += (*call.src[0])[from] * share; }, call.dst);
+  }
+  void backward(ReferenceCall& call) override {
+    for_taps(
+        call, [&](double diff, std::int64_t to, double share) { call.diff_src[0][to] += diff * share; }, call.diff_dst);
+  }
+
+ private:
+  struct Window {
+    std::int64_t begin, end;
+  };
+  Window window(std::int64_t o, std::int64_t inputs) const {
+    const double step = static_cast<double>(inputs) / static_cast<double>(size_);
+    return {static_cast<std::int64_t>(std::floor(static_cast<double>(o) * step + 1e-9)),
+            static_cast<std::int64_t>(std::ceil(static_cast<double>(o + 1) * step - 1e-9))};
+  }
+  /// Calls body(element of `dst`, position in the source, one over the window's pixels) for every pixel of each window.
+  template <class Body, class Result>
+  void for_taps(const ReferenceCall& call, Body&& body, Result& dst) const {
+    const Shape& src = call.src[0]->shape;
+    for (std::int64_t i = 0; i < dst.count(); ++i) {
+      const Window rows = window(i / size_ % size_, src[kH]), columns = window(i % size_, src[kW]);
+      const double share = 1.0 / static_cast<double>((rows.end - rows.begin) * (columns.end - columns.begin));
+      for (std::int64_t h = rows.begin; h < rows.end; ++h) {
+        for (std::int64_t w = columns.begin; w < columns.end; ++w)
+          body(dst[i], (i / (size_ * size_) * src[kH] + h) * src[kW] + w, share);
+      }
+    }
+  }
+
+  std::int64_t size_;
+};
+
 }  // namespace
 
 void add_pooling_references(ReferenceTable& table) {
+  table["adaptive_average_pool"] = reference<AdaptivePoolReference>();
   table["max_pool"] = reference<MaxPoolReference>();
   table["average_pool"] = reference<AveragePoolReference>();
 }
