@@ -17,6 +17,7 @@
 #include "core/model/trained_network.hpp"
 #include "sluice/layer.hpp"
 #ifdef SLUICE_ONNX
+#include "apps/onnx/gate_layers.hpp"
 #include "apps/onnx/import_model.hpp"
 #endif
 
@@ -42,6 +43,9 @@ Program describe() {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
       {"config", "NETWORK.ini", "Of an ONNX model: the file to write its network to."},
+      {"gate", "TYPE:KEY=VALUE,...",
+       "Of an ONNX model: put such layers in the place of the convolutions that fit, for example "
+       "cg_conv:partitions=4."},
       {"group", "PATH", "Group of the file that holds the data sets (default /), as WEIGHTS.h5:GROUP."},
       {"rename", "OLD=NEW",
        "In the file's names, put NEW for the dotted parts OLD: fc=linear, backbone= (drops it). May be "
@@ -90,7 +94,7 @@ std::string group_of(const CommandLine& line, std::string& file) {
 }
 
 int export_file(const CommandLine& line) {
-  for (const char* flag : {"config", "group", "rename", "partial"}) {
+  for (const char* flag : {"config", "gate", "group", "rename", "partial"}) {
     if (line.has(flag)) refuse(concat("--", flag, " does not go with --export"));
   }
   if (!line.positional().empty() || !line.overrides().empty())
@@ -123,14 +127,67 @@ bool is_made_configuration(const std::string& path) {
 
 void put_weights(const std::string& file, const ImportedModel& imported, const Network& network) {
   const auto put = [&](const std::string& path, const Shape& shape, float* to) {
-    const std::vector<float>& values = *imported.tensors.at(path);
-    if (static_cast<std::int64_t>(values.size()) != shape.count())
+    const auto found = imported.tensors.find(path);
+    const std::size_t held = found == imported.tensors.end() ? 0 : found->second->size();
+    if (static_cast<std::int64_t>(held) != shape.count())
       throw Error(ExitCode::kCheckpoint,
-                  concat(file, ": has ", values.size(), " numbers for ", path, ", expected ", to_string(shape)));
+                  concat(file, ": has ", held, " numbers for ", path, ", expected ", to_string(shape)));
+    const std::vector<float>& values = *found->second;
     std::copy(values.begin(), values.end(), to);
   };
   for (const Parameter& p : network.parameters()) put(p.path(), p.shape, network.parameter_data() + p.offset);
   for (const StateBuffer& b : network.buffers()) put(b.path(), b.shape, network.buffer_data() + b.offset);
+}
+
+/// The network of a configuration that came of a model.
+std::unique_ptr<Experiment> experiment_of(const ImportedModel& imported, const std::string& name,
+                                          const CommandLine& line, const Registry& registry) {
+  return std::make_unique<Experiment>(Config::parse(imported.ini, name, line.overrides()), registry);
+}
+
+/// What a model becomes.
+struct Taken {
+  ImportedModel imported;
+  std::unique_ptr<Experiment> experiment;
+  std::size_t gated = 0, convolutions = 0;
+};
+
+Taken take_dense(const ForeignModel& model, const LayerList& list, const std::string& name, const CommandLine& line,
+                 const Registry& registry) {
+  Taken taken;
+  taken.imported = describe_model(model, list);
+  taken.experiment = experiment_of(taken.imported, name, line, registry);
+  put_weights(model.file, taken.imported, taken.experiment->network());
+  return taken;
+}
+
+/// With gated layers in place of the convolutions that fit. They take the weights as a gated training that starts from
+/// a dense network does.
+Taken take_gated(const ForeignModel& model, LayerList list, const std::string& name, const CommandLine& line,
+                 const Registry& registry, const std::string& wanted) {
+  const GateRequest request = [&] {
+    try {
+      return GateRequest::parse(wanted, registry);
+    } catch (const Error& error) {
+      refuse(concat("--gate: ", error.what()));
+    }
+  }();
+  std::vector<bool> gateable =
+      find_gateable(list, take_dense(model, list, name, line, registry).experiment->network(), registry, request);
+  Taken taken;
+  for (const ListedLayer& layer : list.layers) taken.convolutions += layer.type == "conv" ? 1 : 0;
+  taken.gated = static_cast<std::size_t>(std::count(gateable.begin(), gateable.end(), true));
+  if (taken.gated == 0)
+    refuse(concat("--gate: none of the ", taken.convolutions, " convolutions of ", model.file, " can be a ", wanted));
+  put_biases_behind(list, gateable);
+  const Taken dense = take_dense(model, list, name, line, registry);
+  gate_layers(list, gateable, request);
+  taken.imported = describe_model(model, list);
+  taken.experiment = experiment_of(taken.imported, name, line, registry);
+  Network& network = taken.experiment->network();
+  network.initialise(static_cast<std::uint64_t>(taken.experiment->run.seed));
+  restore_weights(untrained_checkpoint(*dense.experiment, {}), network, false);
+  return taken;
 }
 
 int import_onnx(const CommandLine& line) {
@@ -141,20 +198,23 @@ int import_onnx(const CommandLine& line) {
   }
   const Output output = output_of(line, "output", "sluice-import", is_imported);
   const Output config_output = output_of(line, "config", "sluice-import", is_made_configuration);
-  const ForeignModel model = read_onnx(file);
-  const ImportedModel imported = import_model(model);
   Registry registry;
   register_all(registry);
-  Experiment experiment(Config::parse(imported.ini, config_output.path(), line.overrides()), registry);
+  const ForeignModel model = read_onnx(file);
+  const LayerList list = list_layers(model);
+  const auto gate = line.value("gate");
+  const Taken taken = gate ? take_gated(model, list, config_output.path(), line, registry, *gate)
+                           : take_dense(model, list, config_output.path(), line, registry);
   output.refuse_inputs({file, config_output.path()});
   config_output.refuse_inputs({file, output.path()});
-  put_weights(file, imported, experiment.network());
-  Checkpoint checkpoint = untrained_checkpoint(experiment, normalization_of(experiment));
+  Checkpoint checkpoint = untrained_checkpoint(*taken.experiment, normalization_of(*taken.experiment));
   checkpoint.run["imported_from"] = file;
-  config_output.write(imported.ini);
+  config_output.write(taken.imported.ini);
   save(checkpoint, output);
-  report_stream(output) << "wrote " << output.path() << " and " << config_output.path() << ": "
-                        << experiment.network().nodes().size() << " layers of " << file << "\n";
+  std::ostream& out = report_stream(output);
+  out << "wrote " << output.path() << " and " << config_output.path() << ": "
+      << taken.experiment->network().nodes().size() << " layers of " << file << "\n";
+  if (gate) out << "gated " << taken.gated << " of " << taken.convolutions << " convolutions\n";
   return 0;
 }
 
@@ -175,6 +235,7 @@ bool is_onnx_name(const std::string& path) {
 int import_file(const CommandLine& line) {
   if (!line.positional().empty() && is_onnx_name(line.positional().front())) return import_onnx(line);
   if (line.has("config")) refuse("--config is of ONNX models; name the configuration behind the weights");
+  if (line.has("gate")) refuse("--gate is of ONNX models; the configuration behind the weights has its gates");
   if (line.positional().size() < 2) refuse("expected WEIGHTS.h5 and CONFIG.ini; see sluice-import --help");
   ImportOptions options;
   options.file = line.positional().front();

@@ -4,17 +4,19 @@
 #include <map>
 #include <string>
 
-#include "apps/onnx/read_model.hpp"
+#include "apps/onnx/layer_list.hpp"
 
 namespace sluice {
 
 struct ImportedModel {
-  std::string ini;                                           ///< a network, ready to be trained
-  std::map<std::string, const std::vector<float>*> tensors;  ///< by "layer/name"; of the model, which must outlive it
+  std::string ini;                        ///< a network, ready to be trained
+  std::map<std::string, Floats> tensors;  ///< by "layer/name"
 };
 
-/// One layer for each operator, named after its weights where it has any. Throws Error(kCheckpoint) naming the operator
-/// that has no counterpart.
+/// Layers have the names of the model's parts; parts that repeat are blocks.
+ImportedModel describe_model(const ForeignModel& model, const LayerList& list);
+
+/// All of it. Throws Error(kCheckpoint) naming the operator that has no counterpart.
 ImportedModel import_model(const ForeignModel& model);
 
 }  // namespace sluice

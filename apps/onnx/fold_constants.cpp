@@ -1,0 +1,313 @@
+#include "apps/onnx/fold_constants.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "core/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+using Inputs = std::vector<const ForeignConstant*>;
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw Error(ExitCode::kCheckpoint, why);
+}
+
+ForeignConstant of_wholes(Shape shape, Ints values) {
+  return {std::move(shape), std::make_shared<const Ints>(std::move(values))};
+}
+
+/// What one operator works on.
+struct Call {
+  const ForeignNode& node;
+  const Inputs& in;
+
+  const ForeignConstant& operand(std::size_t i) const {
+    if (i >= in.size() || in[i] == nullptr) refuse(concat("lacks its operand ", i));
+    return *in[i];
+  }
+  const Ints& wholes(std::size_t i) const {
+    const Wholes values = operand(i).wholes();
+    if (values == nullptr) refuse(concat("has no whole numbers as operand ", i));
+    return *values;
+  }
+  std::int64_t whole(const char* name, std::int64_t otherwise) const {
+    const auto found = node.attributes.find(name);
+    if (found == node.attributes.end()) return otherwise;
+    const auto* value = std::get_if<std::int64_t>(&found->second);
+    return value == nullptr ? otherwise : *value;
+  }
+  /// An attribute, or since some version an operand; nothing where it is neither.
+  std::optional<Ints> list(const char* name, std::size_t i) const {
+    const auto found = node.attributes.find(name);
+    if (found != node.attributes.end()) {
+      if (const auto* values = std::get_if<Ints>(&found->second)) return *values;
+    }
+    if (i < in.size() && in[i] != nullptr) return wholes(i);
+    return std::nullopt;
+  }
+};
+
+using Fold = std::function<ForeignConstant(const Call&)>;
+
+ForeignConstant with_shape(const ForeignConstant& from, Ints dims) {
+  ForeignConstant to = from;
+  to.shape = Shape(std::move(dims));
+  return to;
+}
+
+ForeignConstant reshape(const Call& call) {
+  const ForeignConstant& from = call.operand(0);
+  const std::optional<Ints> target = call.list("shape", 1);
+  if (!target) refuse("lacks its shape");
+  return with_shape(from, reshaped(from.shape.dims(), *target));
+}
+
+ForeignConstant unsqueeze(const Call& call) {
+  Ints dims = call.operand(0).shape.dims();
+  Ints axes = call.list("axes", 1).value_or(Ints());
+  const std::size_t rank = dims.size() + axes.size();
+  if (rank > kMostAxes) refuse(concat("makes ", rank, " axes"));
+  for (std::int64_t& axis : axes) axis = static_cast<std::int64_t>(axis_of(axis, rank));
+  std::sort(axes.begin(), axes.end());
+  for (std::int64_t axis : axes) {
+    if (axis > static_cast<std::int64_t>(dims.size())) refuse("has axes that do not fit");
+    dims.insert(dims.begin() + axis, 1);
+  }
+  return with_shape(call.operand(0), dims);
+}
+
+ForeignConstant squeeze(const Call& call) {
+  const Ints& from = call.operand(0).shape.dims();
+  std::vector<bool> drop(from.size());
+  const std::optional<Ints> axes = call.list("axes", 1);
+  if (axes) {
+    for (std::int64_t axis : *axes) drop[axis_of(axis, from.size())] = true;
+  }
+  Ints dims;
+  for (std::size_t d = 0; d < from.size(); ++d) {
+    if (axes && drop[d] && from[d] != 1) refuse(concat("drops a dimension of ", from[d]));
+    if (axes ? !drop[d] : from[d] != 1) dims.push_back(from[d]);
+  }
+  return with_shape(call.operand(0), dims);
+}
+
+ForeignConstant gather(const Call& call) {
+  const Ints &from = call.wholes(0), &indices = call.wholes(1);
+  if (call.operand(0).shape.rank() != 1 || call.whole("axis", 0) != 0) refuse("picks from more than a list");
+  Ints picked;
+  for (std::int64_t index : indices) picked.push_back(from[axis_of(index, from.size())]);
+  return of_wholes(call.operand(1).shape, picked);
+}
+
+ForeignConstant slice(const Call& call) {
+  const Ints& from = call.wholes(0);
+  const std::optional<Ints> starts = call.list("starts", 1), ends = call.list("ends", 2);
+  const Ints steps = call.list("steps", 4).value_or(Ints{1});
+  const bool plain = call.operand(0).shape.rank() == 1 && starts && ends && starts->size() == 1 && ends->size() == 1 &&
+                     steps == Ints{1};
+  if (!plain) refuse("takes more than a part of a list");
+  const auto size = static_cast<std::int64_t>(from.size());
+  const auto place = [&](std::int64_t at) {
+    return std::clamp<std::int64_t>(at < 0 ? std::max<std::int64_t>(at, -size) + size : at, 0, size);
+  };
+  const std::int64_t begin = place((*starts)[0]), end = std::max(begin, place((*ends)[0]));
+  return of_wholes(Shape{end - begin}, Ints(from.begin() + begin, from.begin() + end));
+}
+
+ForeignConstant concatenate(const Call& call) {
+  Ints joined;
+  for (std::size_t i = 0; i < call.in.size(); ++i) {
+    if (call.operand(i).shape.rank() != 1) refuse("joins more than lists");
+    const Ints& part = call.wholes(i);
+    joined.insert(joined.end(), part.begin(), part.end());
+  }
+  return of_wholes(Shape{static_cast<std::int64_t>(joined.size())}, joined);
+}
+
+/// From floats to floats, whole numbers to whole numbers; and between them.
+ForeignConstant cast(const Call& call) {
+  const ForeignConstant& from = call.operand(0);
+  const std::int64_t to = call.whole("to", 0);
+  if (to == 1 || to == 10 || to == 11 || to == 16) {
+    const Wholes wholes = from.wholes();
+    if (wholes == nullptr) return from;
+    auto floats = std::make_shared<std::vector<float>>();
+    for (std::int64_t x : *wholes) floats->push_back(static_cast<float>(x));
+    return {from.shape, Floats(floats)};
+  }
+  if (to != 6 && to != 7 && to != 9) refuse(concat("casts to type ", to, ", which is not understood"));
+  const Floats floats = from.floats();
+  if (floats == nullptr) return from;
+  Ints wholes;
+  for (float x : *floats) {
+    if (!(std::abs(x) < 9e18F)) refuse("casts what is no whole number");
+    wholes.push_back(static_cast<std::int64_t>(x));
+  }
+  return of_wholes(from.shape, wholes);
+}
+
+ForeignConstant transpose(const Call& call) {
+  const ForeignConstant& from = call.operand(0);
+  const Floats values = from.floats();
+  if (values == nullptr) refuse("turns what are no floats");
+  const std::size_t rank = from.shape.rank();
+  Ints perm;
+  for (std::size_t d = rank; d-- > 0;) perm.push_back(static_cast<std::int64_t>(d));
+  perm = call.list("perm", call.in.size()).value_or(perm);
+  Ints sorted = perm;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t d = 0; d < sorted.size(); ++d) {
+    if (sorted[d] != static_cast<std::int64_t>(d)) refuse("has a perm that is no order of axes");
+  }
+  if (perm.size() != rank) refuse("has a perm that is no order of axes");
+  Ints dims, strides(rank, 1), step;
+  for (std::size_t d = rank; d-- > 1;) strides[d - 1] = strides[d] * from.shape[d];
+  for (std::int64_t axis : perm) {
+    dims.push_back(from.shape[static_cast<std::size_t>(axis)]);
+    step.push_back(strides[static_cast<std::size_t>(axis)]);
+  }
+  auto turned = std::make_shared<std::vector<float>>(values->size());
+  Ints at(rank);
+  std::int64_t position = 0;
+  for (float& to : *turned) {
+    to = (*values)[static_cast<std::size_t>(position)];
+    for (std::size_t d = rank; d-- > 0;) {
+      position += step[d];
+      if (++at[d] < dims[d]) break;
+      position -= step[d] * dims[d];
+      at[d] = 0;
+    }
+  }
+  return {Shape(dims), Floats(turned)};
+}
+
+ForeignConstant constant_of_shape(const Call& call) {
+  const Ints& dims = call.wholes(0);
+  std::int64_t count = 1;
+  for (std::int64_t dim : dims) {
+    if (dim < 0 || dim > 1024 || (count *= dim) > 1024) refuse("makes more than 1024 equal numbers");
+  }
+  const auto found = call.node.attributes.find("value");
+  const auto* value = found == call.node.attributes.end() ? nullptr : std::get_if<ForeignConstant>(&found->second);
+  if (value != nullptr && value->wholes() != nullptr && value->wholes()->size() == 1)
+    return of_wholes(Shape(dims), Ints(static_cast<std::size_t>(count), value->wholes()->front()));
+  const bool given = value != nullptr && value->floats() != nullptr && value->floats()->size() == 1;
+  const float number = given ? value->floats()->front() : 0;
+  return {Shape(dims), std::make_shared<const std::vector<float>>(static_cast<std::size_t>(count), number)};
+}
+
+std::int64_t known(std::int64_t x) {
+  if (x == kAnyBatch) refuse("computes with the number of images");
+  return x;
+}
+
+/// Of equal shapes, or with a single number.
+template <class T, class F>
+std::vector<T> each(const std::vector<T>& a, const std::vector<T>& b, F&& f) {
+  if (a.size() != b.size() && a.size() != 1 && b.size() != 1) refuse("computes with shapes that differ");
+  std::vector<T> result(a.empty() || b.empty() ? 0 : std::max(a.size(), b.size()));
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = f(a[a.size() == 1 ? 0 : i], b[b.size() == 1 ? 0 : i]);
+  return result;
+}
+
+/// Whole numbers wrap around, as in the programs that wrote them.
+template <class F>
+Fold arithmetic(F f) {
+  return [f](const Call& call) -> ForeignConstant {
+    const ForeignConstant &a = call.operand(0), &b = call.operand(1);
+    const Shape shape = a.shape.count() == 1 && b.shape.rank() > a.shape.rank() ? b.shape
+                        : a.shape.count() >= b.shape.count()                    ? a.shape
+                                                                                : b.shape;
+    if (a.floats() != nullptr && b.floats() != nullptr) {
+      const auto of_floats = [&](float x, float y) {
+        return static_cast<float>(f(static_cast<double>(x), static_cast<double>(y)));
+      };
+      return {shape, std::make_shared<const std::vector<float>>(each(*a.floats(), *b.floats(), of_floats))};
+    }
+    return of_wholes(shape, each(call.wholes(0), call.wholes(1), [&](std::int64_t x, std::int64_t y) {
+                       return static_cast<std::int64_t>(
+                           f(static_cast<std::uint64_t>(known(x)), static_cast<std::uint64_t>(known(y))));
+                     }));
+  };
+}
+
+/// Towards zero.
+ForeignConstant divide(const Call& call) {
+  const ForeignConstant &a = call.operand(0), &b = call.operand(1);
+  if (a.floats() != nullptr) return arithmetic([](auto x, auto y) { return x / y; })(call);
+  const auto quotient = [](std::int64_t x, std::int64_t y) {
+    if (known(y) == 0 || (y == -1 && known(x) == kAnyBatch)) refuse("divides by zero");
+    return known(x) / y;
+  };
+  return of_wholes(a.shape.count() >= b.shape.count() ? a.shape : b.shape,
+                   each(call.wholes(0), call.wholes(1), quotient));
+}
+
+const std::map<std::string, Fold>& folds() {
+  static const std::map<std::string, Fold> table = {{"Add", arithmetic([](auto x, auto y) { return x + y; })},
+                                                    {"Cast", cast},
+                                                    {"Concat", concatenate},
+                                                    {"ConstantOfShape", constant_of_shape},
+                                                    {"Div", divide},
+                                                    {"Gather", gather},
+                                                    {"Identity", [](const Call& call) { return call.operand(0); }},
+                                                    {"Mul", arithmetic([](auto x, auto y) { return x * y; })},
+                                                    {"Reshape", reshape},
+                                                    {"Slice", slice},
+                                                    {"Squeeze", squeeze},
+                                                    {"Sub", arithmetic([](auto x, auto y) { return x - y; })},
+                                                    {"Transpose", transpose},
+                                                    {"Unsqueeze", unsqueeze}};
+  return table;
+}
+
+}  // namespace
+
+std::size_t axis_of(std::int64_t axis, std::size_t rank) {
+  const auto size = static_cast<std::int64_t>(rank);
+  if (axis < -size || axis >= size) refuse(concat("has an axis ", axis, " of ", rank));
+  return static_cast<std::size_t>(axis < 0 ? axis + size : axis);
+}
+
+[[noreturn]] static void refuse_count(const Ints& from, const Ints& target) {
+  refuse(concat("makes ", to_string(Shape(target)), " of ", to_string(Shape(from)),
+                ", which is another number of values"));
+}
+
+std::vector<std::int64_t> reshaped(const Ints& from, const Ints& target) {
+  if (target.size() > kMostAxes) refuse(concat("makes ", target.size(), " axes"));
+  Ints dims = target;
+  std::int64_t rest = Shape(from).count();
+  std::optional<std::size_t> open;
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    if (dims[d] == 0 && d < from.size()) dims[d] = from[d];
+    if (dims[d] == -1 && !open) {
+      open = d;
+    } else if (dims[d] < 1 || rest % dims[d] != 0) {
+      refuse_count(from, target);
+    } else {
+      rest /= dims[d];
+    }
+  }
+  if (open) dims[*open] = rest;
+  if (!open && rest != 1) refuse_count(from, target);
+  return dims;
+}
+
+std::optional<ForeignConstant> ConstantFolder::fold(const ForeignNode& node, const Inputs& inputs) {
+  const auto found = folds().find(node.op);
+  if (found == folds().end()) return std::nullopt;
+  ForeignConstant result = found->second(Call{node, inputs});
+  const bool shared = std::any_of(inputs.begin(), inputs.end(), [&](const ForeignConstant* input) {
+    return input != nullptr && input->values == result.values;
+  });
+  if (!shared) left_ -= result.shape.count();
+  if (left_ < 0) refuse("computes more constants than the model has");
+  return result;
+}
+
+}  // namespace sluice
