@@ -116,6 +116,7 @@ std::vector<Seen> look_at(OpenNetwork& opened, DecisionLooker& looker) {
   while (static_cast<std::int64_t>(seen.size()) < most) {
     const Batch* const batch = pipeline.next();
     if (batch == nullptr) break;
+    if (batch->count == 0) continue;
     seen.push_back(
         {batch->images, batch->labels.front(), look(looker, opened.network().classes(), batch->images.data())});
     if (seen.back().answer.density < 0) return {};

@@ -112,7 +112,10 @@ Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::
   Evaluator evaluator(experiment.network(), options, *test.dataset,
                       evaluation_pipeline(experiment.data, test.normalization, experiment.eval.batch));
   if (kernels != nullptr) evaluator.choose(*kernels);
-  return *evaluator.run();
+  const Evaluation evaluation = *evaluator.run();
+  for (const std::string& warning : picture_warnings(*test.dataset, evaluation))
+    std::cerr << "warning: " << warning << "\n";
+  return evaluation;
 }
 
 /// What is written: the weights, with the kernels, what they were chosen on, and what the deployed network did on the

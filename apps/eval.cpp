@@ -174,11 +174,12 @@ int evaluate(const CommandLine& line) {
     };
   }
   const Evaluation evaluation = *evaluator.run(on_batch);
-  for (const std::string& note : dataset->take_notes()) std::cerr << "warning: " << note << "\n";
+  for (const std::string& note : picture_warnings(*dataset, evaluation)) std::cerr << "warning: " << note << "\n";
   if (output) output->write(predictions.text());
   std::ostream& out = output ? report_stream(*output) : std::cout;
-  const ReportSubject subject{line.positional().front(), to_string(split), dataset->name(),
-                              class_names(*dataset, experiment.network()), line.has("confusion")};
+  const ReportSubject subject{line.positional().front(), to_string(split),
+                              dataset->name(),           class_names(*dataset, experiment.network()),
+                              line.has("confusion"),     experiment.eval.top_k};
   if (line.has("json")) {
     print_json_report(out, subject, experiment.network(), evaluation);
   } else {

@@ -18,7 +18,15 @@ BenchmarkImages read_images(const Experiment& experiment, const KnownImages& kno
                                                  std::min(wanted, dataset.size() / batch * batch)));
   pipeline.start(0);
   const Batch* const read = pipeline.next();
-  return {read->images, read->labels};
+  const std::int64_t whole = read->count / batch * batch;
+  if (whole == 0)
+    throw Error(ExitCode::kData,
+                concat(dataset.name(), ": only ", read->count,
+                       " of its pictures can be read, fewer than eval.batch = ", batch, "; lower eval.batch"));
+  BenchmarkImages images{read->images, read->labels};
+  images.images.resize(static_cast<std::size_t>(whole * dataset.shape().count()));
+  images.labels.resize(static_cast<std::size_t>(whole));
+  return images;
 }
 
 }  // namespace sluice

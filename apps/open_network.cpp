@@ -15,7 +15,8 @@ std::unique_ptr<Evaluator> OpenNetwork::evaluator() {
 
 Evaluation OpenNetwork::evaluate() {
   Evaluation evaluation = *evaluator()->run();
-  for (const std::string& note : images.dataset->take_notes()) std::cerr << "warning: " << note << "\n";
+  for (const std::string& note : picture_warnings(*images.dataset, evaluation))
+    std::cerr << "warning: " << note << "\n";
   return evaluation;
 }
 

@@ -7,7 +7,7 @@ sluice_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # ocl-icd-opencl-dev: CMake's configuration of libdnnl-dev wants it, the package merely recommends it.
 sluice_build_packages=(g++ cmake ninja-build libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhdf5-dev
   libboost-program-options-dev zlib1g-dev libxxhash-dev librandom123-dev nlohmann-json3-dev
-  protobuf-compiler libprotobuf-dev libjpeg-dev libturbojpeg0-dev libpng-dev libwebp-dev)
+  protobuf-compiler libprotobuf-dev libjpeg-dev libturbojpeg0-dev libpng-dev libwebp-dev libarchive-dev)
 sluice_test_packages=(pkg-config libgtest-dev libgmock-dev hdf5-tools xxhash python3 python3-h5py python3-numpy curl wget)
 sluice_quickstart_packages=(dataset-fashion-mnist)
 

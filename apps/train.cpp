@@ -70,7 +70,8 @@ void check_data(const Experiment& experiment) {
 /// The table does not need the data, which may be on another machine: what is wrong with them is a warning.
 int dry_run(Experiment& experiment, const std::string& fewer_threads) {
   if (!fewer_threads.empty()) std::cerr << "warning: " << fewer_threads << "\n";
-  const Executor executor(experiment.network(), experiment.executor_options(Mode::kTraining, experiment.train.batch));
+  const Executor executor(experiment.network(),
+                          experiment.executor_options(Mode::kTraining, experiment.train.part_batch()));
   print_layer_table(std::cout, experiment.network(), executor);
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : missing_activations(experiment.network())) std::cerr << "warning: " << line << "\n";

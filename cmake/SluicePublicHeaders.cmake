@@ -22,6 +22,7 @@ set(SLUICE_PUBLIC_HEADERS
   core/config/list.hpp
   core/data/dataset.hpp
   core/data/image_shape.hpp
+  core/data/mixing.hpp
   core/data/normalization.hpp
   core/data/options.hpp
   core/data/pipeline.hpp

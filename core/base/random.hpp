@@ -15,7 +15,8 @@ enum class Purpose : std::uint32_t {
   kDropout = 4,
   kSplit = 5,
   kSynthetic = 6,
-  kTest = 7
+  kTest = 7,
+  kMix = 8
 };
 
 /// A stream of numbers, addressed by (seed, purpose, a, b): for augmentation a = epoch and b = sample, for dropout a =

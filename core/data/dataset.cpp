@@ -33,11 +33,10 @@ std::unique_ptr<Dataset> open_stored(const DataOptions& options, Split split) {
   return open_synthetic(options, split);
 }
 
-/// The set with the transforms of the options; a folder of pictures has them already.
+/// The set with the transforms of the options; one of pictures has them already.
 std::shared_ptr<const Dataset> open_transformed(const DataOptions& options, Split split) {
   std::shared_ptr<const Dataset> stored = open_stored(options, split);
-  if (options.kind == DataKind::kFolder || (options.transforms.empty() && options.eval_transforms.empty()))
-    return stored;
+  if (stored->decodes() || (options.transforms.empty() && options.eval_transforms.empty())) return stored;
   return make_transformed(std::move(stored), options);
 }
 
@@ -61,6 +60,12 @@ void Dataset::read_labels(const std::int64_t* indices, std::int64_t count, std::
 }
 
 std::int32_t Dataset::read_for_training(std::int64_t index, const TrainingDraw&, std::uint8_t* image) const {
+  std::int32_t label = 0;
+  read(&index, 1, image, &label);
+  return label;
+}
+
+std::optional<std::int32_t> Dataset::read_for_evaluation(std::int64_t index, std::uint8_t* image) const {
   std::int32_t label = 0;
   read(&index, 1, image, &label);
   return label;

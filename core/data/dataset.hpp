@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,8 @@ class Dataset {
   /// One image as training is to see it, and its label; by default that of read(). A picture that cannot be read is
   /// replaced by another.
   virtual std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const;
+  /// One image as read() gives it, and its label; nothing where it cannot be read and an evaluation is to leave it out.
+  virtual std::optional<std::int32_t> read_for_evaluation(std::int64_t index, std::uint8_t* image) const;
 
   /// Adds what the first `images` images were made from to a digest; false where that is the pixels themselves.
   virtual bool digest_sources(std::int64_t images, Digest& digest) const;

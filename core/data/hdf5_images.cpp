@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/data/interleave.hpp"
+#include "core/picture/picture.hpp"
 #include "core/reader/shared_memory.hpp"
 
 namespace sluice {
@@ -97,6 +98,42 @@ std::vector<std::string> class_names(const Hdf5File& file, const Hdf5Group& grou
   return {};
 }
 
+/// Bytes of encoded pictures one after the other, as sluice-pack writes them.
+bool holds_encoded(const Hdf5DataSet& images) {
+  if (images.shape().rank() != 1 || !images.has_attribute("layout")) return false;
+  const std::vector<std::string> layout = images.text_attribute("layout");
+  return !layout.empty() && layout[0] == "encoded";
+}
+
+void check_bytes(const Hdf5DataSet& images) {
+  const ElementType type = images.info().type;
+  if (type.kind != ElementType::Kind::kUnsigned || type.bytes != 1)
+    fail(images, concat("holds ", to_string(type), ", expected uint8 (bytes of pictures)"));
+}
+
+std::vector<std::int64_t> read_offsets(const Hdf5DataSet& data_set, std::int64_t bytes) {
+  if (data_set.shape().rank() != 1 || data_set.shape()[0] < 2)
+    fail(data_set,
+         concat("expected where each picture begins, and the end, got the shape ", to_string(data_set.shape())));
+  std::vector<std::int64_t> offsets = data_set.read<std::int64_t>();
+  if (offsets.front() != 0 || offsets.back() != bytes || !std::is_sorted(offsets.begin(), offsets.end()))
+    fail(data_set, concat("expected to ascend from 0 to the ", bytes, " bytes of the pictures"));
+  return offsets;
+}
+
+/// The size that all pictures have; nothing where they have several.
+std::optional<PictureSize> common_size(const Hdf5DataSet& sizes, std::int64_t images) {
+  if (sizes.shape() != Shape{images, 2})
+    fail(sizes,
+         concat("expected height and width of the ", images, " pictures, got the shape ", to_string(sizes.shape())));
+  const std::vector<std::int64_t> values = sizes.read<std::int64_t>();
+  for (std::size_t i = 2; i < values.size(); ++i)
+    if (values[i] != values[i % 2]) return std::nullopt;
+  const auto is_side = [](std::int64_t side) { return side >= 1 && side <= kMaxImageSide; };
+  if (!is_side(values[0]) || !is_side(values[1])) return std::nullopt;
+  return PictureSize{values[0], values[1]};
+}
+
 class ImageService : public ReaderService {
  public:
   explicit ImageService(int shared_memory) : shared_memory_(shared_memory) {}
@@ -139,17 +176,48 @@ Hdf5Images::Hdf5Images(const ImagePlace& place)
   };
   images_.emplace(find(place.images));
   const Hdf5DataSet labels = find(place.labels);
+  set_.images_where = images_->where();
+  set_.labels_where = labels.where();
+  if (holds_encoded(*images_))
+    describe_encoded(group);
+  else
+    describe_pixels();
+  set_.labels = read_labels(labels, set_.size);
+  set_.class_names = class_names(file_, group);
+}
+
+void Hdf5Images::describe_pixels() {
   const Layout layout = find_layout(*images_);
   images_->check_stored();
   planes_ = layout.planes && layout.shape.channels > 1;
-  set_.images_where = images_->where();
-  set_.labels_where = labels.where();
   set_.size = images_->shape()[0];
   set_.shape = layout.shape;
-  set_.labels = read_labels(labels, set_.size);
-  set_.class_names = class_names(file_, group);
+  set_.rows = rows(set_.size, layout.shape.count());
+}
+
+void Hdf5Images::describe_encoded(const Hdf5Group& group) {
+  check_bytes(*images_);
+  images_->check_stored();
+  const std::int64_t bytes = images_->shape()[0];
+  set_.offsets = read_offsets(group.data_set("offsets"), bytes);
+  set_.size = static_cast<std::int64_t>(set_.offsets.size()) - 1;
+  set_.rows = rows(bytes, 1);
+  if (group.has_data_set("names")) {
+    const Hdf5DataSet names = group.data_set("names");
+    if (names.shape() != Shape{set_.size})
+      fail(names, concat("expected a name for each of the ", set_.size, " pictures, got the shape ",
+                         to_string(names.shape())));
+    set_.names = names.read_text();
+  }
+  if (!group.has_data_set("sizes")) return;
+  const auto size = common_size(group.data_set("sizes"), set_.size);
+  if (size) set_.shape = {0, size->height, size->width};
+}
+
+/// Images of so many bytes each that are cheap to read together.
+std::int64_t Hdf5Images::rows(std::int64_t all, std::int64_t bytes) const {
   const std::int64_t unit = images_->info().chunk.empty() ? 1 : images_->info().chunk[0];
-  set_.rows = std::min(set_.size, unit * std::max<std::int64_t>(1, kSmallestGroupBytes / layout.shape.count() / unit));
+  return std::min(all, unit * std::max<std::int64_t>(1, kSmallestGroupBytes / bytes / unit));
 }
 
 void Hdf5Images::read(std::int64_t first, std::int64_t images, std::uint8_t* to) {

@@ -24,10 +24,13 @@ struct ImagePlace {
 struct ImageSet {
   std::string images_where, labels_where;  ///< "train.h5: /images", the beginning of messages
   std::int64_t size = 0;
-  ImageShape shape;
-  std::int64_t rows = 0;  ///< images that are cheap to read together: a chunk or several
+  ImageShape shape;       ///< of encoded pictures height and width, where all have the same
+  std::int64_t rows = 0;  ///< images, or bytes of encoded pictures, that are cheap to read together: a chunk or several
   std::vector<std::int32_t> labels;
   std::vector<std::string> class_names;  ///< empty where the file has none
+  std::vector<std::int64_t> offsets;     ///< of encoded pictures: where each begins, and the end; else empty
+  std::vector<std::string> names;        ///< of encoded pictures; empty where the file has none
+  bool encoded() const { return !offsets.empty(); }
 };
 
 class Hdf5Images {
@@ -36,11 +39,15 @@ class Hdf5Images {
   explicit Hdf5Images(const ImagePlace& place);
 
   const ImageSet& set() const { return set_; }
-  /// Images [first, first + count) as count x height x width x channels. Throws Error(kData) where a part of the file
-  /// cannot be read, or was changed since it was opened.
+  /// Images [first, first + count) as count x height x width x channels, or such bytes of encoded pictures. Throws
+  /// Error(kData) where a part of the file cannot be read, or was changed since it was opened.
   void read(std::int64_t first, std::int64_t count, std::uint8_t* to);
 
  private:
+  void describe_pixels();
+  void describe_encoded(const Hdf5Group& group);
+  std::int64_t rows(std::int64_t all, std::int64_t bytes) const;
+
   Hdf5File file_;
   std::optional<Hdf5DataSet> images_;
   bool planes_ = false;  ///< N x C x H x W
@@ -65,6 +72,8 @@ auto describe_fields(Fields& fields, Set& set) -> decltype(fields.add(set.labels
   for (auto* size : {&set.shape.channels, &set.shape.height, &set.shape.width, &set.rows}) fields.add(*size);
   fields.add(set.labels);
   fields.add(set.class_names);
+  fields.add(set.offsets);
+  fields.add(set.names);
 }
 
 /// The memory is the pixels'.

@@ -3,18 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <list>
 #include <mutex>
-#include <utility>
 
 #include "core/base/error.hpp"
-#include "core/base/signals.hpp"
 #include "core/data/formats.hpp"
-#include "core/data/hdf5_images.hpp"
 #include "core/data/input_file.hpp"
 #include "core/data/memory.hpp"
-#include "core/reader/reader_process.hpp"
-#include "core/reader/shared_memory.hpp"
+#include "core/data/packed.hpp"
+#include "core/data/remote_images.hpp"
 
 namespace sluice {
 
@@ -22,84 +18,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A file that is open in a reader. Every failure is an Error(kData) that names the file.
-class RemoteImages {
- public:
-  RemoteImages(const ImagePlace& place, double timeout_seconds)
-      : file_(place.file), reader_("images", limits(timeout_seconds), memory_.descriptor()) {
-    safely([&] {
-      reader_.ask(ImageRequest::kOpen, place);
-      reader_.wait();
-      set_ = reader_.get<ImageSet>();
-      const bool sound = set_.size > 0 && set_.rows > 0 && set_.shape.channels > 0 && set_.shape.height > 0 &&
-                         set_.shape.width > 0 && static_cast<std::int64_t>(set_.labels.size()) == set_.size;
-      if (!sound) reader_.reject();
-    });
-  }
-
-  ImageSet& set() { return set_; }
-  /// Memory for so many images. Once.
-  void share(std::int64_t images) {
-    const std::int64_t bytes = images * set_.shape.count();
-    memory_.resize(bytes);
-    safely([&] {
-      reader_.ask(ImageRequest::kShare, bytes);
-      reader_.wait();
-    });
-  }
-  /// Takes memory for images that will be asked for next, while the reader is busy.
-  void reserve(std::int64_t first, std::int64_t count) const {
-    if (count > 0) memory_.reserve(first * set_.shape.count(), count * set_.shape.count());
-  }
-  const std::shared_ptr<std::uint8_t>& memory() const { return memory_.data(); }
-  /// Asks for images [first, first + count), to be written to memory from the place of image `at` on. Several may be on
-  /// their way.
-  void ask(std::int64_t first, std::int64_t count, std::int64_t at) {
-    safely([&] { reader_.ask(ImageRequest::kRead, first, count, at * set_.shape.count()); });
-  }
-  /// Waits for the oldest of them.
-  void wait() {
-    safely([&] { reader_.wait(); });
-  }
-
- private:
-  static ReaderLimits limits(double timeout_seconds) {
-    ReaderLimits limits;
-    limits.seconds = timeout_seconds;
-    return limits;
-  }
-  template <class Work>
-  void safely(Work work) {
-    read_safely(file_, ExitCode::kData, work);
-  }
-
-  std::string file_;
-  SharedMemory memory_;
-  ReaderProcess reader_;
-  ImageSet set_;
-};
-
 class StreamedDataset : public Dataset {
  public:
-  /// Keeps up to `at_once` groups.
+  /// Keeps up to `at_once` groups of `rows` images.
   StreamedDataset(DatasetInfo info, std::unique_ptr<RemoteImages> file, std::int64_t at_once)
       : Dataset(std::move(info)),
         labels_(std::move(file->set().labels)),
         rows_(file->set().rows),
-        at_once_(std::min(at_once, groups_of(size(), rows_))),
-        file_(std::move(file)),
-        place_(static_cast<std::size_t>(groups_of(size(), rows_)), cache_.end()),
-        run_of_(place_.size(), 0) {
-    file_->share(at_once_ * rows_);
-  }
+        cache_(std::move(file), starts(size(), rows_), at_once) {}
 
   void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images,
             std::int32_t* labels) const override {
     const std::int64_t bytes = shape().count();
     const std::lock_guard<std::mutex> lock(mutex_);
     for (std::int64_t i = 0; i < count;) {
-      for (const std::int64_t end = i + claim(indices + i, count - i); i < end; ++i) {
-        const std::uint8_t* const group = fetch(indices[i] / rows_);
+      const auto group_of = [this, from = indices + i](std::int64_t n) { return from[n] / rows_; };
+      for (const std::int64_t end = i + cache_.claim(count - i, group_of); i < end; ++i) {
+        const std::uint8_t* const group = cache_.fetch(indices[i] / rows_);
         std::memcpy(images + i * bytes, group + indices[i] % rows_ * bytes, static_cast<std::size_t>(bytes));
         labels[i] = labels_[static_cast<std::size_t>(indices[i])];
       }
@@ -112,104 +47,25 @@ class StreamedDataset : public Dataset {
 
   ReadGroups groups() const override {
     ReadGroups result;
-    result.at_once = at_once_;
-    for (std::int64_t first = 0; first < size(); first += rows_) result.starts.push_back(first);
+    result.at_once = cache_.at_once();
+    result.starts = starts(size(), rows_);
+    result.starts.pop_back();
     return result;
   }
 
  private:
-  struct Cached {
-    std::int64_t group;
-    std::int64_t slot;  // of the shared memory
-    bool there;         // or asked for
-  };
-  using Cache = std::list<Cached>;
-  static constexpr std::int64_t kMostAsked = 32;
-
-  static std::int64_t groups_of(std::int64_t images, std::int64_t rows) { return (images + rows - 1) / rows; }
-
-  /// Asks for the groups of as many images as fit into memory together, so that the reader is ahead of what is copied.
-  /// Returns how many images these are.
-  std::int64_t claim(const std::int64_t* indices, std::int64_t count) const {
-    ++run_;
-    std::int64_t i = 0;
-    for (std::int64_t claimed = 0; i < count; ++i) {
-      const std::int64_t group = indices[i] / rows_;
-      std::int64_t& run = run_of_[static_cast<std::size_t>(group)];
-      if (run == run_) continue;
-      if (claimed++ == at_once_) break;
-      run = run_;
-      claim_group(group);
-    }
-    return i;
-  }
-
-  /// The group becomes the first of the cache; it is asked for where it is not there.
-  void claim_group(std::int64_t group) const {
-    // Both sides would wait for ever if neither took what the other sends.
-    if (static_cast<std::int64_t>(asked_.size()) == kMostAsked) take_answer();
-    Cache::iterator& place = place_[static_cast<std::size_t>(group)];
-    if (place != cache_.end()) {
-      cache_.splice(cache_.begin(), cache_, place);
-      return;
-    }
-    if (static_cast<std::int64_t>(cache_.size()) < at_once_) {
-      cache_.push_front({-1, static_cast<std::int64_t>(cache_.size()), false});
-    } else {
-      cache_.splice(cache_.begin(), cache_, std::prev(cache_.end()));
-    }
-    place = cache_.begin();
-    if (place->group >= 0) place_[static_cast<std::size_t>(place->group)] = cache_.end();
-    *place = {group, place->slot, false};
-    const std::int64_t first = group * rows_;
-    asked_.push_back(place);
-    file_->ask(first, std::min(rows_, size() - first), place->slot * rows_);
-  }
-
-  /// The images of a group that was claimed.
-  const std::uint8_t* fetch(std::int64_t group) const {
-    const Cached& wanted = *place_[static_cast<std::size_t>(group)];
-    while (!wanted.there) take_answer();
-    return file_->memory().get() + wanted.slot * rows_ * shape().count();
-  }
-
-  void take_answer() const {
-    const Cache::iterator next = asked_.front();
-    asked_.pop_front();
-    try {
-      file_->wait();
-      next->there = true;
-    } catch (...) {
-      place_[static_cast<std::size_t>(std::exchange(next->group, -1))] = cache_.end();
-      abandon();
-      throw;
-    }
-  }
-
-  /// Takes the answers that are still to come, so that a later read begins anew.
-  void abandon() const {
-    while (!asked_.empty()) {
-      const Cache::iterator next = asked_.front();
-      asked_.pop_front();
-      try {
-        file_->wait();
-        next->there = true;
-      } catch (const Error&) {
-        place_[static_cast<std::size_t>(std::exchange(next->group, -1))] = cache_.end();
-      }
-    }
+  /// Of groups, and the end.
+  static std::vector<std::int64_t> starts(std::int64_t images, std::int64_t rows) {
+    std::vector<std::int64_t> starts;
+    for (std::int64_t first = 0; first < images; first += rows) starts.push_back(first);
+    starts.push_back(images);
+    return starts;
   }
 
   const std::vector<std::int32_t> labels_;
   const std::int64_t rows_;  // of a group
-  const std::int64_t at_once_;
-  mutable std::mutex mutex_;  // guards what follows
-  const std::unique_ptr<RemoteImages> file_;
-  mutable Cache cache_;                         // most recently used first
-  mutable std::vector<Cache::iterator> place_;  // of each group in the cache; its end where it is not there
-  mutable std::list<Cache::iterator> asked_;    // in order
-  mutable std::vector<std::int64_t> run_of_;    // the last run that each group was claimed for
-  mutable std::int64_t run_ = 0;
+  mutable std::mutex mutex_;
+  mutable GroupCache cache_;
 };
 
 Classes find_classes(const DataOptions& options, ImageSet& set) {
@@ -237,16 +93,7 @@ std::unique_ptr<Dataset> make_streamed(DatasetInfo info, std::unique_ptr<RemoteI
 }
 
 std::unique_ptr<Dataset> make_loaded(DatasetInfo info, const std::unique_ptr<RemoteImages>& file) {
-  constexpr std::int64_t kShareBytes = 8 << 20;
-  const std::int64_t rows = file->set().rows;
-  const std::int64_t block = rows * std::max<std::int64_t>(1, kShareBytes / info.shape.count() / rows);
-  file->share(info.size);
-  for (std::int64_t first = 0; first < info.size; first += block) {
-    throw_if_stopped();
-    file->ask(first, std::min(block, info.size - first), first);
-    file->reserve(first + block, std::min(block, info.size - first - block));
-    file->wait();
-  }
+  file->load();
   return std::make_unique<MemoryDataset>(std::move(info), file->memory(), std::move(file->set().labels));
 }
 
@@ -263,6 +110,7 @@ std::unique_ptr<Dataset> open_hdf5(const DataOptions& options, Split split) {
   auto file = std::make_unique<RemoteImages>(place, options.hdf5_timeout);
   ImageSet& set = file->set();
   Classes classes = find_classes(options, set);
+  if (set.encoded()) return make_packed(options, std::move(classes), std::move(file));
   DatasetInfo info{set.images_where, set.size, set.shape, classes.count, std::move(classes.names)};
   const std::int64_t memory_bytes = options.hdf5_memory_mib << 20;
   if (info.size > memory_bytes / info.shape.count())

@@ -31,6 +31,16 @@ void describe_preparation(DataOptions& options, Keys& keys) {
       "crop_padding", options.crop_padding, between(std::int64_t{0}, kMaxImageSide),
       "with augment: pixels of zeros put around an image before a window of its own size is cut out; 0: no crop");
   keys.optional("flip", options.flip, "with augment: whether half of the images are mirrored left to right");
+  keys.optional(
+      "balance", options.balance,
+      "training takes images of each class equally often: those of rare classes several times in an epoch, not "
+      "all of those of frequent ones");
+  keys.optional("mixup", options.mixup, between(0.0, 100.0),
+                "training images become sums of two with shares from Beta(A, A), and learn both classes by these "
+                "shares: A, such as 0.2; 0: off");
+  keys.optional("cutmix", options.cutmix, between(0.0, 100.0),
+                "a rectangle of another image is put into each training image, with shares as for mixup: A, such as 1; "
+                "0: off. With both, each image has one of them");
   keys.optional("transforms", options.transforms,
                 "what is done to training images, in order and at random, in place of augment: a list such as "
                 "random_resized_crop(224), flip (docs/pictures.md has all of them); empty: eval_transforms");
@@ -80,15 +90,15 @@ void describe_hdf5(DataOptions& options, Keys& keys) {
 }
 
 void describe_pictures(DataOptions& options, Keys& keys) {
-  keys.choice("decode", options.fast_decode, {{"fast", true}, {"exact", false}},
-              "folder: whether training may decode a part of a JPEG, and at a half, a quarter or an eighth of its size "
-              "where the first transform makes it smaller still; evaluation is always exact");
   keys.choice(
-      "on_bad_image", options.skip_bad_images, {{"refuse", false}, {"skip", true}},
-      "folder: whether a picture that cannot be read ends the program when the set is opened or evaluated, or is "
-      "left out with a warning; in training another one takes its place");
+      "decode", options.fast_decode, {{"fast", true}, {"exact", false}},
+      "pictures: whether training may decode a part of a JPEG, and at a half, a quarter or an eighth of its size "
+      "where the first transform makes it smaller still; evaluation is always exact");
+  keys.choice("on_bad_image", options.skip_bad_images, {{"refuse", false}, {"skip", true}},
+              "pictures: whether one that cannot be read ends the program when the set is opened or evaluated, or is "
+              "left out with a warning, also of evaluations; in training another one takes its place");
   keys.optional("max_pixels", options.max_pixels, between(std::int64_t{1}, std::int64_t{1} << 30),
-                "folder: larger pictures are refused by their header, before memory is taken for them");
+                "pictures: larger ones are refused by their header, before memory is taken for them");
   keys.path("folder_train", options.folder_train,
             "folder: the training pictures in dir, a folder for each class; where dir has no such folder it holds the "
             "classes itself");

@@ -32,6 +32,9 @@ struct DataOptions {
   bool augment = false;
   std::int64_t crop_padding = 4;
   bool flip = true;
+  bool balance = false;
+  double mixup = 0;
+  double cutmix = 0;
   std::string transforms;
   std::string eval_transforms;
   bool fast_decode = true;

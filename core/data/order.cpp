@@ -3,9 +3,23 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/base/error.hpp"
+
 namespace sluice {
 
 namespace {
+
+std::vector<std::vector<std::int64_t>> images_by_class(const Dataset& dataset) {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(dataset.size()));
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<std::int32_t> labels(all.size());
+  dataset.read_labels(all.data(), dataset.size(), labels.data());
+  std::vector<std::vector<std::int64_t>> classes(static_cast<std::size_t>(dataset.num_classes()));
+  for (const std::int64_t i : all) classes[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])].push_back(i);
+  classes.erase(std::remove_if(classes.begin(), classes.end(), [](const auto& images) { return images.empty(); }),
+                classes.end());
+  return classes;
+}
 
 /// A stream of random numbers is finite; each serves this many draws, far fewer than it has.
 constexpr std::uint64_t kDrawsPerStream = 1 << 20;
@@ -28,21 +42,45 @@ void Shuffler::shuffle(std::int64_t* values, std::int64_t count) {
   }
 }
 
-EpochOrder::EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed)
+EpochOrder::EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed, bool balance)
     : seed_(seed),
       shuffle_(shuffle),
       groups_(shuffle ? dataset.groups() : ReadGroups{}),
       indices_(static_cast<std::size_t>(dataset.size())),
       group_order_(groups_.starts.size()) {
   std::iota(indices_.begin(), indices_.end(), 0);
+  if (!balance || !shuffle) return;
+  if (!groups_.starts.empty())
+    throw Error(ExitCode::kData, concat("[data] balance: ", dataset.name(),
+                                        " is read in pieces, expected one that fits "
+                                        "into memory; raise hdf5_memory_mib, or leave balance off"));
+  classes_ = images_by_class(dataset);
+  before_.resize(indices_.size());
 }
 
 void EpochOrder::set_epoch(std::int64_t epoch) {
   if (!shuffle_) return;
   Shuffler shuffler(seed_, Purpose::kShuffle, static_cast<std::uint64_t>(epoch));
   if (!group_order_.empty()) return shuffle_groups(shuffler);
+  if (!classes_.empty()) return draw_balanced(shuffler);
   std::iota(indices_.begin(), indices_.end(), 0);
   shuffler.shuffle(indices_.data(), static_cast<std::int64_t>(indices_.size()));
+}
+
+void EpochOrder::draw_balanced(Shuffler& shuffler) {
+  const std::size_t all = indices_.size(), classes = classes_.size();
+  std::size_t to = 0;
+  for (std::size_t c = 0; c < classes; ++c) {
+    std::vector<std::int64_t> images = classes_[c];
+    const std::size_t quota = all / classes + (c < all % classes ? 1 : 0);
+    for (std::size_t i = 0; i < quota; ++i) {
+      if (i % images.size() == 0) shuffler.shuffle(images.data(), static_cast<std::int64_t>(images.size()));
+      indices_[to++] = images[i % images.size()];
+    }
+  }
+  shuffler.shuffle(indices_.data(), static_cast<std::int64_t>(all));
+  std::vector<std::uint32_t> times(all, 0);
+  for (std::size_t i = 0; i < all; ++i) before_[i] = times[static_cast<std::size_t>(indices_[i])]++;
 }
 
 void EpochOrder::shuffle_groups(Shuffler& shuffler) {

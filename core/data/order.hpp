@@ -28,20 +28,30 @@ class Shuffler {
 /// Every sample once: in the data set's order, or shuffled anew for each epoch. A set that is read in groups (HDF5
 /// chunks) is shuffled in two steps: the order of the groups, then the samples of as many successive groups as half of
 /// the memory for groups holds, so that each group is read about once in an epoch while two such windows are in use.
+/// Balanced, an epoch is as long, but has images of each class (of which there are any) equally often, one at most more
+/// than another: all images of a class before any of them again.
 class EpochOrder {
  public:
-  EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed);
+  /// Throws Error(kData) where a set that is read in groups is to be balanced.
+  EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed, bool balance = false);
   void set_epoch(std::int64_t epoch);
   const std::vector<std::int64_t>& indices() const { return indices_; }
+  /// How often the image at a place in the order stood in it before.
+  std::uint64_t times_before(std::int64_t place) const {
+    return before_.empty() ? 0 : before_[static_cast<std::size_t>(place)];
+  }
 
  private:
   void shuffle_groups(Shuffler& shuffler);
+  void draw_balanced(Shuffler& shuffler);
 
   std::uint64_t seed_;
   bool shuffle_;
   ReadGroups groups_;
   std::vector<std::int64_t> indices_;
   std::vector<std::int64_t> group_order_;
+  std::vector<std::vector<std::int64_t>> classes_;  ///< the images of each that has any; balanced only
+  std::vector<std::uint32_t> before_;
 };
 
 }  // namespace sluice

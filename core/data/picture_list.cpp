@@ -24,14 +24,6 @@ namespace {
 const char* const kEndings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png",  ".webp", ".bmp",  ".ppm", ".pgm", ".pnm",
                                 ".pbm", ".gif",  ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd"};
 
-bool is_picture_name(const std::string& name) {
-  const std::size_t dot = name.rfind('.');
-  if (dot == std::string::npos) return false;
-  std::string ending = name.substr(dot);
-  for (char& c : ending) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return std::any_of(std::begin(kEndings), std::end(kEndings), [&](const char* known) { return ending == known; });
-}
-
 [[noreturn]] void fail(const std::string& path, int error) {
   throw Error(ExitCode::kData, concat(path, ": cannot be read: ", system_reason(error, Access::kRead)));
 }
@@ -87,6 +79,14 @@ class Lister {
 };
 
 }  // namespace
+
+bool is_picture_name(const std::string& name) {
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return false;
+  std::string ending = name.substr(dot);
+  for (char& c : ending) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return std::any_of(std::begin(kEndings), std::end(kEndings), [&](const char* known) { return ending == known; });
+}
 
 void PictureList::keep(const std::vector<bool>& kept) {
   std::size_t to = 0;

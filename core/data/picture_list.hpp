@@ -27,8 +27,11 @@ struct PictureList {
 /// Error(kData) where it cannot be listed.
 std::vector<std::string> class_folders(const std::string& root);
 
-/// Lists the pictures of these classes; of one whose folder is not there none. A picture is a file whose name ends as
-/// those of pictures do, of a form that is read or not. Throws Error(kData) where a folder cannot be listed.
+/// Whether a file's name ends as those of pictures do, of a form that is read or not.
+bool is_picture_name(const std::string& name);
+
+/// Lists the pictures of these classes; of one whose folder is not there none. Throws Error(kData) where a folder
+/// cannot be listed.
 PictureList list_pictures(const std::string& root, std::vector<std::string> classes);
 
 /// Lists all pictures in and below a folder, those of a folder before those of the folders in it, with labels of -1.

@@ -47,6 +47,9 @@ bool has_background(const PipelineOptions& options) {
   return options.workers > 0 && tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism) > 1;
 }
 
+/// In place of the label of an image that cannot be read, until its batch is finished.
+constexpr std::int32_t kLeftOut = -1;
+
 struct BatchSlot {
   Batch batch;
   std::vector<std::uint8_t> bytes;  // images as stored, between the data set and the pixel pass
@@ -93,12 +96,16 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   void make_images(BatchSlot& slot);
   void make_image(BatchSlot& slot, std::int64_t i) const;
   void finish_image(Batch& batch, std::int64_t i, const std::uint8_t* bytes) const;
+  void finish_batch(Batch& batch) const;
+  std::uint64_t draw_epoch(const Batch& batch, std::int64_t i) const;
+  void share_out(BatchSlot& slot, std::unique_lock<std::mutex>& lock);
   void await(BatchSlot& slot, std::unique_lock<std::mutex>& lock);
   const Batch* take();
 
   const Dataset& dataset;
   const PipelineOptions options;
   const PixelPass pass;
+  const Mixer mixer;
   const std::vector<std::uint8_t> mean;
   EpochOrder order;
   std::int64_t whole_epoch = 0;  // batches
@@ -122,8 +129,9 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     : dataset(set),
       options(wanted),
       pass(set.shape(), wanted.normalization, wanted.augmentation),
+      mixer(set.shape(), wanted.mixing, wanted.seed),
       mean(mean_bytes(wanted.normalization)),
-      order(set, wanted.shuffle, wanted.seed),
+      order(set, wanted.shuffle, wanted.seed, wanted.balance),
       slots(static_cast<std::size_t>(has_background(wanted) ? wanted.prefetch + 1 : 1)) {
   assert(options.batch > 0 && options.world > 0 && options.rank >= 0 && options.rank < options.world);
   assert(options.workers >= 0 && options.prefetch > 0);
@@ -143,6 +151,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     slot.batch.images.reserve(static_cast<std::size_t>(most * set.shape().count()));
     slot.batch.labels.reserve(static_cast<std::size_t>(most));
     slot.batch.indices.reserve(static_cast<std::size_t>(most));
+    if (wanted.mixing.enabled()) slot.batch.mixed.reserve(static_cast<std::size_t>(most));
     if (!set.decodes()) slot.bytes.resize(static_cast<std::size_t>(most * set.shape().count()));
   }
   if (has_background(options)) {
@@ -196,26 +205,32 @@ void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>&
   target.error = nullptr;
   target.next_image = 0;
   begin_batch(number, target.batch);
-  if (dataset.decodes()) {
-    lock.lock();
-    target.shared = true;
-    changed.notify_all();
-    lock.unlock();
-    make_images(target);
-    lock.lock();
-    target.shared = false;
-    changed.wait(lock, [&target] { return target.helpers == 0; });
-  } else {
-    try {
+  try {
+    if (dataset.decodes())
+      share_out(target, lock);
+    else
       fill(target);
-    } catch (...) {
-      target.error = std::current_exception();
-    }
-    lock.lock();
+    if (!target.error) finish_batch(target.batch);
+  } catch (...) {
+    target.error = std::current_exception();
   }
+  lock.lock();
   target.ready = true;
   --filling;
   changed.notify_all();
+}
+
+/// Makes the images one by one, with whoever helps.
+void Pipeline::State::share_out(BatchSlot& target, std::unique_lock<std::mutex>& lock) {
+  lock.lock();
+  target.shared = true;
+  changed.notify_all();
+  lock.unlock();
+  make_images(target);
+  lock.lock();
+  target.shared = false;
+  changed.wait(lock, [&target] { return target.helpers == 0; });
+  lock.unlock();
 }
 
 void Pipeline::State::begin_batch(std::int64_t number, Batch& batch) const {
@@ -241,11 +256,37 @@ void Pipeline::State::fill(BatchSlot& target) const {
   for (std::int64_t i = 0; i < batch.count; ++i) finish_image(batch, i, target.bytes.data() + i * values);
 }
 
+/// The epoch by which image i of a batch is drawn: one that is there again in a balanced epoch looks otherwise.
+std::uint64_t Pipeline::State::draw_epoch(const Batch& batch, std::int64_t i) const {
+  return static_cast<std::uint64_t>(epoch) + (order.times_before(batch.first + i) << 32);
+}
+
 /// Augments and normalises image i of a batch.
 void Pipeline::State::finish_image(Batch& batch, std::int64_t i, const std::uint8_t* bytes) const {
   const auto sample = static_cast<std::uint32_t>(batch.indices[static_cast<std::size_t>(i)]);
-  Random random(options.seed, Purpose::kAugment, static_cast<std::uint64_t>(epoch), sample);
+  Random random(options.seed, Purpose::kAugment, draw_epoch(batch, i), sample);
   pass.apply(bytes, pass.choose(random), batch.images.data() + i * dataset.shape().count());
+}
+
+/// Closes the gaps of images that were left out, and mixes.
+void Pipeline::State::finish_batch(Batch& batch) const {
+  const std::int64_t values = dataset.shape().count();
+  std::size_t to = 0;
+  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+    if (batch.labels[i] == kLeftOut) continue;
+    if (to != i) {
+      const auto image = batch.images.begin() + static_cast<std::int64_t>(i) * values;
+      std::copy(image, image + values, batch.images.begin() + static_cast<std::int64_t>(to) * values);
+      batch.labels[to] = batch.labels[i];
+      batch.indices[to] = batch.indices[i];
+    }
+    ++to;
+  }
+  batch.count = static_cast<std::int64_t>(to);
+  batch.labels.resize(to);
+  batch.indices.resize(to);
+  batch.images.resize(to * static_cast<std::size_t>(values));
+  if (options.mixing.enabled()) mixer.apply(batch.epoch, batch.indices, batch.images.data(), batch.labels, batch.mixed);
 }
 
 /// Makes images of a batch until all are claimed.
@@ -267,9 +308,10 @@ void Pipeline::State::make_image(BatchSlot& target, std::int64_t i) const {
   const std::int64_t index = batch.indices[static_cast<std::size_t>(i)];
   std::int32_t& label = batch.labels[static_cast<std::size_t>(i)];
   if (options.transform) {
-    label = dataset.read_for_training(index, {options.seed, static_cast<std::uint64_t>(epoch), mean}, bytes.data());
+    label = dataset.read_for_training(index, {options.seed, draw_epoch(batch, i), mean}, bytes.data());
   } else {
-    dataset.read(&index, 1, bytes.data(), &label);
+    label = dataset.read_for_evaluation(index, bytes.data()).value_or(kLeftOut);
+    if (label == kLeftOut) return;
   }
   finish_image(batch, i, bytes.data());
 }
@@ -309,6 +351,14 @@ const Batch* Pipeline::State::take() {
   return &wanted.batch;
 }
 
+BatchPart part_of(const Batch& batch, std::int64_t which, std::int64_t parts) {
+  assert(batch.count % parts == 0);
+  const std::int64_t count = batch.count / parts, first = which * count;
+  const std::int64_t values = static_cast<std::int64_t>(batch.images.size()) / std::max<std::int64_t>(1, batch.count);
+  return {batch.images.data() + first * values, batch.labels.data() + first,
+          batch.mixed.empty() ? nullptr : batch.mixed.data() + first, count};
+}
+
 Pipeline::Pipeline(const Dataset& dataset, const PipelineOptions& options)
     : state_(std::make_shared<State>(dataset, options)) {}
 
@@ -341,6 +391,8 @@ PipelineOptions training_pipeline(const DataOptions& data, const Normalization& 
   options.shuffle = options.drop_last = options.transform = true;
   options.seed = seed;
   if (data.augment) options.augmentation = {data.crop_padding, data.flip};
+  options.balance = data.balance;
+  options.mixing = {data.mixup, data.cutmix};
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/data/dataset.hpp"
+#include "core/data/mixing.hpp"
 #include "core/data/normalization.hpp"
 #include "core/data/pixel_pass.hpp"
 
@@ -16,18 +17,33 @@ struct Batch {
   std::vector<float> images;          ///< count x height x width x channels, normalised
   std::vector<std::int32_t> labels;   ///< count
   std::vector<std::int64_t> indices;  ///< count: positions in the data set
-  std::int64_t count = 0;             ///< images here; may be 0 on a rank that gets nothing of a small last batch
-  std::int64_t whole = 0;             ///< images of the batch over all ranks
+  std::vector<MixedLabel> mixed;      ///< count; none where images are not mixed
+  /// Images here. Fewer where an evaluation leaves out what cannot be read; may be 0, also on a rank that gets nothing
+  /// of a small last batch.
+  std::int64_t count = 0;
+  std::int64_t whole = 0;  ///< images of the batch over all ranks
   std::int64_t epoch = 0;
   std::int64_t first = 0;  ///< place of images[0] in the epoch's order
 };
 
+/// Some images of a batch, one behind the other.
+struct BatchPart {
+  const float* images = nullptr;
+  const std::int32_t* labels = nullptr;
+  const MixedLabel* mixed = nullptr;  ///< null where images are not mixed
+  std::int64_t count = 0;
+};
+/// Part number `which` of `parts`, into which the batch can be divided.
+BatchPart part_of(const Batch& batch, std::int64_t which, std::int64_t parts);
+
 struct PipelineOptions {
   std::int64_t batch = 128;  ///< images of a batch, over all ranks
   bool shuffle = false;      ///< a new order for each epoch; else the data set's order
+  bool balance = false;      ///< with shuffle: classes equally often (EpochOrder)
   bool drop_last = false;    ///< leaves out the last images of an epoch that do not fill a batch
   bool transform = false;    ///< images as training is to see them: Dataset::read_for_training
   Augmentation augmentation;
+  Mixing mixing;
   Normalization normalization;
   std::uint64_t seed = 1;
   /// Background threads at most. With 0, or where TBB may use one thread only or gets none from the system, batches are
@@ -40,7 +56,8 @@ struct PipelineOptions {
   bool whole_batches = false;
 };
 
-/// Options for training, and for evaluation: the data set's order, every image once, no augmentation.
+/// Options for training, and for evaluation: the data set's order, every image once, no augmentation; what cannot be
+/// read is left out where [data] on_bad_image says so.
 PipelineOptions training_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch,
                                   std::uint64_t seed);
 PipelineOptions evaluation_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch);

@@ -60,11 +60,25 @@ class PictureDataset : public Dataset {
   std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const override {
     return make(index, true, draw, image);
   }
+  std::optional<std::int32_t> read_for_evaluation(std::int64_t index, std::uint8_t* image) const override {
+    static const std::vector<std::uint8_t> no_fill;
+    std::unique_ptr<PictureScratch> scratch = pool_.take();
+    try {
+      make_one(index, false, {1, 0, no_fill}, *scratch, image);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kData || !treatment_.skip_bad_images) throw;
+      note(concat(error.what(), "; evaluations leave it out"));
+      return std::nullopt;
+    }
+    pool_.give_back(std::move(scratch));
+    return store_->label(index);
+  }
   bool digest_sources(std::int64_t images, Digest& digest) const override {
     store_->digest(images, digest);
     return true;
   }
   std::string image_name(std::int64_t index) const override { return store_->name(index); }
+  ReadGroups groups() const override { return store_->groups(); }
   std::vector<std::string> take_notes() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     return std::exchange(notes_, {});
@@ -83,7 +97,7 @@ class PictureDataset : public Dataset {
       } catch (const Error& error) {
         if (error.code() != ExitCode::kData || attempt == kAttempts) throw;
         if (!training && !treatment_.skip_bad_images) throw;
-        note(error.what());
+        note(concat(error.what(), "; another picture takes its place"));
       }
       index = (index + 1) % size();
     }
@@ -112,10 +126,10 @@ class PictureDataset : public Dataset {
     std::memcpy(image, picture.pixels.data(), picture.pixels.size());
   }
 
-  void note(const std::string& text) const {
+  /// Each line once.
+  void note(const std::string& line) const {
     constexpr std::size_t kMostNotes = 1000;
     const std::lock_guard<std::mutex> lock(mutex_);
-    const std::string line = concat(text, "; another picture takes its place");
     if (notes_.size() < kMostNotes && std::find(noted_.begin(), noted_.end(), line) == noted_.end()) {
       noted_.push_back(line);
       notes_.push_back(line);
@@ -151,12 +165,19 @@ class StoredPictures : public PictureStore {
     apply_window(scratch.decode.whole, *window, scratch.decode.resize, scratch.picture);
   }
   void digest(std::int64_t images, Digest& digest) const override { digest_images(*base_, images, digest); }
+  ReadGroups groups() const override { return base_->groups(); }
 
  private:
   std::shared_ptr<const Dataset> base_;
 };
 
 }  // namespace
+
+std::int64_t picture_channels(const DataOptions& options) {
+  if (options.channels == 0 || options.channels == 1 || options.channels == 3) return options.channels == 1 ? 1 : 3;
+  throw Error(ExitCode::kData,
+              concat("[data] channels: pictures are decoded to 3 (colours) or 1 (grey), got ", options.channels));
+}
 
 PictureTreatment make_treatment(const DataOptions& options) {
   const bool same = options.transforms.empty();
@@ -186,6 +207,23 @@ PictureSize treated_size(const PictureTreatment& treatment, const std::optional<
 std::unique_ptr<Dataset> make_picture_dataset(DatasetInfo info, std::unique_ptr<const PictureStore> store,
                                               PictureTreatment treatment, std::vector<std::string> notes) {
   return std::make_unique<PictureDataset>(std::move(info), std::move(store), std::move(treatment), std::move(notes));
+}
+
+void digest_pictures(std::int64_t images, const std::function<std::string(std::int64_t)>& name,
+                     const std::function<std::int64_t(std::int64_t)>& bytes,
+                     const std::function<std::string_view(std::int64_t)>& read, Digest& digest) {
+  constexpr std::int64_t kMostRead = 256, kPart = 4096;
+  for (std::int64_t i = 0; i < images; ++i) {
+    const std::string text = concat(name(i), '\n', bytes(i), '\n');
+    digest.update(text.data(), static_cast<std::int64_t>(text.size()));
+  }
+  const std::int64_t some = std::min(images, kMostRead);
+  for (std::int64_t i = 0; i < some; ++i) {
+    const std::string_view picture = read(i * images / some);
+    const auto size = static_cast<std::int64_t>(picture.size()), part = std::min(size, kPart);
+    digest.update(picture.data(), part);
+    digest.update(picture.data() + size - part, part);
+  }
 }
 
 std::unique_ptr<Dataset> make_transformed(std::shared_ptr<const Dataset> base, const DataOptions& options) {

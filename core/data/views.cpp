@@ -35,6 +35,9 @@ class Subset : public Dataset {
   std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const override {
     return base_->read_for_training(indices_[static_cast<std::size_t>(index)], draw, image);
   }
+  std::optional<std::int32_t> read_for_evaluation(std::int64_t index, std::uint8_t* image) const override {
+    return base_->read_for_evaluation(indices_[static_cast<std::size_t>(index)], image);
+  }
   std::string image_name(std::int64_t index) const override {
     return base_->image_name(indices_[static_cast<std::size_t>(index)]);
   }
@@ -100,6 +103,12 @@ class Padded : public Dataset {
     std::uint8_t* const src = image + shape().count() - base_->shape().count();
     const std::int32_t label = base_->read_for_training(index, draw, src);
     spread(src, image);
+    return label;
+  }
+  std::optional<std::int32_t> read_for_evaluation(std::int64_t index, std::uint8_t* image) const override {
+    std::uint8_t* const src = image + shape().count() - base_->shape().count();
+    const std::optional<std::int32_t> label = base_->read_for_evaluation(index, src);
+    if (label) spread(src, image);
     return label;
   }
   bool digest_sources(std::int64_t images, Digest& digest) const override {

@@ -64,6 +64,11 @@ void RunOptions::describe(Keys& keys) {
 
 void EvalOptions::describe(Keys& keys) {
   keys.optional("batch", batch, between(1, kMostInBatch), "images evaluated at a time");
+  keys.optional(
+      "top_k", top_k, between(0, kMostInBatch),
+      "5, for example, also tells the share of images whose class is among the network's five best answers; 0: "
+      "none");
+  keys.role(KeyRole::kNothing, {"top_k"}, "no effect on training");
   keys.role(KeyRole::kRounding, {"batch"}, "evaluations may differ in the last bits");
 }
 

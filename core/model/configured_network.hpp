@@ -35,6 +35,7 @@ struct RunOptions {
 /// `[eval]`
 struct EvalOptions {
   std::int64_t batch = 128;
+  std::int64_t top_k = 0;  ///< 0: the best answer alone counts
   void describe(Keys& keys);
 };
 

@@ -96,6 +96,7 @@ BackendComparison compare_backends(Network& network, const ExecutorOptions& opti
   Pipeline pipeline(dataset, pipeline_options);
   pipeline.start(0);
   while (const Batch* batch = pipeline.next()) {
+    if (batch->count == 0) continue;
     std::unique_ptr<Pair>& pair = pairs[batch->count];
     if (!pair) pair = std::make_unique<Pair>(network, options, batch->count, kernels);
     pair->run(*batch);

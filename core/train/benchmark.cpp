@@ -60,7 +60,7 @@ PhaseResult summarise(Executor& executor, double flops, const std::vector<double
 
 PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& options) {
   Network& network = experiment.network();
-  const std::int64_t batch = experiment.train.batch;
+  const std::int64_t batch = experiment.train.part_batch();
   Executor executor(network, experiment.executor_options(Mode::kTraining, batch));
   Optimizer optimizer(experiment.optimizer, parameter_ranges(network), network.parameter_count());
   const BenchmarkImages data = random_images(network, batch);

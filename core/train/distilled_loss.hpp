@@ -23,7 +23,7 @@ class DistilledLoss {
 
  private:
   Executor& executor_;
-  int node_ = 0;
+  int node_;
   std::string name_;
 };
 

@@ -45,6 +45,12 @@ Config in_order(Config config) {
 void TrainOptions::describe(Keys& keys) {
   keys.optional("epochs", epochs, at_least(std::int64_t{1}), "passes over the training set");
   keys.optional("batch", batch, between(1, kMostInBatch), "images in a step");
+  keys.optional(
+      "accumulate", accumulate, between(1, kMostInBatch),
+      "parts that a batch is computed in, one after the other, where it needs too much memory at once; the step "
+      "takes the mean of their gradients, and batch normalisation sees one part at a time");
+  if (accumulate > 0 && batch % accumulate != 0)
+    keys.error("accumulate", concat("expected a number that divides the batch of ", batch, ", got ", accumulate));
   keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
   duration_key(
       keys, "max_time", max_time_text, max_time,
@@ -57,6 +63,7 @@ void TrainOptions::describe(Keys& keys) {
   keys.role(KeyRole::kContinues, {"epochs"}, "the run ends after them");
   keys.role(KeyRole::kContinues, {"batch"},
             "steps have this size from here on; lr, momentum and averages are per step");
+  keys.role(KeyRole::kContinues, {"accumulate"}, "batch normalisation sees parts of this size from here on");
   keys.role(KeyRole::kContinues, {"evaluate_every"}, "epochs that are not evaluated cannot be the best");
   keys.role(KeyRole::kNothing, {"max_time"}, "no effect on the result");
   keys.of_machine({"max_time"});

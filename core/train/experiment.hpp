@@ -20,11 +20,14 @@ namespace sluice {
 struct TrainOptions {
   std::int64_t epochs = 1;
   std::int64_t batch = 128;
+  std::int64_t accumulate = 1;      ///< parts of a batch
   std::int64_t evaluate_every = 1;  ///< epochs
   std::string max_time_text;
   double max_time = 0;        ///< seconds, 0: no limit
   std::string init;           ///< checkpoint to take the first weights from; empty: none
   bool init_partial = false;  ///< it may lack tensors of the network, or have others
+  /// Images that are computed together.
+  std::int64_t part_batch() const { return batch / accumulate; }
   void describe(Keys& keys);
 };
 

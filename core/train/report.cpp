@@ -92,13 +92,18 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
 }
 
 /// The lines that a person quotes: name and text.
-std::vector<std::pair<std::string, std::string>> summary(const Network& network, const Evaluation& evaluation,
+std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& subject, const Network& network,
+                                                         const Evaluation& evaluation,
                                                          const std::vector<DerivedMetric>& metrics) {
   const Cost& cost = evaluation.cost;
   std::vector<std::pair<std::string, std::string>> lines = {
       {"accuracy",
        concat(fixed(100 * evaluation.accuracy(), 2), " % (", evaluation.correct, " of ", evaluation.images, ")")},
       {"loss", fixed(evaluation.loss, 4)}};
+  if (subject.top_k > 0)
+    lines.emplace_back(concat("top ", subject.top_k), fixed(100 * evaluation.accuracy_among(subject.top_k), 2) + " %");
+  if (evaluation.left_out > 0)
+    lines.emplace_back("left out", concat(evaluation.left_out, " pictures that cannot be read"));
   for (const DerivedMetric& metric : metrics) {
     const std::string& unit = metric.type->unit;
     lines.emplace_back(metric.type->name, fixed(metric.value, 4) + (unit.empty() ? "" : " ") + unit);
@@ -157,7 +162,7 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   if (subject.confusion) print_confusion(out, subject, evaluation);
   const std::vector<DerivedMetric> metrics = derive_metrics(network, evaluation.counts);
   print_layers(out, network, evaluation, metrics);
-  const auto lines = summary(network, evaluation, metrics);
+  const auto lines = summary(subject, network, evaluation, metrics);
   std::size_t width = 10;
   for (const auto& line : lines) width = std::max(width, line.first.size());
   out << "\n" << std::left;
@@ -167,10 +172,11 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
 
 void print_json_report(std::ostream& out, const ReportSubject& subject, const Network& network,
                        const Evaluation& evaluation) {
-  nlohmann::ordered_json json = {{"checkpoint", subject.checkpoint}, {"dataset", subject.dataset},
-                                 {"split", subject.split},           {"images", evaluation.images},
-                                 {"correct", evaluation.correct},    {"accuracy", evaluation.accuracy()},
-                                 {"loss", evaluation.loss},          {"parameters", network.learned_count()}};
+  nlohmann::ordered_json json = {
+      {"checkpoint", subject.checkpoint},  {"dataset", subject.dataset},      {"split", subject.split},
+      {"images", evaluation.images},       {"left_out", evaluation.left_out}, {"correct", evaluation.correct},
+      {"accuracy", evaluation.accuracy()}, {"loss", evaluation.loss},         {"parameters", network.learned_count()}};
+  if (subject.top_k > 0) json[concat("top", subject.top_k, "_accuracy")] = evaluation.accuracy_among(subject.top_k);
   const std::vector<DerivedMetric> metrics = derive_metrics(network, evaluation.counts);
   for (const DerivedMetric& metric : metrics) json[metric.type->name] = metric.value;
   add_cost(json, evaluation.cost);

@@ -17,6 +17,7 @@ struct ReportSubject {
   std::string dataset;
   std::vector<std::string> class_names;  ///< one for each class of the network
   bool confusion = false;                ///< print the confusion matrix too
+  std::int64_t top_k = 0;                ///< 0: without the accuracy among the k best answers
 };
 
 /// Accuracy, loss, per-class accuracy, the metrics of plug-ins, cost (dense and executed) and speed, as text that a

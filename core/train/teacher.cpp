@@ -99,8 +99,8 @@ void Teacher::prepare_conversion(const Normalization& from, const Normalization&
   images_.resize(static_cast<std::size_t>(trained_.network().input_shape(executor_.options().batch).count()));
 }
 
-void Teacher::answer(const Batch& batch) {
-  const float* images = batch.images.data();
+void Teacher::answer(const BatchPart& batch) {
+  const float* images = batch.images;
   if (!images_.empty()) {
     const auto channels = static_cast<std::int64_t>(scale_.size());
     const auto pixels = static_cast<std::int64_t>(images_.size()) / channels;
@@ -114,7 +114,7 @@ void Teacher::answer(const Batch& batch) {
     });
     images = images_.data();
   }
-  executor_.lend_batch(images, batch.labels.data());
+  executor_.lend_batch(images, batch.labels);
   executor_.forward();
 }
 
@@ -141,7 +141,7 @@ Teachers::Teachers(const Experiment& student, const Normalization& normalization
   if (teachers_.size() > 1) mean_.resize(static_cast<std::size_t>(teachers_.front()->logits_count()));
 }
 
-void Teachers::answer(const Batch& batch) {
+void Teachers::answer(const BatchPart& batch) {
   for (const auto& teacher : teachers_) teacher->answer(batch);
   for (std::size_t i = 0; i < mean_.size(); ++i) {
     float sum = 0;

@@ -23,8 +23,8 @@ class Teacher {
   /// other images or classes than the student's).
   Teacher(const std::string& path, const Experiment& student, const Normalization& normalization, std::int64_t batch);
 
-  /// Runs on a batch. Allocates nothing.
-  void answer(const Batch& batch);
+  /// Runs on the images of a step, or of a part of it (train.accumulate). Allocates nothing.
+  void answer(const BatchPart& batch);
   /// What it answered last, batch x classes; always the same memory.
   const float* logits() const;
   std::int64_t logits_count() const;
@@ -53,8 +53,8 @@ class Teachers {
   /// Throws what Teacher throws.
   Teachers(const Experiment& student, const Normalization& normalization, std::int64_t batch);
 
-  /// Runs on a batch. Allocates nothing.
-  void answer(const Batch& batch);
+  /// Runs on the images of a step, or of a part of it (train.accumulate). Allocates nothing.
+  void answer(const BatchPart& batch);
   /// What they answered last, batch x classes; always the same memory.
   const float* logits() const;
 

@@ -41,12 +41,18 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
-  ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.batch, ranks));
+  if (experiment.train.accumulate > 1 && ranks.size() > 1)
+    throw Error(ExitCode::kUsage, concat(experiment.where("train", "accumulate"),
+                                         ": several processes share a batch already, and compute their parts whole; "
+                                         "leave it at 1, or start more of them"));
+  ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.part_batch(), ranks));
   if (experiment.distributed.sync_batchnorm && ranks.size() > 1) training.share = {&ranks, experiment.train.batch};
   training.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
   executor_ = std::make_unique<Executor>(network_, training);
   statistics_ = std::make_unique<Statistics>(network_);
   for (const std::string& line : slow_kernels(*executor_)) log_.warning(line);
+  if (experiment.train.accumulate > 1)
+    gradient_sum_ = Buffer(std::max<std::int64_t>(1, network_.parameter_count()) * 4);
   optimizer_ =
       std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
   schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),
@@ -56,6 +62,8 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
                                  network_.buffer_data(), network_.buffer_count());
   }
   take_teachers();
+  if (Mixing{experiment.data.mixup, experiment.data.cutmix}.enabled())
+    mixed_loss_ = std::make_unique<MixedLoss>(*executor_, network_);
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   if (directory.holds_run() && !last) start_over();
@@ -110,7 +118,8 @@ void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
 void Trainer::take_teachers() {
   const DistillationOptions& options = experiment_.distillation;
   if (!options.enabled()) return;
-  teachers_ = std::make_unique<Teachers>(experiment_, data_.normalization, share(experiment_.train.batch, ranks_));
+  teachers_ =
+      std::make_unique<Teachers>(experiment_, data_.normalization, share(experiment_.train.part_batch(), ranks_));
   distilled_loss_ = std::make_unique<DistilledLoss>(*executor_, network_);
   distilled_loss_->set(teachers_->logits(), &options.weight, &options.temperature);
   for (const std::string& warning : teachers_->warnings(*data_.sets.train)) log_.warning(warning);
@@ -127,6 +136,8 @@ EarlyStoppingOptions Trainer::watched_metric() {
         "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
   }
   std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss"};
+  if (const std::int64_t k = experiment_.eval.top_k; k > 0)
+    columns.push_back(concat(evaluated_set_, "_top", k, "_accuracy"));
   for (const std::string& column : figure_columns(evaluated_set_ + "_", network_)) columns.push_back(column);
   columns.insert(columns.end(), {"train_accuracy", "train_loss"});
   if (teachers_ != nullptr) columns.insert(columns.end(), {"train_cross_entropy", "distillation_loss"});
@@ -203,19 +214,35 @@ Trainer::Outcome Trainer::train_epoch() {
   return end_epoch(position_.train_seconds);
 }
 
-void Trainer::step(const Batch& batch) {
-  const auto step_number = static_cast<std::uint64_t>(position_.step);
-  lr_ = schedule_->lr_at(schedule_step());
+/// Forward and backward of one part of a step; its share of the gradient is added up where there are several.
+void Trainer::differentiate(const BatchPart& batch, std::int64_t part) {
+  constexpr std::int64_t kGrain = 65536;
+  const std::int64_t parts = experiment_.train.accumulate;
   if (teachers_ != nullptr) teachers_->answer(batch);
-  executor_->lend_batch(batch.images.data(), batch.labels.data());
-  executor_->forward(step_number);
-  sum_losses(batch);
+  if (mixed_loss_ != nullptr) mixed_loss_->set(batch);
+  executor_->lend_batch(batch.images, batch.labels);
+  executor_->forward(static_cast<std::uint64_t>(position_.step * parts + part));
+  sum_losses(batch.count);
   stop_if_diverged(executor_->loss(), "loss");
   executor_->backward();
+  if (parts == 1) return;
+  float* const sum = gradient_sum_.as<float>();
+  const float* const own = executor_->gradients();
+  const float part_share = 1.0F / static_cast<float>(parts), kept = part == 0 ? 0.0F : 1.0F;
+  parallel_for(network_.parameter_count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) sum[i] = kept * sum[i] + part_share * own[i];
+  });
+}
+
+void Trainer::step(const Batch& batch) {
+  lr_ = schedule_->lr_at(schedule_step());
+  const std::int64_t parts = experiment_.train.accumulate;
+  for (std::int64_t part = 0; part < parts; ++part) differentiate(part_of(batch, part, parts), part);
   average_gradients(batch);
-  position_.gradient_norm = optimizer_->gradient_norm(executor_->gradients());
+  float* const gradients = gradient_sum_.data() != nullptr ? gradient_sum_.as<float>() : executor_->gradients();
+  position_.gradient_norm = optimizer_->gradient_norm(gradients);
   stop_if_diverged(position_.gradient_norm, "gradient norm");
-  optimizer_->step(network_.parameter_data(), executor_->gradients(), lr_, position_.gradient_norm);
+  optimizer_->step(network_.parameter_data(), gradients, lr_, position_.gradient_norm);
   executor_->refresh();
   if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
   ++position_.step;
@@ -223,8 +250,8 @@ void Trainer::step(const Batch& batch) {
   position_.images += batch.whole;
 }
 
-void Trainer::sum_losses(const Batch& batch) {
-  const auto images = static_cast<double>(batch.count);
+void Trainer::sum_losses(std::int64_t count) {
+  const auto images = static_cast<double>(count);
   losses_ = {images * executor_->data_loss(),
              distilled_loss_ != nullptr ? images * distilled_loss_->divergence() : 0.0};
   for (const double loss : executor_->auxiliary_losses()) losses_.push_back(images * loss);
@@ -337,20 +364,16 @@ bool Trainer::evaluate(MetricsRow& row) {
   if (ema_ != nullptr) swap = std::make_unique<Ema::Swap>(*ema_, network_.parameter_data(), network_.buffer_data());
   const std::optional<Evaluation> evaluation = evaluator_->run({}, [] { return stop_requested() != 0; });
   if (!evaluation) return false;
+  for (const std::string& warning : picture_warnings(data_.evaluated(), *evaluation)) log_.warning(warning);
   budget_.record_evaluation(evaluation->seconds);
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
+  if (const std::int64_t k = experiment_.eval.top_k; k > 0)
+    row.emplace_back(concat(evaluated_set_, "_top", k, "_accuracy"), 100.0 * evaluation->accuracy_among(k));
   append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);
   append_layers(row, evaluated_set_ + "_", network_, evaluation->counts);
   return true;
-}
-
-/// About pictures that could not be read.
-void Trainer::log_notes() {
-  for (const Dataset* const set : {data_.sets.train.get(), &data_.evaluated()}) {
-    for (const std::string& note : set->take_notes()) log_.warning(note);
-  }
 }
 
 Trainer::Outcome Trainer::end_epoch(double seconds) {
@@ -367,7 +390,7 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
                      "; continue with --resume"));
     return Outcome::kStopped;
   }
-  log_notes();
+  for (const std::string& note : data_.sets.train->take_notes()) log_.warning(note);
   bool best = false;
   for (const auto& [name, value] : row) {
     if (name == early_stopping_->metric()) best = early_stopping_->observe(position_.epoch + 1, as_number(value));

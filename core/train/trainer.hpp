@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
 #include "core/checkpoint/store.hpp"
 #include "core/data/pipeline.hpp"
@@ -16,6 +17,7 @@
 #include "core/train/experiment.hpp"
 #include "core/train/known_data.hpp"
 #include "core/train/metrics.hpp"
+#include "core/train/mixed_loss.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/run_changes.hpp"
 #include "core/train/run_directory.hpp"
@@ -62,7 +64,8 @@ class Trainer {
   double schedule_step() const;
   Outcome train_epoch();
   void step(const Batch& batch);
-  void sum_losses(const Batch& batch);
+  void differentiate(const BatchPart& batch, std::int64_t part);
+  void sum_losses(std::int64_t count);
   void average_gradients(const Batch& batch);
   void stop_if_diverged(double value, const char* what);
   std::string divergence(double value, const char* what);
@@ -74,7 +77,6 @@ class Trainer {
   void checkpoint(bool best);
   MetricsRow training_row(double seconds);
   void record(const MetricsRow& row);
-  void log_notes();
   void write_weights();
   TrainingParts parts();
 
@@ -86,6 +88,7 @@ class Trainer {
   TrainingData data_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Executor> executor_;
+  Buffer gradient_sum_;  ///< of the parts of a step, where there are several
   std::unique_ptr<Evaluator> evaluator_;
   std::string evaluated_set_;  ///< "val" or "test": the prefix of its columns
   std::unique_ptr<Optimizer> optimizer_;
@@ -93,6 +96,7 @@ class Trainer {
   std::unique_ptr<Ema> ema_;
   std::unique_ptr<Teachers> teachers_;
   std::unique_ptr<DistilledLoss> distilled_loss_;
+  std::unique_ptr<MixedLoss> mixed_loss_;
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;

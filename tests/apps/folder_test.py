@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import zlib
 
 from harness import Case, Sandbox, run_table
 
@@ -40,6 +41,14 @@ def bmp(height, width, level):
     header = b"BM" + (54 + size).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
     return header + b"".join(n.to_bytes(k, "little") for n, k in (
         (40, 4), (width, 4), (height, 4), (1, 2), (24, 2), (0, 4), (size, 4), (0, 4), (0, 4), (0, 4), (0, 4))) + row * height
+
+
+def broken_png():
+    """Header and end are right; the pixels are not."""
+    def chunk(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", (5).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0")
+            + chunk(b"IDAT", b"no pixels") + chunk(b"IEND", b""))
 
 
 def pictures(each=8, splits=("train", "val"), **more):
@@ -85,6 +94,35 @@ TEST_WARNING = ("warning: no images are held out for validation: the best checkp
                 "data.validation\n")
 
 
+def evaluations_leave_out_what_cannot_be_read():
+    with Sandbox() as box:
+        box.write("folder.ini", "include = net.ini\n" + INI)
+        for name, content in pictures(4, **{"set/val/dark/2x.png": broken_png(), "set/val/middle/9.png": broken_png()}).items():
+            box.write(name, content)
+        refused = box.run("sluice-train", "folder.ini")
+        expect(refused.code == 3 and "set/val/dark/2x.png: PNG: " in refused.err, f"refused: {refused.code} {refused.err}")
+        count = "warning: set/val: 2 of 14 pictures could not be read, and are left out of the evaluation"
+        result = box.ok("sluice-train", "folder.ini", "--data.on_bad_image=skip", "--run.dir=skip", "--eval.batch=5")
+        expect(count in result.err, "warnings of a training: " + result.err)
+        whole = box.ok("sluice-eval", "skip/weights.h5", "--predictions=p.csv", "--json", "--eval.batch=5")
+        report = json.loads(whole.out)
+        expect((report["images"], report["left_out"]) == (12, 2), f"{report['images']} images, {report['left_out']} left out")
+        expect([entry["images"] for entry in report["classes"]] == [4, 4, 4], f"by class: {report['classes']}")
+        expect(count in whole.err and "2x.png: PNG: " in whole.err and "; evaluations leave it out" in whole.err, whole.err)
+        rows = list(csv.DictReader(box.text("p.csv").splitlines()))
+        expect(len(rows) == 12 and not any("png" in row["file"] for row in rows), f"{rows}")
+        alone = json.loads(box.ok("sluice-eval", "skip/weights.h5", "--json", "--eval.batch=1", "--data.workers=0").out)
+        for key in ("images", "correct", "left_out", "confusion"):
+            expect(alone[key] == report[key], f"{key} depends on eval.batch")
+        text = box.ok("sluice-eval", "skip/weights.h5").out
+        expect("left out    2 pictures that cannot be read" in text, text)
+        for name in LEVELS:
+            for i in range(4):
+                box.write(f"set/val/{name}/{i}.{'ppm' if i % 2 else 'BMP'}", broken_png())
+        nothing = box.run("sluice-eval", "skip/weights.h5")
+        expect(nothing.code == 3 and "set/val: none of its 14 pictures can be read" in nothing.err, nothing.err)
+
+
 def bad(name, code, text, more="", warns="", **files):
     return Case(name, "sluice-train bad.ini " + more, code, text, ini=INI, files=pictures(**files), warns=warns,
                 changes=("run/*",))
@@ -122,4 +160,5 @@ CASES = [
 
 if __name__ == "__main__":
     learns_from_files_to_answers()
+    evaluations_leave_out_what_cannot_be_read()
     run_table(CASES, 10, len(failures))

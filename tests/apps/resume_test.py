@@ -68,8 +68,9 @@ conditional_macs = 300
 [layer.pool]""") + f"[plugins]\nload = {TOOLS}/plugin_gate.so\n[eval]\nbatch = 5\n"
 COUNTED = PLAIN.replace("epochs = 14", "epochs = 14\nevaluate_every = 2") + "[ema]\ndecay = 0.9\n"
 
-# With a teacher, which answers for augmented images.
-DISTILLED = EVERYTHING + "[distillation]\nteacher = teacher/weights.h5\nweight = 0.7\ntemperature = 3\n"
+# With images that are mixed with each other, steps in two parts, and a teacher that answers for these.
+MIXED = EVERYTHING.replace("crop_padding = 1", "crop_padding = 1\nmixup = 0.3\ncutmix = 1").replace("[train]", "[train]\naccumulate = 2")
+DISTILLED = MIXED + "[distillation]\nteacher = teacher/weights.h5\nweight = 0.7\ntemperature = 3\n"
 
 MOSTLY_EVALUATION = """\
 include = net.ini

@@ -24,7 +24,7 @@ MAX_FILE_BYTES = 8 << 20
 FORBIDDEN_BELOW_GATING = re.compile(r"(?<![a-z])gating|cg_conv|pg_conv", re.IGNORECASE)
 MARKS = re.compile(r"\b(?:TODO|FIXME|HACK)\b")
 # Headers of libraries that the product may use, and the Debian packages that bring them.
-LIBRARIES = {"Random123/": "librandom123-dev", "boost/": "libboost-program-options-dev", "hdf5.h": "libhdf5-dev",
+LIBRARIES = {"Random123/": "librandom123-dev", "archive": "libarchive-dev", "boost/": "libboost-program-options-dev", "hdf5.h": "libhdf5-dev",
              "jerror.h": "libjpeg-dev", "jpeglib.h": "libjpeg-dev", "png.h": "libpng-dev", "turbojpeg.h": "libturbojpeg0-dev",
              "webp/": "libwebp-dev", "nlohmann/": "nlohmann-json3-dev", "tbb/": "libtbb-dev", "xxhash.h": "libxxhash-dev", "zlib.h": "zlib1g-dev"}
 # Of the compiler and the C library; others of theirs have neither a slash nor a dot.

@@ -78,6 +78,11 @@ std::vector<SemanticCase> classifier_semantics() {
   smooth.layers = kLoss + "label_smoothing = 0.25\n";
   smooth.gradients = {{"x/value", {(0.25 - 0.875) / 2, (0.75 - 0.125) / 2, (0.25 - 0.125) / 2, (0.75 - 0.875) / 2}}};
 
+  SemanticCase weighted = loss;
+  weighted.name = "quarters_weighted";
+  weighted.layers = kLoss + "class_weights = 2, 4\n";
+  weighted.gradients = {{"x/value", {2 * (0.25 - 1) / 2, 2 * 0.75 / 2, 4 * 0.25 / 2, 4 * (0.75 - 1) / 2}}};
+
   // Logits far apart must not overflow.
   SemanticCase far = loss;
   far.name = "far_apart";
@@ -86,7 +91,7 @@ std::vector<SemanticCase> classifier_semantics() {
   far.labels = {1, 0};
   const double e = std::exp(-1.0), p = 1 / (1 + e);
   far.gradients = {{"x/value", {0.5, -0.5, (p - 1) / 2, (1 - p) / 2}}};
-  return {pool, order, loss, smooth, far};
+  return {pool, order, loss, smooth, weighted, far};
 }
 
 INSTANTIATE_TEST_SUITE_P(Classifier, LayerCases, ::testing::ValuesIn(classifier_cases()), case_name);

@@ -51,6 +51,9 @@ std::vector<BadLayer> bad_layers() {
        "[layer.bad] from: expected 1 source, got 2 (pact_relu of 1x3x6x5, 1x3x6x5)"},
       {"pact_share_nothing", "pact_relu", "share = image",
        "[layer.bad] share: layer 'image' has no parameter 'upper_bound'"},
+      {"class_weights", "softmax_cross_entropy", "class_weights = 1, 2\nfrom = row, labels",
+       "[layer.bad] class_weights: expected a factor for each of the 4 classes, got 2 (softmax_cross_entropy of 1x4, "
+       "1)"},
       {"unknown_key", "max_pool", "kernel = 2\nstrid = 2", "[layer.bad] strid: unknown key; did you mean 'stride'?"},
   };
 }

@@ -153,6 +153,37 @@ INSTANTIATE_TEST_SUITE_P(Mixtures, SoftTargetsTest,
                                            Target{0.2, 1, 20}, Target{0.1, 0, 3}, Target{0, 0.3, 0.5}),
                          [](const auto& mixture) { return "mixture" + std::to_string(mixture.index); });
 
+// Shares of classes in place of the label, beside a teacher and with smoothing, by the same formula.
+TEST_P(SoftTargetsTest, SharesOfClassesTakeThePlaceOfTheLabel) {
+  const Target& target = GetParam();
+  learn_from(logits_.data(), target.weight, target.temperature);
+  std::vector<float> shares(kImages * kClasses, 0.0F);
+  std::vector<std::int32_t> others = {1, 0, 2, 4, 5};
+  for (std::size_t i = 0; i < kImages; ++i) {
+    shares[i * kClasses + static_cast<std::size_t>(labels_[i])] += 0.75F;
+    shares[i * kClasses + static_cast<std::size_t>(others[i])] += 0.25F;
+  }
+  executor_->set_input("loss:shares", shares.data());
+  executor_->forward();
+  executor_->backward();
+  // A mean over both labels, since the loss is linear in its target.
+  const double loss = 0.75 * reference_loss(x_, teacher_, labels_, kClasses, target) +
+                      0.25 * reference_loss(x_, teacher_, others, kClasses, target);
+  EXPECT_NEAR(executor_->loss(), loss, 1e-6 * (1 + loss));
+  const Values own = reference_gradient(x_, teacher_, labels_, kClasses, target),
+               other = reference_gradient(x_, teacher_, others, kClasses, target);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const double wanted = 0.75 * own[i] + 0.25 * other[i], got = static_cast<double>(executor_->gradients()[i]);
+    EXPECT_TRUE(std::abs(got - wanted) <= 3e-7) << i << ": " << got << " against " << wanted;
+  }
+  EXPECT_NEAR(executor_->sums(network_->find("loss"))[0], kImages * reference_loss(x_, teacher_, labels_, kClasses, {}),
+              1e-5);
+  executor_->set_input("loss:shares", nullptr);
+  executor_->forward();
+  const double plain = reference_loss(x_, teacher_, labels_, kClasses, target);
+  EXPECT_NEAR(executor_->loss(), plain, 1e-6 * (1 + plain));
+}
+
 class SoftTargetsOfAStep : public SoftTargetsTest {};
 
 TEST_P(SoftTargetsOfAStep, NullTakesThemAway) {

@@ -163,12 +163,13 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
   };
   const std::map<std::string, Roles> expected = {
       {"run", {"precision, seed", "", "backend, layout, threads, winograd", "dir"}},
-      {"train", {"init, init_partial", "batch, epochs, evaluate_every", "", "max_time"}},
-      {"eval", {"", "", "batch", ""}},
+      {"train", {"init, init_partial", "accumulate, batch, epochs, evaluate_every", "", "max_time"}},
+      {"eval", {"", "", "batch", "top_k"}},
       {"checkpoint", {"", "", "", "every_epochs, interval, keep"}},
       {"data",
-       {"augment, channels, cifar100_labels, class_names, classes, crop_padding, decode, eval_transforms, flip, "
-        "hdf5_memory_mib, kind, mean, pad_to, std, synthetic_image, synthetic_seed, synthetic_size, "
+       {"augment, balance, channels, cifar100_labels, class_names, classes, crop_padding, cutmix, decode, "
+        "eval_transforms, flip, "
+        "hdf5_memory_mib, kind, mean, mixup, pad_to, std, synthetic_image, synthetic_seed, synthetic_size, "
         "synthetic_test_size, transforms, validation, "
         "validation_from, validation_seed",
         "", "",

@@ -229,6 +229,45 @@ TEST_F(FolderTest, InTrainingAnotherPictureTakesItsPlace) {
   EXPECT_THAT(read_all(*open_dataset(options_, Split::kTrain)).labels, ElementsAre(0, 0, 1, 1, 1));
 }
 
+TEST_F(FolderTest, EvaluationLeavesOutWhatCannotBeRead) {
+  write_set("train", 4);
+  folder_.write("train/cat/2x.png", damaged_inside(png_of(noise(40, 40, 3))));  // number 3, behind 2.jpg
+  folder_.write("train/dog/3x.png", damaged_inside(png_of(noise(40, 40, 3))));  // the last, 9
+  options_.skip_bad_images = true;
+  const auto set = open_dataset(options_, Split::kTrain);
+  ASSERT_EQ(set->size(), 10);
+  for (const std::int64_t workers : {0, 2}) {
+    PipelineOptions pipeline_options = evaluation_pipeline(options_, {{0.5, 0.5, 0.5}, {1, 1, 1}}, 4);
+    pipeline_options.workers = workers;
+    Pipeline pipeline(*set, pipeline_options);
+    pipeline.start(0);
+    std::vector<std::int64_t> indices;
+    std::vector<std::int32_t> labels;
+    while (const Batch* batch = pipeline.next()) {
+      EXPECT_EQ(batch->images.size(), static_cast<std::size_t>(batch->count * set->shape().count()));
+      ASSERT_EQ(batch->labels.size(), static_cast<std::size_t>(batch->count));
+      std::vector<std::uint8_t> image(8 * 8 * 3);
+      for (std::size_t i = 0; i < batch->labels.size(); ++i) {
+        EXPECT_EQ(set->read_for_evaluation(batch->indices[i], image.data()), batch->labels[i]);
+        EXPECT_FLOAT_EQ(batch->images[i * image.size()], static_cast<float>(image[0]) / 255 - 0.5F);
+      }
+      indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
+      labels.insert(labels.end(), batch->labels.begin(), batch->labels.end());
+    }
+    EXPECT_THAT(indices, ElementsAre(0, 1, 2, 4, 5, 6, 7, 8));
+    EXPECT_THAT(labels, ElementsAre(0, 0, 0, 0, 1, 1, 1, 1));
+  }
+  const std::vector<std::string> notes = set->take_notes();
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_THAT(notes[0], HasSubstr(at("train/cat/2x.png") + ": PNG: "));
+  EXPECT_THAT(notes[0], HasSubstr("; evaluations leave it out"));
+  options_.skip_bad_images = false;
+  std::vector<std::uint8_t> image(8 * 8 * 3);
+  const auto strict = open_dataset(options_, Split::kTrain);
+  EXPECT_THAT(error_text([&] { strict->read_for_evaluation(3, image.data()); }),
+              HasSubstr(at("train/cat/2x.png") + ": PNG: "));
+}
+
 TEST_F(FolderTest, WhenNothingCanBeReadTrainingEnds) {
   for (int i = 0; i < 20; ++i) {
     folder_.write("train/a/" + std::to_string(i) + ".png", png_of(noise(4, 4, 3)));

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+
+#include "core/base/error.hpp"
 
 namespace sluice {
 namespace {
@@ -50,6 +53,65 @@ TEST(EpochOrder, KeepsTheOrderOfTheSet) {
   const auto order = order_of(set, false, 7, 3);
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
   expect_permutation(order, 10);
+}
+
+/// 100 images: 80 of class 0, 15 of 2, 5 of 3, none of 1.
+class Unbalanced : public Dataset {
+ public:
+  explicit Unbalanced(ReadGroups groups = {})
+      : Dataset({"unbalanced", 100, {1, 1, 1}, 4, {}}), groups_(std::move(groups)) {}
+  void read(const std::int64_t*, std::int64_t, std::uint8_t*, std::int32_t*) const override {}
+  void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
+    for (std::int64_t i = 0; i < count; ++i) labels[i] = indices[i] < 80 ? 0 : indices[i] < 95 ? 2 : 3;
+  }
+  ReadGroups groups() const override { return groups_; }
+
+ private:
+  ReadGroups groups_;
+};
+
+TEST(EpochOrder, ABalancedEpochHasEachClassEquallyOften) {
+  const Unbalanced set;
+  EpochOrder order(set, true, 7, true), again(set, true, 7, true);
+  std::vector<std::vector<std::int64_t>> epochs;
+  for (const std::int64_t epoch : {0, 1}) {
+    order.set_epoch(epoch);
+    ASSERT_EQ(order.indices().size(), 100U);
+    std::array<int, 100> times{};
+    for (std::size_t i = 0; i < 100; ++i) {
+      int& seen = times[static_cast<std::size_t>(order.indices()[i])];
+      EXPECT_EQ(order.times_before(static_cast<std::int64_t>(i)), static_cast<std::uint64_t>(seen));
+      ++seen;
+    }
+    const auto sum = [&](std::size_t begin, std::size_t end) {
+      return std::accumulate(times.begin() + static_cast<std::ptrdiff_t>(begin),
+                             times.begin() + static_cast<std::ptrdiff_t>(end), 0);
+    };
+    EXPECT_EQ(sum(0, 80), 34);
+    EXPECT_EQ(sum(80, 95), 33);
+    EXPECT_EQ(sum(95, 100), 33);
+    EXPECT_EQ(*std::max_element(times.begin(), times.begin() + 80), 1);
+    for (std::size_t i = 80; i < 95; ++i) EXPECT_TRUE(times[i] == 2 || times[i] == 3) << times[i];
+    for (std::size_t i = 95; i < 100; ++i) EXPECT_TRUE(times[i] == 6 || times[i] == 7) << times[i];
+    epochs.push_back(order.indices());
+  }
+  EXPECT_NE(epochs[0], epochs[1]);
+  again.set_epoch(1);
+  EXPECT_EQ(again.indices(), epochs[1]);
+  EXPECT_EQ(order_of(set, true, 7, 1), order_of(set, true, 7, 1));
+}
+
+TEST(EpochOrder, ASetInGroupsIsNotBalanced) {
+  const Unbalanced set({{0, 50}, 2});
+  try {
+    const EpochOrder order(set, true, 7, true);
+    ADD_FAILURE() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kData);
+    EXPECT_STREQ(error.what(),
+                 "[data] balance: unbalanced is read in pieces, expected one that fits into memory; raise "
+                 "hdf5_memory_mib, or leave balance off");
+  }
 }
 
 TEST(EpochOrder, EveryPlaceIsEquallyLikely) {

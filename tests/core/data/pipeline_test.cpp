@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "core/base/parallel.hpp"
@@ -347,6 +348,52 @@ TEST_F(PipelineTest, TooFewImages) {
   EXPECT_EQ(epoch(pipeline, 0).size(), 1u);
 }
 
+TEST_F(PipelineTest, ImagesAreMixedTheSameForAnyNumberOfWorkersAndAfterAResume) {
+  PipelineOptions options = training();
+  Pipeline plain(set_, options);
+  const std::vector<Batch> unmixed = epoch(plain, 1);
+  options.mixing = {0.5, 1};
+  options.workers = 0;
+  Pipeline alone(set_, options);
+  const std::vector<Batch> mixed = epoch(alone, 1);
+  EXPECT_TRUE(unmixed[0].mixed.empty());
+  EXPECT_NE(mixed[0].images, unmixed[0].images);
+  for (const std::int64_t workers : {1, 4}) {
+    options.workers = workers;
+    Pipeline pipeline(set_, options);
+    expect_equal(epoch(pipeline, 1), mixed);
+    expect_equal(epoch(pipeline, 1, 32), std::vector<Batch>(mixed.begin() + 2, mixed.end()));
+  }
+  // The mixer gets the augmented images of the batch.
+  Batch again = unmixed[0];
+  Mixer(kShape, options.mixing, options.seed).apply(1, again.indices, again.images.data(), again.labels, again.mixed);
+  EXPECT_EQ(again.images, mixed[0].images);
+  EXPECT_EQ(again.labels, mixed[0].labels);
+  ASSERT_EQ(mixed[0].mixed.size(), 16u);
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(again.mixed[i].share, mixed[0].mixed[i].share) << i;
+}
+
+TEST_F(PipelineTest, AnImageThatIsThereAgainInABalancedEpochLooksOtherwise) {
+  PipelineOptions options = training();
+  options.balance = true;
+  std::vector<std::int32_t> two_classes(103, 0);
+  two_classes[7] = 1;
+  const MemoryDataset set({"set", 103, kShape, 2, {}}, images(), two_classes);
+  Pipeline pipeline(set, options);
+  std::set<std::vector<float>> looks;
+  std::int64_t times = 0;
+  for (const Batch& batch : epoch(pipeline, 0)) {
+    for (std::size_t i = 0; i < batch.indices.size(); ++i) {
+      if (batch.indices[i] != 7) continue;
+      ++times;
+      const auto image = batch.images.begin() + static_cast<std::ptrdiff_t>(i) * kShape.count();
+      looks.emplace(image, image + kShape.count());
+    }
+  }
+  EXPECT_GT(times, 40);
+  EXPECT_GT(looks.size(), 15U) << "of 50 crops and mirrors";
+}
+
 TEST_F(PipelineTest, OptionsFromTheDataSection) {
   DataOptions data;
   data.augment = true;
@@ -354,16 +401,22 @@ TEST_F(PipelineTest, OptionsFromTheDataSection) {
   data.flip = false;
   data.workers = 2;
   data.prefetch = 7;
+  data.balance = true;
+  data.mixup = 0.25;
+  data.cutmix = 0.75;
   const PipelineOptions train = training_pipeline(data, {{0.5}, {0.25}}, 64, 9);
-  EXPECT_TRUE(train.shuffle && train.drop_last);
+  EXPECT_TRUE(train.shuffle && train.drop_last && train.balance);
   EXPECT_EQ(train.augmentation.crop_padding, 3);
   EXPECT_FALSE(train.augmentation.flip);
   EXPECT_EQ(train.batch, 64);
+  EXPECT_EQ(train.mixing.mixup, 0.25);
+  EXPECT_EQ(train.mixing.cutmix, 0.75);
   EXPECT_EQ(train.seed, 9u);
   EXPECT_EQ(train.workers, std::min(2, available_threads() - 1));
   const PipelineOptions test = evaluation_pipeline(data, {{0.5}, {0.25}}, 64);
-  EXPECT_FALSE(test.shuffle || test.drop_last || test.augmentation.flip);
+  EXPECT_FALSE(test.shuffle || test.drop_last || test.balance || test.augmentation.flip);
   EXPECT_EQ(test.augmentation.crop_padding, 0);
+  EXPECT_FALSE(test.mixing.enabled());
   EXPECT_EQ(test.prefetch, 7);
   EXPECT_EQ(test.normalization.mean[0], 0.5);
   data.augment = false;
