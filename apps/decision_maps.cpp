@@ -156,9 +156,10 @@ std::string class_name(const Dataset& dataset, std::int64_t index) {
 
 }  // namespace
 
-Json decision_maps(OpenNetwork& opened, int count) {
+Json decision_maps(OpenNetwork& opened, int count, std::vector<std::string>& silent) {
   Json json = Json::array();
   DecisionLooker looker(*opened.trained->experiment);
+  silent = looker.silent();
   const std::vector<Seen> seen = look_at(opened, looker);
   const Shape input = opened.network().input_shape(1);
   for (const auto& [why, one] : choose(seen, count)) {

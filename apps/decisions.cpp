@@ -1,5 +1,7 @@
 #include "apps/decisions.hpp"
 
+#include "core/graph/gated_layers.hpp"
+
 namespace sluice {
 namespace {
 
@@ -62,6 +64,10 @@ bool DecisionLooker::has_gates() const {
   bool any = false;
   each([&](const Node&, const float*) { any = true; });
   return any;
+}
+
+std::vector<std::string> DecisionLooker::silent() const {
+  return layers_without_decisions(network_, executor_);
 }
 
 std::vector<DecisionMap> DecisionLooker::maps() const {

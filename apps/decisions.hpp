@@ -26,6 +26,8 @@ class DecisionLooker {
 
   /// There are layers that decide.
   bool has_gates() const;
+  /// Names of the layers that decide and do not keep what they decide.
+  std::vector<std::string> silent() const;
   /// A normalised image, H x W x C; returns its logits, which hold until the next call.
   const float* look(const float* image);
   /// Of the last image: the layers that decide about their results, in the network's order.

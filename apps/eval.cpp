@@ -13,6 +13,7 @@
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/text_stream.hpp"
+#include "core/graph/gated_layers.hpp"
 #include "core/train/backend_comparison.hpp"
 #include "core/train/metrics_text.hpp"
 #include "core/train/report.hpp"
@@ -175,6 +176,8 @@ int evaluate(const CommandLine& line) {
   }
   const Evaluation evaluation = *evaluator.run(on_batch);
   for (const std::string& note : picture_warnings(*dataset, evaluation)) std::cerr << "warning: " << note << "\n";
+  for (const std::string& note : uncounted_layers(experiment.network(), evaluation.counts))
+    std::cerr << "warning: " << note << "\n";
   if (output) output->write(predictions.text());
   std::ostream& out = output ? report_stream(*output) : std::cout;
   const ReportSubject subject{line.positional().front(), to_string(split),

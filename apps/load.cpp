@@ -16,7 +16,8 @@ void print_keys(std::ostream& out) {
   register_all(registry);
   if (!registry.metrics().empty()) out << "\nMetrics of networks with layers that have them:\n";
   for (const MetricType& metric : registry.metrics()) out << "  " << metric.name << "  " << metric.doc << "\n";
-  out << "\nConfiguration keys:\n";
+  out << "\nThe types and keys of plug-ins are not listed, with --plugins.load either: the error about an unknown key "
+         "names\nthose that there are.\n\nConfiguration keys:\n";
   Experiment::print_help(out, registry);
 }
 

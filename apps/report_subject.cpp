@@ -138,7 +138,11 @@ void evaluate(const std::string& file, const ReportOptions& options, ReportJson&
   if (!options.whole) {
     for (const char* part : {"layers", "classes", "confusion"}) json["evaluation"].erase(part);
   } else if (options.maps > 0) {
-    json["maps"] = decision_maps(*opened, options.maps);
+    std::vector<std::string> silent;
+    json["maps"] = decision_maps(*opened, options.maps, silent);
+    for (const std::string& layer : silent)
+      json["problems"].push_back(
+          concat("layer ", layer, " keeps no decisions: there is no picture of where it computes"));
   }
 } catch (const Error& error) {
   if (error.code() == ExitCode::kUsage) throw;  // of the call

@@ -1,5 +1,5 @@
-# What `cmake --install` puts in place: libraries, the public headers below include/sluice, networks and experiments, and the
-# packages with which find_package(sluice) and pkg-config find them: sluice::sluice, or only sluice::core, sluice::layers and
+# What `cmake --install` puts in place: libraries, the public headers below include/sluice, networks, experiments and
+# examples, and the packages with which find_package(sluice) and pkg-config find them: sluice::sluice, or only sluice::core, sluice::layers and
 # sluice::gating.
 include(CMakePackageConfigHelpers)
 
@@ -16,6 +16,8 @@ foreach(header ${SLUICE_PUBLIC_HEADERS})
 endforeach()
 install(FILES ${SLUICE_GENERATED_DIR}/core/plugin/build_id.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sluice/core/plugin)
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
+# To copy: docs/adding-a-layer.md and docs/bring-your-own.md walk through them.
+install(DIRECTORY tests/plugin tests/own_gate DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice/examples)
 install(FILES LICENSE CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(sluice_package ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)

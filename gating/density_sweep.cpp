@@ -15,6 +15,15 @@ namespace {
 constexpr std::array<float, 9> kShifts = {3.0F, 2.0F, 1.3F, 0.8F, 0.4F, 0.0F, -0.5F, -1.2F, -3.0F};
 constexpr int kRounds = 3;
 
+/// Else nothing moves its density.
+bool has_thresholds(const Network& network, const std::string& layer) {
+  const int node = network.find(layer);
+  if (node < 0) return false;
+  const std::vector<int>& params = network.nodes()[static_cast<std::size_t>(node)].params;
+  return std::any_of(params.begin(), params.end(),
+                     [&](int p) { return network.parameters()[static_cast<std::size_t>(p)].group == kThreshold; });
+}
+
 }  // namespace
 
 std::optional<double> DensitySweep::break_even(double dense_ms) const {
@@ -46,7 +55,7 @@ std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, 
     executor.reset_statistics();
     for (const TimedKernel& kernel : choose_fastest(executor, kRounds, forwards, run)) {
       const std::optional<double> density = gate_density(network, executor, kernel.layer);
-      if (!density) continue;
+      if (!density || !has_thresholds(network, kernel.layer)) continue;
       auto sweep =
           std::find_if(sweeps.begin(), sweeps.end(), [&](const DensitySweep& s) { return s.layer == kernel.layer; });
       if (sweep == sweeps.end()) sweep = sweeps.insert(sweeps.end(), {kernel.layer, {}});

@@ -11,6 +11,7 @@
 #include "core/base/parallel.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/bound_inputs.hpp"
+#include "core/graph/call_operation.hpp"
 #include "core/graph/execution_plan.hpp"
 #include "core/graph/tensor_values.hpp"
 
@@ -167,9 +168,7 @@ struct Executor::State {
     const Stopwatch watch(profiling ? &run.forward_ms : nullptr);
     run.context.step = step;
     if (run.copy_addend) copy_memory(run.context.addend, run.context.dst);
-    const PlannedOperation& op = plan.operations[operation];
-    const RedZones zones(op.needs.slots, run.context.memory);
-    op.op->forward(run.context);
+    call_forward(plan, plan.operations[operation], run.context);
   }
 
   Network& network;
@@ -240,8 +239,7 @@ void Executor::refresh() {
     const Stopwatch watch(state_->profiling ? &run.refresh_ms : nullptr);
     const PlannedOperation& op = state_->plan.operations[i];
     if (!run.affine.empty()) state_->fold(op, run);
-    const RedZones zones(op.needs.slots, run.context.memory);
-    op.op->refresh(run.context);
+    call_refresh(state_->plan, op, run.context);
   }
 }
 
@@ -288,8 +286,7 @@ void Executor::backward() {
     for (const std::vector<Tensor>& sum : run.sums) {
       for (std::size_t t = 1; t < sum.size(); ++t) add_into(sum[0], sum[t]);
     }
-    const RedZones zones(op.needs.slots, run.context.memory);
-    op.op->backward(run.context);
+    call_backward(s.plan, op, run.context);
   }
   for (const auto& loss : s.network.auxiliary_losses()) loss.second->backward(s.network, s.gradients.as<float>());
 }

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/config/blocks.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/declare.hpp"
+#include "core/graph/gated_layers.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -160,11 +163,11 @@ class Network::Builder {
 
   void unknown_type(const Section& section, const std::string& type) {
     const std::vector<std::string> types = registry_.types();
-    std::string known;
-    for (const std::string& t : types) known += (known.empty() ? "" : ", ") + t;
     const std::string close = nearest_match(type, types);
+    const std::string known =
+        concat("; known types: ", join(types), "; if it is a plug-in's, add --plugins.load=FILE.so");
     section.report(config_.diagnostics(), "type",
-                   concat("unknown layer type '", type, "'; known types: ", known,
+                   concat("unknown layer type '", type, "'", std::exchange(told_types_, true) ? "" : known,
                           close.empty() ? "" : concat("; did you mean '", close, "'?")));
   }
 
@@ -229,7 +232,7 @@ class Network::Builder {
     Node node{section.name(), type, section, src, {}, {}, {}, {}, nullptr};
     const std::vector<Shape> shapes = shapes_of(src);
     try {
-      layer->infer(shapes, node.declared);
+      node.declared = declare(*layer, shapes);
       if (node.declared.keeps_nonnegative) node.declared.nonnegative = all_nonnegative(node.src);
     } catch (const ShapeError& e) {
       error(section, e.key(), concat(e.what(), " (", type, " of ", shapes_text(shapes), ")"));
@@ -371,6 +374,7 @@ class Network::Builder {
   Config& config_;
   const Registry& registry_;
   std::vector<Section> flat_;
+  bool told_types_ = false;
   std::set<std::string> types_;  ///< of the layers and composites so far
   std::map<std::string, NodeResult> results_ = {{"data", kDataSource}, {"labels", kLabelsSource}};
 };
@@ -383,7 +387,10 @@ Network::Network(Config& config, const Registry& registry) : registry_(registry)
     auxiliary_losses_.emplace_back(section, registry.make_auxiliary_loss(section, keys));
   }
   config.diagnostics().throw_if_errors();
-  for (auto& loss : auxiliary_losses_) loss.second->bind(*this);
+  for (auto& [section, loss] : auxiliary_losses_) {
+    loss->bind(*this);
+    warn_of_idle(*loss, *this, config.section(section), config.diagnostics());
+  }
   auxiliary_losses_.erase(std::remove_if(auxiliary_losses_.begin(), auxiliary_losses_.end(),
                                          [](const auto& loss) { return !loss.second->applies(); }),
                           auxiliary_losses_.end());

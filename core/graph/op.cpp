@@ -10,10 +10,14 @@ namespace sluice {
 Op::~Op() = default;
 
 void Op::backward(const Context&) {
-  throw Error(ExitCode::kInternal, "an operation of inference has no backward pass");
+  throw Error(ExitCode::kInternal, "its operation implements no backward");
 }
 
 void Ways::refresh(const Context& c) {
+  if (static_cast<std::size_t>(c.alternative) >= ops_.size())
+    throw Error(ExitCode::kInternal,
+                concat("OpNeeds::alternatives names ", c.alternative + 1, " ways to the result, Ways has ", ops_.size(),
+                       "; name each that was added"));
   for (const auto& op : ops_) op->refresh(c);
 }
 

@@ -58,6 +58,16 @@ std::vector<std::string> all_types(const Registry& registry) {
   return names;
 }
 
+/// Benchmarks make networks of them.
+void check_dense_types(const Registry& registry, const std::string& who) {
+  for (const std::string& type : registry.types()) {
+    const std::string dense = registry.dense_type(type);
+    if (!dense.empty() && !registry.is_layer(dense))
+      refuse(who, concat("add_dense_type(\"", type, "\", \"", dense, "\"): there is no layer type '", dense,
+                         "'; name one that computes all of what '", type, "' computes, such as conv"));
+  }
+}
+
 PluginInfo register_as(const std::string& who, const std::string& path, const Plugin& plugin, Registry& registry) {
   check_compatible(plugin, who);
   Registry extended = registry;
@@ -70,6 +80,7 @@ PluginInfo register_as(const std::string& who, const std::string& path, const Pl
   } catch (...) {
     refuse(who, concat("registering '", plugin.name, "' threw what is not a std::exception"));
   }
+  check_dense_types(extended, who);
   PluginInfo info{plugin.name, plugin.doc, path, {}};
   const std::vector<std::string> before = all_types(registry), after = all_types(extended);
   std::set_difference(after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(info.types));
@@ -145,7 +156,12 @@ std::vector<PluginInfo> load_plugins(Config& config, Registry& registry) {
   std::vector<PluginInfo> loaded;
   bool failed = false;
   for (const std::string& path : options.load) {
+    const bool twice = std::any_of(loaded.begin(), loaded.end(), [&](const PluginInfo& info) {
+      std::error_code problem;
+      return fs::equivalent(path, info.path, problem);
+    });
     try {
+      if (twice) refuse(concat("plug-in ", quoted(path)), "is named twice; name it once");
       loaded.push_back(load_plugin(path, registry));
     } catch (const Error& error) {
       section.report(config.diagnostics(), "load", error.what());

@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "core/base/json_text.hpp"
+#include "core/graph/gated_layers.hpp"
 #include "core/train/evaluator.hpp"
 
 namespace sluice {
@@ -103,6 +104,7 @@ BackendComparison compare_backends(Network& network, const ExecutorOptions& opti
     compare_logits(*pair, *batch, comparison, largest);
     compare_decisions(network, *pair, batch->count, comparison);
   }
+  for (const auto& [images, pair] : pairs) comparison.silent = layers_without_decisions(network, *pair->skip);
   if (largest > 0) comparison.largest_difference /= largest;
   return comparison;
 }
@@ -116,14 +118,16 @@ void print_comparison(std::ostream& out, const BackendComparison& comparison) {
       << 100 * share(comparison.correct_dense, comparison.images) << " % dense\n"
       << std::scientific << std::setprecision(1) << "logits       differ by " << comparison.largest_difference
       << " of the largest at most\n";
-  if (all.decisions == 0) {
-    out << "gates        none: both backends compute the same\n" << std::defaultfloat;
-    return;
+  if (all.decisions > 0) {
+    out << "gates        " << all.different << " of " << all.decisions << " decided otherwise ("
+        << share(all.different, all.decisions) << ")\n";
+  } else {
+    out << "gates        "
+        << (comparison.silent.empty() ? "none: both backends compute the same\n" : "no decisions to compare\n");
   }
-  out << "gates        " << all.different << " of " << all.decisions << " decided otherwise ("
-      << share(all.different, all.decisions) << ")\n";
   for (const BackendComparison::Layer& layer : comparison.layers)
     out << "  " << layer.name << ": " << layer.different << " of " << layer.decisions << "\n";
+  for (const std::string& name : comparison.silent) out << "  " << name << ": keeps no decisions\n";
   out << std::defaultfloat;
 }
 
@@ -137,7 +141,8 @@ void print_json_comparison(std::ostream& out, const BackendComparison& compariso
                                  {"largest_difference", comparison.largest_difference},
                                  {"decisions", all.decisions},
                                  {"different", all.different},
-                                 {"layers", nlohmann::ordered_json::array()}};
+                                 {"layers", nlohmann::ordered_json::array()},
+                                 {"silent", comparison.silent}};
   for (const BackendComparison::Layer& layer : comparison.layers) {
     json["layers"].push_back({{"name", layer.name}, {"decisions", layer.decisions}, {"different", layer.different}});
   }

@@ -24,6 +24,7 @@ struct BackendComparison {
   std::int64_t correct_skip = 0, correct_dense = 0;
   double largest_difference = 0;  ///< of logits, over the largest absolute logit
   std::vector<Layer> layers;
+  std::vector<std::string> silent;  ///< layers that decide about their outputs and keep no decisions
 
   double equal_share() const { return images == 0 ? 1.0 : static_cast<double>(equal) / static_cast<double>(images); }
 };
@@ -35,7 +36,7 @@ BackendComparison compare_backends(Network& network, const ExecutorOptions& opti
 
 void print_comparison(std::ostream& out, const BackendComparison& comparison);
 /// images, equal, equal_share, accuracy_skip, accuracy_dense, largest_difference, decisions, different, layers [{name,
-/// decisions, different}].
+/// decisions, different}], silent [names].
 void print_json_comparison(std::ostream& out, const BackendComparison& comparison);
 
 }  // namespace sluice

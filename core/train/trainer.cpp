@@ -9,6 +9,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/signals.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/gated_layers.hpp"
 #include "core/graph/layer_table.hpp"
 #include "core/train/epoch_row.hpp"
 
@@ -366,6 +367,9 @@ bool Trainer::evaluate(MetricsRow& row) {
   if (!evaluation) return false;
   for (const std::string& warning : picture_warnings(data_.evaluated(), *evaluation)) log_.warning(warning);
   budget_.record_evaluation(evaluation->seconds);
+  if (evaluation_.empty()) {  // the first one
+    for (const std::string& warning : uncounted_layers(network_, evaluation->counts)) log_.warning(warning);
+  }
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());

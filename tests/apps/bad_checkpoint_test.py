@@ -249,7 +249,7 @@ TEACHERS = [
            "a.h5: does not fit its own configuration, weights/conv/weight: the checkpoint has 4x2x3x3, the network 4x2x1x1; "
            "take another teacher", with_config(lambda text: text.replace("kernel = 3", "kernel = 1"))),
     taught("unknown layers", 2, "bad.ini:3: [distillation] teacher: a.h5:<line>: [layer.relu] type: unknown layer type 'rolu'; "
-           "known types: <types>; did you mean 'relu'?", unknown_layer),
+           "known types: <types>; if it is a plug-in's, add --plugins.load=FILE.so; did you mean 'relu'?", unknown_layer),
     taught("no configuration", 2, "bad.ini:3: [distillation] teacher: a.h5:1: a section's name ends with ']', got '[train'", with_config(lambda text: "[train\n")),
 ]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs a build into a fresh prefix and builds against it, out of the tree: the plug-in of tests/plugin, the gate and the
-# training loop that docs/bring-your-own.md shows, and the services of docs/serving.md, by CMake and by pkg-config.
+# Installs a build into a fresh prefix and builds against it, out of the tree: the installed examples of a plug-in and of
+# gates, the training loop that docs/bring-your-own.md shows, and the services of docs/serving.md, by CMake and by pkg-config.
 # usage: run.sh SOURCE_DIR BUILD_DIR WORK_DIR CXX_COMPILER GENERATOR
 set -euo pipefail
 source=$1 build=$2 work=$3 compiler=$4 generator=$5
@@ -9,7 +9,8 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 rm -rf "$work"
 mkdir -p "$work"
 cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
-cp -r "$source/tests/plugin" "$work/swish"
+examples=$work/prefix/share/sluice/examples
+cp -r "$examples/plugin" "$work/swish"
 
 # Nothing installed may lean on the tree it came from.
 if grep -rlF -e "$source" -e "$build" "$work/prefix" --include='*.cmake' --include='*.hpp' --include='*.pc'; then
@@ -45,7 +46,8 @@ configure() {
   cmake -S "$1" -B "$2" -G "$generator" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_CXX_COMPILER="$compiler" "${@:3}"
 }
 
-configure "$work/swish" "$work/build" -DCMAKE_BUILD_TYPE=Release
+configure "$work/swish" "$work/build"
+grep -q '^CMAKE_BUILD_TYPE:STRING=Release$' "$work/build/CMakeCache.txt" || fail "the example of a plug-in is not optimised"
 cmake --build "$work/build"
 ctest --test-dir "$work/build" --output-on-failure --no-tests=error
 
@@ -63,8 +65,9 @@ grep -q "add --plugins.load=$work/build/libswish.so" "$work/eval.log" || fail "$
 echo "the plug-in works against the installed package"
 
 # A gate of one's own: gradients, and everything that training and evaluation make of its declarations.
-cp -r "$source/tests/own_gate" "$source/tests/own_loop" "$source/tests/own_service" "$work"
-configure "$work/own_gate" "$work/gate" -DCMAKE_BUILD_TYPE=Release
+cp -r "$examples/own_gate" "$source/tests/own_loop" "$source/tests/own_service" "$work"
+configure "$work/own_gate" "$work/gate"
+grep -q '^CMAKE_BUILD_TYPE:STRING=Release$' "$work/gate/CMakeCache.txt" || fail "the example of a gate is not optimised"
 cmake --build "$work/gate"
 ctest --test-dir "$work/gate" --output-on-failure --no-tests=error
 load=--plugins.load=$work/gate/libcentre_conv.so
@@ -78,7 +81,18 @@ done
 for key in gate_density sparsity macs_executed flop_reduction; do
   grep -q "\"$key\"" "$work/gated.json" || fail "no $key in $(cat "$work/gated.json")"
 done
-echo "the gate works against the installed package"
+# The one that skips: its ways are timed, its decisions are kept, and it has a dense twin.
+load=--plugins.load=$work/gate/libcheckered_conv.so
+"$bin/sluice-train" "$work/own_gate/centre.ini" "$load" --define.gate=checkered_conv --train.epochs=1 --optimizer.no_decay=norm,bias \
+  --run.dir="$work/checkered" 2>&1 | tee "$work/checkered.log"
+grep -q 'warning: .*\[gating_loss\]: has no effect' "$work/checkered.log" || fail "nothing says that it has no thresholds"
+"$bin/sluice-deploy" "$work/checkered/weights.h5" "$load" -o "$work/checkered.h5" --eval.batch=50 | tee "$work/checkered.log"
+grep -q 'gated.*skip.*dense' "$work/checkered.log" || fail "sluice-deploy has not timed the ways"
+"$bin/sluice-eval" "$work/checkered.h5" "$load" --compare | tee "$work/checkered.log"
+grep -q 'gates  *0 of ' "$work/checkered.log" || fail "the decisions are not kept"
+"$bin/sluice-bench" "$work/checkered.h5" "$load" --only=infer --steps=2 | tee "$work/checkered.log"
+grep -q 'dense twin' "$work/checkered.log" || fail "sluice-bench has no dense twin"
+echo "the gates work against the installed package"
 
 # A training loop of one's own, which never speaks of the gating loss, with the network of the same page.
 configure "$work/own_loop" "$work/loop" -DCMAKE_BUILD_TYPE=Release

@@ -1,4 +1,6 @@
 // Each layer makes its operation.
+#include <new>
+
 #include "core/base/error.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/graph/passes/passes.hpp"
@@ -27,6 +29,12 @@ OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
   return request;
 }
 
+[[noreturn]] void fail(const ExecutionPlan& plan, const PlannedOperation& op, const std::string& why) {
+  const Node& node = plan.own_node(op);
+  throw Error(ExitCode::kUsage,
+              concat(node.section.where("type"), ": mistake in the layer type: make_op of ", node.type, " ", why));
+}
+
 }  // namespace
 
 ExecutionPlan make_operations(ExecutionPlan plan) {
@@ -37,7 +45,14 @@ ExecutionPlan make_operations(ExecutionPlan plan) {
       throw Error(ExitCode::kUsage,
                   concat(plan.own_node(op).section.where("type"), ": oneDNN cannot compute this layer (", error.what(),
                          "); change its keys or the shape of its sources"));
+    } catch (const Error&) {
+      throw;
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& error) {
+      fail(plan, op, concat("threw: ", error.what()));
     }
+    if (op.op == nullptr) fail(plan, op, "returns nothing; it has to return an operation");
     plan.scratch_bytes = std::max(plan.scratch_bytes, op.needs.slots.scratch_bytes());
   }
   return plan;

@@ -105,7 +105,7 @@ TEST(ExperimentErrors, MistakesOfEveryKindAreReportedTogether) {
             "net.ini:31: [block.basic.conv1] kernal: unknown key; did you mean 'kernel'?\n"
             "net.ini:36: [block.basic.relu] type: unknown layer type 'rleu'; known types: " +
                 known_types() +
-                "; did you mean 'relu'?\n"
+                "; if it is a plug-in's, add --plugins.load=FILE.so; did you mean 'relu'?\n"
                 "net.ini:41: [trian]: unknown section; did you mean 'train'?\n"
                 "net.ini:44: [train] batch: expected an integer from 1 to 1048576, got '0'\n"
                 "net.ini:45: [type.lineer]: unknown layer type 'lineer'; did you mean 'linear'?\n"
@@ -113,10 +113,11 @@ TEST(ExperimentErrors, MistakesOfEveryKindAreReportedTogether) {
 }
 
 TEST(ExperimentErrors, AWrongTypeInABlockIsOneMistakeWithItsCause) {
-  const std::string words = "type: unknown layer type 'cnov'; known types: " + known_types() +
-                            "; did you mean 'conv'? (${conv} is set on the command line)";
+  const std::string begin = "type: unknown layer type 'cnov'",
+                    known = "; known types: " + known_types() + "; if it is a plug-in's, add --plugins.load=FILE.so",
+                    end = "; did you mean 'conv'? (${conv} is set on the command line)";
   EXPECT_EQ(errors_of(kNetwork, {"--define.conv=cnov"}),
-            "net.ini:6: [layer.conv1] " + words + "\nnet.ini:27: [block.basic.conv1] " + words);
+            "net.ini:6: [layer.conv1] " + begin + known + end + "\nnet.ini:27: [block.basic.conv1] " + begin + end);
 }
 
 TEST(Experiment, ItsResolvedConfigurationIsTheSameExperiment) {

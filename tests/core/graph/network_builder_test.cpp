@@ -1,4 +1,5 @@
 // What the network builder refuses, word for word, and that a resolved configuration builds the same network again.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <regex>
@@ -27,8 +28,13 @@ TEST(NetworkErrors, UnknownType) {
             "net.ini:6: [layer.b] type: unknown layer type 'cnov'; known types: adaptive_average_pool, add, "
             "average_pool, batchnorm, channel_shuffle, clip, concat, conv, dropout, flatten, global_pool, "
             "hard_sigmoid, hard_swish, leaky_relu, linear, max_pool, multiply, pact_relu, pad_shortcut, "
-            "quantized_conv, quantized_linear, relu, shortcut, sigmoid, silu, softmax_cross_entropy, split; did you "
-            "mean 'conv'?");
+            "quantized_conv, quantized_linear, relu, shortcut, sigmoid, silu, softmax_cross_entropy, split; if it is a "
+            "plug-in's, add --plugins.load=FILE.so; did you mean 'conv'?");
+}
+
+TEST(NetworkErrors, TheKnownTypesStandOnce) {
+  EXPECT_THAT(error_of(kInput + "[layer.a]\ntype = own_conv\n[layer.b]\ntype = own_conv\n"),
+              testing::EndsWith("--plugins.load=FILE.so\nnet.ini:6: [layer.b] type: unknown layer type 'own_conv'"));
 }
 
 TEST(NetworkErrors, UnknownSource) {

@@ -111,6 +111,28 @@ TEST(Plugin, OneThatIsLinkedIntoTheProgramRegistersThroughTheSameDescription) {
             "plug-in 'linked': layer type 'linked' is registered twice; two plug-ins may use the same name");
 }
 
+void register_with_a_wrong_twin(Registry& registry) {
+  register_linked(registry);
+  registry.add_dense_type("linked", "cnov");
+}
+
+TEST(Plugin, ADenseTypeIsALayerType) {
+  static constexpr Plugin kLinked = describe_plugin("linked", "part of the program", register_with_a_wrong_twin);
+  Registry registry;
+  EXPECT_EQ(usage_error([&] { register_plugin(kLinked, registry); }),
+            "plug-in 'linked': add_dense_type(\"linked\", \"cnov\"): there is no layer type 'cnov'; name one that "
+            "computes all of what 'linked' computes, such as conv");
+  EXPECT_FALSE(registry.is_layer("linked"));
+}
+
+TEST(Plugin, ThatIsNamedTwiceIsOneMistake) {
+  const std::string good = fixture("good");
+  Config config = Config::parse("[plugins]\nload = " + good + ", " + good + "\n", "net.ini");
+  Registry registry;
+  EXPECT_EQ(usage_error([&] { load_plugins(config, registry); }),
+            "net.ini:2: [plugins] load: " + plugin_error("good", "is named twice; name it once"));
+}
+
 TEST(Plugin, WhatWasBuiltForAnotherSluiceIsRefused) {
   EXPECT_EQ(load_error(fixture("interface")),
             plugin_error("interface",
