@@ -48,7 +48,7 @@ void warn_of_idle(const AuxiliaryLoss& loss, const Network& network, const Secti
   if (loss.applies() || gated.empty()) return;
   diagnostics.warning(concat(to_string(section.source()), ": [", section.name(),
                              "]: has no effect: no layer has parameters that it moves, though there are gated ones (",
-                             join(gated), "); [gating_loss] moves those of group 'threshold'"));
+                             join(gated), "); it finds them by their group, such as 'threshold'"));
 }
 
 }  // namespace sluice

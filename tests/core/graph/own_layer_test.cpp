@@ -244,9 +244,10 @@ TEST(GatedLayers, ThatCountNothingAreToldOf) {
 
 TEST(GatedLayers, WithoutParametersForALossAreToldOf) {
   EXPECT_EQ(Gated().config.diagnostics().warnings(), std::vector<std::string>{});
-  EXPECT_EQ(Gated("[idle]\n").config.diagnostics().warnings(),
-            std::vector<std::string>{"net.ini:5: [idle]: has no effect: no layer has parameters that it moves, though "
-                                     "there are gated ones (gated); [gating_loss] moves those of group 'threshold'"});
+  EXPECT_EQ(
+      Gated("[idle]\n").config.diagnostics().warnings(),
+      std::vector<std::string>{"net.ini:5: [idle]: has no effect: no layer has parameters that it moves, though "
+                               "there are gated ones (gated); it finds them by their group, such as 'threshold'"});
 }
 
 }  // namespace
