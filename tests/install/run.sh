@@ -90,8 +90,9 @@ grep -q 'warning: .*\[gating_loss\]: has no effect' "$work/checkered.log" || fai
 grep -q 'gated.*skip.*dense' "$work/checkered.log" || fail "sluice-deploy has not timed the ways"
 "$bin/sluice-eval" "$work/checkered.h5" "$load" --compare | tee "$work/checkered.log"
 grep -q 'gates  *0 of ' "$work/checkered.log" || fail "the decisions are not kept"
-"$bin/sluice-bench" "$work/checkered.h5" "$load" --only=infer --steps=2 | tee "$work/checkered.log"
+"$bin/sluice-bench" "$work/checkered.h5" "$load" --only=infer --steps=2 --plan | tee "$work/checkered.log"
 grep -q 'dense twin' "$work/checkered.log" || fail "sluice-bench has no dense twin"
+grep -q 'slower than dense' "$work/checkered.log" && fail "sluice-bench moves thresholds that are not there"
 echo "the gates work against the installed package"
 
 # A training loop of one's own, which never speaks of the gating loss, with the network of the same page.

@@ -130,8 +130,8 @@ TEST_F(CheckeredConv, HasTheGradientsOfDifferences) {
   };
   double largest = 0, worst = 0;
   for (std::size_t i = 0; i < claimed.size(); i += 7) {
-    const float value = weight[i], step = 0.01F;
-    const double expected = (loss_with(i, value + step) - loss_with(i, value - step)) / 0.02;
+    const float value = weight[i], step = 0.001F;
+    const double expected = (loss_with(i, value + step) - loss_with(i, value - step)) / 0.002;
     weight[i] = value;
     largest = std::max(largest, std::abs(expected));
     worst = std::max(worst, std::abs(expected - static_cast<double>(claimed[i])));
