@@ -95,7 +95,7 @@ void answer_one(ReaderService& service, Channel& channel) {
     if (ran_into_limit)
       channel.send(kOutOfMemory);
     else
-      channel.send(ExitCode::kEnvironment, std::string("out of memory"));
+      channel.send(ExitCode::kEnvironment, std::string("out of memory, or the file claims to hold more than it does"));
     return;
   } catch (const std::length_error&) {  // of a container: the same, more plainly
     channel.send(kOutOfMemory);
