@@ -5,9 +5,10 @@ import sys
 
 HEAD = """# Every section and key
 
-What `sluice-train --help` says, in the same words: this page is made from it (`tests/docs/keys.py`), and a test compares them.
-[configuration.md](configuration.md) describes the files themselves. A section stands once; `NAME` is yours to choose. Times are written `2h`,
-`90m`, `1:30:00`, `1-12:30`; a bare number is seconds. A `path` may begin with `~` or `$NAME`.
+What `sluice-train --help` says, in the same words: this page is made from it
+(`tests/docs/keys.py`), and a test compares them. [configuration.md](configuration.md) describes the
+files themselves. A section stands once; `NAME` is yours to choose. Times are written `2h`, `90m`,
+`1:30:00`, `1-12:30`; a bare number is seconds. A `path` may begin with `~` or `$NAME`.
 """
 
 

@@ -21,6 +21,7 @@ CPP = {".cpp", ".hpp"}
 MAX_FILE_LINES = {".cpp": 500, ".hpp": 500, ".py": 500, ".sh": 500, "CMakeLists.txt": 80}
 MAX_FUNCTION_LINES = 80
 MAX_FILE_BYTES = 8 << 20
+MAX_PROSE_COLUMNS = 100
 FORBIDDEN_BELOW_GATING = re.compile(r"(?<![a-z])gating|cg_conv|pg_conv", re.IGNORECASE)
 MARKS = re.compile(r"\b(?:TODO|FIXME|HACK)\b")
 # Headers of libraries that the product may use, and the Debian packages that bring them.
@@ -309,6 +310,35 @@ def check_text(root):
     return breaches
 
 
+INDENTED = re.compile(r" {4}|\t")
+NO_PROSE = re.compile(r"\s*(?:\||#|<|!\[|\[[^\]]+\]:)")  # tables, headings, HTML, images, link definitions
+
+
+def prose(text):
+    """(number, line) of Markdown's running text and lists: without tables, headings, code, images and link definitions."""
+    fenced = code = False
+    before = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        fence = line.lstrip().startswith("```")
+        code = bool(INDENTED.match(line)) and (code or not before.strip())
+        if not (fenced or fence or code or NO_PROSE.match(line)):
+            yield number, line
+        fenced ^= fence
+        before = line
+
+
+def check_columns(root):
+    """The prose of the documents is wrapped."""
+    breaches = []
+    for path in tracked_files(root):
+        if path.suffix != ".md" or path.parts[0] not in ("README.md", "CHANGELOG.md", "docs"):
+            continue
+        for number, line in prose(read(root, path)):
+            if len(line) > MAX_PROSE_COLUMNS:
+                breaches.append(f"{path}:{number}: {len(line)} columns, the limit for prose is {MAX_PROSE_COLUMNS}")
+    return breaches
+
+
 def check_format(root):
     """clang-format changes nothing."""
     program = shutil.which(f"clang-format-{CLANG_FORMAT_VERSION}") or shutil.which("clang-format")
@@ -330,7 +360,8 @@ def check_format(root):
 
 
 CHECKS = {"arrows": check_arrows, "order": check_order, "public": check_public, "libraries": check_libraries, "words": check_words, "memory": check_memory,
-          "top-level": check_top_level, "sizes": check_sizes, "text": check_text, "format": check_format}
+          "top-level": check_top_level, "sizes": check_sizes, "text": check_text,
+          "columns": check_columns, "format": check_format}
 
 
 def main():

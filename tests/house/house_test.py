@@ -184,6 +184,22 @@ void linked() {}
                     "core/b.cpp:1: the first line must be a comment that says what the file is for",
                     "layers/c.cpp:2: work left undone: // TODO: the rest")
 
+    def test_columns(self):
+        fits, long_one = "a " * 49 + "ab", "a " * 49 + "abc"
+        self.write("README.md", f"# Title\n\n{fits}\n{long_one}\n")
+        self.write("docs/a.md", f"- {fits}\n  {fits}\n    {long_one}\n\n```\n{long_one}\n```\n{long_one}\n")
+        why = "columns, the limit for prose is 100"
+        self.expect("columns", f"README.md:4: 101 {why}", f"docs/a.md:1: 102 {why}", f"docs/a.md:2: 102 {why}",
+                    f"docs/a.md:3: 105 {why}", f"docs/a.md:8: 101 {why}")
+
+    def test_columns_of_what_is_no_prose(self):
+        wide = "a " * 60
+        self.write("docs/a.md", f"# {wide}\n| {wide} |\n![{wide}](a.svg)\n[a]: {wide}\n<!-- {wide} -->\n\n"
+                                f"    {wide}\n\n    {wide}\n```sh\n{wide}\n```\n")
+        self.write("configs/b.md", wide)
+        self.write("docs/c.txt", wide)
+        self.expect("columns")
+
     @unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
     def test_format(self):
         self.write(".clang-format", "BasedOnStyle: Google\n")
