@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/text_stream.hpp"
@@ -162,12 +161,13 @@ class Network::Builder {
   }
 
   void unknown_type(const Section& section, const std::string& type) {
-    const std::vector<std::string> types = registry_.types();
-    const std::string close = nearest_match(type, types);
+    const std::string close = nearest_match(type, registry_.types());
+    const std::string place = section.where("type");
+    if (told_types_.empty()) told_types_ = place;  // a block's one mistake comes with every layer made of it
     const std::string known =
-        concat("; known types: ", join(types), "; if it is a plug-in's, add --plugins.load=FILE.so");
+        concat("; known types: ", join(registry_.types()), "; if it is a plug-in's, add --plugins.load=FILE.so");
     section.report(config_.diagnostics(), "type",
-                   concat("unknown layer type '", type, "'", std::exchange(told_types_, true) ? "" : known,
+                   concat("unknown layer type '", type, "'", told_types_ == place ? known : "",
                           close.empty() ? "" : concat("; did you mean '", close, "'?")));
   }
 
@@ -374,7 +374,7 @@ class Network::Builder {
   Config& config_;
   const Registry& registry_;
   std::vector<Section> flat_;
-  bool told_types_ = false;
+  std::string told_types_;       ///< where the known types were listed
   std::set<std::string> types_;  ///< of the layers and composites so far
   std::map<std::string, NodeResult> results_ = {{"data", kDataSource}, {"labels", kLabelsSource}};
 };
