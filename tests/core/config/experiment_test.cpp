@@ -182,6 +182,7 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
       {"schedule", {"type, warmup_epochs", "", "", ""}},
       {"ema", {"", "decay, warmup", "", ""}},
       {"distillation", {"temperature, weight", "", "", "teacher"}},
+      {"distributed", {"", "sync_batchnorm", "", "engine"}},
       {"early_stopping", {"", "goal, metric, min_delta, patience", "", ""}},
       {"log", {"", "", "", "interval"}},
       {"network", {"input", "", "", ""}}};

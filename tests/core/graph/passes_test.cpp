@@ -275,7 +275,7 @@ from = fc, labels
 TEST_F(PassesOfSeveralResults, ListOperationsKnowsTheirShapes) {
   const ExecutionPlan plan = listed(Mode::kInference);
   EXPECT_EQ(plan.shape_of({built_->find("turn"), 1}), (Shape{2, 16, 6, 6})) << "for the batch";
-  EXPECT_EQ(plan.inputs.size(), 5U) << "data, labels and what the loss can take";
+  EXPECT_EQ(plan.inputs.size(), 6U) << "data, labels and what the loss can take";
   EXPECT_EQ(plan.inputs[2].given.shape, (Shape{2, 5}));
 }
 
@@ -293,7 +293,7 @@ TEST_F(PassesOfSeveralResults, MakeTensorsGivesEachOne) {
   EXPECT_EQ(plan.tensor(turn.more_dst[0]).desc, plan.tensor(turn.dst).desc);
   const PlannedOperation& loss = operation(plan, "loss");
   EXPECT_EQ(plan.tensor(loss.more_dst.at(0)).desc.type, DataType::kF64) << "as it declares";
-  EXPECT_EQ(loss.inputs.size(), 3U);
+  EXPECT_EQ(loss.inputs.size(), 4U);
 }
 
 TEST_F(PassesOfSeveralResults, PlanGradientsAddsUpThoseOfEach) {
