@@ -1,5 +1,5 @@
 // Run by a launcher: what the functions of a communicator give on every rank. Exit code 0 where all is right; with
-// "abort" the last rank ends all with code 6, with "fail" it throws in together().
+// "abort" the last rank ends all.
 #include <cstdio>
 #include <cstring>
 #include <iostream>

@@ -26,8 +26,9 @@ def main():
             expect(f"{launcher.name} {count}: text", f"{count} ranks over {library}" in result.out, True)
             if result.code != 0:
                 problems.append(result.err)
+        # The code is the aborting rank's or that of a rank that the launcher kills: which one is up to the launcher.
         result = launch(launcher, 3, [program, "abort"])
-        expect(f"{launcher.name} abort: code", result.code, 6)
+        expect(f"{launcher.name} abort: ends, with a code", result.code > 0, True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMI"))}
     result = launch(None, 1, [program], env=environment)
     expect("without a launcher", (result.code, result.out), (0, "1 ranks over \n"))
