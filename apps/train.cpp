@@ -133,23 +133,25 @@ std::string machine_text() {
 }
 
 /// A line for each rank.
-void describe_ranks(Communicator& ranks, Log& log) {
+void describe_ranks(Communicator& ranks, const std::string& machine, Log& log) {
   if (ranks.size() == 1) return;
   log.info(concat(ranks.size(), " ranks over ", ranks.library()));
-  for (const std::string& rank : gather(ranks, concat(rank_name(ranks.rank(), host_name()), ": ", machine_text())))
+  for (const std::string& rank : gather(ranks, concat(rank_name(ranks.rank(), host_name()), ": ", machine)))
     log.info("  " + rank);
 }
 
 int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, double start,
           const std::string& fewer_threads) {
   const std::string path = directory_of(experiment, line.positional().front());
+  std::string machine;
+  together(ranks, [&] { machine = machine_text(); });
   StopSignals::end_at_once(false);
   const std::unique_ptr<RunDirectory> directory = open_directory(ranks, path, run_mode(line));
   const Descriptor nowhere("/dev/null", O_WRONLY | O_CLOEXEC, "/dev/null");  // the root speaks for all
   Log log(ranks.is_root() ? STDOUT_FILENO : nowhere.get(), ranks.is_root() ? STDERR_FILENO : nowhere.get());
   if (ranks.is_root()) log.open_file(directory->log_file());
-  log.info(concat("run directory ", path, "; ", machine_text()));
-  describe_ranks(ranks, log);
+  log.info(concat("run directory ", path, "; ", machine));
+  describe_ranks(ranks, machine, log);
   if (!fewer_threads.empty()) log.warning(fewer_threads);
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
