@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -67,9 +68,11 @@ int run_parsed(const char* name, const Program& program, int argc, char** argv,
   return code;
 }
 
-/// Allocates nothing: memory may be what is wanting.
+/// Allocates nothing: memory may be what is wanting. At once: others may write to the same terminal.
 int report(const char* name, const char* text, ExitCode code) {
-  std::cerr << name << ": " << text << "\n";
+  const auto part = [](const char* bytes) { return iovec{const_cast<char*>(bytes), std::strlen(bytes)}; };
+  const iovec parts[] = {part(name), part(": "), part(text), part("\n")};
+  static_cast<void>(!::writev(STDERR_FILENO, parts, 4));
   return static_cast<int>(code);
 }
 

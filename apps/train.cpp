@@ -217,6 +217,7 @@ int on_all(Communicator& ranks, const std::function<int()>& work) {
   try {
     return work();
   } catch (const CommonError& error) {
+    StopSignals::end_at_once(false);  // a launcher that sees one rank end signals the others
     if (ranks.is_root()) throw;
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {

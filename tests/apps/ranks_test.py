@@ -123,9 +123,9 @@ def one_is_stopped(process):
 def mistakes_are_said_once(launcher):
     with Sandbox() as box:
         result = train(box, launcher, 3, "--train.batch=2")
-        expect("too many ranks", [line for line in result.err.splitlines() if line.startswith("sluice-train")],
-               ["sluice-train: command line: [train] batch: a batch of 2 does not give each of 3 ranks an image; "
-                "raise it, or start fewer"])
+        message = ("sluice-train: command line: [train] batch: a batch of 2 does not give each of 3 ranks an image; "
+                   "raise it, or start fewer\n")
+        expect("too many ranks", (result.err.count(message), result.err.count("sluice-train: ")), (1, 1))
         expect("code", result.code, 2)
         result = train(box, launcher, 2, "--train.batsh=2")
         lines = [line for line in result.err.splitlines() if "batsh" in line]
