@@ -189,6 +189,10 @@ struct Loaded {
 };
 
 void check_shares(const Experiment& experiment, int ranks) {
+  if (experiment.train.accumulate > 1 && ranks > 1) {
+    throw Error(ExitCode::kUsage, concat(experiment.where("train", "accumulate"), ": is for one process; each of ",
+                                         ranks, " ranks computes its share of a batch at once: leave it at 1"));
+  }
   if (experiment.train.batch >= ranks) return;
   throw Error(ExitCode::kUsage, concat(experiment.where("train", "batch"), ": a batch of ", experiment.train.batch,
                                        " does not give each of ", ranks, " ranks an image; raise it, or start fewer"));

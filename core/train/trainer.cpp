@@ -42,10 +42,6 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
-  if (experiment.train.accumulate > 1 && ranks.size() > 1)
-    throw Error(ExitCode::kUsage, concat(experiment.where("train", "accumulate"),
-                                         ": several processes share a batch already, and compute their parts whole; "
-                                         "leave it at 1, or start more of them"));
   ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.part_batch(), ranks));
   if (experiment.distributed.sync_batchnorm && ranks.size() > 1) training.share = {&ranks, experiment.train.batch};
   training.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
@@ -229,9 +225,9 @@ void Trainer::differentiate(const BatchPart& batch, std::int64_t part) {
   if (parts == 1) return;
   float* const sum = gradient_sum_.as<float>();
   const float* const own = executor_->gradients();
-  const float part_share = 1.0F / static_cast<float>(parts), kept = part == 0 ? 0.0F : 1.0F;
+  const float part_share = 1.0F / static_cast<float>(parts);
   parallel_for(network_.parameter_count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) sum[i] = kept * sum[i] + part_share * own[i];
+    for (std::int64_t i = begin; i < end; ++i) sum[i] = (part == 0 ? 0.0F : sum[i]) + part_share * own[i];
   });
 }
 

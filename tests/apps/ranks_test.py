@@ -127,6 +127,10 @@ def mistakes_are_said_once(launcher):
                    "raise it, or start fewer\n")
         expect("too many ranks", (result.err.count(message), result.err.count("sluice-train: ")), (1, 1))
         expect("code", result.code, 2)
+        result = train(box, launcher, 2, "--train.accumulate=2")
+        message = ("sluice-train: command line: [train] accumulate: is for one process; each of 2 ranks computes its share "
+                   "of a batch at once: leave it at 1\n")
+        expect("parts of a step", (result.code, result.err.count(message)), (2, 1))
         result = train(box, launcher, 2, "--train.batsh=2")
         lines = [line for line in result.err.splitlines() if "batsh" in line]
         expect("unknown key", (result.code, len(lines)), (2, 1))
