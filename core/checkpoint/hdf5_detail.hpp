@@ -138,4 +138,12 @@ bool read_texts(hid_t type, hid_t space, std::int64_t count, std::vector<std::st
   return true;
 }
 
+/// Rows of a chunk of some 4 MiB, for chunks of equal size: a last one that reaches far beyond the end would take room
+/// in the file. The shape holds an element.
+inline std::int64_t rows_of_chunk(const Shape& shape, std::int64_t element_bytes) {
+  constexpr std::int64_t kChunkBytes = 4 << 20;
+  const std::int64_t chunks = (shape.count() * element_bytes + kChunkBytes - 1) / kChunkBytes;
+  return std::max<std::int64_t>((shape[0] + chunks - 1) / chunks, 1);
+}
+
 }  // namespace sluice::detail

@@ -12,8 +12,6 @@ using detail::must;
 
 namespace {
 
-constexpr std::int64_t kChunkBytes = 4 << 20;
-
 /// How a new data set is stored: chunks of whole rows with checksums, or in the object's header where there is nothing
 /// to chunk.
 Hdf5Handle storage(const Shape& shape, std::int64_t element_bytes) {
@@ -23,10 +21,8 @@ Hdf5Handle storage(const Shape& shape, std::int64_t element_bytes) {
     const std::int64_t kHeaderBytes = 32 << 10;
     if (element_bytes <= kHeaderBytes) must(H5Pset_layout(creation.id(), H5D_COMPACT));
   } else if (shape.count() > 0) {
-    // Chunks of equal size: a last one that reaches far beyond the end would take room in the file.
-    const std::int64_t bytes = shape.count() * element_bytes, chunks = (bytes + kChunkBytes - 1) / kChunkBytes;
     std::vector<hsize_t> chunk(shape.dims().begin(), shape.dims().end());
-    chunk[0] = static_cast<hsize_t>(std::max<std::int64_t>((shape[0] + chunks - 1) / chunks, 1));
+    chunk[0] = static_cast<hsize_t>(detail::rows_of_chunk(shape, element_bytes));
     must(H5Pset_chunk(creation.id(), static_cast<int>(shape.rank()), chunk.data()));
     must(H5Pset_fletcher32(creation.id()));
   }

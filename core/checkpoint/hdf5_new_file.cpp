@@ -12,8 +12,6 @@ using detail::must;
 
 namespace {
 
-constexpr std::int64_t kChunkBytes = 4 << 20;
-
 std::shared_ptr<detail::Hdf5Context> create(const std::string& path, const std::string& name, ExitCode code) {
   const Hdf5Guard guard;
   auto context = std::make_shared<detail::Hdf5Context>();
@@ -66,9 +64,7 @@ Hdf5NewFile::Hdf5NewFile(Context context) : Hdf5Group(context, "/", {}) {
 
 Hdf5NewBytes Hdf5NewFile::create_bytes(const std::string& name, const Shape& shape) {
   const Hdf5Guard guard;
-  // Chunks of equal size: a last one that reaches far beyond the end would take room in the file.
-  const std::int64_t chunks = (shape.count() + kChunkBytes - 1) / kChunkBytes;
-  const std::int64_t rows = std::max<std::int64_t>((shape[0] + chunks - 1) / chunks, 1);
+  const std::int64_t rows = detail::rows_of_chunk(shape, 1);
   const std::vector<hsize_t> dims(shape.dims().begin(), shape.dims().end());
   std::vector<hsize_t> chunk = dims;
   chunk[0] = static_cast<hsize_t>(rows);

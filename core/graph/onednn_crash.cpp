@@ -14,6 +14,12 @@
 namespace sluice {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 struct Code {
   std::uintptr_t begin = 0, end = 0;
   bool has(std::uintptr_t address) const { return begin <= address && address < end; }
@@ -62,16 +68,13 @@ void on_crash(int number, siginfo_t*, void* context) {
 }  // namespace
 
 void explain_crashes_of_onednn(const char* program) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these explain crashes themselves
+  if (kSanitized) return;  // sanitizers explain crashes themselves
   name = program;
   ::dl_iterate_phdr(find_library, nullptr);
   struct sigaction action {};
   action.sa_sigaction = on_crash;
   action.sa_flags = SA_SIGINFO;
   for (const int number : {SIGSEGV, SIGBUS}) ::sigaction(number, &action, nullptr);
-#else
-  static_cast<void>(program);
-#endif
 }
 
 }  // namespace sluice
