@@ -11,6 +11,11 @@
 
 #include "core/base/error.hpp"
 
+// OpenMP is not built for the thread sanitizer: that its threads wait for each other is not seen.
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:omp_fn\n";
+}
+
 namespace sluice {
 namespace {
 

@@ -62,6 +62,9 @@ TEST(Signals, TheFirstSignalIsTheOneReported) {
 }
 
 TEST(Signals, TheSecondInterruptQuitsWithItsCode) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer delays signals";
+#endif
   for (int signal : {SIGINT, SIGTERM}) {
     const int status = status_of_child([signal] {
       StopSignals signals;
@@ -136,6 +139,9 @@ TEST(Signals, LongWorkBeforeTheFirstStepEndsWithAnError) {
 }
 
 TEST(Signals, WhereNothingIsMadeYetTheProcessEndsAtOnce) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer delays signals";
+#endif
   const int status = status_of_child([] {
     StopSignals signals;
     StopSignals::end_at_once(true);

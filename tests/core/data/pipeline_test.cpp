@@ -17,9 +17,9 @@
 #include "tests/core/data/allocations.hpp"
 #include "tests/core/data/files.hpp"
 
-// TBB is not built for the thread sanitizer: how its own tasks and its memory change hands looks like a race.
+// Neither TBB nor OpenMP is built for the thread sanitizer: how tasks and memory change hands there looks like a race.
 extern "C" const char* __tsan_default_suppressions() {
-  return "race_top:tbb::detail\ncalled_from_lib:libtbb.so\n";
+  return "race_top:tbb::detail\nrace:tbb::detail::d1::small_object_allocator\ncalled_from_lib:libtbb.so\nrace:omp_fn\n";
 }
 
 namespace sluice {
