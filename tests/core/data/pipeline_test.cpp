@@ -315,9 +315,10 @@ TEST_F(PipelineTest, NobodyWaitsForTasksThatNoThreadRuns) {
   Pipeline free(set_, training());
   const std::vector<Batch> expected = epoch(free, 0);
   const tbb::global_control two(tbb::global_control::max_allowed_parallelism, 2);
-  std::atomic<bool> busy{false}, may_end{false};
+  static std::atomic<bool> busy, may_end;  // the thread sanitizer does not see that TBB hands over what was made
+  busy = may_end = false;
   tbb::task_arena arena(1, 0, tbb::task_arena::priority::high);
-  arena.enqueue([&] {
+  arena.enqueue([] {
     busy = true;
     while (!may_end) std::this_thread::yield();
     busy = false;
