@@ -1,6 +1,5 @@
 // sluice-eval: evaluates a checkpoint on the whole of a data set.
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <optional>
 
@@ -55,9 +54,7 @@ Program describe() {
 constexpr char kPredictionsBegin[] = "index,label,prediction,";
 
 bool are_predictions(const std::string& path) {
-  char begin[sizeof(kPredictionsBegin)] = "";
-  std::ifstream(path, std::ios::binary).read(begin, sizeof(begin) - 1);
-  return std::string(begin) == kPredictionsBegin;
+  return begins_with(path, kPredictionsBegin);
 }
 
 /// A line for each image.

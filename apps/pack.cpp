@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "apps/outputs.hpp"
@@ -67,9 +66,7 @@ Number number_of(const CommandLine& line, const std::string& flag, Number least,
 }
 
 bool is_packed(const std::string& path) {
-  std::string begin(sizeof kPackedMark - 1, '\0');
-  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  return begin == kPackedMark;
+  return begins_with(path, kPackedMark);
 }
 
 PackOptions options_of(const CommandLine& line) {

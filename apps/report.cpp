@@ -1,7 +1,6 @@
 // sluice-report: one page about a run or a network, or about several side by side.
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 #include <iostream>
 
 #include "apps/load.hpp"
@@ -42,9 +41,7 @@ Program describe() {
 }
 
 bool is_report(const std::string& path) {
-  std::string begin(std::string(kReportBegin).size(), '\0');
-  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  return begin == kReportBegin;
+  return begins_with(path, kReportBegin);
 }
 
 std::string made() {

@@ -17,11 +17,9 @@ class FolderSource : public PictureSource {
     data.folder_test_share = options.test_share;
     add(list_picture_folder(data, Split::kTrain));
     if (has_test_pictures(data)) add(list_picture_folder(data, Split::kTest));
-    if (!options.class_names.empty()) names_ = read_lines(options.class_names);
-    const std::size_t classes = parts_[0].list.classes.size();
-    if (names_.size() != classes)
-      throw Error(ExitCode::kData, concat(options.class_names, ": expected a line for each of the ", classes,
-                                          " classes, got ", names_.size()));
+    if (options.class_names.empty()) return;
+    names_ = read_lines(options.class_names);
+    require_class_lines(options.class_names, names_, parts_[0].list.classes.size());
   }
 
   const std::vector<std::string>& class_names() const override { return names_; }

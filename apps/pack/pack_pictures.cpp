@@ -33,15 +33,10 @@ void decode(Work& work, const PackOptions& options) {
   if (!work.stored.empty()) return;
   const TransformDraw draw;
   try {
-    bool windowed = false;
-    const auto choose = [&](const PictureSize& size) {
-      const auto window = options.pixels.window(size, draw);
-      windowed = window.has_value();
-      return window;
-    };
     const DecodeOptions decoding = {options.channels, options.max_pixels, false};
-    decode_picture(work.source.bytes, decoding, choose, scratch.decode, scratch.picture);
-    options.pixels.apply(scratch.picture, draw, windowed, no_fill, scratch.decode);
+    options.pixels.make(scratch.picture, draw, no_fill, scratch.decode, [&](const ChooseWindow& choose) {
+      decode_picture(work.source.bytes, decoding, choose, scratch.decode, scratch.picture);
+    });
   } catch (const Error& error) {
     if (error.code() != ExitCode::kData) throw;
     work.stored = error.what();

@@ -11,6 +11,7 @@
 #include "core/base/signals.hpp"
 #include "core/config/text.hpp"
 #include "core/data/input_file.hpp"
+#include "core/data/picture_folder.hpp"
 #include "core/data/picture_list.hpp"
 
 namespace sluice {
@@ -59,7 +60,7 @@ bool is_label(const std::string& path) {
 
 std::optional<Split> split_named(const std::string& folder) {
   if (folder == "train") return Split::kTrain;
-  for (const char* name : {"val", "valid", "validation", "test"})
+  for (const char* name : kTestFolders)
     if (folder == name) return Split::kTest;
   return std::nullopt;
 }
@@ -239,9 +240,7 @@ class TarSource : public PictureSource {
       throw Error(ExitCode::kData,
                   concat(tars_[0], ": expected folders of at least two classes, got ", classes.size()));
     if (names_.empty()) names_ = classes;
-    if (names_.size() != classes.size())
-      throw Error(ExitCode::kData, concat(options.class_names, ": expected a line for each of the ", classes.size(),
-                                          " classes, got ", names_.size()));
+    require_class_lines(options.class_names, names_, classes.size());
   }
 
   std::vector<std::string> tars_;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <fstream>
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/descriptor.hpp"
@@ -33,6 +34,12 @@ int descriptor_number(std::string_view path) {
 }
 
 }  // namespace
+
+bool begins_with(const std::string& path, std::string_view bytes) {
+  std::string begin(bytes.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) && begin == bytes;
+}
 
 Output::Output(std::string path, const OutputRules& rules) : path_(std::move(path)), number_(descriptor_number(path_)) {
   if (number_ >= 0) {

@@ -15,6 +15,9 @@ struct OutputRules {
   bool force = false;
 };
 
+/// Whether a file begins with these bytes; false where it cannot be read.
+bool begins_with(const std::string& path, std::string_view bytes);
+
 /// Standard output ("-", /dev/stdout) and other open descriptors (/dev/fd/N) are written directly, as are FIFOs and
 /// character devices. Everything else is a regular file, replaced as a whole (write_file_atomic); links are not
 /// followed. An input of the same call is never written over.

@@ -43,11 +43,15 @@ bool has_planes(const Hdf5DataSet& images) {
   return first;
 }
 
-Layout find_layout(const Hdf5DataSet& images) {
+/// `what`: they are.
+void require_uint8(const Hdf5DataSet& images, const char* what) {
   const ElementType type = images.info().type;
-  if (type.kind != ElementType::Kind::kUnsigned || type.bytes != 1) {
-    fail(images, concat("holds ", to_string(type), ", expected uint8 (pixels of 0 to 255)"));
-  }
+  if (type.kind != ElementType::Kind::kUnsigned || type.bytes != 1)
+    fail(images, concat("holds ", to_string(type), ", expected uint8 (", what, ")"));
+}
+
+Layout find_layout(const Hdf5DataSet& images) {
+  require_uint8(images, "pixels of 0 to 255");
   const Shape& dims = images.shape();
   if (dims.rank() != 3 && dims.rank() != 4) {
     fail(images, concat("expected N x height x width, or that with channels, got the shape ", to_string(dims)));
@@ -103,12 +107,6 @@ bool holds_encoded(const Hdf5DataSet& images) {
   if (images.shape().rank() != 1 || !images.has_attribute("layout")) return false;
   const std::vector<std::string> layout = images.text_attribute("layout");
   return !layout.empty() && layout[0] == "encoded";
-}
-
-void check_bytes(const Hdf5DataSet& images) {
-  const ElementType type = images.info().type;
-  if (type.kind != ElementType::Kind::kUnsigned || type.bytes != 1)
-    fail(images, concat("holds ", to_string(type), ", expected uint8 (bytes of pictures)"));
 }
 
 std::vector<std::int64_t> read_offsets(const Hdf5DataSet& data_set, std::int64_t bytes) {
@@ -196,7 +194,7 @@ void Hdf5Images::describe_pixels() {
 }
 
 void Hdf5Images::describe_encoded(const Hdf5Group& group) {
-  check_bytes(*images_);
+  require_uint8(*images_, "bytes of pictures");
   images_->check_stored();
   const std::int64_t bytes = images_->shape()[0];
   set_.offsets = read_offsets(group.data_set("offsets"), bytes);

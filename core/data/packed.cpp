@@ -71,13 +71,8 @@ class PackedPictures : public PictureStore {
   void stream(std::unique_ptr<RemoteImages> file, std::int64_t memory_bytes) {
     group_pictures_ = group_pictures(offsets_);
     std::vector<std::int64_t> starts;
-    std::int64_t largest = 0;
-    for (const std::int64_t picture : group_pictures_) {
-      const std::int64_t start = offsets_[static_cast<std::size_t>(picture)];
-      if (!starts.empty()) largest = std::max(largest, start - starts.back());
-      starts.push_back(start);
-    }
-    const std::int64_t at_once = memory_bytes / largest;
+    for (const std::int64_t picture : group_pictures_) starts.push_back(offsets_[static_cast<std::size_t>(picture)]);
+    const std::int64_t largest = largest_group(starts), at_once = memory_bytes / largest;
     if (at_once < 2)
       throw Error(ExitCode::kData, concat(where_, ": its pictures come in groups of up to ", largest,
                                           " bytes, expected at least two of them to fit into ", memory_bytes,

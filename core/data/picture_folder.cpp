@@ -30,7 +30,7 @@ struct Place {
 
 std::string find_test_folder(const DataOptions& options) {
   if (!options.folder_test.empty()) return options.folder_test;
-  for (const char* name : {"val", "valid", "validation", "test"}) {
+  for (const char* name : kTestFolders) {
     if (is_folder((fs::path(options.dir) / name).string())) return name;
   }
   return "";
@@ -90,8 +90,7 @@ std::vector<std::string> read_class_names(const std::string& dir, const std::vec
   const std::string path = (fs::path(dir) / "classes.txt").string();
   if (!path_exists(path)) return classes;
   const std::vector<std::string> lines = read_lines(path);
-  if (lines.size() != classes.size())
-    refuse(concat(path, ": expected a line for each of the ", classes.size(), " classes, got ", lines.size()));
+  require_class_lines(path, lines, classes.size());
   std::vector<std::string> names(classes.size());
   std::size_t known = 0;
   for (const std::string& line : lines) {
@@ -129,6 +128,11 @@ void keep_share(PictureList& list, double share, bool test) {
 }
 
 }  // namespace
+
+void require_class_lines(const std::string& path, const std::vector<std::string>& lines, std::size_t classes) {
+  if (lines.size() != classes)
+    refuse(concat(path, ": expected a line for each of the ", classes, " classes, got ", lines.size()));
+}
 
 bool has_test_pictures(const DataOptions& options) {
   if (is_folder((fs::path(options.dir) / options.folder_train).string())) return !find_test_folder(options).empty();

@@ -9,6 +9,12 @@
 
 namespace sluice {
 
+/// What the folder of the test pictures may be called, the first that is there.
+constexpr const char* kTestFolders[] = {"val", "valid", "validation", "test"};
+
+/// Throws Error(kData) unless `path`, whose lines these are, has one for each class.
+void require_class_lines(const std::string& path, const std::vector<std::string>& lines, std::size_t classes);
+
 /// The pictures of one split, none of them looked at.
 struct PictureFolder {
   PictureList list;

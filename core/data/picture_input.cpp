@@ -55,14 +55,9 @@ bool PictureInput::decode(std::string_view bytes, std::uint8_t* image) const {
   const TransformDraw draw;  // evaluation draws nothing
   DecodeScratch scratch;
   Picture picture;
-  bool windowed = false;
-  const auto choose = [&](const PictureSize& size) {
-    const std::optional<PictureWindow> window = transforms_.window(size, draw);
-    windowed = window.has_value();
-    return window;
-  };
-  decode_picture(bytes, {channels_, max_pixels_, false}, choose, scratch, picture);
-  transforms_.apply(picture, draw, windowed, no_fill, scratch);
+  transforms_.make(picture, draw, no_fill, scratch, [&](const ChooseWindow& choose) {
+    decode_picture(bytes, {channels_, max_pixels_, false}, choose, scratch, picture);
+  });
   const PictureSize wanted = {image_.height, image_.width};
   const bool small = picture.size.height <= wanted.height && picture.size.width <= wanted.width;
   const bool resized = picture.size != wanted && !(pads_ && small);

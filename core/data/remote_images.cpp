@@ -16,13 +16,6 @@ ReaderLimits limits(double timeout_seconds) {
   return limits;
 }
 
-/// The units of the largest group.
-std::int64_t largest(const std::vector<std::int64_t>& starts) {
-  std::int64_t units = 0;
-  for (std::size_t g = 0; g + 1 < starts.size(); ++g) units = std::max(units, starts[g + 1] - starts[g]);
-  return units;
-}
-
 }  // namespace
 
 RemoteImages::RemoteImages(const ImagePlace& place, double timeout_seconds)
@@ -81,10 +74,16 @@ void RemoteImages::load() {
   }
 }
 
+std::int64_t largest_group(const std::vector<std::int64_t>& starts) {
+  std::int64_t units = 0;
+  for (std::size_t g = 0; g + 1 < starts.size(); ++g) units = std::max(units, starts[g + 1] - starts[g]);
+  return units;
+}
+
 GroupCache::GroupCache(std::unique_ptr<RemoteImages> file, std::vector<std::int64_t> starts, std::int64_t at_once)
     : file_(std::move(file)),
       starts_(std::move(starts)),
-      slot_units_(largest(starts_)),
+      slot_units_(largest_group(starts_)),
       at_once_(std::min(at_once, static_cast<std::int64_t>(starts_.size()) - 1)),
       place_(starts_.size() - 1, cache_.end()),
       run_of_(starts_.size() - 1, 0) {

@@ -49,6 +49,9 @@ class RemoteImages {
   ImageSet set_;
 };
 
+/// Units of the largest group, where group g is units [starts[g], starts[g + 1]).
+std::int64_t largest_group(const std::vector<std::int64_t>& starts);
+
 /// Groups of units, of which the most recently used are kept. One thread uses it at a time.
 class GroupCache {
  public:

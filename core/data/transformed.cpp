@@ -107,17 +107,9 @@ class PictureDataset : public Dataset {
                 std::uint8_t* image) const {
     const Transforms& transforms = training ? treatment_.training : treatment_.evaluation;
     const TransformDraw stream = {draw.seed, draw.epoch, static_cast<std::uint32_t>(index)};
-    bool windowed = false;
-    store_->load(
-        index, training,
-        [&](const PictureSize& size) {
-          const std::optional<PictureWindow> window = transforms.window(size, stream);
-          windowed = window.has_value();
-          return window;
-        },
-        scratch);
     Picture& picture = scratch.picture;
-    transforms.apply(picture, stream, windowed, draw.fill, scratch.decode);
+    transforms.make(picture, stream, draw.fill, scratch.decode,
+                    [&](const ChooseWindow& choose) { store_->load(index, training, choose, scratch); });
     if (picture.size != PictureSize{shape().height, shape().width} || picture.channels != shape().channels) {
       throw Error(ExitCode::kData,
                   concat(name(), ": image ", index, " is ", to_string(picture.size), ", the others are ",

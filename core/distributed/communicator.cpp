@@ -44,6 +44,7 @@ std::vector<std::string> gather(Communicator& ranks, const std::string& text) {
 }
 
 int first_rank(Communicator& ranks, bool yes) {
+  if (ranks.size() == 1) return yes ? 0 : -1;
   std::vector<std::int64_t> said(static_cast<std::size_t>(ranks.size()), 0);
   said[static_cast<std::size_t>(ranks.rank())] = yes ? 1 : 0;
   ranks.sum(said.data(), ranks.size());

@@ -57,6 +57,19 @@ class Transforms {
   const std::string& first_random() const;
   std::optional<PictureSize> size(std::optional<PictureSize> of) const;
 
+  /// Lets `load(choose)` put a picture into `picture`, of which `choose`, a ChooseWindow, tells the part that the first
+  /// transform wants where that is all it does, as decode_picture does; then does the others.
+  template <class Load>
+  void make(Picture& picture, const TransformDraw& draw, const std::vector<std::uint8_t>& fill, DecodeScratch& scratch,
+            Load&& load) const {
+    bool windowed = false;
+    load([&](const PictureSize& size) {
+      const std::optional<PictureWindow> wanted = window(size, draw);
+      windowed = wanted.has_value();
+      return wanted;
+    });
+    apply(picture, draw, windowed, fill, scratch);
+  }
   /// What the first transform wants of a picture of this size, to be given to decode_picture.
   std::optional<PictureWindow> window(const PictureSize& of, const TransformDraw& draw) const;
   /// Does all of them; `windowed`: but for the first, whose window was cut out already.

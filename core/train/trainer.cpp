@@ -282,7 +282,7 @@ double Trainer::schedule_step() const {
 /// On any rank: all throw what the first of those says.
 void Trainer::stop_if_diverged(double value, const char* what) {
   const bool finite = std::isfinite(value);
-  const int rank = ranks_.size() == 1 ? (finite ? -1 : 0) : first_rank(ranks_, !finite);
+  const int rank = first_rank(ranks_, !finite);
   if (rank < 0) return;
   const std::string text = finite ? "" : divergence(value, what);
   if (ranks_.size() == 1) throw Error(ExitCode::kDiverged, text);
