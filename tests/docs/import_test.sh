@@ -155,7 +155,7 @@ block sh 2 | sed "s|^python3 |$python |; s|cifar10_resnet20_cg.ini|& --define.bl
 PATH=$programs:$PATH sh -eu commands.sh > out
 expect() { grep -qF -- "$1" out || { echo "missing: $1; got:" >&2; cat out >&2; exit 1; }; }
 expect 'weights.h5: 46 tensors'
-expect 'took the leading module. from 46 names'
+expect 'took module. from 46 names'
 expect 'skipped 10 counters: module.bn1.num_batches_tracked, ...'
 expect 'skipped 3 masks (Sluice makes them from partitions and group): module.layer1.0.conv1.mask, ...'
 expect 'weights.h5: 46 of 46 tensors of the network matched'
