@@ -1,12 +1,14 @@
-// sluice-export: hands a network to other programs: as an ONNX model, or its weights alone.
+// sluice-export: hands a network to other programs: as an ONNX model or a PyTorch module, or its weights alone.
 #include <charconv>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "apps/export_weights.hpp"
+#include "apps/known_normalization.hpp"
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
+#include "apps/pytorch/export_module.hpp"
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
@@ -23,11 +25,14 @@ Program describe() {
   Program program;
   program.usage =
       "CHECKPOINT.h5 -o MODEL.onnx [--section.key=value ...] [options]\n"
+      "       sluice-export CHECKPOINT.h5 --pytorch MODEL.py WEIGHTS.h5 [--section.key=value ...] [--json]\n"
       "       sluice-export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
   program.summary =
-      "Writes the network of a checkpoint for other programs: as an ONNX model (docs/export.md), or its weights under "
-      "the\n"
-      "names that a PyTorch state_dict gives them, as HDF5 data sets.";
+      "Writes the network of a checkpoint for other programs (docs/export.md): as an ONNX model; as a PyTorch module, "
+      "with\n"
+      "its weights in HDF5 or safetensors; or the weights alone, as HDF5 data sets under the names that a state_dict "
+      "gives\n"
+      "them.";
   program.flags = {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
@@ -41,6 +46,7 @@ Program describe() {
 #endif
       {"fold", "", "Of the ONNX model: put batch normalisation into the convolutions before it."},
       {"normalize", "", "Of the ONNX model: it takes the bytes of images, 0 to 255, and normalises them itself."},
+      {"pytorch", "", "Write a PyTorch module, MODEL.py, and its weights, WEIGHTS.h5 or WEIGHTS.safetensors."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
   program.more_help = [](std::ostream& out) {
@@ -80,20 +86,6 @@ std::int64_t opset_of(const CommandLine& line) {
     refuse(
         concat("--opset: expected a whole number from ", kOldestOpset, " to ", kNewestOpset, ", got ", quoted(text)));
   return opset;
-}
-
-/// Nothing where the configuration leaves it to be measured, and the checkpoint does not know it.
-std::optional<Normalization> normalization_of(const TrainedNetwork& trained) {
-  struct Unknown {};
-  Warnings warnings;
-  try {
-    const Normalization known =
-        trained.normalization([]() -> std::shared_ptr<const Dataset> { throw Unknown(); }, warnings);
-    for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
-    return known;
-  } catch (const Unknown&) {
-    return std::nullopt;
-  }
 }
 
 std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint,
@@ -142,7 +134,7 @@ int export_onnx(const CommandLine& line, const std::string& input) {
   const Trained trained = load_trained(input, line.overrides(), registry);
   output.refuse_inputs({input});
   note_unmeasured(trained.network);
-  const std::optional<Normalization> normalization = normalization_of(trained.network);
+  const std::optional<Normalization> normalization = known_normalization(trained.network);
   const PortableGraph graph =
       portable_graph(trained.network.network(), options_of(line, trained.network, normalization));
   output.write(onnx_model(graph, opset, metadata_of(trained.checkpoint, normalization, line.has("normalize"))));
@@ -165,6 +157,12 @@ int export_onnx(const CommandLine&, const std::string&) {
 #endif
 
 int export_file(const CommandLine& line) {
+  if (line.has("pytorch")) {
+    for (const char* flag : {"output", "format", "opset", "fold", "normalize"}) {
+      if (line.has(flag)) refuse(concat("--", flag, " does not go with --pytorch"));
+    }
+    return export_torch_module(line);
+  }
   if (line.positional().size() != 1)
     refuse(concat("expected one checkpoint, got ", line.positional().size(), " files"));
   const std::string& input = line.positional().front();

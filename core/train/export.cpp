@@ -31,18 +31,27 @@ std::string torch_name(const std::string& path, const Names& torch_names) {
 
 }  // namespace
 
-ExportedWeights export_weights(const Checkpoint& checkpoint, const Names& torch_names, const std::string& path) {
-  const Checkpoint weights = checkpoint.kind == Checkpoint::Kind::kFull ? weights_of(checkpoint) : checkpoint;
-  Hdf5File file = Hdf5File::create_image(path, ExitCode::kEnvironment);
-  std::map<std::string, std::string> paths;  // by name
+std::map<std::string, std::string> torch_paths(const Checkpoint& weights, const Names& torch_names) {
+  std::map<std::string, std::string> paths;
   for (const CheckpointTensor& tensor : weights.tensors) {
     const std::string name = torch_name(tensor.path, torch_names);
     if (name.empty()) continue;
     const auto [other, is_new] = paths.emplace(name, tensor.path);
     if (!is_new) {
-      throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": ", other->second, " and ", tensor.path,
+      throw Error(ExitCode::kCheckpoint, concat(weights.file, ": ", other->second, " and ", tensor.path,
                                                 " would both be named ", name, "; rename one of the layers"));
     }
+  }
+  return paths;
+}
+
+ExportedWeights export_weights(const Checkpoint& checkpoint, const Names& torch_names, const std::string& path) {
+  const Checkpoint weights = checkpoint.kind == Checkpoint::Kind::kFull ? weights_of(checkpoint) : checkpoint;
+  Hdf5File file = Hdf5File::create_image(path, ExitCode::kEnvironment);
+  const std::map<std::string, std::string> paths = torch_paths(weights, torch_names);
+  for (const CheckpointTensor& tensor : weights.tensors) {
+    const std::string name = torch_name(tensor.path, torch_names);
+    if (name.empty()) continue;
     if (tensor.alias_of.empty())
       file.write_contiguous(name, tensor.shape, tensor.values.data());
     else

@@ -73,6 +73,10 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
 
 void print_json_export(std::ostream& out, const std::string& input, const std::string& output, std::int64_t tensors);
 
+/// By the name that PyTorch has for it: the path of a tensor. Those without a name are left out.
+std::map<std::string, std::string> torch_paths(const Checkpoint& weights,
+                                               const std::map<std::string, std::string>& torch_names);
+
 struct ExportedWeights {
   std::vector<char> bytes;   ///< of the HDF5 file
   std::int64_t tensors = 0;  ///< names of them in it

@@ -1,10 +1,12 @@
 """sluice-export: what it writes, under which options, and what it refuses."""
+import ast
 import json
 import os
 
 from harness import Case, Sandbox, run_table
 
 EXPORT = "sluice-export run/weights.h5 -o "
+PYTORCH = "sluice-export run/weights.h5 --pytorch "
 USAGE = "command line: "
 
 
@@ -35,6 +37,30 @@ def refusals():
              "run/weights.h5: is read by this call; name another file", make=trained),
         Case("weights", EXPORT + "w.h5", 0, "", make=trained, changes=("w.h5",),
              out="wrote w.h5: 7 tensors of run/weights.h5\n")]
+    cases += [
+        Case("PyTorch: no weights", "sluice-export a.h5 --pytorch model.py", 2,
+             USAGE + "expected CHECKPOINT.h5 --pytorch MODEL.py WEIGHTS.h5, got 2 files"),
+        Case("PyTorch: other weights", "sluice-export a.h5 --pytorch model.py w.pt", 2,
+             USAGE + "--pytorch: 'w.pt' ends neither in .h5 nor in .safetensors"),
+        Case("PyTorch: one file", "sluice-export a.h5 --pytorch w.h5 w.h5", 2, USAGE + "--pytorch: both files are 'w.h5'"),
+        Case("PyTorch: an option of ONNX", "sluice-export a.h5 --pytorch model.py w.h5 --opset=17", 2,
+             USAGE + "--opset does not go with --pytorch"),
+        Case("PyTorch: its input", "sluice-export run/weights.h5 --pytorch model.py run/weights.h5 --force", 2,
+             "run/weights.h5: is read by this call; name another file", make=trained),
+        Case("PyTorch: its input as the module", "sluice-export run/weights.h5 --pytorch run/weights.h5 w.h5 --force", 2,
+             "run/weights.h5: is read by this call; name another file", make=trained),
+        Case("PyTorch: a file of the user", PYTORCH + "net.ini w.safetensors", 2,
+             "net.ini: is there already, and sluice-export did not write it; name another file, or replace it with --force",
+             make=trained),
+        Case("PyTorch: a directory that is not there", PYTORCH + "model.py none/w.h5", 6,
+             "none/w.h5: cannot write: No such file or directory; make the directory first", make=trained),
+        Case("a PyTorch module", PYTORCH + "model.py w.h5", 0, "", make=trained, changes=("model.py", "w.h5"),
+             out="wrote model.py and w.h5: 7 tensors of run/weights.h5\n"),
+        Case("a PyTorch module with safetensors", PYTORCH + "model.py w.safetensors", 0, "", make=trained,
+             changes=("model.py", "w.safetensors"),
+             out="wrote model.py and w.safetensors: 7 tensors of run/weights.h5\n"),
+        Case("a PyTorch module: its own earlier output", PYTORCH + "model.py w.safetensors", 0, "",
+             make=lambda box: (trained(box), box.ok(*PYTORCH.split(), "model.py", "w.safetensors")))]
     if without_onnx():
         return cases + [Case("no ONNX", "sluice-export a.h5 -o a.onnx", 6,
                              "this build of Sluice has no ONNX; install protobuf-compiler and libprotobuf-dev, and build it again")]
@@ -92,4 +118,49 @@ def other_results():
     return len(problems)
 
 
-run_table(refusals(), 10, other_results())
+STRANGE = """\
+[network]
+input = 2x6x5
+[layer.float]
+type = conv
+channels = 4
+kernel = 3
+pad = 1
+[layer.3x-lambda.in]
+type = batchnorm
+[layer.3x-lambda.relu]
+type = relu
+[layer.pool]
+type = global_pool
+[layer._modules]
+type = linear
+features = 3
+[layer.loss]
+type = softmax_cross_entropy
+from = _modules, labels
+[data]
+class_names = x\"\"\"]+y\\, \u00e4, \U0001f600'
+"""
+ATTRIBUTES = ['self._modules["float"]', 'self._modules["3x-lambda"]', 'self._modules["in"]', 'self._modules["_modules"]']
+
+
+def strange_names():
+    """No name of a layer or class is more than a text in the module. Returns how many things are wrong."""
+    problems = []
+    with Sandbox() as box:
+        plain = box.text("net.ini")
+        box.write("net.ini", STRANGE + plain[plain.index("kind = synthetic"):])
+        trained(box)
+        box.ok(*PYTORCH.split(), "model.py", "w.safetensors")
+        text = box.text("model.py")
+        tree = ast.parse(text)
+        names = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "CLASS_NAMES")
+        if ast.literal_eval(names) != ['x"""]+y\\', "\u00e4", "\U0001f600'"] or not text.isascii():
+            problems.append(f"class names are {ast.unparse(names)}")
+        problems += [f"no {attribute}" for attribute in ATTRIBUTES if text.count(attribute) != 2]
+    for problem in problems:
+        print(f"FAILED: {problem}")
+    return len(problems)
+
+
+run_table(refusals(), 10, other_results() + strange_names())
