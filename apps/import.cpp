@@ -252,7 +252,7 @@ int import_file(const CommandLine& line) {
   experiment.network().initialise(static_cast<std::uint64_t>(experiment.run.seed));
   const Normalization normalization = normalization_of(experiment);
   const ImportReport report = import_weights(options, experiment.network());
-  if (report.matched.empty() && check_seal(options.file).state == SealReport::State::kIntact)
+  if (options.group == "/" && check_seal(options.file).state == SealReport::State::kIntact)
     throw Error(ExitCode::kCheckpoint, concat(options.file, ": is a checkpoint of Sluice, which needs no import: ",
                                               "[train] init starts from it, sluice-eval and sluice-deploy take it"));
   const bool complete = report.complete(options.partial);

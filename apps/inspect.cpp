@@ -4,19 +4,18 @@
 #include <cmath>
 #include <iostream>
 
+#include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
 #include "gating/gating.hpp"
 
 namespace {
 
-using sluice::CommandLine;
-using sluice::Error;
-using sluice::ExitCode;
+using namespace sluice;
 
-sluice::Program describe() {
-  sluice::Program program;
-  program.usage = "FILE.h5 [options]";
+Program describe() {
+  Program program;
+  program.usage = "FILE.h5 [options]\n       sluice-inspect EDITED.h5 --reseal -o CHECKPOINT.h5";
   program.summary =
       "Shows what is in a checkpoint, without loading the network; by default its header and its tensors in network "
       "order.\n"
@@ -36,6 +35,11 @@ sluice::Program describe() {
       {"filter", "GLOB",
        "Only tensors (with --gates: layers) that match, for example 'weights/layer1*'. With --diff nothing else is "
        "compared."},
+      {"reseal", "",
+       "Of a checkpoint that another program changed, which lost its seal: check all that --verify checks but seal and "
+       "digest, and write it as a checkpoint again."},
+      {"output", "FILE", "With --reseal: the file to write.", 'o'},
+      force_flag(),
       {"json", "", "Print JSON."},
       {"timeout", "SECONDS", "How long reading may take (default 60, and more for large files)."}};
   program.more_help = [](std::ostream& out) {
@@ -54,18 +58,18 @@ double seconds(const std::string& text) {
   throw Error(ExitCode::kUsage, "command line: --timeout: expected seconds above 0, got '" + text + "'");
 }
 
-sluice::InspectOptions read_options(const CommandLine& line) {
+InspectOptions read_options(const CommandLine& line) {
   const auto refuse = [](const std::string& text) { throw Error(ExitCode::kUsage, "command line: " + text); };
-  sluice::InspectOptions options;
+  InspectOptions options;
   if (line.positional().size() != 1)
-    refuse(sluice::concat("expected one file, got ", line.positional().size(), "; see sluice-inspect --help"));
+    refuse(concat("expected one file, got ", line.positional().size(), "; see sluice-inspect --help"));
   if (!line.overrides().empty()) refuse("there is nothing to configure: " + line.overrides().front());
   options.file = line.positional().front();
   options.stats = line.has("stats");
   options.config = line.has("config");
   options.history = line.has("history");
   options.decisions = line.has("gates");
-  options.deciding = {sluice::kThreshold};
+  options.deciding = {kThreshold};
   options.verify = line.has("verify");
   options.diff = line.path("diff").value_or("");
   options.filter = line.value("filter").value_or("");
@@ -75,13 +79,35 @@ sluice::InspectOptions read_options(const CommandLine& line) {
   if (options.verify && (shows || line.has("diff") || line.has("filter")))
     refuse("--verify goes with --json and --timeout only");
   if (line.has("diff") && shows) refuse("--diff goes with --filter, --json and --timeout only");
+  const bool reseals = line.has("reseal");
+  if (reseals && (shows || options.verify || line.has("diff") || line.has("filter") || options.json))
+    refuse("--reseal goes with -o, --force and --timeout only");
+  for (const char* flag : {"output", "force"}) {
+    if (line.has(flag) && !reseals) refuse(concat("--", flag, " goes with --reseal"));
+  }
   return options;
+}
+
+bool is_resealed(const std::string& path) {
+  return is_checkpoint_with("resealed_from", path);
+}
+
+int reseal(const CommandLine& line) {
+  const InspectOptions options = read_options(line);
+  const Output output = output_of(line, "output", "sluice-inspect", is_resealed);
+  output.refuse_inputs({options.file});
+  Checkpoint checkpoint = read_edited(options);
+  checkpoint.run["resealed_from"] = options.file;
+  save(checkpoint, output);
+  report_stream(output) << "wrote " << output.path() << ": " << checkpoint.tensors.size() << " tensors of "
+                        << options.file << ", with a seal\n";
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   return sluice::run_program("sluice-inspect", describe, argc, argv, [](const CommandLine& line) {
-    return sluice::inspect(read_options(line), std::cout, std::cerr);
+    return line.has("reseal") ? reseal(line) : sluice::inspect(read_options(line), std::cout, std::cerr);
   });
 }

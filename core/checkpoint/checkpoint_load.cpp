@@ -245,4 +245,8 @@ Checkpoint read_checkpoint_file(const std::string& path, bool values) {
   return checkpoint;
 }
 
+Checkpoint read_edited_file(const std::string& path) {
+  return read_checkpoint(Hdf5File::open(path, ExitCode::kCheckpoint), path);
+}
+
 }  // namespace sluice

@@ -11,11 +11,16 @@
 namespace sluice {
 namespace {
 
+/// What a reader is asked for.
+enum class Asked { kAll, kWithoutValues, kEdited };
+
 class CheckpointService : public ReaderService {
  public:
   Answer answer(Channel& request) override {
     const auto path = request.get<std::string>();
-    auto checkpoint = std::make_shared<Checkpoint>(read_checkpoint_file(path, request.get<bool>()));
+    const auto asked = request.get<Asked>();
+    auto checkpoint = std::make_shared<Checkpoint>(
+        asked == Asked::kEdited ? read_edited_file(path) : read_checkpoint_file(path, asked == Asked::kAll));
     return [checkpoint](Channel& channel) {
       FieldWriter<Channel> fields(channel);
       fields.add(checkpoint->kind);
@@ -52,10 +57,10 @@ std::unique_ptr<ReaderService> make_checkpoint_service(int) {
 
 namespace {
 
-Checkpoint load_through_reader(const std::string& path, bool values) {
-  return read_safely(path, ExitCode::kCheckpoint, [&path, values] {
+Checkpoint load_through_reader(const std::string& path, Asked asked) {
+  return read_safely(path, ExitCode::kCheckpoint, [&path, asked] {
     ReaderProcess reader("checkpoint", limits_for(path));
-    reader.ask(path, values);
+    reader.ask(path, asked);
     reader.wait();
     Checkpoint checkpoint;
     FieldReader<Channel> fields = reader.fields();
@@ -63,7 +68,7 @@ Checkpoint load_through_reader(const std::string& path, bool values) {
     describe_contents(fields, checkpoint, kCheckpointMinor);
     fields.add(checkpoint.run);
     checkpoint.file = path;
-    if (!is_sound(checkpoint, values)) reader.reject();
+    if (!is_sound(checkpoint, asked != Asked::kWithoutValues)) reader.reject();
     return checkpoint;
   });
 }
@@ -71,11 +76,15 @@ Checkpoint load_through_reader(const std::string& path, bool values) {
 }  // namespace
 
 Checkpoint load(const std::string& path) {
-  return load_through_reader(path, true);
+  return load_through_reader(path, Asked::kAll);
 }
 
 Checkpoint load_without_values(const std::string& path) {
-  return load_through_reader(path, false);
+  return load_through_reader(path, Asked::kWithoutValues);
+}
+
+Checkpoint load_edited(const std::string& path) {
+  return load_through_reader(path, Asked::kEdited);
 }
 
 }  // namespace sluice

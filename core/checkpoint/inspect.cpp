@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/checkpoint/checkpoint_read.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 #include "core/reader/reader_process.hpp"
 
@@ -36,8 +37,8 @@ class Inspector {
       return report;
     });
   }
-  std::vector<std::string> problems() {
-    ask(InspectRequest::kProblems, options_);
+  std::vector<std::string> problems(bool edited) {
+    ask(edited ? InspectRequest::kEditedProblems : InspectRequest::kProblems, options_);
     return reader_.get<std::vector<std::string>>();
   }
   /// Prints and returns the exit code.
@@ -74,18 +75,23 @@ std::string failure_text(const std::string& path, const ReaderFailed& failed) {
                 failed.what());
 }
 
-std::vector<std::string> verify_problems(const InspectOptions& options) {
-  Inspector inspector(options);
-  const SealReport seal = inspector.seal(options.file);
-  std::vector<std::string> problems;
-  if (seal.state != SealReport::State::kIntact) problems.push_back(seal.text);
+void add_problems(Inspector& inspector, const InspectOptions& options, bool edited,
+                  std::vector<std::string>& problems) {
   try {
-    for (std::string& problem : inspector.problems()) problems.push_back(std::move(problem));
+    for (std::string& problem : inspector.problems(edited)) problems.push_back(std::move(problem));
   } catch (const ReaderFailed& failed) {
     problems.push_back(failure_text(options.file, failed));
   } catch (const Error& error) {
     problems.emplace_back(error.what());
   }
+}
+
+std::vector<std::string> verify_problems(const InspectOptions& options) {
+  Inspector inspector(options);
+  const SealReport seal = inspector.seal(options.file);
+  std::vector<std::string> problems;
+  if (seal.state != SealReport::State::kIntact) problems.push_back(seal.text);
+  add_problems(inspector, options, false, problems);
   return problems;
 }
 
@@ -129,6 +135,20 @@ int show(const InspectOptions& options, std::ostream& out, std::ostream& err) {
 
 int inspect(const InspectOptions& options, std::ostream& out, std::ostream& err) {
   return options.verify ? verify(options, out) : show(options, out, err);
+}
+
+Checkpoint read_edited(const InspectOptions& options) {
+  Inspector inspector(options);
+  if (inspector.seal(options.file).state == SealReport::State::kIntact)
+    throw Error(ExitCode::kUsage, options.file + ": its seal is intact; use it as it is");
+  std::vector<std::string> problems;
+  add_problems(inspector, options, true, problems);
+  if (problems.empty()) return load_edited(options.file);
+  std::string text;
+  for (const std::string& problem : problems) text += one_line(problem) + "\n";
+  throw ErrorLines(ExitCode::kCheckpoint, text + one_line(concat(options.file, ": ", problems.size(),
+                                                                 problems.size() == 1 ? " problem" : " problems",
+                                                                 "; nothing was written; mend what is named above")));
 }
 
 }  // namespace sluice

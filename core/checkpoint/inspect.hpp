@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/checkpoint/checkpoint.hpp"
+
 namespace sluice {
 
 struct InspectOptions {
@@ -24,5 +26,10 @@ struct InspectOptions {
 /// Prints to `out`, warnings to `err`, and returns the exit code: kDone, kInternal when `diff` finds a difference,
 /// kCheckpoint for damage. Throws Error(kCheckpoint) when nothing can be shown.
 int inspect(const InspectOptions& options, std::ostream& out, std::ostream& err);
+
+/// The document of a checkpoint whose seal was lost when another program changed the file. All that `verify` looks at
+/// must be right but seal and digest. Throws ErrorLines(kCheckpoint) with a line for each problem, Error(kUsage) where
+/// the seal is intact.
+Checkpoint read_edited(const InspectOptions& options);
 
 }  // namespace sluice

@@ -52,7 +52,7 @@ struct TensorStats {
 TensorStats tensor_stats(const Hdf5DataSet& data_set);
 
 /// What the reader of sluice-inspect is asked; InspectOptions follow.
-enum class InspectRequest { kSeal, kProblems, kShow };
+enum class InspectRequest { kSeal, kProblems, kEditedProblems, kShow };
 
 /// Everything but verification: prints, and returns the exit code. Throws Error(kCheckpoint).
 int show_file(const InspectOptions& options, std::ostream& out);
@@ -73,8 +73,9 @@ Json decisions_json(const InspectedFile& file, const InspectOptions& options);
 std::string config_text(const InspectedFile& file);
 Json diff_json(const InspectedFile& a, const InspectedFile& b, const std::string& filter);
 
-/// Everything wrong with the contents, one line each: members, types, shapes, values. Reads every data set.
-std::vector<std::string> find_problems(const InspectedFile& file);
+/// Everything wrong with the contents, one line each: members, types, shapes, values. Reads every data set. Where the
+/// file was edited its digest is of other contents.
+std::vector<std::string> find_problems(const InspectedFile& file, bool edited = false);
 
 void print_json(std::ostream& out, const Json& json);
 void print_header(std::ostream& out, const Json& header);

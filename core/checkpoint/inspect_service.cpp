@@ -100,8 +100,10 @@ class InspectService : public ReaderService {
       const SealReport seal = check_seal(options.file);
       return [seal](Channel& channel) { channel.send(seal.state, seal.text); };
     }
-    if (what == detail::InspectRequest::kProblems) {
-      const std::vector<std::string> problems = detail::find_problems(detail::InspectedFile::open(options.file));
+    if (what == detail::InspectRequest::kProblems || what == detail::InspectRequest::kEditedProblems) {
+      const bool edited = what == detail::InspectRequest::kEditedProblems;
+      const std::vector<std::string> problems =
+          detail::find_problems(detail::InspectedFile::open(options.file), edited);
       return [problems](Channel& channel) { channel.send(problems); };
     }
     std::ostringstream out;

@@ -90,7 +90,7 @@ void check_state(const Checkpoint& checkpoint, const std::string& path, Problems
 
 }  // namespace
 
-std::vector<std::string> find_problems(const InspectedFile& file) {
+std::vector<std::string> find_problems(const InspectedFile& file, bool edited) {
   Problems problems = file.tree.problems;
   if (!file.problem.empty()) problems.push_back(file.problem);
   read_everything(file, problems);
@@ -100,7 +100,8 @@ std::vector<std::string> find_problems(const InspectedFile& file) {
     return problems;
   }
   try {
-    check_content(file.file, read_checkpoint(file.file, file.path));
+    const Checkpoint checkpoint = read_checkpoint(file.file, file.path);
+    if (!edited) check_content(file.file, checkpoint);
   } catch (const Error& error) {
     if (error.code() == ExitCode::kEnvironment) throw;
     problems.push_back(error.what());

@@ -87,6 +87,17 @@ bool strip_wrapper(std::string& name) {
   return false;
 }
 
+/// A checkpoint's own layout: weights/<layer>/<name> and buffers/<layer>/<name>, and below other roots what is no
+/// weight.
+constexpr const char* kOwnRoots[] = {"weights/", "buffers/"};
+
+const char* own_root(const std::string& path) {
+  for (const char* root : kOwnRoots) {
+    if (path.rfind(root, 0) == 0) return root;
+  }
+  return nullptr;
+}
+
 bool is_batch_counter(const std::string& name) {
   const std::string counter = "num_batches_tracked";
   return name == counter || (name.size() > counter.size() &&
@@ -112,12 +123,26 @@ class Importer {
   }
 
  private:
+  /// The layers' groups stand below "weights", where no layer of the network has that name.
+  bool has_own_layout(const FileTree& tree) const {
+    const auto is_weight = [](const TreeDataSet& data_set) { return own_root(data_set.path) == kOwnRoots[0]; };
+    const auto is_called_so = [](const Target& target) { return target.tensor.find("/weights/") != std::string::npos; };
+    return std::any_of(tree.data_sets.begin(), tree.data_sets.end(), is_weight) &&
+           std::none_of(targets_.begin(), targets_.end(), is_called_so);
+  }
+
   void list_file() {
     const FileTree& tree = file_.tree();
     report_.unreadable = tree.problems;
     std::vector<bool> rename_used(options_.renames.size(), false);
+    const bool own = has_own_layout(tree);
     for (const TreeDataSet& data_set : tree.data_sets) {
-      std::string name = dotted(data_set.path);
+      const char* root = own ? own_root(data_set.path) : "";
+      if (root == nullptr) {
+        report_.left.push_back(data_set.path);
+        continue;
+      }
+      std::string name = dotted(data_set.path.substr(std::string(root).size()));
       bool stripped = false;
       while (strip_wrapper(name)) stripped = true;
       if (stripped) report_.stripped.push_back(data_set.path);

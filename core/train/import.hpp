@@ -13,6 +13,7 @@
 
 namespace sluice {
 
+/// A file in a checkpoint's own layout (weights/<layer>/<name>, buffers/<layer>/<name>) is taken as well. Else:
 /// Our tensor <layer>/<name> (layer1.0.conv1/weight) is PyTorch's <layer>.<name> (layer1.0.conv1.weight), or what
 /// Registry::torch_names says for <name>.
 struct ImportOptions {
@@ -52,6 +53,7 @@ struct ImportReport {
   std::vector<std::string> skipped;     ///< PyTorch's counters num_batches_tracked
   std::vector<std::string> kept;        ///< our names of tensors that PyTorch code does not have, nor the file
   std::vector<std::string> stripped;    ///< names from which a leading "module." or "_orig_mod." was taken
+  std::vector<std::string> left;        ///< in a checkpoint's own layout: what is below neither weights nor buffers
   std::vector<std::string> unreadable;  ///< links that lead nowhere, objects that could not be opened
   /// All is well; with `partial` also where tensors are missing or misshapen.
   bool complete(bool partial) const;

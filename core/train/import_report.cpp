@@ -103,6 +103,9 @@ void print_import(std::ostream& out, const ImportOptions& options, const ImportR
   if (!report.skipped.empty())
     out << "skipped " << counted(report.skipped.size(), "counter", "counters")
         << " num_batches_tracked, which Sluice does not need\n";
+  if (!report.left.empty())
+    out << "left out " << counted(report.left.size(), "data set", "data sets") << " outside of weights and buffers ("
+        << one_line(report.left.front()) << (report.left.size() == 1 ? ")\n" : ", ...)\n");
   if (!report.kept.empty())
     out << "left " << counted(report.kept.size(), "tensor", "tensors") << " that PyTorch does not have at "
         << (report.kept.size() == 1 ? "its initial value" : "their initial values") << " (" << report.kept.front()
@@ -130,6 +133,7 @@ void print_json_import(std::ostream& out, const ImportOptions& options, const Im
   json["skipped"] = report.skipped;
   json["kept"] = report.kept;
   json["stripped"] = report.stripped;
+  json["left"] = report.left;
   out << json_text(json) << "\n";
 }
 

@@ -12,13 +12,16 @@ DEPLOY = "sluice-deploy run/weights.h5 --eval.batch=5 -o "
 IMPORT = "sluice-import w.h5 net.ini -o "
 EXPORT = "sluice-import --export run/weights.h5 -o "
 WEIGHTS = "sluice-export run/weights.h5 --format=weights -o "
-WRITERS = {"eval": EVAL, "deploy": DEPLOY, "import": IMPORT, "export": EXPORT, "weights": WEIGHTS}
+RESEAL = "sluice-inspect e.h5 --reseal -o "
+WRITERS = {"eval": EVAL, "deploy": DEPLOY, "import": IMPORT, "export": EXPORT, "weights": WEIGHTS, "reseal": RESEAL}
+SOURCES = {"import": "w.h5", "reseal": "e.h5"}  # of the others the run's weights.h5
 LINK = "is a symbolic link, which is not followed for writing; name the file itself, or remove the link"
 
 
 def trained(box):
     box.ok("sluice-train", "net.ini")
     box.ok("sluice-import", "--export", "run/weights.h5", "-o", "w.h5")
+    box.write("e.h5", box.read("run/weights.h5")[:-48])  # without its seal
 
 
 def foreign(program):
@@ -36,7 +39,7 @@ def refusals():
     cases = []
     for name, command in WRITERS.items():
         program = command.split()[0]
-        source = "w.h5" if name == "import" else "run/weights.h5"
+        source = SOURCES.get(name, "run/weights.h5")
         cases += [
             Case(f"{name}: a file of the user", command + "net.ini", 2, f"net.ini: {foreign(program)}", make=trained),
             Case(f"{name}: its input", f"{command}{source} --force", 2, f"{source}: is read by this call; name another file",
