@@ -78,6 +78,7 @@ class Writer {
     std::stable_sort(all.begin(), all.end(),
                      [](const TorchPart* a, const TorchPart* b) { return height(*a) < height(*b); });
     define_needs(parts.network);
+    definitions_ = text_;
     for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
       while (end < all.size() && height(*all[end]) == height(*all[begin])) ++end;
       define({all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(end)}, parts);
@@ -129,12 +130,12 @@ class Writer {
     }
     if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) != 0) name = "Block";
     static const std::set<std::string> kTaken = {"F", "Network", "None", "True", "False"};
-    std::string own = name;
-    const auto is_taken = [&] {
-      return kTaken.count(own) != 0 || text_.find("\nclass " + own + "(") != std::string::npos ||
+    const auto is_taken = [&](const std::string& own) {
+      return kTaken.count(own) != 0 || definitions_.find("\nclass " + own + "(") != std::string::npos ||
              names_.count(own) != 0;
     };
-    for (int i = 2; is_taken(); ++i) own = concat(name, i);
+    std::string own = name;
+    for (int& last = last_number_.emplace(name, 1).first->second; is_taken(own);) own = concat(name, ++last);
     names_.insert(own);
     return own;
   }
@@ -151,7 +152,7 @@ class Writer {
     if (!part.same_as.empty()) return "=" + part.same_as;
     if (const auto known = class_of_.find(&part); known != class_of_.end()) return classes_[known->second].name;
     std::string text = part.is_chain ? "[" : part.layer.type + "(";
-    for (const TorchPart& inner : part.parts) text += kind(inner, true) + ",";
+    for (const TorchPart& inner : part.parts) text += inner.path + ":" + kind(inner, true) + ",";
     if (!in_chain && part.is_layer() && !part.is_module()) return "";
     for (const TorchArgument& argument : part.layer.arguments) text += argument.name + "=" + argument.usual + ",";
     return text;
@@ -303,10 +304,13 @@ class Writer {
     return "nn.Sequential(" + text + ")";
   }
 
-  /// Equal ones in a row as one.
+  /// Equal ones in a row as one. Numbers that no layer has are modules that do nothing.
   std::vector<std::string> chain_items(const TorchPart& chain, ArgumentReader& reader) const {
     std::vector<std::string> all, items;
-    for (const TorchPart& inner : chain.parts) all.push_back(constructor(inner, reader));
+    for (const TorchPart& inner : chain.parts) {
+      while (std::to_string(all.size()) != inner.path) all.emplace_back("nn.Identity()");
+      all.push_back(constructor(inner, reader));
+    }
     for (std::size_t i = 0, end = 0; i < all.size(); i = end) {
       while (end < all.size() && all[end] == all[i]) ++end;
       if (end - i > 2)
@@ -317,11 +321,12 @@ class Writer {
     return items;
   }
 
-  std::string text_;
+  std::string text_, definitions_;
   std::set<const TorchDefinition*> defined_;
   std::vector<Class> classes_;
   std::map<const TorchPart*, std::size_t> class_of_;
-  std::set<std::string> names_;
+  std::set<std::string> names_;             ///< of classes
+  std::map<std::string, int> last_number_;  ///< behind a name that several want
 };
 
 }  // namespace

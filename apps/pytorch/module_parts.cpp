@@ -25,6 +25,8 @@ std::vector<int> answering(const Network& network) {
   return nodes;
 }
 
+constexpr std::size_t kMostInChain = 1000;
+
 int first_node(const TorchPart& part) {
   return part.is_layer() ? part.node : first_node(part.parts.front());
 }
@@ -115,9 +117,13 @@ class Builder {
         if (inside.count(from.node) == 0) src.insert({from.node, from.result});
       }
     }
-    for (const auto& [value, users] : users_) {
-      const bool leaves = std::any_of(users.begin(), users.end(), [&](int user) { return inside.count(user) == 0; });
-      if (inside.count(value.first) != 0 && leaves) dst.insert(value);
+    for (int n : members) {
+      for (int result = 0; result <= static_cast<int>(node(n).declared.more_dst.size()); ++result) {
+        const auto users = users_.find({n, result});
+        if (users != users_.end() &&
+            std::any_of(users->second.begin(), users->second.end(), [&](int user) { return inside.count(user) == 0; }))
+          dst.insert({n, result});
+      }
     }
     if (src.size() != 1 || dst.size() != 1) {
       for (TorchPart& part : group.parts) parts.push_back(std::move(part));
@@ -134,14 +140,14 @@ class Builder {
     parts.push_back(std::move(group));
   }
 
-  /// Modules 0, 1, 2, ..., of which each is called with the result of the one before.
+  /// Modules whose names are numbers, of which each is called with the result of the one before.
   static bool is_chain(const TorchPart& group) {
     TorchValue before = group.src[0];
-    for (std::size_t i = 0; i < group.parts.size(); ++i) {
-      const TorchPart& part = group.parts[i];
+    std::size_t next = 0;
+    for (const TorchPart& part : group.parts) {
       const bool is_call = !part.is_layer() || !part.layer.has_state() || part.layer.call == TorchLayer().call;
-      if (part.name != concat(group.name, ".", i) || (part.is_layer() && part.layer.type.empty()) || !is_call)
-        return false;
+      while (next < kMostInChain && part.name != concat(group.name, ".", next)) ++next;
+      if (next++ == kMostInChain || (part.is_layer() && part.layer.type.empty()) || !is_call) return false;
       if (part.src != std::vector<TorchValue>{before} || part.dst.size() != 1) return false;
       before = part.dst[0];
     }

@@ -10,7 +10,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kAlignment = 8;
-constexpr char kBegin[] = R"({"__metadata__":{"producer":"sluice-export"})";
+constexpr char kHeaderBegin[] = R"({"__metadata__":{"producer":"sluice-export"})";
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors stores numbers so");
 
@@ -40,9 +40,10 @@ std::string safetensors(const std::map<std::string, NamedTensor>& tensors) {
 }
 
 bool is_safetensors_of_sluice(const std::string& path) {
-  char begin[sizeof(std::uint64_t) + sizeof(kBegin) - 1];
+  char begin[sizeof(std::uint64_t) + sizeof(kHeaderBegin) - 1];
   std::ifstream file(path, std::ios::binary);
-  return file.read(begin, sizeof begin) && std::memcmp(begin + sizeof(std::uint64_t), kBegin, sizeof(kBegin) - 1) == 0;
+  return file.read(begin, sizeof begin) &&
+         std::memcmp(begin + sizeof(std::uint64_t), kHeaderBegin, sizeof(kHeaderBegin) - 1) == 0;
 }
 
 }  // namespace sluice

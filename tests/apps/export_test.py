@@ -3,7 +3,7 @@ import ast
 import json
 import os
 
-from harness import Case, Sandbox, run_table
+from harness import SOURCE, Case, Sandbox, run_table
 
 EXPORT = "sluice-export run/weights.h5 -o "
 PYTORCH = "sluice-export run/weights.h5 --pytorch "
@@ -163,4 +163,48 @@ def strange_names():
     return len(problems)
 
 
-run_table(refusals(), 10, other_results() + strange_names())
+READABLE = """\
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = nn.Sequential(*(Block(16) for _ in range(3)))
+        self.layer2 = nn.Sequential(Block2(16, 32), Block(32), Block(32))
+        self.layer3 = nn.Sequential(Block2(32, 64), Block(64), Block(64))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer1(x)
+        x = self.layer2(x)
+        x = self.layer3(x)
+        return self.linear(x.mean((2, 3)))
+"""
+BLOCK = """\
+class Block2(nn.Module):
+    def __init__(self, in_channels, channels):
+        super().__init__()
+        self.conv1 = CGConv2d(in_channels, channels, 3, stride=2, padding=1, own_chunk=True, sparse_backprop=True)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = CGConv2d(channels, channels, 3, padding=1, own_chunk=True, sparse_backprop=True)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut = PadShortcut(in_channels, channels, stride=2)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + self.shortcut(x))
+"""
+
+
+def readable_module():
+    """Blocks are classes that a person would have written. Returns how many things are wrong."""
+    with Sandbox() as box:
+        box.ok("sluice-export", f"{SOURCE}/configs/pretrained/cifar10_resnet20_cg.h5", "--pytorch", "model.py", "w.h5")
+        text = box.text("model.py")
+    ast.parse(text)
+    missing = [part for part in (READABLE, BLOCK) if part not in text]
+    for part in missing:
+        print(f"FAILED: the module has no\n{part}but\n{text}")
+    return len(missing)
+
+
+run_table(refusals(), 10, other_results() + strange_names() + readable_module())
