@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-const std::set<std::string> kReserved = {"type", "block", "repeat", "from", "share"};
+const std::set<std::string> kReserved = {"type", "block", "repeat", "from", "share", "after", "remove", "replace"};
 
 /// A parameter's default may use the parameters before it.
 void check_default(const Section& head, const BlockParameter& parameter, const Block& block, Diagnostics& diagnostics) {

@@ -20,6 +20,16 @@ struct Block {
   std::vector<std::string> parameter_names() const;
 };
 
+/// What the sections of a block are expanded in; for the network itself all of it is empty.
+struct Scope {
+  std::string prefix;                      ///< of the names of its layers: "layer1.0."
+  std::map<std::string, Entry> arguments;  ///< values of the block's parameters
+  std::vector<std::string> input;          ///< what `input` means
+  std::vector<std::string> chain;          ///< the blocks around, to find recursion
+
+  bool in_block() const { return !chain.empty(); }
+};
+
 /// Reads the `block.` sections; their mistakes go to config.diagnostics().
 std::map<std::string, Block> read_blocks(Config& config);
 

@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/config/block_arguments.hpp"
 #include "core/config/block_library.hpp"
+#include "core/config/edits.hpp"
 #include "core/config/expression.hpp"
 #include "core/config/ini.hpp"
 #include "core/config/substitute.hpp"
@@ -15,32 +17,27 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-constexpr std::size_t kLayerPrefix = 6;  // "layer."
 constexpr int kMostRepetitions = 1000;
 constexpr std::size_t kMostLayers = 20000;
-
-/// What the sections of a block are expanded in; for the network itself all of it is empty.
-struct Scope {
-  std::string prefix;                      ///< of the names of its layers: "layer1.0."
-  std::map<std::string, Entry> arguments;  ///< values of the block's parameters
-  Names input;                             ///< what `input` means
-  Names chain;                             ///< the blocks around, to find recursion
-  bool in_block() const { return !chain.empty(); }
-};
 
 class Expander {
  public:
   Expander(Config& config, const Names& sources)
-      : config_(config), diagnostics_(config.diagnostics()), sources_(sources), blocks_(read_blocks(config)) {}
+      : config_(config),
+        diagnostics_(config.diagnostics()),
+        sources_(sources),
+        blocks_(read_blocks(config)),
+        arguments_(config.diagnostics()),
+        edits_(config) {}
 
   std::vector<Section> run() {
-    collect();
     check_type_defaults();
-    previous_ = {sources_.front()};
-    for (const Section* section : top_) expand_item(*section, section->name().substr(kLayerPrefix), {});
+    outputs_[sources_.front()] = previous_ = {sources_.front()};
+    put_behind(sources_.front());
+    for (const Section* section : edits_.layers()) expand_item(*section, section->name().substr(kLayerPrefix), {});
     for (const Unresolved& unresolved : unresolved_) report_unresolved(unresolved);
-    for (const auto& [name, section] : changes_) report_unknown_layer(*section);
-    for (const Section* section : unknown_layers_) report_unknown_layer(*section);
+    report_idle(edits_.end_insertions(0), {});
+    for (const Section* section : edits_.idle()) report_unknown_layer(*section);
     return std::move(flat_);
   }
 
@@ -51,36 +48,14 @@ class Expander {
     std::string key, name, prefix;
   };
 
-  /// Sorts the `layer.` sections into layers and changes of expanded layers.
-  void collect() {
-    std::set<std::string> with_block;
-    for (const Section& section : config_.sections()) {
-      if (starts_with(section.name(), "layer.") && section.find("block") != nullptr) with_block.insert(section.name());
-    }
-    const auto below_block = [&with_block](const std::string& name) {
-      for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
-        if (with_block.count(name.substr(0, dot)) != 0) return true;
-      }
-      return false;
-    };
-    for (const Section& section : config_.sections()) {
-      if (!starts_with(section.name(), "layer.")) continue;
-      if (below_block(section.name())) {
-        changes_.emplace(section.name().substr(kLayerPrefix), &section);
-      } else if (section.source().file.empty()) {
-        unknown_layers_.push_back(&section);
-      } else {
-        top_.push_back(&section);
-      }
-    }
-  }
-
-  /// A layer or a call of a block, standing in `section`, under the flat name `name`.
+  /// A layer or a call of a block, standing in `section`, under the flat name `name`, with what stands behind it.
   void expand_item(const Section& section, const std::string& name, const Scope& scope) {
     ++expanded_;
     Section item = bind(section, name, scope);
-    const bool changed_from = apply_change(item);
+    const bool changed_from = edits_.change(item);
     if (!claim_name(item)) return;
+    const bool removed = switched_on(item, "remove", diagnostics_);
+    if (!removed) item = without(item, "remove");
     const Entry* type = item.find("type");
     const Entry* block = item.find("block");
     if (type != nullptr && block != nullptr) {
@@ -89,61 +64,51 @@ class Expander {
       item.report(diagnostics_, "", "the layer needs 'type' (what it is) or 'block' (a group of layers)");
     }
     const Names from = sources_of(item, changed_from ? Scope{} : scope);
-    if (block != nullptr && type == nullptr) {
+    if (removed) {
+      leave_out(item, from);
+    } else if (block != nullptr && type == nullptr) {
       expand_block(item, from, scope);
     } else {
       emit_layer(item, from, scope);
     }
+    put_behind(name);
+  }
+
+  /// Who reads the layer gets what it reads.
+  void leave_out(const Section& item, const Names& from) {
+    if (from.size() != 1)
+      item.report(diagnostics_, "remove",
+                  concat("the layer reads ", join(from), "; name the one that its readers get by 'from'"));
+    outputs_[item.name()] = previous_ = from;
+    removed_.insert(item.name());
+  }
+
+  /// Expands what is to stand behind the layer or block of this name. From there on the name means its result.
+  void put_behind(const std::string& name) {
+    const std::optional<LayerEdits::Placed> placed = edits_.behind(name);
+    if (!placed) return;
+    if (++inserting_ > kDeepest) {
+      placed->section.report(diagnostics_, "", concat("more than ", kDeepest, " layers are put behind one another"));
+    } else if (!too_many(placed->section, "")) {
+      previous_ = outputs_[name];
+      expand_item(placed->section, placed->section.name(), placed->scope == nullptr ? Scope{} : *placed->scope);
+      outputs_[name] = previous_;
+    }
+    --inserting_;
+    edits_.done(placed->index);
   }
 
   /// A copy of the section with the scope's arguments in its values.
   Section bind(const Section& section, const std::string& name, const Scope& scope) {
+    if (replaces_nothing(section, diagnostics_))
+      section.report(diagnostics_, "replace", "no file before this one describes the layer");
     Section item(name, section.source());
     item.set_title(section.title());
     for (Entry entry : section.entries()) {
-      if (scope.in_block()) put_in_arguments(section, entry, scope.arguments);
-      item.set(std::move(entry));
+      if (scope.in_block()) arguments_.put_in(section, entry, scope.arguments);
+      if (entry.key != "replace") item.set(std::move(entry));
     }
     return item;
-  }
-
-  /// Puts arguments in the place of their names in an entry of `section`.
-  void put_in_arguments(const Section& section, Entry& entry, const std::map<std::string, Entry>& arguments) {
-    if (entry.broken) return;
-    const std::size_t told = entry.detail.size();  // the section's own entry has this much of it
-    const auto value_of = [&](const std::string& name) -> std::string {
-      const auto argument = arguments.find(name);
-      if (argument == arguments.end()) {
-        entry.broken = true;
-        return name;
-      }
-      entry.take_origin_of(name, argument->second);
-      return entry.broken ? name : argument->second.value;
-    };
-    try {
-      entry.value = substitute(entry.value, [&](const std::string& inner) {
-        if (!is_expression(inner)) return value_of(inner);
-        const std::string known = replace_names(inner, value_of);
-        return entry.broken ? "" : std::to_string(evaluate(known));
-      });
-      growth_.add(entry.value.size());
-    } catch (const Error& error) {
-      section.report(diagnostics_, entry.key, error.what() + entry.detail.substr(told));
-      entry.broken = true;
-    }
-  }
-
-  /// Takes the values of a section that changes this expanded layer; returns whether `from` is one of them.
-  bool apply_change(Section& item) {
-    const auto change = changes_.find(item.name());
-    if (change == changes_.end()) return false;
-    for (Entry entry : change->second->entries()) {
-      entry.section = change->second->title();
-      item.set(std::move(entry));
-    }
-    const bool from = change->second->find("from") != nullptr;
-    changes_.erase(change);
-    return from;
   }
 
   bool claim_name(const Section& item) {
@@ -193,13 +158,32 @@ class Expander {
     return {name};
   }
 
+  /// The flat name of the layer itself that `name` means, whatever stands behind it; "" where it means another thing.
+  std::string layer_named(const std::string& name, const Scope& scope) const {
+    if (scope.in_block() && name == "input") return "";
+    for (const std::string& flat : {scope.prefix + name, name}) {
+      if (layers_.count(flat) != 0) return flat;
+      if (outputs_.count(flat) != 0) return "";
+    }
+    return "";
+  }
+
+  bool is_removed(const std::string& name, const Scope& scope) const {
+    return removed_.count(scope.prefix + name) != 0 || removed_.count(name) != 0;
+  }
+
   /// LAYER:RESULT: `result` begins with the colon, which no layer has in its name.
   Names resolve_result(const Section& item, const std::string& key, const std::string& layer, const std::string& result,
                        const Scope& scope) {
+    const std::string own = layer_named(layer, scope);
+    if (!own.empty()) return {own + result};
     Names layers = resolve(item, key, layer, scope);
-    if (layers.size() != 1)
+    if (is_removed(layer, scope)) {
+      item.report(diagnostics_, key, concat(quoted(layer), " is removed"));
+    } else if (layers.size() != 1) {
       item.report(diagnostics_, key,
                   concat(quoted(layer), " stands for ", join(layers), "; name the one whose result is meant"));
+    }
     layers.front() += result;
     return layers;
   }
@@ -225,18 +209,17 @@ class Expander {
     Entry* share = item.find("share");
     if (share == nullptr || share->broken || share->value.empty()) return;
     // A section that changes an expanded layer stands outside of the block.
+    const Scope& around = share->section.empty() ? scope : outside_;
     const std::string wanted = share->value;
+    share->value = layer_named(wanted, around);
+    if (!share->value.empty()) return;
+    share->value = wanted;
     const std::size_t unresolved = unresolved_.size();
-    share->value = join(resolve(item, "share", wanted, share->section.empty() ? scope : Scope{}));
-    if (unresolved == unresolved_.size() && (layers_.count(share->value) == 0 || is_block_name(wanted, scope))) {
-      share->value = wanted;
-      item.report(diagnostics_, "share", concat(quoted(wanted), " is no layer; name a single earlier layer"));
-    }
-  }
-
-  bool is_block_name(const std::string& name, const Scope& scope) const {
-    return block_names_.count(scope.prefix + name) != 0 || (name == "input" && scope.in_block()) ||
-           (outputs_.count(scope.prefix + name) == 0 && block_names_.count(name) != 0);
+    resolve(item, "share", wanted, around);
+    if (unresolved != unresolved_.size()) return;
+    item.report(diagnostics_, "share",
+                concat(quoted(wanted), is_removed(wanted, around) ? " is removed" : " is no layer",
+                       "; name a single earlier layer"));
   }
 
   void expand_block(Section& call, const Names& from, const Scope& scope) {
@@ -264,25 +247,8 @@ class Expander {
     std::int64_t repeat = 1;
     Keys keys(call, diagnostics_);
     keys.optional("repeat", repeat, between(1, kMostRepetitions), "number of repetitions");
-    check_arguments(call, found->first, block);
+    arguments_.check(call, found->first, block);
     repeat_block(call, found->first, block, call.find("repeat") == nullptr ? 0 : repeat, from, scope);
-  }
-
-  void check_arguments(const Section& call, const std::string& name, const Block& block) {
-    const Names parameters = block.parameter_names();
-    for (const Entry& entry : call.entries()) {
-      if (contains({"block", "repeat", "from"}, entry.key) || contains(parameters, entry.key)) continue;
-      const std::string nearest = nearest_match(entry.key, parameters);
-      call.report(diagnostics_, entry.key,
-                  concat("the block ", quoted(name), " has no such parameter; it takes ",
-                         parameters.empty() ? "none" : join(parameters),
-                         nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));
-    }
-    for (const BlockParameter& parameter : block.parameters) {
-      if (parameter.default_value || call.find(parameter.name) != nullptr) continue;
-      call.report(diagnostics_, parameter.name,
-                  concat("required parameter of the block ", quoted(name), " is missing"));
-    }
   }
 
   /// `repeat` is 0 where the key is absent: then the names have no index.
@@ -291,42 +257,32 @@ class Expander {
     const std::size_t skip = block.head->name().size() + 1;
     previous_ = from;
     for (std::int64_t i = 0; i < std::max<std::int64_t>(repeat, 1); ++i) {
-      if (too_many(call)) return;
+      if (too_many(call, "block")) return;
       const std::string name = repeat == 0 ? call.name() : concat(call.name(), ".", i);
       Scope scope;
       scope.prefix = name + ".";
-      scope.arguments = arguments(call, block, i == 0);
+      scope.arguments = arguments_.read(call, block, i == 0);
       scope.input = previous_;
       scope.chain = around.chain;
       scope.chain.push_back(block_name);
+      const std::size_t insertions = edits_.insertions();
+      for (const Section* layer : block.layers) add_insertion(*layer, scope.prefix + layer->name().substr(skip), scope);
       for (const Section* layer : block.layers) {
-        expand_item(*layer, scope.prefix + layer->name().substr(skip), scope);
+        if (layer->find("after") == nullptr) expand_item(*layer, scope.prefix + layer->name().substr(skip), scope);
       }
+      report_idle(edits_.end_insertions(insertions), scope.prefix);
       outputs_[name] = previous_;
-      block_names_.insert(name);
+      if (repeat != 0) put_behind(name);
     }
     outputs_[call.name()] = previous_;
-    block_names_.insert(call.name());
   }
 
-  std::map<std::string, Entry> arguments(const Section& call, const Block& block, bool first) {
-    std::map<std::string, Entry> result;
-    for (const BlockParameter& parameter : block.parameters) {
-      const Entry* given = call.find(parameter.name);
-      Entry entry;
-      if (given != nullptr && (first || block.first_only.count(parameter.name) == 0)) {
-        entry = *given;
-      } else if (parameter.default_value) {
-        entry.key = "parameters";
-        entry.source = block.head->find("parameters")->source;
-        entry.value = *parameter.default_value;
-        put_in_arguments(*block.head, entry, result);  // a default may use the parameters before it
-      } else {
-        entry.broken = true;
-      }
-      result.emplace(parameter.name, entry);
-    }
-    return result;
+  /// Of a block's layer with the key `after`.
+  void add_insertion(const Section& layer, const std::string& name, const Scope& scope) {
+    if (layer.find("after") == nullptr) return;
+    Entry after = *layer.find("after");
+    arguments_.put_in(layer, after, scope.arguments);
+    if (!after.broken) edits_.add(layer, scope.prefix + after.value, name, &scope);
   }
 
   /// What may be meant by a name in `from` or `share` that no layer has: one that is close, or a result of a layer, or
@@ -356,10 +312,22 @@ class Expander {
         concat("there is no layer ", quoted(name), nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));
   }
 
+  void report_idle(const std::vector<LayerEdits::Insertion>& insertions, const std::string& prefix) {
+    for (const LayerEdits::Insertion& insertion : insertions) {
+      const std::string place = insertion.after.substr(prefix.size());
+      std::string nearest = likely_meant("after", place, prefix);
+      if (nearest == place) nearest.clear();  // labels
+      const bool several = place.find('*') != std::string::npos;
+      insertion.section->report(diagnostics_, "after",
+                                concat(several ? "no layer fits " : "there is no layer ", quoted(place),
+                                       nearest.empty() ? "" : concat("; did you mean '", nearest, "'?")));
+    }
+  }
+
   /// A `[layer.X]` that names no layer: `section` stands below a block, or on the command line only.
   void report_unknown_layer(const Section& section) {
     Names known;
-    for (const Section* layer : top_) known.push_back(layer->name());
+    for (const Section* layer : edits_.layers()) known.push_back(layer->name());
     for (const std::string& layer : layers_) known.push_back(concat("layer.", layer));
     const std::string nearest = nearest_match(section.name(), known);
     const bool overridden = section.source().file.empty();
@@ -370,7 +338,7 @@ class Expander {
   void check_type_defaults() {
     for (const Section& section : config_.sections()) {
       if (!starts_with(section.name(), "type.")) continue;
-      for (const char* key : {"type", "block", "repeat", "from", "share"}) {
+      for (const char* key : {"type", "block", "repeat", "from", "share", "after", "remove", "replace"}) {
         if (section.find(key) == nullptr) continue;
         section.report(diagnostics_, key, "belongs to a single layer and cannot be a default of a type");
       }
@@ -378,9 +346,9 @@ class Expander {
   }
 
   /// Reports once when repetitions within repetitions grow beyond all reason.
-  bool too_many(const Section& call) {
+  bool too_many(const Section& section, const char* key) {
     if (expanded_ <= kMostLayers) return false;
-    if (!too_many_) call.report(diagnostics_, "block", concat("the network has more than ", kMostLayers, " layers"));
+    if (!too_many_) section.report(diagnostics_, key, concat("the network has more than ", kMostLayers, " layers"));
     too_many_ = true;
     return true;
   }
@@ -389,18 +357,18 @@ class Expander {
   Diagnostics& diagnostics_;
   const Names& sources_;
   const std::map<std::string, Block> blocks_;
-  std::vector<const Section*> top_;                ///< `[layer.X]`
-  std::map<std::string, const Section*> changes_;  ///< `[layer.X.REST]` below a block, by flat name; used ones leave
-  std::vector<const Section*> unknown_layers_;
+  ArgumentReader arguments_;
+  LayerEdits edits_;
+  const Scope outside_;
 
   std::vector<Section> flat_;
   std::set<std::string> layers_;          ///< names in flat_
   std::map<std::string, Names> outputs_;  ///< flat names that the name of a layer, block or repetition stands for
-  std::set<std::string> block_names_;     ///< names of blocks and repetitions
-  Names previous_;                        ///< the layer before
+  std::set<std::string> removed_;
+  Names previous_;  ///< the layer before
   std::vector<Unresolved> unresolved_;
-  std::size_t expanded_ = 0;  ///< layers and calls of blocks, also those that came to nothing
-  Growth growth_;
+  std::size_t expanded_ = 0;   ///< layers and calls of blocks, also those that came to nothing
+  std::size_t inserting_ = 0;  ///< layers that are being put behind one another
   bool too_many_ = false;
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/config/config.hpp"
+#include "core/config/edits.hpp"
 #include "core/config/lookalike.hpp"
 #include "core/config/path.hpp"
 #include "core/config/text.hpp"
@@ -23,7 +24,7 @@ namespace po = boost::program_options;
 /// "train.batch" of "train.batch=128" and of "train.batch"; "" where that is no name with a dot.
 std::string dotted_name(const std::string& text) {
   const std::string name = text.substr(0, text.find('='));
-  return is_name(name) && name.find('.') != std::string::npos ? name : "";
+  return is_section_name(name) && name.find('.') != std::string::npos ? name : "";
 }
 
 /// `argument` is a flag without '=', whose value follows as the next argument.

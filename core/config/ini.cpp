@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
 #include "core/config/config.hpp"
+#include "core/config/edits.hpp"
 #include "core/config/lookalike.hpp"
 #include "core/config/text.hpp"
 
@@ -85,7 +86,7 @@ class IniReader {
       return form_error(concat("unexpected text after ']': ", quoted(trim(rest))));
     }
     const std::string name = trim(line.substr(1, close - 1));
-    if (!is_name(name)) {
+    if (!is_section_name(name)) {
       return form_error(
           concat("expected a section name of letters, digits, '_', '-' and single dots, got ", quoted(name)));
     }

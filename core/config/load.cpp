@@ -13,6 +13,7 @@
 #include "core/base/system_error.hpp"
 #include "core/config/blocks.hpp"
 #include "core/config/config.hpp"
+#include "core/config/edits.hpp"
 #include "core/config/ini.hpp"
 #include "core/config/substitute.hpp"
 #include "core/config/text.hpp"
@@ -157,6 +158,7 @@ class FileLoader {
       config_.sections().emplace_back(section.name, Source{name, section.line});
       target = &config_.sections().back();
     }
+    std::vector<Entry> entries;
     for (const IniEntry& line : section.entries) {
       Entry entry;
       entry.key = line.key;
@@ -164,8 +166,9 @@ class FileLoader {
       entry.form = line.form;
       entry.source = {name, line.line};
       if (stored_) keep_stored(section.name, entry);
-      target->set(entry);
+      entries.push_back(std::move(entry));
     }
+    set_entries(*target, std::move(entries), diagnostics_);
   }
 
   static void keep_stored(const std::string& section, Entry& entry) {
@@ -232,7 +235,7 @@ void Config::read_overrides(const std::vector<std::string>& overrides) {
     const std::size_t equals = std::min(text.find('='), text.size());
     const std::string name = text.substr(begin, equals - begin);
     const std::size_t dot = name.rfind('.');
-    if (equals == text.size() || dot == std::string::npos || !is_name(name)) {
+    if (equals == text.size() || dot == std::string::npos || !is_section_name(name)) {
       diagnostics_.error({}, "", "", concat("expected --section.key=value, got ", quoted(text)));
       continue;
     }
@@ -242,7 +245,7 @@ void Config::read_overrides(const std::vector<std::string>& overrides) {
     entry.origin = Entry::Origin::kCommandLine;
     const std::string section = name.substr(0, dot);
     if (find(section) == nullptr) sections_.emplace_back(section, Source{});
-    find(section)->set(entry);
+    set_entries(*find(section), {entry}, diagnostics_);
   }
 }
 

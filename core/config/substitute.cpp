@@ -130,6 +130,12 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
     --depth_;
     return value;
   }
+  if (inner.find(':') != std::string::npos) {
+    if (++depth_ > kDeepest) throw Error(ExitCode::kUsage, "choices stand in choices more than 100 deep");
+    const std::string text = choose(inner, section, entry, scope);
+    --depth_;
+    return text;
+  }
   if (is_expression(inner)) return compute(inner, section, entry, scope);
   if (contains(scope.parameters, inner)) return concat("${", inner, "}");
   mentioned_.insert(inner);
@@ -149,6 +155,24 @@ std::string Definitions::lookup(const std::string& inner, const Section& section
   section.report(diagnostics_, entry.key, concat("unknown name ${", inner, "}", hint));
   entry.broken = true;
   return "";
+}
+
+std::string Definitions::choose(const std::string& inner, const Section& section, Entry& entry, const Scope& scope) {
+  const std::size_t colon = inner.find(':');
+  const std::string name = trim(inner.substr(0, colon));
+  const std::string value = lookup(name, section, entry, scope);
+  if (entry.broken) return "";
+  const auto nested = [&](const std::string& other) { return lookup(other, section, entry, scope); };
+  std::vector<std::string> known;
+  for (const std::string& item : split_list(inner.substr(colon + 1))) {
+    const std::size_t equals = item.find('=');
+    if (equals == std::string::npos)
+      throw Error(ExitCode::kUsage, concat("expected VALUE = TEXT behind '", name, ":', got ", quoted(item)));
+    known.push_back(trim(item.substr(0, equals)));
+    if (known.back() == value) return substitute(trim(item.substr(equals + 1)), nested, scope.in_block);
+  }
+  if (known.empty()) throw Error(ExitCode::kUsage, concat("expected VALUE = TEXT behind '", name, ":', got nothing"));
+  throw Error(ExitCode::kUsage, concat(name, " is ", quoted(value), ", expected one of ", join(known)));
 }
 
 std::string Definitions::compute(const std::string& inner, const Section& section, Entry& entry, const Scope& scope) {

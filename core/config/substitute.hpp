@@ -1,5 +1,5 @@
-// Puts definitions, integer arithmetic on them and environment variables in the place of ${NAME}, ${2*NAME} and
-// ${env:NAME}.
+// Puts definitions, choices by them, integer arithmetic on them and environment variables in the place of ${NAME},
+// ${NAME: a = x, b = y}, ${2*NAME} and ${env:NAME}.
 #pragma once
 
 #include <functional>
@@ -63,6 +63,8 @@ class Definitions {
   };
   void expand(const Section& section, Entry& entry, const Scope& scope);
   std::string lookup(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
+  /// The text that stands behind the value of NAME in "NAME: VALUE = TEXT, ...".
+  std::string choose(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
   /// The value of an expression, or `${...}` around it where it needs the parameters of a block.
   std::string compute(const std::string& inner, const Section& section, Entry& entry, const Scope& scope);
   /// The resolved definition of that name, or null.

@@ -25,7 +25,10 @@ std::vector<KeyDoc> layer_keys() {
           {"repeat", "integer", "", "1 to 1000", "with block: how often, as NAME.0, NAME.1, ...", false},
           {"from", "list of texts", "", "",
            "sources: layers before this one, data or labels; default: the layer before, at first data", false},
-          {"share", "text", "", "", "use the parameters of this earlier layer", false}};
+          {"share", "text", "", "", "use the parameters of this earlier layer", false},
+          {"after", "text", "", "", "stands behind this layer or block, whose readers read it instead", false},
+          {"remove", "yes or no", "no", "", "leave the layer out; its readers read what it would", false},
+          {"replace", "yes or no", "no", "", "drop what files before this one say of the layer, but for from", false}};
 }
 
 std::vector<KeyDoc> block_keys() {

@@ -95,6 +95,38 @@ TEST(Expression, MixesDefinitionsAndParametersOfABlock) {
   EXPECT_EQ(layers[1].find("pad")->value, "6");
 }
 
+TEST(Choice, TakesTheTextBehindTheValue) {
+  const std::string text =
+      "[define]\nstem = 32\nwidth = 8\n[a]\nkernel = ${stem: 32 = 3, 224 = 7}\nname = net_${stem:32=small,224=large}\n"
+      "channels = ${stem: 32 = ${2*width}, 224 = ${width}}\nnone = ${stem: 32 = , 224 = x}\n"
+      "[block.b]\nparameters = c\n[block.b.x]\ntype = conv\nchannels = ${stem: 32 = ${2*c}, 224 = ${c}}\n"
+      "[layer.l]\nblock = b\nc = 3\n";
+  Config small = Config::parse(text, "a.ini");
+  EXPECT_EQ(value_of(small, "a", "kernel"), "3");
+  EXPECT_EQ(value_of(small, "a", "name"), "net_small");
+  EXPECT_EQ(value_of(small, "a", "channels"), "16");
+  EXPECT_EQ(value_of(small, "a", "none"), "");
+  EXPECT_EQ(expand_layers(small).front().find("channels")->value, "6");
+  EXPECT_THAT(small.diagnostics().errors(), IsEmpty());
+  Config large = Config::parse(text, "a.ini", {"--define.stem=224"});
+  EXPECT_EQ(value_of(large, "a", "kernel"), "7");
+  EXPECT_EQ(value_of(large, "a", "name"), "net_large");
+  EXPECT_EQ(value_of(large, "a", "channels"), "8");
+  EXPECT_EQ(large.section("a").find("kernel")->origin, Entry::Origin::kCommandLine);
+}
+
+TEST(Choice, MistakesHaveAPlace) {
+  Config config = Config::parse(
+      "[define]\nstem = 64\n[a]\nx = ${stem: 32 = 3, 224 = 7}\ny = ${stme: 64 = 3}\nz = ${stem: 3}\nv = ${stem:}\n",
+      "a.ini");
+  EXPECT_THAT(config.diagnostics().errors(),
+              ElementsAre("a.ini:4: [a] x: stem is '64', expected one of 32, 224 (${stem} is set at a.ini:2)",
+                          "a.ini:5: [a] y: unknown name ${stme}; did you mean 'stem'?",
+                          "a.ini:6: [a] z: expected VALUE = TEXT behind 'stem:', got '3' (${stem} is set at a.ini:2)",
+                          "a.ini:7: [a] v: expected VALUE = TEXT behind 'stem:', got nothing (${stem} is set at "
+                          "a.ini:2)"));
+}
+
 TEST(Expression, MistakesHaveAPlace) {
   Config config = Config::parse(
       "[define]\nwidth = 8\nname = wide\n[a]\nx = ${3*widht}\ny = ${width/3}\nz = ${2*name}\nv = ${2*}\n", "a.ini");
