@@ -27,6 +27,21 @@ Declarations infer(const Layer& layer, const std::vector<Shape>& src) {
   return declared;
 }
 
+std::unique_ptr<const Layer> make(const Registry& registry, const std::string& type, Keys& keys) {
+  try {
+    return registry.make(type, keys);
+  } catch (const ShapeError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kInternal) throw;
+    refuse("its factory threw: ", error.what());
+  } catch (const std::exception& error) {
+    refuse("its factory threw: ", error.what());
+  }
+}
+
 template <class Spec>
 void check_names(const std::vector<Spec>& specs, const char* what) {
   for (auto spec = specs.begin(); spec != specs.end(); ++spec) {
@@ -75,6 +90,12 @@ void check_result(const Shape& one, const Shape& two) {
 }
 
 }  // namespace
+
+std::unique_ptr<const Layer> make_layer(const Registry& registry, const std::string& type, Keys& keys) {
+  std::unique_ptr<const Layer> layer = make(registry, type, keys);
+  if (layer == nullptr) refuse("its factory gives no layer");
+  return layer;
+}
 
 Declarations declare(const Layer& layer, const std::vector<Shape>& src) {
   Declarations declared = infer(layer, src);

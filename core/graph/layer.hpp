@@ -138,7 +138,8 @@ class Layer {
   virtual bool sums_diff_dst() const { return false; }
 };
 
-/// Sources that do not fit a layer; the network adds file, line and section. `key` is the key to blame, or "".
+/// Sources that do not fit a layer; the network adds file, line, section, and type and shapes of the sources in
+/// parentheses. `key` is the key to blame, or "".
 class ShapeError : public std::exception {
  public:
   ShapeError(std::string key, std::string text) : key_(std::move(key)), text_(std::move(text)) {}

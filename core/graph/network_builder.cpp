@@ -114,7 +114,7 @@ class Network::Builder {
     Keys keys(section, config_.diagnostics());
     try {
       if (registry_.is_layer(type)) {
-        registry_.make(type, keys);
+        make_layer(registry_, type, keys);
       } else {
         registry_.expand(type, keys, {Shape{1, 1, 1, 1}});
       }
@@ -226,13 +226,13 @@ class Network::Builder {
     const std::string share = take(section, "share");
     const std::size_t errors = config_.diagnostics().errors().size();
     Keys keys(section, config_.diagnostics());
-    std::unique_ptr<const Layer> layer = registry_.make(type, keys);
-    if (config_.diagnostics().errors().size() == errors) check_key_sizes(section);
-    if (config_.diagnostics().errors().size() != errors) return false;
     Node node{section.name(), type, section, src, {}, {}, {}, {}, nullptr};
     const std::vector<Shape> shapes = shapes_of(src);
     try {
-      node.declared = declare(*layer, shapes);
+      node.layer = make_layer(registry_, type, keys);
+      if (config_.diagnostics().errors().size() == errors) check_key_sizes(section);
+      if (config_.diagnostics().errors().size() != errors) return false;
+      node.declared = declare(*node.layer, shapes);
       if (node.declared.keeps_nonnegative) node.declared.nonnegative = all_nonnegative(node.src);
     } catch (const ShapeError& e) {
       error(section, e.key(), concat(e.what(), " (", type, " of ", shapes_text(shapes), ")"));
@@ -248,7 +248,6 @@ class Network::Builder {
       node.inputs.push_back(static_cast<int>(network_.inputs_.size()));
       network_.inputs_.push_back({node.name + ":" + spec.name, spec.shape, spec.type});
     }
-    node.layer = std::move(layer);
     results_.insert_or_assign(node.name, static_cast<int>(network_.nodes_.size()));
     network_.nodes_.push_back(std::move(node));
     flat_.push_back(section);

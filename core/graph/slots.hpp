@@ -28,7 +28,8 @@ enum class Lifetime {
   kScratch  ///< one call of refresh, forward or backward; all operations share it
 };
 
-/// Memory for `count` elements that was booked. Memory::operator[] gives its address, aligned to Buffer::kAlignment.
+/// Memory for `count` elements that was booked. Memory::operator[] gives its address, aligned to Buffer::kAlignment;
+/// nullptr of a slot that was not booked.
 template <class T>
 class Slot {
  public:
@@ -42,8 +43,9 @@ class Slot {
   friend class Memory;
   Slot(Lifetime lifetime, std::int64_t place, std::int64_t count) : lifetime_(lifetime), place_(place), count_(count) {}
 
+  static constexpr std::int64_t kNotBooked = -1;
   Lifetime lifetime_ = Lifetime::kScratch;
-  std::int64_t place_ = 0;  ///< bytes from the start; of saved memory its number
+  std::int64_t place_ = kNotBooked;  ///< bytes from the start; of saved memory its number
   std::int64_t count_ = 0;
 };
 
@@ -130,6 +132,7 @@ class Memory {
 
   template <class T>
   T* operator[](const Slot<T>& slot) const {
+    if (slot.place_ == Slot<T>::kNotBooked) return nullptr;
     return reinterpret_cast<T*>(fetch(slot.lifetime_, slot.place_, slot.bytes()));
   }
   Tensor operator[](const BookedTensor& slot) const { return {slot.desc, (*this)[slot.memory]}; }

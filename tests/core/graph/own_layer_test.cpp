@@ -60,10 +60,10 @@ std::unique_ptr<Op> make_copy(OpNeeds&) {
 }
 
 /// What becomes of a network with this layer, whose step is run.
-std::string error_of(const Infer& infer, const MakeOp& make_op = make_copy, Mode mode = Mode::kInference) {
+std::string error_of(const LayerFactory& make_layer, Mode mode = Mode::kInference) {
   Registry registry;
   register_layers(registry);
-  registry.add_layer("own", "of a test", [&](Keys&) { return std::make_unique<OwnLayer>(infer, make_op); });
+  registry.add_layer("own", "of a test", make_layer);
   Config config = Config::parse(
       "[network]\ninput = 3x4x4\n[layer.first]\ntype = conv\nchannels = 2\nkernel = 1\n[layer.gated]\ntype = own\n"
       "[layer.fc]\ntype = linear\nfeatures = 2\n[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n",
@@ -81,11 +81,15 @@ std::string error_of(const Infer& infer, const MakeOp& make_op = make_copy, Mode
   return "no error";
 }
 
+std::string error_of(const Infer& infer, const MakeOp& make_op = make_copy, Mode mode = Mode::kInference) {
+  return error_of([&](Keys&) { return std::make_unique<OwnLayer>(infer, make_op); }, mode);
+}
+
 std::string declared_wrongly(const std::function<void(Declarations&)>& mistake) {
   return error_of([&](const std::vector<Shape>&, Declarations& declare) { mistake(declare); });
 }
 
-std::string in_infer(const std::string& what) {
+std::string in_type(const std::string& what) {
   return concat("net.ini:7: [layer.gated]: mistake in the layer type: ", what, " (own of 1x2x4x4)");
 }
 
@@ -93,11 +97,19 @@ std::string at_type(const std::string& what) {
   return concat("net.ini:8: [layer.gated] type: ", what);
 }
 
+TEST(OwnLayer, ALayerThatCannotBeMadeIsNamed) {
+  EXPECT_EQ(error_of([](Keys&) -> std::unique_ptr<Layer> { throw std::runtime_error("no luck"); }),
+            in_type("its factory threw: no luck"));
+  EXPECT_EQ(error_of([](Keys&) -> std::unique_ptr<Layer> { throw Error(ExitCode::kInternal, "a mistake"); }),
+            in_type("its factory threw: a mistake"));
+  EXPECT_EQ(error_of([](Keys&) -> std::unique_ptr<Layer> { return nullptr; }), in_type("its factory gives no layer"));
+}
+
 TEST(OwnLayer, ExceptionsOfInferNameTheLayer) {
   EXPECT_EQ(declared_wrongly([](Declarations&) { throw std::runtime_error("no luck"); }),
-            in_infer("infer threw: no luck"));
+            in_type("infer threw: no luck"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) { declare.result("a:b", {1}); }),
-            in_infer("infer threw: a layer declares the result 'a:b', which is no name"));
+            in_type("infer threw: a layer declares the result 'a:b', which is no name"));
 }
 
 TEST(OwnLayer, CostsNameCountsThatThereAre) {
@@ -109,26 +121,26 @@ TEST(OwnLayer, CostsNameCountsThatThereAre) {
   EXPECT_EQ(declared_wrongly([](Declarations& declare) {
               declare.costs.push_back({10, 32, 32, 0, 1});
             }),
-            in_infer("a cost names the count 0, and infer declares 0; take what declare.count() returns, for open and "
-                     "for total"));
+            in_type("a cost names the count 0, and infer declares 0; take what declare.count() returns, for open and "
+                    "for total"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) {
               const int open = declare.count("open");
               declare.costs.push_back({10, 32, 32, open});
             }),
-            in_infer("a cost names the count -1, and infer declares 1; take what declare.count() returns, for open and "
-                     "for total"));
+            in_type("a cost names the count -1, and infer declares 1; take what declare.count() returns, for open and "
+                    "for total"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) {
               const int open = declare.count("open", Role::kOpen), total = declare.count("total", Role::kTotal);
               declare.costs.push_back({10, 32, 32, total, open});
             }),
-            in_infer("a cost has the counts of Role::kOpen and Role::kTotal in the wrong order; open comes first"));
+            in_type("a cost has the counts of Role::kOpen and Role::kTotal in the wrong order; open comes first"));
 }
 
 TEST(OwnLayer, OpenAndTotalGoTogether) {
   EXPECT_EQ(declared_wrongly([](Declarations& declare) { declare.count("open", Role::kOpen); }),
-            in_infer("infer declares a count of Role::kOpen and none of Role::kTotal; declare both"));
+            in_type("infer declares a count of Role::kOpen and none of Role::kTotal; declare both"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) { declare.count("total", Role::kTotal); }),
-            in_infer("infer declares a count of Role::kTotal and none of Role::kOpen; declare both"));
+            in_type("infer declares a count of Role::kTotal and none of Role::kOpen; declare both"));
 }
 
 TEST(OwnLayer, NamesStandOnce) {
@@ -136,25 +148,25 @@ TEST(OwnLayer, NamesStandOnce) {
               declare.parameter("weight", {1}, "weights", Init::constant(0));
               declare.parameter("weight", {2}, "weights", Init::constant(0));
             }),
-            in_infer("infer declares the parameter 'weight' twice; give it another name"));
+            in_type("infer declares the parameter 'weight' twice; give it another name"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) {
               declare.count("seen");
               declare.count("seen");
             }),
-            in_infer("infer declares the count 'seen' twice; give it another name"));
+            in_type("infer declares the count 'seen' twice; give it another name"));
 }
 
 /// Else the layer behind is blamed.
 TEST(OwnLayer, TheResultHasAShape) {
   EXPECT_EQ(declared_wrongly([](Declarations& declare) { declare.dst = {}; }),
-            in_infer("infer does not set declare.dst, the shape of the result"));
+            in_type("infer does not set declare.dst, the shape of the result"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) { declare.dst[1] = 0; }),
-            in_infer("infer sets declare.dst to 1x0x4x4; every dimension is at least 1"));
+            in_type("infer sets declare.dst to 1x0x4x4; every dimension is at least 1"));
   EXPECT_EQ(declared_wrongly([](Declarations& declare) {
               declare.dst = {1, 2};
             }),
-            in_infer("infer sets declare.dst to 1x2 for one image and to 1x2 for two; its first dimension has to be "
-                     "that of the sources"));
+            in_type("infer sets declare.dst to 1x2 for one image and to 1x2 for two; its first dimension has to be "
+                    "that of the sources"));
 }
 
 TEST(OwnLayer, MakesAnOperation) {

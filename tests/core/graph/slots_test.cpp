@@ -52,6 +52,15 @@ TEST(Slots, SavedOnesHavePlacesOfTheirOwn) {
   EXPECT_EQ(of[second].desc.shape, (Shape{2, 3}));
 }
 
+TEST(Slots, NotBookedHasNoMemory) {
+  SlotBook book;
+  book.kept<float>(4);
+  book.scratch().book<float>(4);
+  const OwnMemory own(book);
+  EXPECT_EQ(own.memory()[Slot<float>()], nullptr);
+  EXPECT_EQ(own.memory()[BookedTensor()].data, nullptr);
+}
+
 TEST(Slots, CopiesOfScratchMemoryOverlapAndNest) {
   SlotBook book;
   Scratch scratch = book.scratch();
