@@ -1,100 +1,91 @@
-// Activations beside relu and clip, each by its two formulas.
-#include <algorithm>
-#include <cmath>
-
-#include "layers/elementwise.hpp"
+// Activations beside relu and clip.
+#include "core/base/parallel.hpp"
+#include "layers/kernels/activation_kernels.hpp"
+#include "layers/layers.hpp"
 
 namespace sluice {
 namespace {
 
-float logistic(float x) {
-  return 1 / (1 + std::exp(-x));
-}
+using Function = Activation::Function;
 
-/// relu6(x + 3) / 6
-float hard_logistic(float x) {
-  return std::min(std::max(x + 3, 0.0F), 6.0F) / 6;
-}
-
-/// Where hard_logistic is not constant.
-bool is_sloped(float x) {
-  return x > -3 && x < 3;
-}
-
-/// x where x > 0, else slope x (Maas et al. 2013); at 0 the gradient is that of the left side.
-struct LeakyRelu {
-  static constexpr bool kNonnegative = false;
-  explicit LeakyRelu(Keys& keys) {
-    double wanted = 0.01;
-    keys.optional("slope", wanted, any_number(), "factor of what is below 0");
-    below = static_cast<float>(wanted);
+template <class T>
+class ActivationOp : public Op {
+ public:
+  ActivationOp(Activation activation, OpNeeds& needs) : activation_(activation) {
+    needs.backward_uses_src = true;
+    needs.dst_may_overwrite_src = true;
+    needs.kernel = "sluice:" + to_string(cpu_isa());
   }
-  float value(float x) const { return x > 0 ? x : below * x; }
-  float slope(float x) const { return x > 0 ? 1 : below; }
-  Attributes attributes() const {
-    Attributes attributes("leaky_relu");
-    attributes.set("slope", static_cast<double>(below));
+
+  void forward(const Context& c) override {
+    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      activation_kernels<T>().forward(activation_, end - begin, c.src[0].as<const T>() + begin, c.dst.as<T>() + begin);
+    });
+  }
+
+  void backward(const Context& c) override {
+    parallel_for(c.dst.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      activation_kernels<T>().backward(activation_, end - begin, c.src[0].as<const T>() + begin,
+                                       c.diff_dst[0].as<const T>() + begin, c.diff_src[0].as<T>() + begin);
+    });
+  }
+
+ private:
+  static constexpr std::int64_t kGrain = 1 << 13;
+  Activation activation_;
+};
+
+/// Any source, a result like it.
+class ActivationLayer : public Layer {
+ public:
+  /// `kind`: of its attributes.
+  ActivationLayer(std::string kind, Activation activation) : kind_(std::move(kind)), activation_(activation) {}
+
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    require_sources(src, 1);
+    declare.dst = src[0];
+    declare.like_src = true;
+    declare.is_activation = true;
+    declare.nonnegative = activation_.function == Function::kSigmoid || activation_.function == Function::kHardSigmoid;
+  }
+
+  Attributes attributes() const override {
+    Attributes attributes(kind_);
+    if (activation_.function == Function::kLeakyRelu) attributes.set("slope", static_cast<double>(activation_.slope));
     return attributes;
   }
-  float below = 0;
-};
 
-/// 1 / (1 + exp(-x)); its derivative is s (1 - s).
-struct Sigmoid {
-  static constexpr bool kNonnegative = true;
-  explicit Sigmoid(Keys&) {}
-  float value(float x) const { return logistic(x); }
-  float slope(float x) const { return logistic(x) * logistic(-x); }
-  Attributes attributes() const { return Attributes("sigmoid"); }
-};
+  std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    return make_typed<ActivationOp>(request.dst.type, activation_, needs);
+  }
 
-/// relu6(x + 3) / 6 (Howard et al. 2019); at both ends of the slope the gradient is 0.
-struct HardSigmoid {
-  static constexpr bool kNonnegative = true;
-  explicit HardSigmoid(Keys&) {}
-  float value(float x) const { return hard_logistic(x); }
-  float slope(float x) const { return is_sloped(x) ? 1.0F / 6 : 0; }
-  Attributes attributes() const { return Attributes("hard_sigmoid"); }
-};
-
-/// x hard_sigmoid(x) (Howard et al. 2019).
-struct HardSwish {
-  static constexpr bool kNonnegative = false;
-  explicit HardSwish(Keys&) {}
-  float value(float x) const { return x * hard_logistic(x); }
-  float slope(float x) const { return hard_logistic(x) + (is_sloped(x) ? x / 6 : 0); }
-  Attributes attributes() const { return Attributes("hard_swish"); }
-};
-
-/// x sigmoid(x) (Elfwing et al. 2017, arXiv 1702.03118).
-struct Silu {
-  static constexpr bool kNonnegative = false;
-  explicit Silu(Keys&) {}
-  float value(float x) const { return x * logistic(x); }
-  float slope(float x) const { return logistic(x) * (1 + x * logistic(-x)); }
-  Attributes attributes() const { return Attributes("silu"); }
+ private:
+  std::string kind_;
+  Activation activation_;
 };
 
 }  // namespace
 
 std::unique_ptr<Layer> make_leaky_relu(Keys& keys) {
-  return std::make_unique<ElementwiseLayer<LeakyRelu>>(keys);
+  double slope = 0.01;
+  keys.optional("slope", slope, any_number(), "factor of what is below 0");
+  return std::make_unique<ActivationLayer>("leaky_relu", Activation{Function::kLeakyRelu, static_cast<float>(slope)});
 }
 
-std::unique_ptr<Layer> make_sigmoid(Keys& keys) {
-  return std::make_unique<ElementwiseLayer<Sigmoid>>(keys);
+std::unique_ptr<Layer> make_sigmoid(Keys&) {
+  return std::make_unique<ActivationLayer>("sigmoid", Activation{Function::kSigmoid});
 }
 
-std::unique_ptr<Layer> make_hard_sigmoid(Keys& keys) {
-  return std::make_unique<ElementwiseLayer<HardSigmoid>>(keys);
+std::unique_ptr<Layer> make_hard_sigmoid(Keys&) {
+  return std::make_unique<ActivationLayer>("hard_sigmoid", Activation{Function::kHardSigmoid});
 }
 
-std::unique_ptr<Layer> make_hard_swish(Keys& keys) {
-  return std::make_unique<ElementwiseLayer<HardSwish>>(keys);
+std::unique_ptr<Layer> make_hard_swish(Keys&) {
+  return std::make_unique<ActivationLayer>("hard_swish", Activation{Function::kHardSwish});
 }
 
-std::unique_ptr<Layer> make_silu(Keys& keys) {
-  return std::make_unique<ElementwiseLayer<Silu>>(keys);
+std::unique_ptr<Layer> make_silu(Keys&) {
+  return std::make_unique<ActivationLayer>("silu", Activation{Function::kSilu});
 }
 
 }  // namespace sluice

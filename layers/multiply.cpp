@@ -18,46 +18,48 @@ class MultiplyOp : public Op {
     if (request.training()) sums_ = needs.slots.scratch().book<double>(request.src[1].count());
   }
 
-  void forward(const Context& c) override {
-    const T* const a = c.src[0].as<const T>();
-    const F* const b = c.src[1].as<const F>();
-    T* const dst = c.dst.as<T>();
-    each(c, [&](std::int64_t i, std::int64_t factor) { narrow(widen(a[i]) * widen(b[factor]), dst[i]); });
-  }
+  void forward(const Context& c) override { scale(c, c.src[0].as<const T>(), c.dst.as<T>()); }
 
   void backward(const Context& c) override {
-    const T *const a = c.src[0].as<const T>(), *const diff = c.diff_dst[0].as<const T>();
-    const F* const b = c.src[1].as<const F>();
-    if (c.diff_src[0].data != nullptr) {
-      T* const diff_a = c.diff_src[0].as<T>();
-      each(c, [&](std::int64_t i, std::int64_t factor) { narrow(widen(diff[i]) * widen(b[factor]), diff_a[i]); });
-    }
+    if (c.diff_src[0].data != nullptr) scale(c, c.diff_dst[0].as<const T>(), c.diff_src[0].as<T>());
     if (c.diff_src[1].data == nullptr) return;
+    const T *const a = c.src[0].as<const T>(), *const diff = c.diff_dst[0].as<const T>();
     double* const sums = c.memory[sums_];  // each is of one thread, in one order
     std::fill_n(sums, sums_.count(), 0.0);
-    each(c, [&](std::int64_t i, std::int64_t factor) {
-      sums[factor] += static_cast<double>(widen(diff[i]) * widen(a[i]));
+    each_run(c, pixels(c), [&](std::int64_t at, std::int64_t factor, std::int64_t count) {
+      for (std::int64_t i = 0; i < count; ++i)
+        sums[factor + i] += static_cast<double>(widen(diff[at + i]) * widen(a[at + i]));
     });
     F* const diff_b = c.diff_src[1].as<F>();
     for (std::int64_t i = 0; i < sums_.count(); ++i) narrow(static_cast<float>(sums[i]), diff_b[i]);
   }
 
  private:
-  /// Calls body(element, its factor's element): the same, or that of its image and channel.
+  /// y = x b
+  static void scale(const Context& c, const T* x, T* y) {
+    const F* const b = c.src[1].as<const F>();
+    each_run(c, 1, [&](std::int64_t at, std::int64_t factor, std::int64_t count) {
+      for (std::int64_t i = 0; i < count; ++i) narrow(widen(x[at + i]) * widen(b[factor + i]), y[at + i]);
+    });
+  }
+
+  static bool by_channel(const Context& c) { return c.src[1].shape() != c.dst.shape(); }
+  static std::int64_t pixels(const Context& c) { return by_channel(c) ? c.dst.shape()[kH] * c.dst.shape()[kW] : 1; }
+
+  /// Calls body(element, its factor's element, how many go on so). Where the factors are by channel a thread has whole
+  /// groups of `together` pixels.
   template <class Body>
-  static void each(const Context& c, Body&& body) {
-    const TensorDesc& desc = c.dst.desc;
-    if (c.src[1].shape() == desc.shape) {
-      parallel_for(desc.count(), 1 << 13, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) body(i, i);
-      });
-      return;
+  static void each_run(const Context& c, std::int64_t together, Body&& body) {
+    constexpr std::int64_t kGrain = 1 << 13;
+    const std::int64_t count = c.dst.desc.count(), block = c.dst.desc.block, per_image = pixels(c);
+    if (!by_channel(c)) {
+      return parallel_for(count, kGrain,
+                          [&](std::int64_t begin, std::int64_t end) { body(begin, begin, end - begin); });
     }
-    const std::int64_t pixels = desc.shape[kH] * desc.shape[kW], block = desc.block;
-    parallel_for(desc.count() / pixels / block, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t item = begin; item < end; ++item) {
-        for (std::int64_t i = 0; i < pixels * block; ++i) body(item * pixels * block + i, item * block + i % block);
-      }
+    const std::int64_t grain = std::max<std::int64_t>(1, kGrain / (block * together));
+    parallel_for(count / block / together, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t pixel = begin * together; pixel < end * together; ++pixel)
+        body(pixel * block, pixel / per_image * block, block);
     });
   }
 

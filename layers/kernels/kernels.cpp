@@ -22,6 +22,14 @@ const PointwiseKernels<BFloat16>& pointwise_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, pointwise_bf16);
 }
 template <>
+const ActivationKernels<float>& activation_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, activation_f32);
+}
+template <>
+const ActivationKernels<BFloat16>& activation_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, activation_bf16);
+}
+template <>
 const PoolKernels<float>& pool_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, pool_f32);
 }

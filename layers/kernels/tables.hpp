@@ -1,6 +1,7 @@
 // The kernel tables that each instruction set's build defines.
 #pragma once
 
+#include "layers/kernels/activation_kernels.hpp"
 #include "layers/kernels/depthwise_kernels.hpp"
 #include "layers/kernels/dropout_kernels.hpp"
 #include "layers/kernels/kernels.hpp"
@@ -11,6 +12,8 @@
 
 #define SLUICE_DECLARE_TABLES(isa)                                 \
   namespace sluice::isa {                                          \
+  extern const ActivationKernels<float> activation_f32;            \
+  extern const ActivationKernels<BFloat16> activation_bf16;        \
   extern const NormKernels<float> norm_f32;                        \
   extern const NormKernels<BFloat16> norm_bf16;                    \
   extern const PointwiseKernels<float> pointwise_f32;              \
