@@ -86,7 +86,7 @@ class Search {
     }
   }
 
-  Blocks run() {
+  RepeatedBlocks run() {
     // A block with one use is none: choose again without it.
     for (bool again = true; again;) {
       for (auto use = uses_.begin(); use != uses_.end();)
@@ -136,8 +136,8 @@ class Search {
     return as_block;
   }
 
-  Blocks blocks() const {
-    Blocks found;
+  RepeatedBlocks blocks() const {
+    RepeatedBlocks found;
     std::map<std::string, std::size_t> index;
     std::vector<std::size_t> chosen = chosen_;
     std::sort(chosen.begin(), chosen.end(),
@@ -171,7 +171,7 @@ class Search {
   }
 
   /// What differs from use to use; what always has the same value is one argument.
-  std::vector<BlockArgument> arguments(const Blocks& found, const FoundBlock& block) const {
+  std::vector<BlockArgument> arguments(const RepeatedBlocks& found, const FoundBlock& block) const {
     std::vector<BlockArgument> arguments;
     const Unit& first = found.units[block.uses[0]];
     for (std::size_t layer = 0; layer < first.size(); ++layer) {
@@ -227,7 +227,7 @@ class Search {
 
 }  // namespace
 
-Blocks find_blocks(const LayerList& list) {
+RepeatedBlocks find_blocks(const LayerList& list) {
   return Search(list).run();
 }
 

@@ -38,12 +38,12 @@ struct FoundBlock {
   std::vector<BlockArgument> arguments;
 };
 
-struct Blocks {
+struct RepeatedBlocks {
   std::vector<Unit> units;  ///< in order, none in another
   std::vector<FoundBlock> blocks;
 };
 
 /// Those that make the shortest text.
-Blocks find_blocks(const LayerList& list);
+RepeatedBlocks find_blocks(const LayerList& list);
 
 }  // namespace sluice

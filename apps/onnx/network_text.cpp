@@ -146,7 +146,7 @@ class NetworkText {
   }
 
   const LayerList& list_;
-  const Blocks found_;
+  const RepeatedBlocks found_;
   std::string text_;
 };
 
