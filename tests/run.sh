@@ -27,12 +27,15 @@ done
 
 sluice_install "${sluice_build_packages[@]}" "${sluice_test_packages[@]}"
 runner=()
+limit=300  # seconds for one test: a hang, not slowness, is what ends one
 case $preset in
+  asan) limit=1800 ;;
   onednn3 | onednn3-tbb)
     sluice_install python3-venv
     "$sluice_root/cmake/get-onednn3.sh" "$([ "$preset" = onednn3 ] && echo gomp || echo tbb)"
     ;;
   tsan)
+    limit=1800
     # Its runtime cannot live with some randomised memory maps.
     if setarch --addr-no-randomize true 2>/dev/null; then runner=(setarch --addr-no-randomize); fi
     ;;
@@ -41,4 +44,4 @@ esac
 options+=(${SLUICE_TEST_SHARDS:+-DSLUICE_TEST_SHARDS="$SLUICE_TEST_SHARDS"})
 sluice_build "$preset" -DSLUICE_BUILD_TESTS=ON "${options[@]}"
 cd "$sluice_root/build/$preset"
-exec "${runner[@]}" ctest --output-on-failure --no-tests=error --timeout 300 --parallel "$(nproc)" "$@"
+exec "${runner[@]}" ctest --output-on-failure --no-tests=error --timeout "$limit" --parallel "$(nproc)" "$@"
