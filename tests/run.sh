@@ -29,7 +29,10 @@ sluice_install "${sluice_build_packages[@]}" "${sluice_test_packages[@]}"
 runner=()
 limit=300  # seconds for one test: a hang, not slowness, is what ends one
 case $preset in
-  asan) limit=1800 ;;
+  asan)
+    limit=1800
+    export LSAN_OPTIONS=suppressions=$sluice_root/tests/leaks.txt:print_suppressions=0
+    ;;
   onednn3 | onednn3-tbb)
     sluice_install python3-venv
     "$sluice_root/cmake/get-onednn3.sh" "$([ "$preset" = onednn3 ] && echo gomp || echo tbb)"

@@ -22,13 +22,6 @@ extern "C" const char* __tsan_default_suppressions() {
   return "race_top:tbb::detail\nrace:tbb::detail::d1::small_object_allocator\ncalled_from_lib:libtbb.so\nrace:omp_fn\n";
 }
 
-#ifdef __SANITIZE_ADDRESS__
-// A task that no thread has taken when the program ends holds what it would have worked on.
-extern "C" const char* __lsan_default_suppressions() {
-  return "leak:sluice::Pipeline::Pipeline";
-}
-#endif
-
 namespace sluice {
 namespace {
 

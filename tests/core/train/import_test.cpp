@@ -15,13 +15,6 @@
 #include "layers/layers.hpp"
 #include "tests/core/checkpoint/sample.hpp"
 
-#ifdef __SANITIZE_ADDRESS__
-// HDF5 1.10 loses some of its objects where it gives up on a damaged file.
-extern "C" const char* __lsan_default_suppressions() {
-  return "leak:libhdf5";
-}
-#endif
-
 namespace sluice {
 namespace {
 
