@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-constexpr char kBegin[] = "\"\"\"A network of Sluice as a PyTorch module, written by sluice-export.\n";
+constexpr char kHeading[] = "\"\"\"A network of Sluice as a PyTorch module, written by sluice-export.\n";
 
 constexpr char kReadSafetensors[] = R"(    with open(path, "rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -69,7 +69,7 @@ std::string head(const TorchModuleFacts& facts) {
   const Shape& image = facts.image;
   const std::string size = concat(image[0], " x ", image[1], " x ", image[2]);
   const std::string weights = facts.weights_are_hdf5 ? "weights.h5" : "weights.safetensors";
-  return concat(kBegin, "\n    network = load(\"", weights, "\")\n    logits = network(images)\n\n", "Images are N x ",
+  return concat(kHeading, "\n    network = load(\"", weights, "\")\n    logits = network(images)\n\n", "Images are N x ",
                 size, ", floats", facts.normalization ? ": (byte / 255 - MEAN) / STD by channel" : ", normalised",
                 ".\n", "Digest of the checkpoint: ", facts.content_digest, "\n\"\"\"\n");
 }
@@ -93,7 +93,7 @@ std::string torch_module(const TorchParts& parts, const TorchModuleFacts& facts)
 }
 
 bool is_torch_module_of_sluice(const std::string& path) {
-  return begins_with(path, kBegin);
+  return begins_with(path, kHeading);
 }
 
 }  // namespace sluice
