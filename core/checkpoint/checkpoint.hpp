@@ -92,7 +92,7 @@ void save(const Checkpoint& checkpoint, const std::string& path);
 /// The same to a file, or the same bytes to wherever the output goes.
 void save(const Checkpoint& checkpoint, const Output& output);
 
-/// Reads a sealed file, in a process of its own (core/reader/reader_process.hpp): anybody can put a seal on anything.
+/// Reads a sealed file, in a process of its own: anybody can put a seal on anything.
 /// The seal is checked before the HDF5 library sees a byte of it. Throws Error(kCheckpoint) naming the file and what is
 /// wrong with it.
 Checkpoint load(const std::string& path);

@@ -176,7 +176,7 @@ class Config {
   /// throws Error(kUsage) if there are errors in diagnostics(). Call it once everything was read.
   void check();
 
-  /// Puts the flat layers of expand_layers (core/config/blocks.hpp), after the network read them, in the place of all
+  /// Puts the flat layers that blocks became, after the network read them, in the place of all
   /// `layer.`, `block.` and `type.` sections.
   void replace_layers(std::vector<Section> flat);
 

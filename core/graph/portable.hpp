@@ -1,4 +1,4 @@
-// A network as a graph of standard operators, for programs that write it down for others (apps/onnx).
+// A network as a graph of standard operators, for programs that write it down for others, such as sluice-export.
 //
 // Operators and their operands are those that ONNX defines in its default domain. Whatever says how an operator works
 // (bounds, axes, pads) is an attribute here, in the words of the first version that had it; what later versions take as

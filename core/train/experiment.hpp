@@ -40,7 +40,7 @@ struct CheckpointOptions {
   void describe(Keys& keys);
 };
 
-/// `[distillation]`: see core/train/teacher.hpp.
+/// `[distillation]`: whom to learn from.
 struct DistillationOptions {
   std::vector<std::string> teachers;  ///< checkpoints; empty: none
   double weight = 0;

@@ -9,6 +9,7 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 rm -rf "$work"
 mkdir -p "$work"
 cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
+python3 -B "$source/tests/install/names.py" "$work/prefix" "$source" || fail "these installed files name files that are not installed"
 examples=$work/prefix/share/sluice/examples
 cp -r "$examples/plugin" "$work/swish"
 
