@@ -13,6 +13,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/graph/gated_layers.hpp"
+#include "core/train/advice.hpp"
 #include "core/train/backend_comparison.hpp"
 #include "core/train/metrics_text.hpp"
 #include "core/train/report.hpp"
@@ -140,6 +141,15 @@ int show_table(const CommandLine& line) {
   return 0;
 }
 
+void advise(const Network& network, const Evaluation& evaluation, const ExecutorOptions& options,
+            const Evaluator& evaluator) {
+  std::vector<std::string> advice = advice_on_decisions(network, evaluation.counts);
+  if (options.skip) {
+    for (std::string& line : advice_on_skipping(network, evaluator.operations())) advice.push_back(std::move(line));
+  }
+  for (const std::string& line : advice) std::cerr << "warning: " << line << "\n";
+}
+
 int evaluate(const CommandLine& line) {
   check_flags(line);
   if (gives_table(line)) return show_table(line);
@@ -175,11 +185,13 @@ int evaluate(const CommandLine& line) {
   for (const std::string& note : picture_warnings(*dataset, evaluation)) std::cerr << "warning: " << note << "\n";
   for (const std::string& note : uncounted_layers(experiment.network(), evaluation.counts))
     std::cerr << "warning: " << note << "\n";
+  advise(experiment.network(), evaluation, options, evaluator);
   if (output) output->write(predictions.text());
   std::ostream& out = output ? report_stream(*output) : std::cout;
   const ReportSubject subject{line.positional().front(), to_string(split),
                               dataset->name(),           class_names(*dataset, experiment.network()),
-                              line.has("confusion"),     experiment.eval.top_k};
+                              line.has("confusion"),     !trained.network.kernels().empty(),
+                              experiment.eval.top_k};
   if (line.has("json")) {
     print_json_report(out, subject, experiment.network(), evaluation);
   } else {

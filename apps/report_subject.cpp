@@ -85,9 +85,10 @@ std::vector<std::string> class_names(const Dataset& dataset, const Network& netw
 ReportJson evaluation_json(OpenNetwork& opened, const Evaluation& evaluation, const std::string& file, Split split) {
   const Network& network = opened.network();
   TextWriter text;
-  print_json_report(
-      text, {file, to_string(split), opened.images.dataset->name(), class_names(*opened.images.dataset, network), true},
-      network, evaluation);
+  print_json_report(text,
+                    {file, to_string(split), opened.images.dataset->name(),
+                     class_names(*opened.images.dataset, network), true, !opened.trained->network.kernels().empty()},
+                    network, evaluation);
   ReportJson json = ReportJson::parse(text.str());
   json["metrics"] = ReportJson::object();
   for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts))

@@ -18,7 +18,9 @@
 #include "core/distributed/engine.hpp"
 #include "core/graph/layer_table.hpp"
 #include "core/graph/onednn.hpp"
+#include "core/train/advice.hpp"
 #include "core/train/trainer.hpp"
+#include "gating/gating.hpp"
 
 namespace {
 
@@ -76,6 +78,8 @@ int dry_run(Experiment& experiment, const std::string& fewer_threads) {
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : missing_activations(experiment.network())) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : unread_layers(experiment.network())) std::cerr << "warning: " << line << "\n";
+  for (const std::string& line : advice_on_decay(experiment.network(), experiment.optimizer))
+    std::cerr << "warning: " << line << "\n";
   try {
     check_data(experiment);
   } catch (const Error& error) {
@@ -156,6 +160,7 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
   for (const std::string& warning : directory->warnings()) log.warning(warning);
+  for (const std::string& warning : advice_on_decay(experiment.network(), experiment.optimizer)) log.warning(warning);
   bool started = false;
   try {
     const std::unique_ptr<Trainer> trainer = make_trainer(ranks, [&] {
@@ -164,7 +169,7 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
     });
     together(ranks, throw_if_stopped);
     started = true;
-    return static_cast<int>(trainer->run());
+    return static_cast<int>(trainer->run(advice_on_thresholds));
   } catch (const std::exception& error) {
     log.note(concat(started || stop_requested() == 0 ? "error: " : "", error.what()));  // main prints it
     if (!started && ranks.is_root()) directory->discard();

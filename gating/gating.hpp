@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/config/keys.hpp"
 #include "core/graph/auxiliary_loss.hpp"
@@ -19,5 +21,9 @@ const Plugin& gating_plugin();
 std::unique_ptr<Layer> make_cg_conv(Keys& keys);
 std::unique_ptr<Layer> make_pg_conv(Keys& keys);
 std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys);
+
+/// When training is over: a warning where the gating loss pulled thresholds less than half of the way to its target,
+/// with the penalty, or the length, that would have.
+std::vector<std::string> advice_on_thresholds(const Network& network);
 
 }  // namespace sluice

@@ -2,13 +2,23 @@
 // al., ICLR 2020, section 3.3). A higher threshold skips more.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
+#include "core/base/error.hpp"
+#include "core/config/text.hpp"
 #include "core/graph/network.hpp"
 #include "gating/gating.hpp"
 
 namespace sluice {
 namespace {
+
+/// Two digits.
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", value);
+  return text;
+}
 
 /// By which a layer says what its published loss is: "norm", or else squares.
 constexpr const char* kFormAttribute = "gating_loss_form";
@@ -58,6 +68,21 @@ class GatingLoss : public AuxiliaryLoss {
     return loss;
   }
 
+  /// See advice_on_thresholds.
+  std::vector<std::string> advice(const Network& network) const {
+    const double start = mean(network, [](const Parameter& p, std::int64_t) { return p.init.value; });
+    const double end = mean(network, [&](const Parameter& p, std::int64_t i) {
+      return static_cast<double>(network.parameter_data()[p.offset + i]);
+    });
+    const double way = target_ - start, share = (end - start) / way;
+    if (penalty_ == 0 || std::abs(way) < kNear || share >= 0.5) return {};
+    const double times = std::min(kMostTimes, times_stronger(std::max(share, 0.0)));
+    return {concat("thresholds are ", fixed(end, 2), " on average, where [gating_loss] target is ", target_,
+                   " and threshold_init ", fixed(start, 2), ": the pull was too weak, or too short; a penalty of ",
+                   short_number(times * penalty_), " (it was ", penalty_, "), or training ", short_number(times),
+                   " times as long, would bring them near it")};
+  }
+
   void backward(const Network& network, float* diff_params) override {
     for (const Term& term : terms_) {
       // The norm has no gradient at the target itself; 0 is one of its subgradients.
@@ -78,6 +103,29 @@ class GatingLoss : public AuxiliaryLoss {
     bool norm;
   };
 
+  static constexpr double kNear = 0.1;  // of the target, where nobody wants advice
+  static constexpr double kMostTimes = 99;
+  static constexpr double kWanted = 0.9;  // of the way
+
+  /// Over all thresholds.
+  template <class Value>
+  double mean(const Network& network, const Value& value) const {
+    double sum = 0, count = 0;
+    for (const Parameter& p : network.parameters()) {
+      if (p.group != kThreshold) continue;
+      for (std::int64_t i = 0; i < p.shape.count(); ++i) sum += value(p, i);
+      count += static_cast<double>(p.shape.count());
+    }
+    return sum / count;
+  }
+
+  /// By which the pull that brought thresholds `share` of the way would bring them kWanted of it, were it the only one:
+  /// squares pull in proportion to what is left of the way, norms alike all along.
+  double times_stronger(double share) const {
+    const bool norms = std::all_of(terms_.begin(), terms_.end(), [](const Term& term) { return term.norm; });
+    return norms ? kWanted / share : std::log(1 - kWanted) / std::log(1 - share);
+  }
+
   double squared_distance(const Network& network, const Term& term) const {
     const float* const thresholds = network.parameter_data() + term.offset;
     double sum = 0;
@@ -95,6 +143,13 @@ class GatingLoss : public AuxiliaryLoss {
 };
 
 }  // namespace
+
+std::vector<std::string> advice_on_thresholds(const Network& network) {
+  for (const auto& [name, loss] : network.auxiliary_losses()) {
+    if (const auto* const gating = dynamic_cast<const GatingLoss*>(loss.get())) return gating->advice(network);
+  }
+  return {};
+}
 
 std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys) {
   return std::make_unique<GatingLoss>(keys);

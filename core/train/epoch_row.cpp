@@ -7,41 +7,13 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
+#include "core/train/conditional_layers.hpp"
 
 namespace sluice {
 namespace {
 
 bool is_time(const std::string& column) {
   return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
-}
-
-bool is_conditional(const Node& node) {
-  const std::vector<CostTerm>& costs = node.declared.costs;
-  return std::any_of(costs.begin(), costs.end(), [](const CostTerm& term) { return term.open >= 0; });
-}
-
-/// Over all decisions of a layer, each of them once; NaN before the first.
-double density_of(const Node& node, const std::vector<std::int64_t>& counts) {
-  std::set<std::pair<int, int>> pairs;
-  for (const CostTerm& term : node.declared.costs)
-    if (term.open >= 0) pairs.emplace(term.open, term.total);
-  std::int64_t open = 0, total = 0;
-  for (const auto& [part, whole] : pairs) {
-    open += counts[static_cast<std::size_t>(part)];
-    total += counts[static_cast<std::size_t>(whole)];
-  }
-  return total > 0 ? static_cast<double>(open) / static_cast<double>(total) : std::nan("");
-}
-
-/// Groups of parameters that no other layer has: by them such layers decide.
-std::set<std::string> groups_of_conditional_layers(const Network& network) {
-  std::set<std::string> groups, others;
-  for (const Node& node : network.nodes()) {
-    for (const int p : node.params)
-      (is_conditional(node) ? groups : others).insert(network.parameters()[static_cast<std::size_t>(p)].group);
-  }
-  for (const std::string& other : others) groups.erase(other);
-  return groups;
 }
 
 double mean_of(const Network& network, const Parameter& parameter) {

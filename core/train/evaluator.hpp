@@ -55,6 +55,8 @@ class Evaluator {
   /// Chooses kernels for all runs from now on; see choose_kernels.
   void choose(const std::vector<KernelChoice>& kernels);
   std::int64_t batches() const { return pipeline_.batches(); }
+  /// Of whole batches.
+  std::vector<OperationInfo> operations() const { return whole_->operations(); }
 
  private:
   Executor& executor_for(std::int64_t count, Statistics& replaced);

@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
+#include "core/train/advice.hpp"
 #include "core/train/evaluator.hpp"
 
 namespace sluice {
@@ -183,6 +184,7 @@ TrainingData open_training_data(const Experiment& experiment, const Checkpoint* 
   append(data.warnings, doubtful(data.normalization));
   const std::string doubt = doubtful_labels(*data.sets.whole);
   if (!doubt.empty()) data.warnings.push_back(concat(data.sets.whole->name(), ": ", doubt));
+  append(data.warnings, advice_on_classes(experiment.network(), *data.sets.train));
   return data;
 }
 

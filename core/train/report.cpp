@@ -91,6 +91,12 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
   }
 }
 
+std::string speed(const ReportSubject& subject, const Network& network, const Evaluation& evaluation) {
+  const bool slow = !subject.deployed && has_conditional_cost(network);
+  return concat(fixed(evaluation.images_per_second(), 0), " images per second, data included",
+                slow ? "; not deployed: sluice-deploy chooses kernels that skip" : "");
+}
+
 /// The lines that a person quotes: name and text.
 std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& subject, const Network& network,
                                                          const Evaluation& evaluation,
@@ -117,7 +123,7 @@ std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& su
                        times_fewer(cost.bit_operations_dense, cost.bit_operations_executed)));
   }
   lines.emplace_back("parameters", concat(network.learned_count()));
-  lines.emplace_back("speed", fixed(evaluation.images_per_second(), 0) + " images per second, data included");
+  lines.emplace_back("speed", speed(subject, network, evaluation));
   return lines;
 }
 
@@ -181,6 +187,7 @@ void print_json_report(std::ostream& out, const ReportSubject& subject, const Ne
   for (const DerivedMetric& metric : metrics) json[metric.type->name] = metric.value;
   add_cost(json, evaluation.cost);
   json["images_per_second"] = evaluation.images_per_second();
+  json["deployed"] = subject.deployed;
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::optional<double> accuracy = classes[c].accuracy();

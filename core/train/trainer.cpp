@@ -11,6 +11,7 @@
 #include "core/config/text.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/graph/layer_table.hpp"
+#include "core/train/advice.hpp"
 #include "core/train/epoch_row.hpp"
 
 namespace sluice {
@@ -157,9 +158,17 @@ TrainingParts Trainer::parts() {
           data_.description};
 }
 
-ExitCode Trainer::run() {
+/// At the end of a training, not of one that had ended before.
+void Trainer::advise(const Remarks& at_end) {
+  for (const std::string& line : advice_) log_.warning(line);
+  if (!at_end) return;
+  for (const std::string& line : at_end(network_)) log_.warning(line);
+}
+
+ExitCode Trainer::run(const Remarks& at_end) {
   executor_->refresh();
   last_saved_time_ = TimeBudget::steady_seconds();
+  const std::int64_t before = position_.step;
   while (position_.epoch < experiment_.train.epochs) {
     if (const auto early = early_stopping_->reason_to_stop()) {
       log_.info(concat("stopped early: ", *early));
@@ -167,6 +176,7 @@ ExitCode Trainer::run() {
     }
     if (train_epoch() == Outcome::kStopped) return ExitCode::kStopped;
   }
+  if (position_.step > before) advise(at_end);
   write_weights();
   if (early_stopping_->state().best) {
     log_.info(concat("done: best ", early_stopping_->metric(), " ", *early_stopping_->state().best, " after epoch ",
@@ -367,6 +377,7 @@ bool Trainer::evaluate(MetricsRow& row) {
     for (const std::string& warning : uncounted_layers(network_, evaluation->counts)) log_.warning(warning);
   }
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
+  advice_ = advice_on_decisions(network_, evaluation->counts);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
   if (const std::int64_t k = experiment_.eval.top_k; k > 0)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,11 +40,13 @@ class Trainer {
           const ResumePermission& permission = {});
   ~Trainer();
 
+  /// What a plug-in has to say of the network when training is over, as warnings.
+  using Remarks = std::function<std::vector<std::string>(const Network&)>;
   /// Trains to the end (kDone), or until a stop signal or the time budget of any rank (kStopped, after a checkpoint).
   /// Throws Error(kDiverged) on NaN or Inf, before the update; the last checkpoint stays as it was. Every rank computes
   /// its share of each batch; losses, gradients and running statistics are means over all images of the batch, so that
   /// all ranks hold the same weights.
-  ExitCode run();
+  ExitCode run(const Remarks& at_end = {});
 
  private:
   enum class Outcome { kContinue, kStopped };
@@ -77,6 +80,7 @@ class Trainer {
   void checkpoint(bool best);
   MetricsRow training_row(double seconds);
   void record(const MetricsRow& row);
+  void advise(const Remarks& at_end);
   void write_weights();
   TrainingParts parts();
 
@@ -104,6 +108,7 @@ class Trainer {
   TrainingPosition position_;
   HistoryTable history_;
   StatisticTable evaluation_;               ///< of the last evaluation
+  std::vector<std::string> advice_;         ///< by it
   std::unique_ptr<Statistics> statistics_;  ///< of the epoch, over all ranks
   std::vector<double> losses_;
   std::int64_t last_saved_step_ = -1;

@@ -1,0 +1,111 @@
+"""Warnings that save an afternoon, and that they are not there where nothing is wrong."""
+import os
+import re
+import sys
+
+from harness import NET, TOOLS, Sandbox
+
+failures = []
+GATED = NET.replace("type = conv\n", "type = cg_conv\npartitions = 2\n", 1)
+WEAK = ["--gating_loss.target=2", "--gating_loss.penalty=0.03", "--optimizer.momentum=0", "--optimizer.lr=0.05"]
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def warnings(result):
+    return [line for line in result.err.splitlines() if line.startswith("warning: ")]
+
+
+def weight_decay_on_thresholds():
+    with Sandbox() as box:
+        box.write("gated.ini", GATED + "[optimizer]\nweight_decay = 0.001\nno_decay = norm\n")
+        text = ("warning: [optimizer] no_decay: weight decay pulls the parameters of group threshold, by which layers decide what they "
+                "compute, to 0; add threshold to it, or set [group.threshold] weight_decay")
+        expect(warnings(box.ok("sluice-train", "gated.ini", "--dry-run")) == [text], "no_decay: --dry-run")
+        expect(text in box.ok("sluice-train", "gated.ini", "--train.epochs=1").err, "no_decay: training")
+        for wanted in (["--optimizer.no_decay=norm,threshold"], ["--optimizer.no_decay="], ["--optimizer.weight_decay=0"],
+                       ["--group.threshold.weight_decay=0.0001"]):
+            expect(warnings(box.ok("sluice-train", "gated.ini", "--dry-run", *wanted)) == [], f"no_decay: with {wanted}")
+
+
+def more_outputs_than_classes():
+    with Sandbox() as box:
+        text = ("warning: synthetic: has 2 classes, the network tells 3 apart; set the features of its last layer (define.classes in "
+                "the shipped networks)")
+        expect(warnings(box.ok("sluice-train", "net.ini", "--dry-run", "--data.classes=2")) == [text], "classes: --dry-run")
+        expect(warnings(box.ok("sluice-train", "net.ini", "--data.classes=2")) == [text], "classes: training")
+        expect(warnings(box.ok("sluice-train", "net.ini", "--dry-run")) == [], "classes: as many")
+
+
+def gates_that_decide_alike():
+    with Sandbox() as box:
+        box.write("gated.ini", GATED)
+        cases = [(9, "warning: layer conv (cg_conv) has a density of 0: what is decided about is computed for no image"),
+                 (-9, "warning: layer conv (cg_conv) has a density of 1: all is computed for every image, and deciding costs more than "
+                      "it saves")]
+        for threshold, text in cases:
+            run = f"--run.dir=run{threshold}"
+            result = box.ok("sluice-train", "gated.ini", f"--layer.conv.threshold_init={threshold}", run)
+            expect(warnings(result) == [text], f"alike: training with {threshold}: {result.err}")
+            expect(box.ok("sluice-runs", f"run{threshold}", "--csv").out.splitlines()[1].split(",")[1] == "finished", "state of the run")
+            expect(warnings(box.ok("sluice-eval", f"run{threshold}/weights.h5")) == [text], f"alike: evaluation with {threshold}")
+        result = box.ok("sluice-train", "gated.ini", "--run.dir=mixed")
+        expect(warnings(result) == [] and warnings(box.ok("sluice-eval", "mixed/weights.h5")) == [], f"alike: mixed gates: {result.err}")
+
+
+def thresholds_that_are_far_from_their_target():
+    """Who follows the advice comes near the target."""
+    with Sandbox() as box:
+        box.write("gated.ini", GATED)
+        text = "\n".join(warnings(box.ok("sluice-train", "gated.ini", *WEAK, "--train.epochs=4")))
+        found = re.fullmatch(r"warning: thresholds are (\S+) on average, where \[gating_loss\] target is 2 and threshold_init 0\.00: the "
+                             r"pull was too weak, or too short; a penalty of (\S+) \(it was 0\.03\), or training (\S+) times as long, "
+                             r"would bring them near it", text)
+        expect(found, f"far thresholds: {text}")
+        if not found:
+            return
+        expect(abs(float(found[2]) / 0.03 - float(found[3])) <= 0.1 * float(found[3]), f"far thresholds: {text}")
+        strong = [f"--gating_loss.penalty={found[2]}", "--train.epochs=4", "--run.dir=strong"]
+        result = box.ok("sluice-train", "gated.ini", *WEAK[:1], *WEAK[2:], *strong)
+        expect("thresholds are" not in result.err, f"far thresholds: the advice does not help: {result.err}")
+        # A run that had ended says nothing more; no pull is what somebody wants.
+        expect(warnings(box.ok("sluice-train", "gated.ini", *WEAK, "--train.epochs=4", "--resume")) == [], "far thresholds: resumed")
+        none = box.ok("sluice-train", "gated.ini", "--gating_loss.target=2", "--gating_loss.penalty=0", "--run.dir=none")
+        expect(warnings(none) == [], f"far thresholds: without a pull: {none.err}")
+
+
+def gates_that_skip_nothing():
+    with Sandbox() as box:
+        plugin = f"--plugins.load={os.path.join(TOOLS, 'plugin_gate.so')}"
+        box.write("gate.ini", NET.replace("[layer.conv]", "[layer.gate]\ntype = test_gate\nmacs = 100\nconditional_macs = 300\n[layer.conv]"))
+        box.ok("sluice-train", "gate.ini", plugin)
+        text = ("warning: layer gate (test_gate) computes also what its gates close: multiply-adds are saved in counts, not in time")
+        expect(warnings(box.ok("sluice-eval", "run/weights.h5", plugin)) == [text], "a gate that skips nothing")
+        expect(warnings(box.ok("sluice-eval", "run/weights.h5", plugin, "--backend=dense")) == [], "nothing is to be skipped")
+
+
+def speed_of_what_is_not_deployed():
+    def speed(file):
+        return re.search(r"^speed .*$", box.ok("sluice-eval", file).out, re.MULTILINE)[0]
+
+    with Sandbox() as box:
+        box.write("gated.ini", GATED)
+        box.ok("sluice-train", "gated.ini", "--run.dir=gated")
+        box.ok("sluice-train", "net.ini")
+        note = "; not deployed: sluice-deploy chooses kernels that skip"
+        expect(speed("gated/weights.h5").endswith("images per second, data included" + note), speed("gated/weights.h5"))
+        box.ok("sluice-deploy", "gated/weights.h5", "--eval.batch=5", "-o", "deployed.h5")
+        expect("not deployed" not in speed("deployed.h5") + speed("run/weights.h5"), "speed: deployed, or with nothing to skip")
+        for file, deployed in (("deployed.h5", "true"), ("gated/weights.h5", "false")):
+            expect(f'"deployed": {deployed},' in box.ok("sluice-eval", file, "--json").out, f"--json of {file}")
+
+
+if __name__ == "__main__":
+    for part in [weight_decay_on_thresholds, more_outputs_than_classes, gates_that_decide_alike,
+                 thresholds_that_are_far_from_their_target, gates_that_skip_nothing, speed_of_what_is_not_deployed]:
+        part()
+    sys.exit(1 if failures else 0)
