@@ -19,10 +19,9 @@ Program describe() {
   program.usage = "CONFIG.ini... or CHECKPOINT.h5 [--section.key=value ...] [options]";
   program.summary =
       "Times training steps (train.batch images) and inference (eval.batch images) on random data, layer by layer and "
-      "as a\n"
-      "whole, and compares them with the machine's measured peak, and inference of a network with gates with that of "
-      "its dense twin.\n"
-      "Layers run as the plan of a deployed file says, else in the way that is fastest on these images.";
+      "as a whole, and compares them with the machine's measured peak, and inference of a network with gates with that "
+      "of its dense twin. Layers run as the plan of a deployed file says, else in the way that is fastest on these "
+      "images.";
   program.flags = {
       {"steps", "N", "Timed steps (default 10); medians are printed."},
       {"only", "PHASE",
@@ -33,10 +32,8 @@ Program describe() {
        "dense one."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
-    print_keys(out);
-  };
+  program.notes = {"Exit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment."};
+  program.configuration = key_documentation;
   return program;
 }
 

@@ -29,11 +29,9 @@ Program describe() {
   Program program;
   program.usage = "CHECKPOINT.h5 -o DEPLOYABLE.h5 [--section.key=value ...] [options]";
   program.summary =
-      "Makes a checkpoint ready for inference: drops what only training needs, and measures on images of the data "
-      "set,\n"
+      "Makes a checkpoint ready for inference: drops what only training needs, and measures on images of the data set, "
       "eval.batch at a time, which of its kernels each layer runs fastest here, and for int8 the ranges by which "
-      "layers\n"
-      "round their sources to bytes. Reports the accuracy before and after.";
+      "layers round their sources to bytes. Reports the accuracy before and after.";
   program.flags = {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
@@ -42,10 +40,9 @@ Program describe() {
       {"shift", "AMOUNT", "Move all thresholds by this much first; sluice-eval --shift shows what that does."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
-    print_keys(out);
-  };
+  program.notes = {"Exit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment."};
+  program.configuration = key_documentation;
+  program.foreign = training_sections();
   return program;
 }
 

@@ -27,9 +27,8 @@ Program describe() {
   program.usage = "CHECKPOINT.h5... [--section.key=value ...] [options]";
   program.summary =
       "Evaluates a checkpoint on the test set of the configuration it was trained with (every image exactly once). "
-      "Overrides\n"
-      "change that configuration: --data.dir=DIR, --run.precision=bf16, --eval.batch=1.\n"
-      "Several checkpoints give one table.";
+      "Overrides change that configuration: --data.dir=DIR, --run.precision=bf16, --eval.batch=1. Several checkpoints "
+      "give one table.";
   program.flags = {
       {"split", "NAME", "test (default), validation or train."},
       {"predictions", "FILE.csv",
@@ -45,10 +44,9 @@ Program describe() {
       {"json", "", "Print JSON."}};
   for (const Flag& flag : table_flags()) program.flags.push_back(flag);
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment.\n";
-    print_keys(out);
-  };
+  program.notes = {"Exit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment."};
+  program.configuration = key_documentation;
+  program.foreign = training_sections();
   return program;
 }
 

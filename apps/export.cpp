@@ -29,10 +29,8 @@ Program describe() {
       "       sluice-export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
   program.summary =
       "Writes the network of a checkpoint for other programs (docs/export.md): as an ONNX model; as a PyTorch module, "
-      "with\n"
-      "its weights in HDF5 or safetensors; or the weights alone, as HDF5 data sets under the names that a state_dict "
-      "gives\n"
-      "them.";
+      "with its weights in HDF5 or safetensors; or the weights alone, as HDF5 data sets under the names that a "
+      "state_dict gives them.";
   program.flags = {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
@@ -49,10 +47,9 @@ Program describe() {
       {"pytorch", "", "Write a PyTorch module, MODEL.py, and its weights, WEIGHTS.h5 or WEIGHTS.safetensors."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 5 checkpoint, 6 the output cannot be written.\n";
-    print_keys(out);
-  };
+  program.notes = {"Exit codes: 0 done, 2 usage or configuration, 5 checkpoint, 6 the output cannot be written."};
+  program.configuration = key_documentation;
+  program.foreign = training_sections();
   return program;
 }
 

@@ -33,12 +33,10 @@ Program describe() {
       "       sluice-import --export CHECKPOINT.h5 -o WEIGHTS.h5 [--json]";
   program.summary =
       "Makes a checkpoint of the network that configuration files declare from a PyTorch state_dict that was stored as "
-      "HDF5\n"
-      "data sets under its own names (docs/import.md shows how). Tensors are matched by name, layer1.0.conv1.weight "
-      "with the\n"
-      "weight of the layer layer1.0.conv1, and must have equal shapes but for dimensions of size 1. From an "
-      "ONNX\n"
-      "model it also writes the configuration. With --export it writes the weights of a checkpoint as such a file.";
+      "HDF5 data sets under its own names (docs/import.md shows how). Tensors are matched by name, "
+      "layer1.0.conv1.weight with the weight of the layer layer1.0.conv1, and must have equal shapes but for "
+      "dimensions of size 1. From an ONNX model it also writes the configuration. With --export it writes the weights "
+      "of a checkpoint as such a file.";
   program.flags = {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
@@ -55,12 +53,10 @@ Program describe() {
       {"export", "CHECKPOINT.h5", "Write the weights and buffers of this checkpoint instead, as sluice-export does."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 "
-           "the output\n"
-           "cannot be written.\n";
-    print_keys(out);
-  };
+  program.notes = {
+      "Exit codes: 0 done, 2 usage or configuration, 5 the file cannot be read or does not fit the network, 6 the "
+      "output cannot be written."};
+  program.configuration = key_documentation;
   return program;
 }
 

@@ -1,12 +1,16 @@
 // sluice-inspect: shows, verifies and compares checkpoints without loading the network.
 #include "core/checkpoint/inspect.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/base/terminal.hpp"
 #include "gating/gating.hpp"
 
 namespace {
@@ -18,14 +22,14 @@ Program describe() {
   program.usage = "FILE.h5 [options]\n       sluice-inspect EDITED.h5 --reseal -o CHECKPOINT.h5";
   program.summary =
       "Shows what is in a checkpoint, without loading the network; by default its header and its tensors in network "
-      "order.\n"
-      "Other HDF5 files are shown as far as they can be. Files are read in a process of their own,\n"
-      "so that a damaged one does no harm.";
+      "order. Other HDF5 files are shown as far as they can be. Files are read in a process of their own, so that a "
+      "damaged one does no harm.";
   program.flags = {
       {"stats", "",
        "Add minimum, maximum, mean, standard deviation, share of zeros, NaN and Inf counts of every tensor."},
       {"config", "", "Print the configuration it was trained with; it can be used as a configuration file."},
       {"history", "", "Print the table of metrics."},
+      {"plot", "", "Draw the metrics as curves of Unicode characters."},
       {"gates", "", "Print layers whose work depends on their images: thresholds, density, MACs executed and saved."},
       {"verify", "",
        "Check the seal, read everything, look for missing members and shapes that do not fit. Exit code 5 on any "
@@ -42,9 +46,8 @@ Program describe() {
       force_flag(),
       {"json", "", "Print JSON."},
       {"timeout", "SECONDS", "How long reading may take (default 60, and more for large files)."}};
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done (with --diff: equal), 1 different, 2 wrong command line, 5 missing or damaged file.\n";
-  };
+  program.notes = {
+      "Exit codes: 0 done (with --diff: equal), 1 different, 2 wrong command line, 5 missing or damaged file."};
   return program;
 }
 
@@ -68,6 +71,8 @@ InspectOptions read_options(const CommandLine& line) {
   options.stats = line.has("stats");
   options.config = line.has("config");
   options.history = line.has("history");
+  options.plot = line.has("plot");
+  options.width = std::clamp(sluice::terminal_width(STDOUT_FILENO).value_or(80), 20, 200);
   options.decisions = line.has("gates");
   options.deciding = {kThreshold};
   options.verify = line.has("verify");
@@ -75,9 +80,10 @@ InspectOptions read_options(const CommandLine& line) {
   options.filter = line.value("filter").value_or("");
   options.json = line.has("json");
   if (const auto timeout = line.value("timeout")) options.timeout_seconds = seconds(*timeout);
-  const bool shows = options.stats || options.config || options.history || options.decisions;
+  const bool shows = options.stats || options.config || options.history || options.plot || options.decisions;
   if (options.verify && (shows || line.has("diff") || line.has("filter")))
     refuse("--verify goes with --json and --timeout only");
+  if (options.plot && options.json) refuse("--plot draws for people; --history goes with --json");
   if (line.has("diff") && shows) refuse("--diff goes with --filter, --json and --timeout only");
   const bool reseals = line.has("reseal");
   if (reseals && (shows || options.verify || line.has("diff") || line.has("filter") || options.json))

@@ -11,14 +11,21 @@
 
 namespace sluice {
 
-void print_keys(std::ostream& out) {
+std::string key_documentation() {
   Registry registry;
   register_all(registry);
-  if (!registry.metrics().empty()) out << "\nMetrics of networks with layers that have them:\n";
+  TextWriter out;
+  if (!registry.metrics().empty()) out << "Metrics of networks with layers that have them:\n";
   for (const MetricType& metric : registry.metrics()) out << "  " << metric.name << "  " << metric.doc << "\n";
   out << "\nThe types and keys of plug-ins are not listed, with --plugins.load either: the error about an unknown key "
          "names\nthose that there are.\n\nConfiguration keys:\n";
   Experiment::print_help(out, registry);
+  return out.str();
+}
+
+std::vector<std::string> training_sections() {
+  return {"train",        "optimizer",      "group.NAME", "schedule", "ema",
+          "distillation", "early_stopping", "checkpoint", "log",      "gating_loss"};
 }
 
 std::vector<std::string> key_names() {

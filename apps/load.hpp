@@ -1,7 +1,6 @@
 // How programs come to an experiment: layer types, plug-ins, and the configuration from files or from a checkpoint.
 #pragma once
 
-#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +15,10 @@
 
 namespace sluice {
 
-/// Every section and key, for --help.
-void print_keys(std::ostream& out);
+/// Every section and key, and metrics, for --help.
+std::string key_documentation();
+/// Sections that only training reads.
+std::vector<std::string> training_sections();
 
 /// The names of all keys of sections that everybody has: "train.epochs".
 std::vector<std::string> key_names();

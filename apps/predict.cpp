@@ -30,7 +30,7 @@ Program describe() {
   Program program;
   program.usage = "CHECKPOINT.h5 PICTURE-OR-FOLDER... [--section.key=value ...] [options]";
   program.summary =
-      "Shows pictures (JPEG, PNG, WebP, BMP, PPM) to a network: its most probable classes for each. They are resized\n"
+      "Shows pictures (JPEG, PNG, WebP, BMP, PPM) to a network: its most probable classes for each. They are resized "
       "and cropped as evaluations of its data set do ([data] eval_transforms), else to what the network takes.";
   program.flags = {{"top", "N", "Classes of each picture (default 5)."},
                    {"maps", "FOLDER", "Write where gates open, for each picture and layer a PNG file: white = all."},
@@ -38,11 +38,10 @@ Program describe() {
                    {"json", "", "Print JSON."}};
   for (const Flag& flag : table_flags()) program.flags.push_back(flag);
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 3 pictures that cannot be read, 5 checkpoint, 6 "
-           "environment.\n";
-    print_keys(out);
-  };
+  program.notes = {
+      "Exit codes: 0 done, 2 usage or configuration, 3 pictures that cannot be read, 5 checkpoint, 6 environment."};
+  program.configuration = key_documentation;
+  program.foreign = training_sections();
   return program;
 }
 

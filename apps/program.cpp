@@ -14,6 +14,7 @@
 #include <new>
 #include <system_error>
 
+#include "apps/help.hpp"
 #include "core/base/descriptor.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
@@ -24,12 +25,6 @@
 
 namespace sluice {
 namespace {
-
-void print_help(const char* name, const Program& program, const std::vector<Flag>& flags) {
-  std::cout << "Usage: " << name << " " << program.usage << "\n" << program.summary << "\n\nOptions:\n";
-  print_flags(std::cout, flags);
-  if (program.more_help) program.more_help(std::cout);
-}
 
 [[noreturn]] void refuse_output(int error_number) {
   throw Error(ExitCode::kEnvironment,
@@ -50,16 +45,24 @@ void check_output() {
   refuse_output(errno);
 }
 
+void help(const char* name, const Program& program, const std::vector<Flag>& flags, const CommandLine& line) {
+  const std::vector<std::string>& topics = line.positional();
+  if (!program.configuration || topics.size() != 1 || !print_help_on(std::cout, topics[0], program))
+    print_help(std::cout, name, program, flags);
+}
+
 int run_parsed(const char* name, const Program& program, int argc, char** argv,
                const std::function<int(const CommandLine&)>& run) {
   std::vector<Flag> flags = program.flags;
-  flags.push_back({"help", "", "Print this text.", 'h'});
+  flags.push_back({"help", "",
+                   program.configuration ? "Print this text, or that of the section behind it." : "Print this text.",
+                   'h'});
   flags.push_back({"version", "", "Print the versions of the program, its libraries and the processor."});
   const CommandLine line = parse_command_line(argc, argv, flags, program.keys);
   if (program.prints) check_open_output();
   int code = static_cast<int>(ExitCode::kDone);
   if (line.has("help"))
-    print_help(name, program, flags);
+    help(name, program, flags, line);
   else if (line.has("version"))
     std::cout << version_text(name);
   else

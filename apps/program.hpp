@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -14,7 +13,9 @@ struct Program {
   std::string usage;                               ///< what follows the name: "FILE.h5 [options]"
   std::string summary;                             ///< one or more sentences
   std::vector<Flag> flags;                         ///< beside --help and --version
-  std::function<void(std::ostream&)> more_help;    ///< printed behind the flags; may be empty
+  std::vector<std::string> notes;                  ///< paragraphs behind the flags: the exit codes
+  std::function<std::string()> configuration;      ///< the documentation of all keys (print_docs); may be empty
+  std::vector<std::string> foreign;                ///< sections of it that are not the program's: "train"
   std::function<std::vector<std::string>()> keys;  ///< "train.epochs" and all others; may be empty
   bool prints = true;                              ///< its result goes to standard output, which must not be closed
 };

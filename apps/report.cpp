@@ -24,19 +24,17 @@ Program describe() {
   Program program;
   program.usage = "RUN-OR-CHECKPOINT... -o REPORT.html [--section.key=value ...] [options]";
   program.summary =
-      "Writes one HTML page, which needs no network: curves, layers, classes, where gates open, the configuration;\n"
-      "of several runs or checkpoints what differs, their curves, and accuracy against cost. Runs are evaluated by "
-      "their\n"
+      "Writes one HTML page, which needs no network: curves, layers, classes, where gates open, the configuration; of "
+      "several runs or checkpoints what differs, their curves, and accuracy against cost. Runs are evaluated by their "
       "best weights on the test set of the configuration they were trained with.";
   program.flags = {{"output", "FILE", "The page to write, or - for standard output.", 'o'},
                    force_flag(),
                    {"split", "NAME", "Evaluate on test (default), validation or train."},
                    {"no-eval", "", "Do not evaluate: only what the files themselves tell."}};
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 5 checkpoint, 6 environment.\n";
-    print_keys(out);
-  };
+  program.notes = {"Exit codes: 0 done, 2 usage or configuration, 5 checkpoint, 6 environment."};
+  program.configuration = key_documentation;
+  program.foreign = training_sections();
   return program;
 }
 

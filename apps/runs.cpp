@@ -14,7 +14,7 @@ Program describe() {
   Program program;
   program.usage = "DIR... [options]";
   program.summary =
-      "Shows the runs of sluice-train in and below directories: how each stands, what differs between their\n"
+      "Shows the runs of sluice-train in and below directories: how each stands, what differs between their "
       "configurations, the metrics of the best epoch, what the network costs, and the hours of training.";
   program.flags = {
       {"sort", "COLUMN", "Sort by a column as --csv names it, for example val_accuracy; -val_accuracy: highest first."},
@@ -24,11 +24,10 @@ Program describe() {
        '\0', true},
       {"json", "", "Print JSON."}};
   for (const Flag& flag : table_flags()) program.flags.push_back(flag);
-  program.more_help = [](std::ostream& out) {
-    out << "\nStates: finished; running; stopped, by a signal or the time budget, to be continued; failed, by an "
-           "error; "
-           "killed.\n\nExit codes: 0 done, 2 usage, or no run there, 6 environment.\n";
-  };
+  program.notes = {
+      "States: finished; running; stopped, by a signal or the time budget, to be continued; failed, by an error; "
+      "killed.",
+      "Exit codes: 0 done, 2 usage, or no run there, 6 environment."};
   return program;
 }
 

@@ -15,6 +15,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/signals.hpp"
+#include "core/base/terminal.hpp"
 #include "core/distributed/engine.hpp"
 #include "core/graph/layer_table.hpp"
 #include "core/graph/onednn.hpp"
@@ -31,8 +32,7 @@ Program describe() {
   program.usage = "CONFIG.ini... [--section.key=value ...] [options]";
   program.summary =
       "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
-      "the\n"
-      "resolved configuration, metrics, log and checkpoints.";
+      "the resolved configuration, metrics, log and checkpoints.";
   program.prints = false;  // the log file has it too
   program.flags = {
       {"dry-run", "", "Check everything, print the layer table, and stop."},
@@ -42,13 +42,11 @@ Program describe() {
       {"extend", "", "Continued with another train.epochs: stretch the schedule to it."},
       {"accept-changes", "", "Continue with other data or keys that decide the result; changes.log notes them."}};
   program.keys = key_names;
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 "
-           "stopped early and\n"
-           "resumable (SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or train.max_time), 128 + n on a second\n"
-           "SIGTERM or SIGINT.\n";
-    print_keys(out);
-  };
+  program.notes = {
+      "Exit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 stopped early "
+      "and resumable (SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or train.max_time), 128 + n on a second "
+      "SIGTERM or SIGINT."};
+  program.configuration = key_documentation;
   return program;
 }
 
@@ -74,7 +72,7 @@ int dry_run(Experiment& experiment, const std::string& fewer_threads) {
   if (!fewer_threads.empty()) std::cerr << "warning: " << fewer_threads << "\n";
   const Executor executor(experiment.network(),
                           experiment.executor_options(Mode::kTraining, experiment.train.part_batch()));
-  print_layer_table(std::cout, experiment.network(), executor);
+  print_layer_table(std::cout, experiment.network(), executor, terminal_width(STDOUT_FILENO));
   for (const std::string& line : slow_kernels(executor)) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : missing_activations(experiment.network())) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : unread_layers(experiment.network())) std::cerr << "warning: " << line << "\n";

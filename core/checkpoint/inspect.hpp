@@ -1,6 +1,7 @@
 // What sluice-inspect does: shows, verifies and compares checkpoints and, as far as it can, any other HDF5 file.
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -12,14 +13,16 @@ namespace sluice {
 struct InspectOptions {
   std::string file;
   bool stats = false;   ///< statistics of every tensor, beside its shape
-  bool config = false;  ///< the four flags from here choose what is shown; none of them: header and tensors
+  bool config = false;  ///< the five flags from here choose what is shown; none of them: header and tensors
   bool history = false;
+  bool plot = false;                  ///< the history as curves
   bool decisions = false;             ///< layers whose work depends on their images
   std::vector<std::string> deciding;  ///< names of the tensors by which layers decide about that
   bool verify = false;
   std::string diff;    ///< compare with this file
   std::string filter;  ///< glob over tensor paths ('*' also matches '/'); empty takes all
   bool json = false;
+  std::int64_t width = 80;     ///< of the lines of curves
   double timeout_seconds = 0;  ///< for reading, which another process does; 0: a minute, and more for large files
 };
 

@@ -20,8 +20,10 @@ namespace sluice {
 template <class Fields, class Options>
 auto describe_fields(Fields& fields, Options& options) -> decltype(fields.add(options.filter)) {
   for (auto* text : {&options.file, &options.diff, &options.filter}) fields.add(*text);
-  for (auto* flag : {&options.stats, &options.config, &options.history, &options.decisions, &options.json})
+  for (auto* flag :
+       {&options.stats, &options.config, &options.history, &options.plot, &options.decisions, &options.json})
     fields.add(*flag);
+  fields.add(options.width);
   fields.add(options.deciding);
 }
 
@@ -81,6 +83,8 @@ void print_json(std::ostream& out, const Json& json);
 void print_header(std::ostream& out, const Json& header);
 void print_tensors(std::ostream& out, const Json& tensors, const Json& header);
 void print_history(std::ostream& out, const Json& history);
+/// Its columns as curves, but for those of single layers, in lines of `width` characters.
+void print_plots(std::ostream& out, const InspectedFile& file, int width);
 void print_decisions(std::ostream& out, const Json& decisions);
 void print_diff(std::ostream& out, const Json& diff);
 

@@ -30,8 +30,8 @@ void print_part(std::ostream& out, bool headings, const char* title, Print print
 }
 
 int show_text(const InspectedFile& file, const InspectOptions& options, std::ostream& out) {
-  const int parts = options.config + options.history + options.decisions +
-                    (options.stats && (options.config || options.history || options.decisions));
+  const int shown = options.config + options.history + options.plot + options.decisions;
+  const int parts = shown + (options.stats && shown > 0);
   int code = kDone;
   const auto print_all_tensors = [&] {
     const Json tensors = tensors_json(file, options);
@@ -49,6 +49,7 @@ int show_text(const InspectedFile& file, const InspectOptions& options, std::ost
   if (options.decisions)
     print_part(out, headings, "gates", [&] { print_decisions(out, decisions_json(file, options)); });
   if (options.history) print_part(out, headings, "history", [&] { print_history(out, history_json(file)); });
+  if (options.plot) print_part(out, headings, "plot", [&] { print_plots(out, file, static_cast<int>(options.width)); });
   if (options.config) print_part(out, headings, "config", [&] { out << config_text(file); });
   return code;
 }

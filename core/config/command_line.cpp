@@ -97,12 +97,25 @@ std::vector<std::string> long_names(const std::vector<Flag>& flags) {
   refuse(concat(quoted(name), " needs a value"));
 }
 
+/// What other programs call our keys.
+std::string our_word(std::string word) {
+  static const std::pair<const char*, const char*> kOthers[] = {
+      {"batch_size", "batch"},    {"bs", "batch"},          {"learning_rate", "lr"}, {"wd", "weight_decay"},
+      {"num_workers", "workers"}, {"num_epochs", "epochs"}, {"data_dir", "dir"},     {"output_dir", "dir"},
+      {"num_threads", "threads"}};
+  std::replace(word.begin(), word.end(), '-', '_');
+  for (const auto& [other, ours] : kOthers) {
+    if (word == other) return ours;
+  }
+  return word;
+}
+
 /// "; did you mean --train.epochs=5?" where `name`, "--epochs", is the last part of keys; "" elsewhere.
 std::string meant_keys(const std::string& name, const std::string& value, const std::vector<std::string>& keys) {
+  const std::string word = our_word(name.substr(std::min<std::size_t>(2, name.size())));
   std::vector<std::string> meant;
   for (const std::string& key : keys) {
-    if (key.substr(key.rfind('.') + 1) == name.substr(std::min<std::size_t>(2, name.size())))
-      meant.push_back(concat("--", key, "=", value));
+    if (key.substr(key.rfind('.') + 1) == word) meant.push_back(concat("--", key, "=", value));
   }
   return meant.empty() ? "" : concat("; did you mean ", join(meant, " or "), "?");
 }

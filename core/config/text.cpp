@@ -1,6 +1,8 @@
 // Small text helpers of the configuration: trimming, comma lists, quoting for messages, names that are close.
 #include "core/config/text.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
@@ -9,13 +11,15 @@
 
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/terminal.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/config/config.hpp"
+#include "core/config/paragraph.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t kColumns = 100;
+constexpr int kMostColumns = 100, kLeastColumns = 40;
 constexpr std::size_t kWidestName = 28;
 
 /// Edits (insert, delete, replace, swap of neighbours) from one word to the other, in optimal string alignment.
@@ -42,12 +46,18 @@ std::string lower(std::string text) {
   return text;
 }
 
+std::size_t text_columns() {
+  return static_cast<std::size_t>(
+      std::clamp(terminal_width(STDOUT_FILENO).value_or(kMostColumns), kLeastColumns, kMostColumns));
+}
+
 /// Prints the words of `text` from column `column` on, where the line stands at the first one already.
 void print_wrapped(std::ostream& out, const std::string& text, std::size_t column) {
+  const std::size_t columns = text_columns();
   TextReader words(text);
   std::size_t at = column;
   for (std::string word; words >> word;) {
-    if (at > column && at + 1 + word.size() > kColumns) {
+    if (at > column && at + 1 + word.size() > columns) {
       out << "\n" << std::string(column, ' ');
       at = column;
     } else if (at > column) {
@@ -148,6 +158,10 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   if (candidates.empty()) return "";
   const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(std::min(kMost, candidates.size()));
   return concat("; ", list_title, ": ", join({candidates.begin(), end}), candidates.size() > kMost ? ", ..." : "");
+}
+
+void print_paragraph(std::ostream& out, const std::string& text) {
+  print_wrapped(out, text, 0);
 }
 
 void print_columns(std::ostream& out, const std::vector<std::pair<std::string, std::string>>& rows) {

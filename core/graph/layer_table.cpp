@@ -1,19 +1,17 @@
 #include "core/graph/layer_table.hpp"
 
 #include <algorithm>
-#include <array>
 #include <iomanip>
 #include <ostream>
-#include <tuple>
 
 #include "core/base/error.hpp"
+#include "core/base/table.hpp"
 #include "core/base/text_stream.hpp"
+#include "core/config/paragraph.hpp"
 #include "core/graph/cost.hpp"
 
 namespace sluice {
 namespace {
-
-using Row = std::array<std::string, 8>;
 
 std::string thousands(double value) {
   std::string digits = std::to_string(static_cast<std::int64_t>(value));
@@ -30,19 +28,15 @@ std::string mebibytes(std::int64_t bytes) {
   return text.str();
 }
 
-void print_rows(std::ostream& out, const std::vector<Row>& rows) {
-  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const bool number = i >= 4 && i <= 6;
-      const bool last = i + 1 == row.size();
-      out << (number ? std::right : std::left) << std::setw(last ? 0 : static_cast<int>(widths[i])) << row[i]
-          << (last ? "\n" : "  ");
-    }
-  }
+/// Each kernel once, where forward and both backward passes run alike.
+std::string named_once(const std::string& kernels) {
+  TextReader words(kernels);
+  std::vector<std::string> names;
+  for (std::string word; words >> word;)
+    if (std::find(names.begin(), names.end(), word) == names.end()) names.push_back(word);
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
 }
 
 /// What runs each node and the memory it takes; a fused one is done "in NAME" and takes none.
@@ -108,10 +102,18 @@ bool activation_follows(const Network& network, int source) {
 
 }  // namespace
 
-void print_layer_table(std::ostream& out, const Network& network, const Executor& executor) {
+void print_layer_table(std::ostream& out, const Network& network, const Executor& executor, std::optional<int> width) {
   const std::vector<Cost> costs = layer_costs(network, {});
   const std::vector<Execution> executions = executions_of(network, executor);
-  std::vector<Row> rows = {{"layer", "type", "source", "result", "parameters", "MACs", "memory", "kernel"}};
+  const auto left = Table::Align::kLeft, right = Table::Align::kRight;
+  Table table({{"layer", left},
+               {"type", left, 90},
+               {"source", left, 20},
+               {"result", left, 80},
+               {"parameters", right, 60},
+               {"MACs", right, 70},
+               {"memory", right, 40},
+               {"kernel", left, 50}});
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
     std::int64_t learned = 0;
@@ -120,20 +122,22 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
       if (parameter.layer == node.name)
         learned += parameter.shape.count();  // a shared one counts once, at its first user
     }
-    rows.push_back({node.name, node.type, source_shapes(network, node), result_shapes(network, static_cast<int>(i)),
-                    learned == 0 ? "" : thousands(static_cast<double>(learned)),
-                    costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense),
-                    executions[i].bytes == 0 ? "" : mebibytes(executions[i].bytes), executions[i].kernel});
+    table.add({node.name, node.type, source_shapes(network, node), result_shapes(network, static_cast<int>(i)),
+               learned == 0 ? "" : thousands(static_cast<double>(learned)),
+               costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense),
+               executions[i].bytes == 0 ? "" : mebibytes(executions[i].bytes), named_once(executions[i].kernel)});
   }
-  print_rows(out, rows);
+  table.print(out, width);
   const bool training = executor.options().mode == Mode::kTraining;
-  out << "total: " << network.nodes().size() << " layers, " << thousands(static_cast<double>(network.learned_count()))
-      << " parameters, " << thousands(total(costs).macs_dense) << " multiply-adds for one image\n"
-      << (training ? "a training step of " : "inference of ") << executor.options().batch << " images in "
-      << to_string(executor.options().type) << ": " << mebibytes(executor.activation_bytes()) << " of activations, "
-      << mebibytes(executor.kept_bytes()) << " of weights in kernel layouts, "
-      << mebibytes(network.parameter_count() * 4 * (training ? 2 : 1))
-      << (training ? " of parameters and gradients\n" : " of parameters\n");
+  print_paragraph(out, concat("total: ", network.nodes().size(), " layers, ",
+                              thousands(static_cast<double>(network.learned_count())), " parameters, ",
+                              thousands(total(costs).macs_dense), " multiply-adds for one image"));
+  print_paragraph(
+      out, concat(training ? "a training step of " : "inference of ", executor.options().batch, " images in ",
+                  to_string(executor.options().type), ": ", mebibytes(executor.activation_bytes()), " of activations, ",
+                  mebibytes(executor.kept_bytes()), " of weights in kernel layouts, ",
+                  mebibytes(network.parameter_count() * 4 * (training ? 2 : 1)),
+                  training ? " of parameters and gradients" : " of parameters"));
 }
 
 std::vector<std::string> missing_activations(const Network& network) {

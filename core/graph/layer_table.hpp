@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace sluice {
 
 /// Prints a row for each layer (name, type, shapes for one image, parameters, multiply-adds, memory for the executor's
 /// batch, kernel) and totals with the memory of a step. A fused layer's row names the layer that does its work.
-void print_layer_table(std::ostream& out, const Network& network, const Executor& executor);
+/// `width`: of the lines (Table::print).
+void print_layer_table(std::ostream& out, const Network& network, const Executor& executor, std::optional<int> width);
 
 /// A line for each layer that wants an activation behind it and has none.
 std::vector<std::string> missing_activations(const Network& network);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string_view>
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
@@ -14,6 +15,11 @@ namespace {
 
 bool is_time(const std::string& column) {
   return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
+}
+
+/// 1 minus one of them: it says nothing new.
+bool complements(double value, const std::vector<double>& said) {
+  return std::any_of(said.begin(), said.end(), [value](double other) { return std::abs(value + other - 1) < 1e-9; });
 }
 
 double mean_of(const Network& network, const Parameter& parameter) {
@@ -68,13 +74,18 @@ std::vector<std::string> figure_columns(const std::string& prefix, const Network
   return columns;
 }
 
-std::string figures_text(const Network& network, const CountsByNode& counts) {
-  std::string text;
+void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
+  int importance = 75;  // of the first; the others are spare
+  std::vector<double> said;
   for (const DerivedMetric& metric : derive_metrics(network, counts)) {
-    const std::string& unit = metric.type->unit;
-    text += concat(", ", metric.type->name, " ", fixed(metric.value, 4), unit.empty() ? "" : " ", unit);
+    if (complements(metric.value, said)) continue;
+    said.push_back(metric.value);
+    const std::string& name = metric.type->name;
+    const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
+    line.push_back({concat(name, " ", fixed(metric.value, 4), unit),
+                    concat(name.substr(name.rfind('_') + 1), " ", fixed(metric.value, 2), unit), importance});
+    importance = LinePart::kSpare - 10;
   }
-  return text;
 }
 
 void append_row(HistoryTable& table, const MetricsRow& row) {
@@ -93,17 +104,31 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
   table.rows.push_back(std::move(values));
 }
 
+namespace {
+
+std::string cell_text(const std::string& name, const MetricValue& value) {
+  constexpr std::string_view kAccuracy = "_accuracy";
+  const double number = as_number(value);
+  if (std::holds_alternative<std::int64_t>(value)) return std::to_string(std::get<std::int64_t>(value));
+  if (name == "lr") return concat(number);
+  const bool percent =
+      name.size() > kAccuracy.size() && name.compare(name.size() - kAccuracy.size(), kAccuracy.size(), kAccuracy) == 0;
+  return percent ? fixed(number, 2) + " %" : fixed(number, 3);
+}
+
+}  // namespace
+
 std::string row_text(const MetricsRow& row) {
   std::string text;
+  std::vector<double> before;  // the column
   for (const auto& [name, value] : row) {
     if (name == "step" || name == "gradient_norm" || name.find("macs_") != std::string::npos || is_of_layer(name))
       continue;
-    const bool whole = std::holds_alternative<std::int64_t>(value);
-    const bool is_lr = name == "lr";
-    text += concat(text.empty() ? "" : ", ", name, " ",
-                   whole   ? std::to_string(std::get<std::int64_t>(value))
-                   : is_lr ? concat(as_number(value))
-                           : fixed(as_number(value), 3));
+    const double number = as_number(value);
+    const bool said = complements(number, before);
+    before = {number};
+    if (said) continue;
+    text += concat(text.empty() ? "" : ", ", name, " ", cell_text(name, value));
   }
   return text;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/status_line.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/derived_metrics.hpp"
@@ -25,13 +26,14 @@ void append_layers(MetricsRow& row, const std::string& prefix, const Network& ne
 /// The names that append_figures may append.
 std::vector<std::string> figure_columns(const std::string& prefix, const Network& network);
 
-/// The metrics of plug-ins in one line, ", name value" for each.
-std::string figures_text(const Network& network, const CountsByNode& counts);
+/// Appends the metrics of plug-ins, but for those that are 1 minus an earlier one.
+void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts);
 
 /// Appends a row without its times, in which equal runs differ, adding columns that are new (older rows get NaN there).
 void append_row(HistoryTable& table, const MetricsRow& row);
 
-/// The row as one line for people: "epoch 3, lr 0.1, train_loss 1.234, ...".
+/// The row as one line for people: "epoch 3, lr 0.1, train_loss 1.234, val_accuracy 91.20 %, ...", without what is 1
+/// minus the column before it.
 std::string row_text(const MetricsRow& row);
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 
 #include "core/base/error.hpp"
@@ -57,19 +58,24 @@ bool Progress::due() const {
   return interval_ > 0 && clock_() - shown_ >= interval_;
 }
 
-void Progress::show(const std::string& values) {
+void Progress::show(const std::vector<LinePart>& values) {
   const double now = clock_();
   shown_ = now;
   sample(now);
+  std::vector<LinePart> line = parts(values);
   if (!log_.terminal()) {
-    log_.info(text(values, ""));
+    log_.info(fitting_line(line, SIZE_MAX));
     samples_ = {samples_.back()};
     return;
   }
-  const double share =
-      images_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(images_), 0.0, 1.0) : 0;
-  const int room = log_.width() - 1 - static_cast<int>(text(values, "").size()) - 4;  // brackets and spaces
-  log_.set_status(text(values, room >= kMinBar ? draw_bar(share, std::min(room, kMaxBar)) : ""));
+  const auto room = static_cast<std::size_t>(log_.width() - 1);
+  const int spare = static_cast<int>(room) - static_cast<int>(fitting_line(line, SIZE_MAX).size()) - 4;  // with spaces
+  if (spare >= kMinBar) {
+    const double share =
+        images_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(images_), 0.0, 1.0) : 0;
+    line.insert(line.begin() + 1, {draw_bar(share, std::min(spare, kMaxBar)), "", 0});
+  }
+  log_.set_status(fitting_line(std::move(line), room));
 }
 
 void Progress::end() {
@@ -88,17 +94,20 @@ double Progress::images_per_second() const {
   return last.time > first.time ? static_cast<double>(last.done - first.done) / (last.time - first.time) : 0;
 }
 
-std::string Progress::text(const std::string& values, const std::string& bar) const {
+std::vector<LinePart> Progress::parts(const std::vector<LinePart>& values) const {
   const std::int64_t percent = images_ > 0 ? std::min<std::int64_t>(100, done_ * 100 / images_) : 0;
-  std::string text = label_;
-  for (const std::string& part : {bar, concat(percent, " %"), values})
-    if (!part.empty()) text += "  " + part;
+  std::vector<LinePart> parts = {{label_, label_.substr(label_.find(' ') + 1), 100},
+                                 {concat(percent, " %"), concat(percent, "%"), 95}};
+  parts.insert(parts.end(), values.begin(), values.end());
   const double rate = images_per_second();
-  if (rate <= 0) return text;
-  const auto left = static_cast<double>(std::max<std::int64_t>(0, images_ - done_));
-  text += concat("  ", format_rate(rate), " images/s  ETA ", format_duration(left / rate));
-  if (later_images_ >= 0) text += concat(", run ", format_duration((left + static_cast<double>(later_images_)) / rate));
-  return text;
+  if (rate <= 0) return parts;
+  const double left = static_cast<double>(std::max<std::int64_t>(0, images_ - done_)) / rate;
+  const std::string eta = concat("ETA ", format_duration(left));
+  const std::string run =
+      later_images_ < 0 ? "" : concat(", run ", format_duration(left + static_cast<double>(later_images_) / rate));
+  parts.push_back({concat(format_rate(rate), " images/s"), concat(format_rate(rate), "/s"), 70});
+  parts.push_back({eta + run, eta, 90});
+  return parts;
 }
 
 }  // namespace sluice

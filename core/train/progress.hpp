@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <vector>
 
+#include "core/base/status_line.hpp"
 #include "core/train/log.hpp"
 #include "core/train/log_options.hpp"
 #include "core/train/time_budget.hpp"
@@ -26,8 +28,8 @@ class Progress {
   void begin(const std::string& label, std::int64_t images, std::int64_t done = 0, std::int64_t later_images = -1);
   void advance(std::int64_t images) { done_ += images; }
   bool due() const;
-  /// Draws or logs; `values` ("loss 1.234") stands in the middle.
-  void show(const std::string& values);
+  /// Draws, as much as the terminal has room for, or logs; `values` ("loss 1.234") stand in the middle.
+  void show(const std::vector<LinePart>& values);
   /// Ends the phase: removes the bar.
   void end();
 
@@ -40,7 +42,7 @@ class Progress {
     double time;
     std::int64_t done;
   };
-  std::string text(const std::string& values, const std::string& bar) const;
+  std::vector<LinePart> parts(const std::vector<LinePart>& values) const;
   void sample(double now);
 
   Log& log_;

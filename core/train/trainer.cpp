@@ -202,10 +202,7 @@ Trainer::Outcome Trainer::train_epoch() {
     position_.train_seconds = trained + TimeBudget::steady_seconds() - begin;
     position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
     progress.advance(batch->whole);
-    if (progress.due()) {
-      progress.show(concat("loss ", fixed(position_.loss_sum / static_cast<double>(position_.images), 4), ", lr ", lr_,
-                           figures_text(network_, executor_->statistics().counts_by_node())));
-    }
+    if (progress.due()) progress.show(live_figures());
     if (const auto reason = common(stop_reason())) {
       progress.end();
       checkpoint(false);
@@ -219,6 +216,20 @@ Trainer::Outcome Trainer::train_epoch() {
   }
   progress.end();
   return end_epoch(position_.train_seconds);
+}
+
+/// Of the epoch that is running.
+std::vector<LinePart> Trainer::live_figures() const {
+  const Statistics& statistics = executor_->statistics();
+  const double loss = position_.loss_sum / static_cast<double>(position_.images);
+  std::vector<LinePart> figures = {{concat("loss ", fixed(loss, 4)), concat("loss ", fixed(loss, 2)), 85}};
+  if (const std::int64_t images = statistics.count(Role::kImages); images > 0) {
+    const double percent = 100.0 * static_cast<double>(statistics.count(Role::kCorrect)) / static_cast<double>(images);
+    figures.push_back({concat("accuracy ", fixed(percent, 2), " %"), concat("acc ", fixed(percent, 1), "%"), 80});
+  }
+  append_live_metrics(figures, network_, statistics.counts_by_node());
+  figures.push_back({concat("lr ", lr_), "", 30});
+  return figures;
 }
 
 /// Forward and backward of one part of a step; its share of the gradient is added up where there are several.

@@ -66,6 +66,7 @@ class Trainer {
   void write_configuration();
   double schedule_step() const;
   Outcome train_epoch();
+  std::vector<LinePart> live_figures() const;
   void step(const Batch& batch);
   void differentiate(const BatchPart& batch, std::int64_t part);
   void sum_losses(std::int64_t count);

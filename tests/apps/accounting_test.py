@@ -139,7 +139,7 @@ def training():
     with Sandbox() as box:
         write_data(box)
         out = box.ok("sluice-train", "net.ini", "--log.interval=1e-9", "--early_stopping.metric=val_open_share").out
-        expect(re.search(r"^epoch 1/2  .* loss \d\.\d+, lr \S+, open_share 0\.\d{4}, closed_share 0\.\d{4}  ", out, re.MULTILINE),
+        expect(re.search(r"^epoch 1/2  .* loss \d\.\d+  accuracy \d+\.\d\d %  open_share 0\.\d{4}  lr \S+  ", out, re.MULTILINE),
                f"training: no figures in the progress lines\n{out}")
         found = rows(box)
         columns = list(found[0])

@@ -195,7 +195,7 @@ class Paced:
 @functools.lru_cache(None)
 def layer_types():
     """What messages list as the known types."""
-    text = subprocess.run([os.path.join(BIN, "sluice-train"), "--help"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([os.path.join(BIN, "sluice-train"), "--help", "all"], capture_output=True, text=True, check=True).stdout
     return ", ".join(re.findall(r"^\[layer\.NAME\] type = (\w+):", text, re.MULTILINE))
 
 

@@ -11,6 +11,9 @@ from harness import BIN, NET, SOURCE, Sandbox
 
 PROGRAMS = sorted(name for name in os.listdir(BIN) if name.startswith("sluice-"))
 CONFIGURED = ["sluice-bench", "sluice-deploy", "sluice-eval", "sluice-import", "sluice-predict", "sluice-report", "sluice-train"]
+ONLY_USE = {"sluice-deploy", "sluice-eval", "sluice-export", "sluice-predict", "sluice-report"}  # and do not train
+FOREIGN = {f"[{name}]" for name in ("train", "optimizer", "group.NAME", "schedule", "ema", "distillation", "early_stopping", "checkpoint",
+                                    "log", "gating_loss")}
 RESNET = os.path.join(SOURCE, "configs/networks/resnet20.ini")
 ENTRIES = re.compile(r"^(?:\[(?P<section>[^\]]+)\].*|(?P<key>[\w-]+) = (?P<value>.*?)(?: +#.*)?)$", re.MULTILINE)
 
@@ -57,6 +60,42 @@ def help_and_versions():
             expect({"compiler", "oneDNN", "HDF5", "processor"} <= set(names), f"{program} --version: {names}")
 
 
+def help_is_one_screen():
+    """... at every width, with each section behind it, and no word cut."""
+    with Sandbox() as box:
+        for program in PROGRAMS:
+            whole = box.ok(program, "--help").out.split()
+            for columns in (60, 80, 200):
+                text = box.ok(program, "--help", env={"COLUMNS": str(columns)}).out
+                lines = text.splitlines()
+                expect(max(map(len, lines)) <= min(columns, 100), f"{program} --help at {columns} columns: {max(lines, key=len)!r}")
+                expect(columns == 60 or len(lines) <= 50, f"{program} --help at {columns} columns has {len(lines)} lines")
+                expect(text.split() == whole, f"{program} --help at {columns} columns says something else")
+            expect(("--help SECTION" in " ".join(whole)) == (program in CONFIGURED or program == "sluice-export"), f"{program} --help: sections")
+        data = box.ok("sluice-train", "--help", "data").out
+        expect(data.startswith("[data]\n") and "\n[" not in data and "eval_transforms" in data, f"--help data: {data[:200]}")
+        expect(box.ok("sluice-train", "-h", "cg_conv").out.startswith("[layer.NAME] type = cg_conv: "), "-h cg_conv")
+        expect("gate_density" in box.ok("sluice-eval", "--help", "metrics").out, "--help metrics")
+        everything = box.ok("sluice-train", "--help", "all").out
+        expect(data in everything and len(everything.splitlines()) > 200, "--help all")
+        expect(box.ok("sluice-train", "net.ini", "--help").out == box.ok("sluice-train", "--help").out, "a file beside --help")
+        for arguments, text in [
+                (("sluice-train", "--help", "dta"), "sluice-train: command line: --help: no section or layer type 'dta'; did you mean 'data'?"),
+                (("sluice-eval", "--help", "optimizer"), "sluice-eval: command line: --help: no section or layer type 'optimizer'; there are: ")]:
+            result = box.run(*arguments)
+            expect(result.code == 2 and result.err.startswith(text), f"{arguments}: {result}")
+
+
+def words_of_others_are_understood():
+    with Sandbox() as box:
+        for word, meant in [("--lr=0.1", "--optimizer.lr=0.1"), ("--epochs=5", "--train.epochs=5"), ("--wd=1e-4", "--optimizer.weight_decay=1e-4"),
+                            ("--learning-rate=1", "--optimizer.lr=1"),
+                            ("--batch-size=64", "--train.batch=64 or --eval.batch=64"), ("--num-workers=2", "--data.workers=2")]:
+            result = box.run("sluice-train", "net.ini", word)
+            expect(result.code == 2 and result.err == f"sluice-train: command line: unknown option '{word.split('=')[0]}'; did you mean {meant}?\n",
+                   f"{word}: {result.err}")
+
+
 def every_key_is_documented():
     with Sandbox() as box:
         box.write("many.ini", "include = net.ini\n[optimizer]\ntype = adamw\n[group.bias]\nlr_scale = 2\n[plugins]\nload =\n"
@@ -67,11 +106,15 @@ def every_key_is_documented():
                      ("net.ini", "--schedule.type=multistep", "--schedule.milestones=1"),
                      ("net.ini", "--schedule.type=polynomial", "--schedule.warmup_epochs=1")]]
         for program in CONFIGURED:
-            known = documented(box.ok(program, "--help").out)
+            known = documented(box.ok(program, "--help", "all").out)
+            foreign = FOREIGN if program in ONLY_USE else set()
+            expect(not foreign & set(known), f"{program} --help all: has sections of training")
             for text in resolved:
                 every = values(text)
                 for section, key in every:
                     heading = f"[{section}]"
+                    if heading in foreign or section.startswith("group.") and foreign:
+                        continue
                     keys = known.get(heading, set())
                     if section.startswith("layer."):
                         heading = f"[layer.NAME] type = {every[section, 'type']}"
@@ -79,6 +122,7 @@ def every_key_is_documented():
                     elif section.startswith("group."):
                         keys = known["[group.NAME]"]
                     expect(key in keys, f"{program} --help: no key {key} under {heading}")
+        known = documented(box.ok("sluice-train", "--help", "all").out)
         # And what is documented is read: as a wrong value, not as an unknown key.
         sections = {"[group.NAME]": "group.bias"}
         overrides = []
@@ -322,7 +366,8 @@ def early_stopping():
 
 
 if __name__ == "__main__":
-    for part in [help_and_versions, every_key_is_documented, layer_table, activations_behind_gates, unread_layers, slow_kernels,
-                 configurations_load_back, evaluation, benchmark, divergence, early_stopping]:
+    for part in [help_and_versions, help_is_one_screen, words_of_others_are_understood, every_key_is_documented, layer_table,
+                 activations_behind_gates, unread_layers, slow_kernels, configurations_load_back, evaluation, benchmark, divergence,
+                 early_stopping]:
         part()
     sys.exit(1 if failures else 0)

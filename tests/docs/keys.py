@@ -1,11 +1,11 @@
-"""docs/keys.md is what sluice-train --help says about configuration keys: keys.py PROGRAM DOCUMENT [--write]."""
+"""docs/keys.md is what sluice-train --help all says about configuration keys: keys.py PROGRAM DOCUMENT [--write]."""
 import re
 import subprocess
 import sys
 
 HEAD = """# Every section and key
 
-What `sluice-train --help` says, in the same words: this page is made from it
+What `sluice-train --help all` says, in the same words: this page is made from it
 (`tests/docs/keys.py`), and a test compares them. [configuration.md](configuration.md) describes the
 files themselves. A section stands once; `NAME` is yours to choose. Times are written `2h`, `90m`,
 `1:30:00`, `1-12:30`; a bare number is seconds. A `path` may begin with `~` or `$NAME`.
@@ -70,7 +70,7 @@ def document(text):
 
 def main():
     program, path = sys.argv[1:3]
-    text = subprocess.run([program, "--help"], capture_output=True, check=True, text=True).stdout
+    text = subprocess.run([program, "--help", "all"], capture_output=True, check=True, text=True).stdout
     made = document(text)
     if sys.argv[3:] == ["--write"]:
         with open(path, "w", encoding="utf-8") as file:

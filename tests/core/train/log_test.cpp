@@ -226,7 +226,7 @@ TEST_F(ProgressTest, PlainLinesComeEveryIntervalAndHaveNoCarriageReturn) {
   for (int step = 1; step <= 130; ++step) {
     now_ += 1;
     progress.advance(200);
-    if (progress.due()) progress.show("loss 1.23");
+    if (progress.due()) progress.show({{"loss 1.23", "", 85}});
     if (step == 100) {
       progress.end();  // the next phase does not restart the interval
       progress.begin("validation", 10000);
@@ -247,7 +247,7 @@ TEST_F(ProgressTest, TheSpeedOfALineIsTheSpeedSinceTheLastOne) {
     now_ += 10;
     progress.advance(images);
     ASSERT_TRUE(progress.due());
-    progress.show("");
+    progress.show({});
     EXPECT_FALSE(progress.due());
   }
   EXPECT_EQ(out.read_all(), "epoch 1/1  66 %  100 images/s  ETA 0:10\nepoch 1/1  83 %  50.0 images/s  ETA 0:10\n");
@@ -260,6 +260,31 @@ TEST_F(ProgressTest, IntervalZeroMeansNoLines) {
   progress.begin("epoch 1/1", 100);
   now_ += 1e6;
   EXPECT_FALSE(progress.due());
+}
+
+TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
+  const std::vector<LinePart> values = {{"loss 1.2345", "loss 1.23", 85},
+                                        {"accuracy 45.67 %", "acc 45.7%", 80},
+                                        {"gate_density 0.4530", "density 0.45", 75},
+                                        {"lr 0.1", "", 30}};
+  const std::pair<unsigned short, std::string> wanted[] = {
+      {60, "3/60 25% loss 1.23 acc 45.7% density 0.45 1250/s ETA 0:30"},
+      {80, "3/60 25% loss 1.23 acc 45.7% density 0.45 lr 0.1 1250/s ETA 0:30"},
+      {200,
+       "epoch 3/60  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  gate_density 0.4530  lr 0.1 "
+       " "
+       "1250 images/s  ETA 0:30, run 38:30"}};
+  for (const auto& [width, line] : wanted) {
+    Pipe out;
+    Terminal terminal(width);
+    Log log(out.writer, terminal.writer);
+    Progress progress(log, {60}, clock());
+    progress.begin("epoch 3/60", 50000, 0, 57 * 50000);
+    now_ += 10;
+    progress.advance(12500);
+    progress.show(values);
+    EXPECT_EQ(terminal.read_all(), "\r" + line + "\033[K");
+  }
 }
 
 TEST_F(ProgressTest, ABarOnATerminalIsRedrawnInPlaceAndRemoved) {
@@ -275,12 +300,12 @@ TEST_F(ProgressTest, ABarOnATerminalIsRedrawnInPlaceAndRemoved) {
     now_ += 0.95;
     progress.advance(250);
     ASSERT_TRUE(progress.due());
-    progress.show("loss 2.5");
+    progress.show({{"loss 2.5", "", 85}});
     EXPECT_EQ(terminal.read_all(),
               "\repoch 1/2  [#######.......................]  25 %  loss 2.5  250 images/s  ETA 0:03, run 0:07\033[K");
     progress.advance(750);
     now_ += 1;
-    progress.show("loss 2.0");
+    progress.show({{"loss 2.0", "", 85}});
     EXPECT_EQ(terminal.read_all(),
               "\repoch 1/2  [##############################]  100 %  loss 2.0  500 images/s  ETA 0:00, run 0:02\033[K");
   }
@@ -296,7 +321,7 @@ TEST_F(ProgressTest, ANarrowTerminalLosesTheBarFirstAndNeverWraps) {
   progress.begin("epoch 1/2", 1000);
   now_ += 1;
   progress.advance(250);
-  progress.show("loss 2.5");
+  progress.show({{"loss 2.5", "", 85}});
   EXPECT_EQ(terminal.read_all(), "\repoch 1/2  25 %  loss 2.5  250 images/s\033[K");
 }
 
@@ -309,7 +334,7 @@ TEST_F(ProgressTest, TheSpeedOnATerminalIsThatOfTheLastTenSeconds) {
   for (int i = 0; i < 60; ++i) {
     now_ += 1;
     progress.advance(i < 40 ? 10 : 1000);
-    progress.show("");
+    progress.show({});
   }
   EXPECT_DOUBLE_EQ(progress.images_per_second(), 1000);
 }

@@ -1,0 +1,14 @@
+// Curves for terminals, drawn with Braille characters, of which each has 2 x 4 dots.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// Lines of `columns` characters, the upper one first, with a curve through the values from left to right: the largest
+/// value touches the upper edge, the smallest the lower one; equal values lie at the lower one. NaN and infinities are
+/// gaps.
+std::vector<std::string> draw_curve(const std::vector<double>& values, int columns, int rows);
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+#include "core/base/status_line.hpp"
+
+#include <algorithm>
+
+#include "core/base/printable.hpp"
+
+namespace sluice {
+namespace {
+
+std::string joined(const std::vector<LinePart>& parts, bool brief) {
+  std::string line;
+  for (const LinePart& part : parts) {
+    const std::string& text = brief && !part.brief.empty() ? part.brief : part.text;
+    if (text.empty()) continue;
+    if (!line.empty()) line += brief ? " " : "  ";
+    line += text;
+  }
+  return line;
+}
+
+}  // namespace
+
+std::string fitting_line(std::vector<LinePart> parts, std::size_t room) {
+  const auto less = [](const LinePart& a, const LinePart& b) { return a.importance < b.importance; };
+  for (const bool brief : {false, true}) {
+    for (;;) {
+      const std::string line = joined(parts, brief);
+      if (count_characters(line, line.size()) <= room || parts.size() < 2) return line;
+      const auto least = std::min_element(parts.begin(), parts.end(), less);
+      if (!brief && least->importance >= LinePart::kSpare) break;
+      parts.erase(least);
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice

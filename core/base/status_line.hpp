@@ -1,0 +1,21 @@
+// One line of figures for people, of which the less important ones make way where a terminal has no room.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+struct LinePart {
+  std::string text;       ///< "loss 1.2345"
+  std::string brief;      ///< "loss 1.23"; empty: the text
+  int importance = 1000;  ///< below kSpare: given up before anything is said briefly
+  static constexpr int kSpare = 50;
+};
+
+/// The parts in their order, as many and as long as fit into `room` characters: first the spare ones go, the least
+/// important first, then all are brief and closer together, then the least important go, but one. No part is cut.
+std::string fitting_line(std::vector<LinePart> parts, std::size_t room);
+
+}  // namespace sluice

@@ -1,0 +1,31 @@
+// A line of figures says as much as there is room for, and nothing by halves.
+#include "core/base/status_line.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+const std::vector<LinePart> kParts = {{"epoch 3/60", "3/60", 100},
+                                      {"loss 1.2345", "loss 1.23", 85},
+                                      {"lr 0.1", "", 30},
+                                      {"", "", 10},
+                                      {"ETA 1:20", "", 90}};
+
+TEST(StatusLine, TheLeastImportantMakesWay) {
+  EXPECT_EQ(fitting_line(kParts, 41), "epoch 3/60  loss 1.2345  lr 0.1  ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 40), "epoch 3/60  loss 1.2345  ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 33), "epoch 3/60  loss 1.2345  ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 32), "3/60 loss 1.23 ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 22), "3/60 ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 12), "3/60");
+  EXPECT_EQ(fitting_line(kParts, 1), "3/60");
+}
+
+TEST(StatusLine, CountsCharactersAndNotBytes) {
+  EXPECT_EQ(fitting_line({{"größer", "", 60}, {"ä", "", 55}}, 9), "größer  ä");
+  EXPECT_EQ(fitting_line({}, 9), "");
+}
+
+}  // namespace
+}  // namespace sluice
