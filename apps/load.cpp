@@ -24,8 +24,8 @@ std::string key_documentation() {
 }
 
 std::vector<std::string> training_sections() {
-  return {"train",        "optimizer",      "group.NAME", "schedule", "ema",
-          "distillation", "early_stopping", "checkpoint", "log",      "gating_loss"};
+  return {"train",          "optimizer",  "group.NAME", "schedule",    "ema",        "distillation",
+          "early_stopping", "checkpoint", "log",        "gating_loss", "distributed"};
 }
 
 std::vector<std::string> key_names() {

@@ -27,9 +27,9 @@ Program describe() {
       "       sluice-pack TRAIN.tar... [--test=TEST.tar ...] -o SET.h5 [options]";
   program.summary =
       "Packs pictures into one HDF5 data set, which [data] kind = hdf5 reads: a folder as kind = folder takes it, or "
-      "tar files\n"
+      "tar files "
       "with a folder for each class or with WebDataset's NAME.jpg and NAME.cls. Every picture is decoded; those that "
-      "cannot be\n"
+      "cannot be "
       "read are named and left out. What was stopped goes on by the same command (docs/pictures.md).";
   program.flags = {
       {"output", "FILE", "The file to write.", 'o'},
@@ -44,9 +44,7 @@ Program describe() {
       {"class-names", "FILE", "Names of the classes, a line each, in place of those of their folders."},
       {"max-pixels", "N", "Larger pictures cannot be read (default 100000000)."},
       {"threads", "N", "Threads that decode (default: all)."}};
-  program.more_help = [](std::ostream& out) {
-    out << "\nExit codes: 0 done, 2 usage, 3 data, 6 the output cannot be written, 75 stopped, to be continued.\n";
-  };
+  program.notes = {"Exit codes: 0 done, 2 usage, 3 data, 6 the output cannot be written, 75 stopped, to be continued."};
   return program;
 }
 

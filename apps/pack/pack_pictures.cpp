@@ -88,7 +88,7 @@ void pack_pictures(PictureSource& source, const PackOptions& options, Spool& spo
     spool.append({work->source.name, work->source.split, work->source.label, work->size, 0, 0}, work->stored);
     progress.advance(1);
     ++done;
-    if (progress.due()) progress.show("");
+    if (progress.due()) progress.show({});
   };
   tbb::task_arena arena(options.threads);
   arena.execute([&] {
