@@ -17,7 +17,7 @@ class Output;
 /// Files say "major.minor". A reader takes any minor of its major (it skips what it does not know) and refuses a newer
 /// major.
 constexpr int kCheckpointMajor = 1;
-constexpr int kCheckpointMinor = 4;
+constexpr int kCheckpointMinor = 5;
 
 /// One fp32 tensor in logical layout (weights O x I x KH x KW), row-major.
 struct CheckpointTensor {
@@ -29,7 +29,7 @@ struct CheckpointTensor {
 
 /// A table of numbers with named columns, one row for each time metrics were taken.
 struct HistoryTable {
-  std::vector<std::string> columns;
+  std::vector<std::string> columns;       ///< accuracies are shares from 0 to 1
   std::vector<std::vector<double>> rows;  ///< each as long as `columns`; NaN where a column has no value
 };
 
@@ -70,7 +70,9 @@ struct Checkpoint {
   std::map<std::string, std::string> kernels;  ///< by layer: the kernel to run, of those it can run (a deployable file)
   std::map<std::string, std::string> run;      ///< times, host: the only part in which equal runs may differ
 
-  std::string file;  ///< where it was loaded from, for messages; not part of the contents
+  // Not part of the contents.
+  std::string file;              ///< where it was loaded from, for messages
+  int minor = kCheckpointMinor;  ///< of the format of that file; accuracies are shares whatever it is (per_cent.hpp)
 
   const CheckpointTensor* find(const std::string& path) const;
   /// The tensor that holds the values: the tensor itself, or the one that it is an alias of.

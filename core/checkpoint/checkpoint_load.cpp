@@ -1,10 +1,12 @@
 // Reading checkpoints, from bytes whose seal was checked. A member that is missing or of the wrong type is named.
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/checkpoint_read.hpp"
 #include "core/checkpoint/hdf5.hpp"
+#include "core/checkpoint/per_cent.hpp"
 #include "core/checkpoint/seal.hpp"
 
 namespace sluice {
@@ -39,20 +41,23 @@ std::string read_one_text(const Hdf5Group& group, const std::string& name) {
   return texts.front();
 }
 
-void check_version(const Hdf5File& file) {
+/// The minor version.
+int check_version(const Hdf5File& file) {
   const std::string version = read_one_text(file, "format_version");
   const std::size_t dot = version.find('.');
-  int major = -1;
+  int major = -1, minor = -1;
   try {
     major = std::stoi(version.substr(0, dot));
+    minor = std::stoi(version.substr(std::min(dot, version.size() - 1) + 1));
   } catch (const std::exception&) {
   }
-  if (major < 1 || dot == std::string::npos)
+  if (major < 1 || minor < 0)
     refuse(file.where() + "format_version", "holds '" + version + "', expected for example 1.0");
   if (major > kCheckpointMajor)
     refuse(file.where() + "format_version",
            concat("the file has format ", version, ", this Sluice reads formats up to ", kCheckpointMajor,
                   ".x; use a newer Sluice"));
+  return minor;
 }
 
 Checkpoint::Kind read_kind(const Hdf5File& file) {
@@ -196,8 +201,8 @@ void read_data(const Hdf5Group& sets, DataDescription& data) {
 }  // namespace
 
 Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values) {
-  check_version(file);
   Checkpoint checkpoint;
+  checkpoint.minor = check_version(file);
   checkpoint.file = name;
   checkpoint.kind = read_kind(file);
   read_tensors(file, values, checkpoint);
@@ -229,11 +234,9 @@ Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool v
 
 void check_content(const Hdf5File& file, const Checkpoint& checkpoint) {
   // A newer minor version may hold members that this reader skipped.
-  const std::string version = read_one_text(file, "format_version");
-  int minor = 0;
-  while (minor <= kCheckpointMinor && version != concat(kCheckpointMajor, ".", minor)) ++minor;
-  if (minor > kCheckpointMinor) return;
-  const std::string stored = read_one_text(file, "content_digest"), found = content_digest(checkpoint, minor);
+  if (checkpoint.minor > kCheckpointMinor) return;
+  const std::string stored = read_one_text(file, "content_digest"),
+                    found = content_digest(checkpoint, checkpoint.minor);
   if (stored != found)
     refuse(file.where() + "content_digest", concat("the contents have digest ", found, ", the file says ", stored));
 }
@@ -242,6 +245,7 @@ Checkpoint read_checkpoint_file(const std::string& path, bool values) {
   const Hdf5File file = Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint);
   Checkpoint checkpoint = read_checkpoint(file, path, values);
   if (values) check_content(file, checkpoint);
+  if (checkpoint.minor < kFirstMinorWithShares) make_shares(checkpoint);
   return checkpoint;
 }
 

@@ -9,7 +9,7 @@
 namespace sluice {
 
 /// Throws Error(kCheckpoint) naming the member that is missing, misshapen or of another type. Without `values` the
-/// tensors have names and shapes only.
+/// tensors have names and shapes only. Accuracies are as the file says (per_cent.hpp).
 Checkpoint read_checkpoint(const Hdf5File& file, const std::string& name, bool values = true);
 /// What `load` and `load_without_values` do, in this process: their reader's part.
 Checkpoint read_checkpoint_file(const std::string& path, bool values = true);

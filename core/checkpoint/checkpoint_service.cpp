@@ -26,6 +26,7 @@ class CheckpointService : public ReaderService {
       fields.add(checkpoint->kind);
       describe_contents(fields, *checkpoint, kCheckpointMinor);
       fields.add(checkpoint->run);
+      fields.add(checkpoint->minor);
     };
   }
 };
@@ -67,6 +68,7 @@ Checkpoint load_through_reader(const std::string& path, Asked asked) {
     fields.add(checkpoint.kind);
     describe_contents(fields, checkpoint, kCheckpointMinor);
     fields.add(checkpoint.run);
+    fields.add(checkpoint.minor);
     checkpoint.file = path;
     if (!is_sound(checkpoint, asked != Asked::kWithoutValues)) reader.reject();
     return checkpoint;

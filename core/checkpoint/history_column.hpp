@@ -10,4 +10,10 @@ inline bool is_of_layer(const std::string& column) {
   return column.find('/') != std::string::npos;
 }
 
+/// "train_accuracy", "val_top5_accuracy": a share from 0 to 1.
+bool is_accuracy(const std::string& column);
+
+/// A value of the column for people, with four digits: "91.25 %" of an accuracy, else "0.4321".
+std::string metric_text(const std::string& column, double value);
+
 }  // namespace sluice

@@ -1,7 +1,6 @@
 // Prints the history as curves.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <ostream>
 
 #include "core/base/curve.hpp"
@@ -14,12 +13,6 @@ namespace sluice::detail {
 namespace {
 
 constexpr int kRows = 5, kMostColumns = 100, kLeastColumns = 10;
-
-std::string short_number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
 
 /// A column, or its place in the table where it is missing.
 std::vector<double> column(const HistoryTable& history, const std::string& name) {
@@ -40,10 +33,12 @@ void print_curve(std::ostream& out, const std::string& name, const std::vector<d
   const auto least = std::min_element(values.begin(), values.end(), less);
   const auto most = std::max_element(values.begin(), values.end(), more);
   if (!std::isfinite(*least)) return;
-  const auto at = [&](auto value) { return short_number(epochs[static_cast<std::size_t>(value - values.begin())]); };
-  out << one_line(name) << ": last " << short_number(values.back()) << ", lowest " << short_number(*least)
-      << " at epoch " << at(least) << ", highest " << short_number(*most) << " at epoch " << at(most) << "\n";
-  const std::string high = short_number(*most), low = short_number(*least);
+  const auto at = [&](auto value) {
+    return metric_text("epoch", epochs[static_cast<std::size_t>(value - values.begin())]);
+  };
+  const std::string high = metric_text(name, *most), low = metric_text(name, *least);
+  out << one_line(name) << ": last " << metric_text(name, values.back()) << ", lowest " << low << " at epoch "
+      << at(least) << ", highest " << high << " at epoch " << at(most) << "\n";
   const std::size_t label = std::max(high.size(), low.size());
   const int columns = std::clamp(width - static_cast<int>(label) - 4, kLeastColumns, kMostColumns);
   const std::vector<std::string> lines = draw_curve(values, columns, kRows);

@@ -60,6 +60,11 @@ std::string show(const Json& value) {
   return json_text(value, -1);
 }
 
+/// A metric as a person reads it.
+Json for_people(const std::string& column, const Json& value) {
+  return is_accuracy(column) && value.is_number() ? Json(metric_text(column, value.get<double>())) : value;
+}
+
 std::string size_text(double bytes) {
   if (bytes < 1024) return number(bytes, "%.0f bytes");
   if (bytes < 1024 * 1024) return number(bytes / 1024, "%.1f KiB");
@@ -141,7 +146,7 @@ void print_header(std::ostream& out, const Json& header) {
   print_pairs(table, "state", header["state"]);
   Json last = Json::object();
   for (const auto& [name, value] : header["last_metrics"].items())
-    if (!is_of_layer(name)) last[name] = value;
+    if (!is_of_layer(name)) last[name] = for_people(name, value);
   print_pairs(table, "last metrics", last);
   const Json& mean = header["normalisation"]["mean"];
   if (!mean.empty())
@@ -214,7 +219,8 @@ void print_history(std::ostream& out, const Json& history) {
     return cells;
   };
   TextTable table(whole([&](std::size_t c) { return columns[c]; }));
-  for (const Json& row : history["rows"]) table.add(whole([&](std::size_t c) { return show(row[c]); }));
+  for (const Json& row : history["rows"])
+    table.add(whole([&](std::size_t c) { return show(for_people(columns[c], row[c])); }));
   table.print(out, 0);
   const auto left_out = std::count_if(columns.begin(), columns.end(), is_of_layer);
   if (left_out > 0) out << left_out << " columns of single layers are not shown; --json has them\n";

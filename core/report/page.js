@@ -159,7 +159,7 @@ class Chart {
   }
 }
 
-const kUnits = {accuracy: '%', macs_executed: 'multiply-adds', seconds: 's', images_per_second: 'images/s', data_wait_percent: '%',
+const kUnits = {macs_executed: 'multiply-adds', seconds: 's', images_per_second: 'images/s', data_wait_percent: '%',
   average_bits: 'bits', lr: 'learning rate'};
 const kTitles = {lr: 'Learning rate', macs_executed: 'Multiply-adds executed for one image', images_per_second: 'Speed of training',
   data_wait_percent: 'Share of time waiting for data', gradient_norm: 'Norm of the gradient', flop_reduction: 'Times fewer multiply-adds'};
@@ -172,13 +172,17 @@ function parts(column) {
   const [, set, metric, layer] = /^(?:(train|val|test)_)?([^/]*)(?:\/(.*))?$/s.exec(column);
   return {set: set || '', metric, layer};
 }
+// Files have shares from 0 to 1.
+function isAccuracy(metric) { return /^(top\d+_)?accuracy$/.test(metric); }
+function unit(metric) { return isAccuracy(metric) ? '%' : kUnits[metric] || ''; }
 function title(metric) {
   const name = kTitles[metric] || metric.replaceAll('_', ' ');
   return name[0] ? name[0].toUpperCase() + name.slice(1) : name;
 }
 function points(history, column) {
   const x = history.columns.indexOf('epoch'), y = history.columns.indexOf(column);
-  return history.rows.filter((row) => row[x] !== null && row[y] !== null).map((row) => [row[x], row[y]]);
+  const {set, metric} = parts(column), scale = set && isAccuracy(metric) ? 100 : 1;
+  return history.rows.filter((row) => row[x] !== null && row[y] !== null).map((row) => [row[x], scale * row[y]]);
 }
 function byMetric(history, layers) {
   const groups = new Map();
@@ -201,7 +205,7 @@ function curves(subject) {
         return {name: layers ? layer : names[set], points: points(subject.history, column)};
       }).filter((one) => one.points.length > 0);
       if (series.length === 0) continue;
-      box.append(new Chart({title: title(metric) + (layers ? ' by layer' : ''), x: 'epoch', y: kUnits[metric] || '', series}).figure);
+      box.append(new Chart({title: title(metric) + (layers ? ' by layer' : ''), x: 'epoch', y: unit(metric), series}).figure);
     }
   }
   return box;
@@ -373,7 +377,7 @@ function several() {
     }
   }
   const box = make('div', {class: 'charts'});
-  for (const [metric, series] of groups) box.append(new Chart({title: title(metric), x: 'epoch', y: kUnits[metric] || '', series}).figure);
+  for (const [metric, series] of groups) box.append(new Chart({title: title(metric), x: 'epoch', y: unit(metric), series}).figure);
   if (groups.size > 0) section('Curves', box);
 }
 

@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-/// metrics.csv as numbers: NaN for empty cells and text.
+/// metrics.csv as numbers: NaN for empty cells and text. Accuracies are shares, also of runs that wrote them per cent.
 struct MetricsTable {
   std::vector<std::string> columns;
   std::vector<std::vector<double>> rows;

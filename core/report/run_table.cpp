@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/base/error.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -90,15 +91,14 @@ bool ends_with(const std::string& text, const std::string& end) {
 }
 
 int importance_of(const std::string& metric) {
-  if (ends_with(metric, "_accuracy")) return 90;
+  if (is_accuracy(metric)) return 90;
   if (ends_with(metric, "_macs_executed") || ends_with(metric, "_density")) return 60;
   return ends_with(metric, "_loss") ? 40 : 30;
 }
 
-/// Accuracies are per cent in metrics.csv.
 Cell metric_cell(const std::string& metric, double value) {
   if (std::isnan(value)) return {};
-  if (ends_with(metric, "_accuracy")) return {value, fixed(value, 2) + " %"};
+  if (is_accuracy(metric)) return {value, fixed(100 * value, 2) + " %"};
   return ends_with(metric, "_macs_executed") ? mega_cell(value) : number_cell(value, 4);
 }
 

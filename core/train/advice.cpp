@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/base/error.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/train/conditional_layers.hpp"
 
@@ -38,6 +39,15 @@ std::vector<std::string> advice_on_decay(const Network& network, const Optimizer
                             group, "] weight_decay"));
   }
   return advice;
+}
+
+std::vector<std::string> advice_on_min_delta(const EarlyStoppingOptions& options) {
+  constexpr double kLarge = 0.05;
+  if (!is_accuracy(options.metric) || options.min_delta < kLarge) return {};
+  return {
+      concat("[early_stopping] min_delta: accuracies are shares from 0 to 1, so that only an improvement by more than ",
+             metric_text(options.metric, options.min_delta), " of the images counts; for ", options.min_delta,
+             " % write ", options.min_delta / 100)};
 }
 
 std::vector<std::string> advice_on_classes(const Network& network, const Dataset& dataset) {

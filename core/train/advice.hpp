@@ -7,12 +7,16 @@
 #include "core/data/dataset.hpp"
 #include "core/graph/derived_metrics.hpp"
 #include "core/graph/executor.hpp"
+#include "core/train/early_stopping.hpp"
 #include "core/train/optimizer.hpp"
 
 namespace sluice {
 
 /// Where `no_decay` leaves out a group of parameters by which layers decide what they compute.
 std::vector<std::string> advice_on_decay(const Network& network, const OptimizerOptions& options);
+
+/// Where an improvement of an accuracy that counts would be large: somebody thinks of per cent.
+std::vector<std::string> advice_on_min_delta(const EarlyStoppingOptions& options);
 
 /// Where the network tells more classes apart than the set has.
 std::vector<std::string> advice_on_classes(const Network& network, const Dataset& dataset);

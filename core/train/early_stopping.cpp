@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/keys.hpp"
 
 namespace sluice {
@@ -20,7 +21,9 @@ void EarlyStoppingOptions::describe(Keys& keys) {
   keys.choice("goal", goal, {{"auto", Goal::kAuto}, {"max", Goal::kMax}, {"min", Goal::kMin}},
               "Whether the metric should rise or fall; auto: fall if its name ends in loss or error.");
   keys.optional("patience", patience, at_least(0), "Epochs without improvement after which training stops; 0 = never.");
-  keys.optional("min_delta", min_delta, at_least(0.0), "What an improvement must exceed to count for the patience.");
+  keys.optional(
+      "min_delta", min_delta, at_least(0.0),
+      "What an improvement must exceed to count for the patience; accuracies are shares from 0 to 1: 0.001 is 0.1 %.");
   keys.role(KeyRole::kContinues, {"metric", "goal"}, "the best epoch is chosen anew");
   keys.role(KeyRole::kContinues, {"patience", "min_delta"}, "the run may end elsewhere");
 }
@@ -67,9 +70,10 @@ std::optional<std::string> EarlyStopping::reason_to_stop() const {
   const std::int64_t waited = state_.last_epoch - state_.reference_epoch;
   if (options_.patience == 0 || waited < options_.patience) return std::nullopt;
   if (!state_.reference) return concat(options_.metric, " has had no value for ", waited, " epochs");
-  const std::string margin = options_.min_delta > 0 ? concat(" by more than ", options_.min_delta) : "";
-  return concat(options_.metric, " has not improved on ", *state_.reference, " (epoch ", state_.reference_epoch, ")",
-                margin, " for ", waited, " epochs");
+  const auto text = [this](double value) { return metric_text(options_.metric, value); };
+  const std::string margin = options_.min_delta > 0 ? " by more than " + text(options_.min_delta) : "";
+  return concat(options_.metric, " has not improved on ", text(*state_.reference), " (epoch ", state_.reference_epoch,
+                ")", margin, " for ", waited, " epochs");
 }
 
 }  // namespace sluice

@@ -15,7 +15,7 @@ struct EarlyStoppingOptions {
   std::string metric = "val_accuracy";
   Goal goal = Goal::kAuto;    ///< kAuto: a metric whose name ends in "loss" or "error" goes down, any other up
   std::int64_t patience = 0;  ///< epochs; 0 = never stop
-  double min_delta = 0;       ///< an improvement by less does not reset the patience
+  double min_delta = 0;       ///< an improvement by less does not reset the patience; in the metric's unit
   void describe(Keys& keys);
 };
 
@@ -33,9 +33,11 @@ class EarlyStopping {
   void forget_best();
   /// As at the beginning of a run that starts after `epoch` epochs: the metric is another one.
   void restart(std::int64_t epoch);
-  /// Why to stop now, or nothing: "val_accuracy has not improved on 91.2 (epoch 40) by more than 0.1 for 20 epochs".
+  /// Why to stop now, or nothing: "val_accuracy has not improved on 91.2 % (epoch 40) by more than 0.1 % for 20
+  /// epochs".
   std::optional<std::string> reason_to_stop() const;
 
+  void set_min_delta(double min_delta) { options_.min_delta = min_delta; }
   const std::string& metric() const { return options_.metric; }
 
   struct State {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <string_view>
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
@@ -107,13 +106,10 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
 namespace {
 
 std::string cell_text(const std::string& name, const MetricValue& value) {
-  constexpr std::string_view kAccuracy = "_accuracy";
   const double number = as_number(value);
   if (std::holds_alternative<std::int64_t>(value)) return std::to_string(std::get<std::int64_t>(value));
   if (name == "lr") return concat(number);
-  const bool percent =
-      name.size() > kAccuracy.size() && name.compare(name.size() - kAccuracy.size(), kAccuracy.size(), kAccuracy) == 0;
-  return percent ? fixed(number, 2) + " %" : fixed(number, 3);
+  return is_accuracy(name) ? fixed(100 * number, 2) + " %" : fixed(number, 3);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/signals.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/graph/layer_table.hpp"
@@ -66,6 +67,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   if (directory.holds_run() && !last) start_over();
   if (!last || resume(*last, permission)) write_configuration();
+  for (const std::string& line : advice_on_min_delta(experiment.early_stopping)) log_.warning(line);
   if (!ranks.is_root()) {
     executor_->reset_statistics();  // the root has those of the epoch so far
     return;
@@ -179,7 +181,8 @@ ExitCode Trainer::run(const Remarks& at_end) {
   if (position_.step > before) advise(at_end);
   write_weights();
   if (early_stopping_->state().best) {
-    log_.info(concat("done: best ", early_stopping_->metric(), " ", *early_stopping_->state().best, " after epoch ",
+    const std::string& metric = early_stopping_->metric();
+    log_.info(concat("done: best ", metric, " ", metric_text(metric, *early_stopping_->state().best), " after epoch ",
                      early_stopping_->state().best_epoch));
   }
   return ExitCode::kDone;
@@ -360,8 +363,7 @@ MetricsRow Trainer::training_row(double seconds) {
                     {"step", position_.step},
                     {"lr", lr_},
                     {"train_loss", position_.loss_sum / trained}};
-  if (images > 0)
-    row.emplace_back("train_accuracy", 100.0 * static_cast<double>(correct) / static_cast<double>(images));
+  if (images > 0) row.emplace_back("train_accuracy", static_cast<double>(correct) / static_cast<double>(images));
   if (teachers_ != nullptr) {
     row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
     row.emplace_back("distillation_loss", position_.divergence_sum / trained);
@@ -390,9 +392,9 @@ bool Trainer::evaluate(MetricsRow& row) {
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
   advice_ = advice_on_decisions(network_, evaluation->counts);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
-  row.emplace_back(evaluated_set_ + "_accuracy", 100.0 * evaluation->accuracy());
+  row.emplace_back(evaluated_set_ + "_accuracy", evaluation->accuracy());
   if (const std::int64_t k = experiment_.eval.top_k; k > 0)
-    row.emplace_back(concat(evaluated_set_, "_top", k, "_accuracy"), 100.0 * evaluation->accuracy_among(k));
+    row.emplace_back(concat(evaluated_set_, "_top", k, "_accuracy"), evaluation->accuracy_among(k));
   append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);
   append_layers(row, evaluated_set_ + "_", network_, evaluation->counts);
   return true;

@@ -58,6 +58,7 @@ class Trainer {
   void start_over();
   /// False where the run had ended and nothing about it changes.
   bool resume(const CheckpointStore::Last& last, const ResumePermission& permission);
+  void read_min_delta(const Checkpoint& checkpoint);
   std::vector<Change> changes_since(const Checkpoint& checkpoint) const;
   void accept(const AcceptedChanges& accepted);
   bool nothing_left() const;

@@ -7,7 +7,10 @@
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
+#include "core/checkpoint/history_column.hpp"
+#include "core/checkpoint/per_cent.hpp"
 #include "core/config/text.hpp"
+#include "core/train/old_metrics.hpp"
 #include "core/train/trainer.hpp"
 
 namespace sluice {
@@ -76,6 +79,7 @@ void Trainer::start_over() {
 
 bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& permission) {
   for (const std::string& warning : last.warnings) log_.warning(warning);
+  if (last.checkpoint.minor < kFirstMinorWithShares) read_min_delta(last.checkpoint);
   TrainingParts all = parts();
   restore_progress(last.checkpoint, all);
   const std::vector<Change> changes = changes_since(last.checkpoint);
@@ -102,7 +106,30 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
     mend_best();
   log_.info(concat("resumed from ", last.path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",
                    position_.step));
-  return !nothing_left() || accepted.decides;
+  const bool goes_on = !nothing_left() || accepted.decides;
+  if (goes_on && last.checkpoint.minor < kFirstMinorWithShares) {
+    log_.info(concat(last.path,
+                     ": is of an older Sluice, which wrote accuracies per cent; they are shares from 0 to 1 "
+                     "from here on, in the files of the run too"));
+    if (ranks_.is_root()) replace_accuracies(directory_.metrics_csv(), directory_.metrics_jsonl(), history_);
+  }
+  return goes_on;
+}
+
+/// The configuration of a run that began with accuracies per cent may still say so.
+void Trainer::read_min_delta(const Checkpoint& checkpoint) {
+  constexpr double kPerCent = 100;
+  double& ours = experiment_.early_stopping.min_delta;
+  const double before =
+      Config::stored(checkpoint.config, checkpoint.file).read<EarlyStoppingOptions>("early_stopping").min_delta;
+  if (!is_accuracy(early_stopping_->metric()) || ours == 0) return;
+  if (std::abs(ours / kPerCent - before) > 1e-6 * before) return;
+  log_.warning(concat(experiment_.where("early_stopping", "min_delta"), ": ", ours,
+                      " was per cent when this run began, and is read as ", before,
+                      "; accuracies are shares from 0 to 1 now: write ", before));
+  ours = before;
+  early_stopping_->set_min_delta(before);
+  experiment_.config.section("early_stopping").find("min_delta")->value = concat(before);
 }
 
 /// Names of files may change where what is in them does not.
@@ -133,7 +160,7 @@ bool Trainer::nothing_left() const {
 
 void Trainer::write_configuration() {
   if (!ranks_.is_root()) return;
-  write_file_atomic(directory_.config_file(), experiment_.config.resolved());
+  write_file_atomic(directory_.config_file(), kSharesMark + experiment_.config.resolved());
   std::error_code ignored;
   if (position_.changes.empty())
     std::filesystem::remove(directory_.changes_file(), ignored);

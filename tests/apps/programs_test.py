@@ -266,7 +266,8 @@ def configurations_load_back():
         printed = box.ok("sluice-train", *arguments, "--print-config", env=env).out
         box.ok("sluice-train", *arguments, env=env)
         saved = box.text("run/config.ini")
-        expect(printed == saved, "--print-config differs from the saved config.ini")
+        expect("# The accuracies of this run are shares from 0 to 1.\n" + printed == saved,
+               "--print-config differs from the saved config.ini")
         expect("# command line" in printed and "# pieces.ini:9" in printed and "# default" in printed,
                f"origins are missing:\n{printed[:500]}")
         for what, text in [("printed", printed), ("saved", saved),
@@ -308,8 +309,8 @@ def evaluation():
         history = json.loads(box.ok("sluice-inspect", "run/checkpoints/best.h5", "--history", "--json").out)["history"]
         said = dict(zip(history["columns"], history["rows"][-1]))["val_accuracy"]
         again = json.loads(box.ok("sluice-eval", "run/checkpoints/best.h5", "--json", "--split=validation").out)
-        expect(abs(said - 100 * again["accuracy"]) < 1e-9 and again["images"] == 8,
-               f"the metrics say {said} % for the best epoch, eval says {again['accuracy']}")
+        expect(said == again["accuracy"] and again["images"] == 8,
+               f"the metrics say {said} for the best epoch, eval says {again['accuracy']}")
         batches = [json.loads(box.ok("sluice-eval", "run/weights.h5", "--json", f"--eval.batch={batch}").out)
                    for batch in (1, 7, 64)]
         expect(all(each["correct"] == correct for each in batches), "accuracy depends on eval.batch")
@@ -352,9 +353,13 @@ def divergence():
 def early_stopping():
     with Sandbox() as box:
         command = ["sluice-train", "net.ini", "--train.epochs=50", "--early_stopping.patience=2",
-                   "--early_stopping.min_delta=100"]
-        out = box.ok(*command).out
-        match = re.search(r"^stopped early: val_accuracy has not improved on [\d.]+ \(epoch (\d+)\) by more than 100 for 2 "
+                   "--early_stopping.min_delta=1"]
+        result = box.ok(*command)
+        out = result.out
+        expect(result.err.splitlines().count(
+            "warning: [early_stopping] min_delta: accuracies are shares from 0 to 1, so that only an improvement by more than "
+            "100 % of the images counts; for 1 % write 0.01") == 1, f"early stopping: {result.err}")
+        match = re.search(r"^stopped early: val_accuracy has not improved on [\d.]+ % \(epoch (\d+)\) by more than 100 % for 2 "
                           r"epochs$", out, re.MULTILINE)
         expect(match, f"early stopping: {out}")
         epochs = len(box.text("run/metrics.csv").splitlines()) - 1

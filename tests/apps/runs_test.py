@@ -40,8 +40,12 @@ METRICS = """epoch,step,lr,train_loss,val_loss,val_accuracy,val_gate_density,val
 STAMP = "2026-01-02T03:04:05+0100 "
 
 
+MARK = "# The accuracies of this run are shares from 0 to 1.\n"  # without it they are per cent, as in METRICS
+SHARES = METRICS.replace(",50,", ",0.5,").replace(",60,", ",0.6,")
+
+
 def plant(box, name, end, conv="conv", lr="0.1", best="70", loss="0.5", interval="60", metrics=METRICS):
-    box.write(f"runs/{name}/config.ini", CONFIG.format(name=name, conv=conv, lr=lr, interval=interval))
+    box.write(f"runs/{name}/config.ini", MARK * (metrics == SHARES) + CONFIG.format(name=name, conv=conv, lr=lr, interval=interval))
     box.write(f"runs/{name}/log.txt", STAMP + "run directory\n" + STAMP + end + "\n")
     if metrics:
         box.write(f"runs/{name}/metrics.csv", metrics.format(lr=lr, best=best, loss=loss))
@@ -49,7 +53,8 @@ def plant(box, name, end, conv="conv", lr="0.1", best="70", loss="0.5", interval
 
 def many(box):
     plant(box, "a", "done: best val_accuracy 70 after epoch 2")
-    plant(box, "b", "stopped at epoch 4, step 35: received SIGUSR1; continue with --resume", conv="cg_conv", best="90.5")
+    plant(box, "b", "stopped at epoch 4, step 35: received SIGUSR1; continue with --resume", conv="cg_conv", best="0.905",
+          metrics=SHARES)
     plant(box, "deep/c", "error: training diverged at epoch 4, step 31: loss is nan", lr="0.10", best="80", interval="1")
     plant(box, "d", "epoch 3, lr 0.2", lr="0.2", metrics="")
 
@@ -63,14 +68,14 @@ def states_and_values():
         expect(list(rows) == ["runs/a", "runs/b", "runs/d", "runs/deep/c"], f"runs: {list(rows)}")
         expect([row["state"] for row in rows.values()] == ["finished", "stopped", "killed", "failed"], f"states: {rows}")
         expect(rows["runs/a"] == {"run": "runs/a", "state": "finished", "layer.*.type": "conv", "optimizer.lr": "0.1", "epochs": "3",
-                                  "epochs_wanted": "4", "best_epoch": "2", "val_accuracy": "70", "val_loss": "0.5",
+                                  "epochs_wanted": "4", "best_epoch": "2", "val_accuracy": "0.7", "val_loss": "0.5",
                                   "val_gate_density": "0.25", "val_macs_executed": "1.5e+07", "hours": "1.5",
                                   "images_per_second": "300"}, f"runs/a: {rows['runs/a']}")
-        expect(rows["runs/b"]["layer.*.type"] == "cg_conv" and rows["runs/b"]["val_accuracy"] == "90.5", f"runs/b: {rows['runs/b']}")
+        expect(rows["runs/b"]["layer.*.type"] == "cg_conv" and rows["runs/b"]["val_accuracy"] == "0.905", f"runs/b: {rows['runs/b']}")
         expect(rows["runs/d"]["epochs"] == "0" and rows["runs/d"]["val_accuracy"] == "", f"runs/d: {rows['runs/d']}")
         objects = json.loads(box.ok("sluice-runs", "runs", "--json").out)
         expect([list(map(str, o)) for o in objects] == [list(rows["runs/a"])] * 4, f"--json: {objects}")
-        expect(objects[2]["val_accuracy"] is None and objects[1]["val_accuracy"] == 90.5, f"--json: {objects}")
+        expect(objects[2]["val_accuracy"] is None and objects[1]["val_accuracy"] == 0.905, f"--json: {objects}")
         # The lock of a living process.
         with open(box.at("runs/d/.lock"), "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -96,7 +101,7 @@ runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000     
             table = lines[:lines.index(next(line for line in lines if line.startswith("no room for: ")))]
             expect(len(table) == 5 and all(len(line) <= width for line in table), f"{width} columns:\n" + "\n".join(lines))
             expect({"run", "state", "accuracy"} <= set(table[0].split()), f"{width} columns: {table[0]}")
-        text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=80", "--sort=-val_accuracy",
+        text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=0.8", "--sort=-val_accuracy",
                       "--markdown").out
         expect([line.split(" | ")[0] for line in text.splitlines()] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
                f"--markdown, sorted and filtered:\n{text}")

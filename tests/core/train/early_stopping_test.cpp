@@ -14,15 +14,16 @@ namespace {
 using Goal = EarlyStoppingOptions::Goal;
 
 TEST(EarlyStopping, StopsAfterThePatienceAndSaysWhy) {
-  EarlyStopping stopping({"val_accuracy", Goal::kAuto, 3, 0.1});
-  EXPECT_TRUE(stopping.observe(1, 90));
-  EXPECT_TRUE(stopping.observe(2, 91.5));
-  EXPECT_TRUE(stopping.observe(3, 91.55));  // the best, but by less than min_delta
-  EXPECT_FALSE(stopping.observe(4, 91.5));
+  EarlyStopping stopping({"val_accuracy", Goal::kAuto, 3, 0.001});
+  EXPECT_TRUE(stopping.observe(1, 0.90));
+  EXPECT_TRUE(stopping.observe(2, 0.915));
+  EXPECT_TRUE(stopping.observe(3, 0.9155));  // the best, but by less than min_delta
+  EXPECT_FALSE(stopping.observe(4, 0.915));
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
-  EXPECT_FALSE(stopping.observe(5, 90));
-  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 91.5 (epoch 2) by more than 0.1 for 3 epochs");
-  EXPECT_EQ(stopping.state().best, 91.55);
+  EXPECT_FALSE(stopping.observe(5, 0.90));
+  EXPECT_EQ(stopping.reason_to_stop(),
+            "val_accuracy has not improved on 91.5 % (epoch 2) by more than 0.1 % for 3 epochs");
+  EXPECT_EQ(stopping.state().best, 0.9155);
   EXPECT_EQ(stopping.state().best_epoch, 3);
 }
 
@@ -40,10 +41,10 @@ TEST(EarlyStopping, AnImprovementStartsThePatienceAnew) {
 // Evaluating every fourth epoch does not multiply the patience.
 TEST(EarlyStopping, PatienceCountsEpochsNotEvaluations) {
   EarlyStopping stopping({"val_accuracy", Goal::kAuto, 8, 0});
-  for (std::int64_t epoch : {4, 8}) stopping.observe(epoch, 50);
+  for (std::int64_t epoch : {4, 8}) stopping.observe(epoch, 0.5);
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
-  stopping.observe(12, 50);
-  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 50 (epoch 4) for 8 epochs");
+  stopping.observe(12, 0.5);
+  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 50 % (epoch 4) for 8 epochs");
 }
 
 TEST(EarlyStopping, TheGoalComesFromTheNameUnlessItIsGiven) {
@@ -80,11 +81,11 @@ TEST(EarlyStopping, WithoutPatienceItNeverStops) {
 
 TEST(EarlyStopping, GoesOnFromItsState) {
   EarlyStopping first({"val_accuracy", Goal::kAuto, 2, 0}), second = first;
-  first.observe(1, 80);
-  first.observe(2, 79);
+  first.observe(1, 0.8);
+  first.observe(2, 0.79);
   second.restore(first.state());
-  EXPECT_FALSE(second.observe(3, 79));
-  EXPECT_EQ(second.reason_to_stop(), "val_accuracy has not improved on 80 (epoch 1) for 2 epochs");
+  EXPECT_FALSE(second.observe(3, 0.79));
+  EXPECT_EQ(second.reason_to_stop(), "val_accuracy has not improved on 80 % (epoch 1) for 2 epochs");
 }
 
 TEST(EarlyStopping, Keys) {
