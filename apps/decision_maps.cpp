@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "apps/decisions.hpp"
+#include "apps/plane.hpp"
 #include "core/model/ranking.hpp"
 
 namespace sluice {
@@ -14,35 +16,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostImages = 400;         // that are looked at
 constexpr std::int64_t kMostFloats = 16LL << 20;  // of them together
-constexpr std::int64_t kMostPixels = 64;          // of a picture's side
 constexpr std::size_t kMostLayers = 40;
-
-/// One channel of numbers from 0 to 1, or three.
-struct Plane {
-  std::int64_t height = 0, width = 0, channels = 1;
-  std::vector<double> values;  ///< height x width x channels
-};
-
-/// Averaged over squares, so that no side is longer than kMostPixels.
-Plane reduced(const Plane& picture) {
-  const std::int64_t step = (std::max(picture.height, picture.width) + kMostPixels - 1) / kMostPixels;
-  if (step <= 1) return picture;
-  Plane small;
-  small.height = (picture.height + step - 1) / step;
-  small.width = (picture.width + step - 1) / step;
-  small.channels = picture.channels;
-  small.values.assign(static_cast<std::size_t>(small.height * small.width * small.channels), 0);
-  std::vector<double> counts(small.values.size(), 0);
-  for (std::int64_t i = 0; i < static_cast<std::int64_t>(picture.values.size()); ++i) {
-    const std::int64_t c = i % picture.channels, x = i / picture.channels % picture.width,
-                       y = i / picture.channels / picture.width;
-    const auto at = static_cast<std::size_t>(((y / step) * small.width + x / step) * small.channels + c);
-    small.values[at] += picture.values[static_cast<std::size_t>(i)];
-    ++counts[at];
-  }
-  for (std::size_t i = 0; i < counts.size(); ++i) small.values[i] /= counts[i];
-  return small;
-}
 
 std::string base64(const std::vector<double>& shares) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -51,27 +25,11 @@ std::string base64(const std::vector<double>& shares) {
     unsigned group = 0;
     for (std::size_t k = 0; k < 3; ++k) {
       const double share = i + k < shares.size() ? shares[i + k] : 0;
-      group = group << 8U | static_cast<unsigned>(std::lround(255 * std::clamp(share, 0.0, 1.0)));
+      group = group << 8U | byte_of(share);
     }
     for (std::size_t k = 0; k < 4; ++k) text += i + k > shares.size() ? '=' : kDigits[group >> (18 - 6 * k) & 63U];
   }
   return text;
-}
-
-/// Red, green and blue of a normalised image.
-Plane image_of(const float* image, const Shape& shape, const Normalization& normalization) {
-  Plane picture{shape[kH], shape[kW], 3, {}};
-  const std::int64_t channels = shape[kC];
-  for (std::int64_t pixel = 0; pixel < shape[kH] * shape[kW]; ++pixel) {
-    for (std::int64_t c = 0; c < 3; ++c) {
-      const std::int64_t from = channels >= 3 ? c : 0;
-      const auto at = static_cast<std::size_t>(from);
-      const double mean = at < normalization.mean.size() ? normalization.mean[at] : 0,
-                   deviation = at < normalization.std.size() ? normalization.std[at] : 1;
-      picture.values.push_back(image[pixel * channels + from] * deviation + mean);
-    }
-  }
-  return reduced(picture);
 }
 
 /// What a network says about an image.
@@ -86,7 +44,20 @@ Answer look(DecisionLooker& looker, std::int64_t classes, const float* image) {
   return {best.label, best.probability, looker.density()};
 }
 
-Json layers_json(const DecisionLooker& looker) {
+/// Bits of the activations that a layer multiplies where this share of its gates is open; nothing where gates leave out
+/// products.
+std::optional<double> bits_at(const Node& node, double density) {
+  double bits = 0;
+  bool adds = false;
+  for (const CostTerm& term : node.declared.costs) {
+    if (term.open >= 0 && !term.refines) return std::nullopt;
+    adds = adds || term.open >= 0;
+    bits += static_cast<double>(term.activation_bits) * (term.open >= 0 ? density : 1);
+  }
+  return adds ? std::optional<double>(bits) : std::nullopt;
+}
+
+Json layers_json(const DecisionLooker& looker, const Network& network) {
   Json json = Json::array();
   for (const DecisionMap& map : looker.maps()) {
     if (json.size() == kMostLayers) break;
@@ -96,6 +67,8 @@ Json layers_json(const DecisionLooker& looker) {
                     {"height", small.height},
                     {"density", density_of(map)},
                     {"shares", base64(small.values)}});
+    const Node& node = network.nodes()[static_cast<std::size_t>(network.find(map.layer))];
+    if (const std::optional<double> bits = bits_at(node, density_of(map))) json.back()["bits"] = *bits;
   }
   return json;
 }
@@ -172,7 +145,7 @@ Json decision_maps(OpenNetwork& opened, int count, std::vector<std::string>& sil
                     {"width", image.width},
                     {"height", image.height},
                     {"rgb", base64(image.values)},
-                    {"layers", layers_json(looker)}});
+                    {"layers", layers_json(looker, opened.network())}});
   }
   return json;
 }

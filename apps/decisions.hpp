@@ -24,6 +24,8 @@ class DecisionLooker {
   /// The network must outlive it.
   explicit DecisionLooker(ConfiguredNetwork& configured);
 
+  /// The network's weights have changed.
+  void refresh() { executor_.refresh(); }
   /// There are layers that decide.
   bool has_gates() const;
   /// Names of the layers that decide and do not keep what they decide.

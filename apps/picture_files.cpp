@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 
+#include "apps/plane.hpp"
 #include "core/base/atomic_file.hpp"
 #include "core/base/error.hpp"
 #include "core/base/output.hpp"
@@ -76,8 +76,7 @@ std::string short_name(std::string path) {
 Picture picture_of(const DecisionMap& map) {
   Picture picture;
   picture.reshape({map.height, map.width}, 1);
-  for (std::size_t i = 0; i < map.shares.size(); ++i)
-    picture.pixels[i] = static_cast<std::uint8_t>(std::lround(255 * map.shares[i]));
+  for (std::size_t i = 0; i < map.shares.size(); ++i) picture.pixels[i] = byte_of(map.shares[i]);
   return picture;
 }
 

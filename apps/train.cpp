@@ -22,6 +22,9 @@
 #include "core/train/advice.hpp"
 #include "core/train/trainer.hpp"
 #include "gating/gating.hpp"
+#ifdef SLUICE_TENSORBOARD
+#include "apps/tensorboard/tensorboard.hpp"
+#endif
 
 namespace {
 
@@ -142,6 +145,25 @@ void describe_ranks(Communicator& ranks, const std::string& machine, Log& log) {
     log.info("  " + rank);
 }
 
+/// Throws where [log] tensorboard is wanted of a build that cannot.
+void check_observer([[maybe_unused]] const Experiment& experiment) {
+#ifndef SLUICE_TENSORBOARD
+  if (experiment.log.tensorboard)
+    throw Error(ExitCode::kUsage, concat(experiment.where("log", "tensorboard"),
+                                         ": this build has no protobuf, which event files need: leave it at no, or "
+                                         "build with protobuf (docs/building.md)"));
+#endif
+}
+
+/// Null where nobody wants one.
+std::unique_ptr<TrainingObserver> observer_of([[maybe_unused]] Experiment& experiment,
+                                              [[maybe_unused]] const RunDirectory& directory) {
+#ifdef SLUICE_TENSORBOARD
+  if (experiment.log.tensorboard) return observe_for_tensorboard(experiment, directory.event_file());
+#endif
+  return nullptr;
+}
+
 int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, double start,
           const std::string& fewer_threads) {
   const std::string path = directory_of(experiment, line.positional().front());
@@ -166,8 +188,9 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
       return std::make_unique<Trainer>(experiment, *directory, ranks, log, start, permission);
     });
     together(ranks, throw_if_stopped);
+    const std::unique_ptr<TrainingObserver> observer = observer_of(experiment, *directory);
     started = true;
-    return static_cast<int>(trainer->run(advice_on_thresholds));
+    return static_cast<int>(trainer->run(advice_on_thresholds, observer.get()));
   } catch (const std::exception& error) {
     log.note(concat(started || stop_requested() == 0 ? "error: " : "", error.what()));  // main prints it
     if (!started && ranks.is_root()) directory->discard();
@@ -213,6 +236,7 @@ int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, doub
   std::string fewer_threads;
   together(ranks, [&] {
     check_shares(experiment, ranks.size());
+    check_observer(experiment);
     fewer_threads = experiment.configure_threads();
   });
   if (line.has("dry-run")) return ranks.is_root() ? dry_run(experiment, fewer_threads) : 0;

@@ -7,7 +7,8 @@ class Keys;
 
 /// Keys of `[log]`.
 struct LogOptions {
-  double interval = 60;  ///< seconds between plain progress lines; 0 = none
+  double interval = 60;      ///< seconds between plain progress lines; 0 = none
+  bool tensorboard = false;  ///< event files beside the metrics
   void describe(Keys& keys);
 };
 

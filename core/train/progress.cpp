@@ -27,7 +27,10 @@ std::string draw_bar(double share, int width) {
 void LogOptions::describe(Keys& keys) {
   keys.optional("interval", interval, at_least(0.0),
                 "Seconds between progress lines where standard error is no terminal; 0 = none.");
-  keys.role(KeyRole::kNothing, {"interval"}, "no effect on the result");
+  keys.optional("tensorboard", tensorboard,
+                "write an event file for TensorBoard into the run directory: metrics, histograms of thresholds and "
+                "densities, decision maps, the configuration (docs/reports.md)");
+  keys.role(KeyRole::kNothing, {"interval", "tensorboard"}, "no effect on the result");
   keys.of_machine({"interval"});
 }
 

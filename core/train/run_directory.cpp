@@ -112,7 +112,8 @@ void RunDirectory::make() {
 
 void RunDirectory::discard() {
   if (holds_run_) return;
-  for (const std::string& file : {config_file(), changes_file(), metrics_csv(), metrics_jsonl(), log_file()})
+  for (const std::string& file :
+       {config_file(), changes_file(), metrics_csv(), metrics_jsonl(), event_file(), log_file()})
     ::unlink(file.c_str());
   ::rmdir(checkpoints().c_str());
   remove_made();
@@ -134,7 +135,7 @@ std::vector<std::string> RunDirectory::run_files() const {
 }
 
 std::vector<std::string> RunDirectory::files() const {
-  return {config_file(), changes_file(), weights_file(), metrics_csv(), metrics_jsonl(), log_file()};
+  return {config_file(), changes_file(), weights_file(), metrics_csv(), metrics_jsonl(), event_file(), log_file()};
 }
 
 void RunDirectory::check_mode(RunMode mode) const {

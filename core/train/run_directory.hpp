@@ -45,6 +45,7 @@ class RunDirectory {
   std::string weights_file() const { return path_ + "/weights.h5"; }   ///< of the best epoch, at the end
   std::string metrics_csv() const { return path_ + "/metrics.csv"; }
   std::string metrics_jsonl() const { return path_ + "/metrics.jsonl"; }
+  std::string event_file() const { return path_ + "/events.out.tfevents.0.sluice"; }  ///< [log] tensorboard
   std::string log_file() const { return path_ + "/log.txt"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }  ///< a directory, made by the checkpoint store
 

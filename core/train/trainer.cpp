@@ -167,8 +167,10 @@ void Trainer::advise(const Remarks& at_end) {
   for (const std::string& line : at_end(network_)) log_.warning(line);
 }
 
-ExitCode Trainer::run(const Remarks& at_end) {
+ExitCode Trainer::run(const Remarks& at_end, TrainingObserver* observer) {
   executor_->refresh();
+  observer_ = ranks_.is_root() ? observer : nullptr;
+  if (observer_ != nullptr) observer_->begin(data_, position_.step - position_.batch);
   last_saved_time_ = TimeBudget::steady_seconds();
   const std::int64_t before = position_.step;
   while (position_.epoch < experiment_.train.epochs) {
@@ -397,6 +399,7 @@ bool Trainer::evaluate(MetricsRow& row) {
     row.emplace_back(concat(evaluated_set_, "_top", k, "_accuracy"), evaluation->accuracy_among(k));
   append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);
   append_layers(row, evaluated_set_ + "_", network_, evaluation->counts);
+  if (observer_ != nullptr) observer_->evaluated(position_.step);
   return true;
 }
 
@@ -432,6 +435,7 @@ Trainer::Outcome Trainer::end_epoch(double seconds) {
 
 void Trainer::record(const MetricsRow& row) {
   if (metrics_ != nullptr) metrics_->write(row);
+  if (observer_ != nullptr) observer_->measured(row);
   append_row(history_, row);
   log_.info(row_text(row));
 }

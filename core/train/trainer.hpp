@@ -19,6 +19,7 @@
 #include "core/train/known_data.hpp"
 #include "core/train/metrics.hpp"
 #include "core/train/mixed_loss.hpp"
+#include "core/train/observer.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/run_changes.hpp"
 #include "core/train/run_directory.hpp"
@@ -46,7 +47,8 @@ class Trainer {
   /// Throws Error(kDiverged) on NaN or Inf, before the update; the last checkpoint stays as it was. Every rank computes
   /// its share of each batch; losses, gradients and running statistics are means over all images of the batch, so that
   /// all ranks hold the same weights.
-  ExitCode run(const Remarks& at_end = {});
+  /// `observer`, if any, must outlive the call.
+  ExitCode run(const Remarks& at_end = {}, TrainingObserver* observer = nullptr);
 
  private:
   enum class Outcome { kContinue, kStopped };
@@ -106,6 +108,7 @@ class Trainer {
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;
+  TrainingObserver* observer_ = nullptr;  ///< of the root
   TimeBudget budget_;
   TrainingPosition position_;
   HistoryTable history_;

@@ -11,6 +11,7 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/hdf5.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/seal.hpp"
 
 namespace {
@@ -21,7 +22,7 @@ constexpr const char* kUsage =
     "forge edit IN.h5 OUT.h5 EDIT...: the checkpoint with these changes, sealed again\n"
     "  drop=TENSOR  add=TENSOR:2x3  reshape=TENSOR:2x3  set=TENSOR:INDEX:VALUE  kind=weights_only\n"
     "  state=KEY (drops it)  state=KEY:VALUE (of the type that it had)  plan=LAYER:WAY\n"
-    "  config=FILE  unlink=MEMBER  version=2.0\n"
+    "  config=FILE  accuracies=FACTOR (also best and reference)  unlink=MEMBER  version=2.0\n"
     "forge dataset OUT.h5 [images=20x6x5x2] [type=uint8|float32] [seed=0] [labels=20] [from=0] [top=2] [names=a,b,c]: "
     "a "
     "data set; labels count from `from` up to `top`\n";
@@ -65,6 +66,15 @@ void reshape(CheckpointTensor& changed, const std::string& shape) {
   changed.values.assign(static_cast<std::size_t>(changed.shape.count()), 0.5F);
 }
 
+/// As versions before 1.5 had them: by 100.
+void multiply_accuracies(Checkpoint& checkpoint, double factor) {
+  for (std::size_t column = 0; column < checkpoint.history.columns.size(); ++column) {
+    if (!is_accuracy(checkpoint.history.columns[column])) continue;
+    for (std::vector<double>& row : checkpoint.history.rows) row[column] *= factor;
+  }
+  for (const char* key : {"best", "reference"}) std::get<double>(checkpoint.state.at(key)) *= factor;
+}
+
 /// Changes the document; false where the edit concerns the file.
 bool edit_document(Checkpoint& checkpoint, const std::string& what, const std::vector<std::string>& arguments) {
   const std::string& first = arguments[0];
@@ -94,6 +104,8 @@ bool edit_document(Checkpoint& checkpoint, const std::string& what, const std::v
     checkpoint.kernels[first] = arguments.at(1);
   } else if (what == "config") {
     checkpoint.config = read_file(first);
+  } else if (what == "accuracies") {
+    multiply_accuracies(checkpoint, std::stod(first));
   } else {
     return false;
   }

@@ -13,7 +13,7 @@ PROGRAMS = sorted(name for name in os.listdir(BIN) if name.startswith("sluice-")
 CONFIGURED = ["sluice-bench", "sluice-deploy", "sluice-eval", "sluice-import", "sluice-predict", "sluice-report", "sluice-train"]
 ONLY_USE = {"sluice-deploy", "sluice-eval", "sluice-export", "sluice-predict", "sluice-report"}  # and do not train
 FOREIGN = {f"[{name}]" for name in ("train", "optimizer", "group.NAME", "schedule", "ema", "distillation", "early_stopping", "checkpoint",
-                                    "log", "gating_loss")}
+                                    "log", "gating_loss", "distributed")}
 RESNET = os.path.join(SOURCE, "configs/networks/resnet20.ini")
 ENTRIES = re.compile(r"^(?:\[(?P<section>[^\]]+)\].*|(?P<key>[\w-]+) = (?P<value>.*?)(?: +#.*)?)$", re.MULTILINE)
 

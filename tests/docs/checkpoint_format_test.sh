@@ -43,7 +43,7 @@ fi
   sed -n '/^```python$/,/^```$/p' "$document" | sed '/^```/d'
 } > "$directory/snippet.py"
 "$python" "$directory/snippet.py" > "$directory/out"
-expect "$directory/out" "full of format 1.4"
+expect "$directory/out" "full of format 1.5"
 expect "$directory/out" "weights/conv1/weight float32 (5, 3, 3, 2)"
 expect "$directory/out" "weights/linear/scale float32 ()"
 expect "$directory/out" "columns epoch train_loss density.layer1.0.gate"

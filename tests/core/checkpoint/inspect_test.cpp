@@ -63,7 +63,7 @@ TEST_F(Inspect, ShowsHeaderAndTensorsInNetworkOrder) {
   const std::string text = run();
   EXPECT_EQ(code_, 0);
   for (const char* line :
-       {"seal intact)\n", "kind           full, format 1.4\n", "state          best = 0.3\n",
+       {"seal intact)\n", "kind           full, format 1.5\n", "state          best = 0.3\n",
         "               step = 1234\n", "last metrics   epoch = 3\n", "               train_loss = nan\n",
         "normalisation  mean 0.4914 0.4822 0.4465, std 0.247 0.2435 0.2616\n", "classes        3: cat, , d\xc3\xb6g\n",
         "trained on     60000 images of 3x32x30, 5000 of them held out, digest aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",

@@ -271,9 +271,8 @@ TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
       {60, "3/60 25% loss 1.23 acc 45.7% density 0.45 1250/s ETA 0:30"},
       {80, "3/60 25% loss 1.23 acc 45.7% density 0.45 lr 0.1 1250/s ETA 0:30"},
       {200,
-       "epoch 3/60  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  gate_density 0.4530  lr 0.1 "
-       " "
-       "1250 images/s  ETA 0:30, run 38:30"}};
+       "epoch 3/60  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  "
+       "gate_density 0.4530  lr 0.1  1250 images/s  ETA 0:30, run 38:30"}};
   for (const auto& [width, line] : wanted) {
     Pipe out;
     Terminal terminal(width);
