@@ -139,7 +139,8 @@ Checkpoint deployable(const Trained& trained, const Normalization& normalization
 void print(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
            const Evaluation& before, const Evaluation& after) {
   out << std::fixed << std::setprecision(3);
-  if (kernels.empty()) out << "plan: empty, no layer of this network can run in several ways\n";
+  out << (kernels.empty() ? "plan: empty, no layer of this network can run in several ways\n"
+                          : "plan: milliseconds of each way to run a layer, in brackets the one that runs\n");
   for (const TimedKernel& kernel : kernels) {
     print_kernel(out, kernel);
     out << "\n";

@@ -7,7 +7,7 @@ usage="usage: apps/quickstart.sh [--section.key=value ...]
 
 Installs the packages that are missing (apt-get, as root or through sudo), builds Sluice into build/release, trains a small
 residual network with channel gating on Fashion-MNIST for about two minutes (2 processors), evaluates it with the densities of its
-gates and shows its thresholds and what they save.
+gates, shows its thresholds and what they save, and writes a report with pictures of that.
 Overrides go to sluice-train, for example --train.epochs=1, --run.dir=DIR, or --data.dir=DIR for a folder with the four
 files of the data set. A second call continues where the first one stopped."
 
@@ -37,6 +37,7 @@ bin=build/release/bin
 show $bin/sluice-train $config --auto-resume "--run.dir=$run_dir" "$@"
 show $bin/sluice-eval "$run_dir/weights.h5"
 show $bin/sluice-inspect "$run_dir/weights.h5" --gates
+show $bin/sluice-report "$run_dir" -o "$run_dir/report.html"
 cat <<END
 
 The run lies in $run_dir: config.ini (every setting), metrics.csv, log.txt, checkpoints/ and weights.h5. What next:
@@ -47,7 +48,11 @@ The run lies in $run_dir: config.ini (every setting), metrics.csv, log.txt, chec
   $bin/sluice-train configs/experiments/fashion_mnist.ini --run.dir=runs/dense      the same network without gates
   apps/get-data.sh cifar10 data && $bin/sluice-train configs/experiments/cifar10_resnet20_cg.ini       CIFAR-10, the published recipe
   $bin/sluice-inspect $run_dir/weights.h5 --stats                  the weights
+  $bin/sluice-runs runs                       all runs side by side
   tests/run.sh                                                                the tests
 
 docs/gating.md says what gates are and how to train them, docs/bring-your-own.md how to gate a network of your own.
+
+Curves, layers, and where the network computes, to be opened in a browser:
+$(realpath "$run_dir/report.html")
 END

@@ -30,6 +30,7 @@ Program describe() {
   program.flags = {{"output", "FILE", "The page to write, or - for standard output.", 'o'},
                    force_flag(),
                    {"split", "NAME", "Evaluate on test (default), validation or train."},
+                   {"time", "", "Measure milliseconds for a batch too, deployed, as a whole and by layer."},
                    {"no-eval", "", "Do not evaluate: only what the files themselves tell."}};
   program.keys = key_names;
   program.notes = {"Exit codes: 0 done, 2 usage or configuration, 5 checkpoint, 6 environment."};
@@ -75,7 +76,7 @@ std::string text_at(const ReportJson& evaluation, const char* key, int digits, d
 }
 
 /// State, what differs, and the figures that networks are compared by.
-ReportJson table_json(const std::vector<ReportSubjectData>& subjects) {
+ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed) {
   std::vector<RunSummary> runs;
   for (const ReportSubjectData& subject : subjects) runs.push_back(subject.run);
   const std::vector<Difference> different = differences(runs);
@@ -83,6 +84,7 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects) {
   for (const Difference& difference : different) table["titles"].push_back(difference.key);
   for (const char* title : {"accuracy", "loss", "multiply-adds", "dense", "bits", "hours"})
     table["titles"].push_back(title);
+  if (timed) table["titles"].push_back("ms");
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     const ReportJson& json = subjects[i].json;
     const ReportJson evaluation = json.value("evaluation", ReportJson::object());
@@ -97,6 +99,7 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects) {
     }
     row.push_back(text_at(evaluation, "average_bits", 2, 1));
     row.push_back(text_at(json, "hours", 2, 1));
+    if (timed) row.push_back(text_at(evaluation, "milliseconds", 3, 1));
     table["rows"].push_back(std::move(row));
   }
   return table;
@@ -111,6 +114,9 @@ int report(const CommandLine& line) {
   options.overrides = line.overrides();
   options.split = split_of(line, "split").value_or(Split::kTest);
   options.evaluate = !line.has("no-eval");
+  options.time = line.has("time");
+  if (options.time && !options.evaluate)
+    throw Error(ExitCode::kUsage, "command line: --time does not go with --no-eval");
   options.whole = line.positional().size() == 1;
   options.maps = kMaps;
   std::vector<ReportSubjectData> subjects;
@@ -119,7 +125,7 @@ int report(const CommandLine& line) {
   const std::string title = names.size() == 1 ? line.positional().front() : concat(names.size(), " runs side by side");
   ReportJson json = {{"title", title}, {"made", made()}, {"subjects", ReportJson::array()}};
   for (std::size_t i = 0; i < subjects.size(); ++i) subjects[i].json["short"] = names[i];
-  if (subjects.size() > 1) json["table"] = table_json(subjects);
+  if (subjects.size() > 1) json["table"] = table_json(subjects, options.time);
   for (ReportSubjectData& subject : subjects) {
     for (const ReportJson& problem : subject.json["problems"])
       std::cerr << "warning: " << subject.json["name"].get<std::string>() << ": " << problem.get<std::string>() << "\n";

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "apps/decision_maps.hpp"
+#include "apps/images.hpp"
 #include "apps/open_network.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text_stream.hpp"
@@ -131,11 +132,27 @@ ReportJson environment_json(const Checkpoint& checkpoint) {
   return json;
 }
 
+/// Milliseconds for a batch of images of the set, and of each layer that does work of its own.
+void add_times(OpenNetwork& opened, ReportJson& evaluation) {
+  BenchmarkOptions options;
+  options.training = options.compare = false;
+  options.images = read_images(opened.experiment(), opened.images);
+  options.kernels = opened.trained->network.kernels();
+  const PhaseResult times = run_benchmark(*opened.trained->experiment, options).inference;
+  evaluation["milliseconds"] = rounded(times.median_ms);
+  evaluation["batch"] = times.batch;
+  for (ReportJson& layer : evaluation["layers"]) {
+    for (const OperationInfo& operation : times.operations)
+      if (layer["name"] == operation.name) layer["milliseconds"] = rounded(operation.forward_ms);
+  }
+}
+
 void evaluate(const std::string& file, const ReportOptions& options, ReportJson& json) try {
   const std::unique_ptr<OpenNetwork> opened = open_network(file, options.overrides, options.split);
   json["environment"] = options.whole ? environment_json(opened->trained->checkpoint) : ReportJson::object();
   const Evaluation evaluation = opened->evaluate();
   json["evaluation"] = evaluation_json(*opened, evaluation, file, options.split);
+  if (options.time) add_times(*opened, json["evaluation"]);
   if (!options.whole) {
     for (const char* part : {"layers", "classes", "confusion"}) json["evaluation"].erase(part);
   } else if (options.maps > 0) {

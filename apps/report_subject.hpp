@@ -16,6 +16,7 @@ struct ReportOptions {
   std::vector<std::string> overrides;
   Split split = Split::kTest;
   bool evaluate = true;
+  bool time = false;   ///< and time the network as sluice-deploy would run it
   int maps = 0;        ///< test images whose decisions are shown
   bool whole = false;  ///< with configuration, environment and history by layer
 };

@@ -230,13 +230,15 @@ function histogram(threshold) {
 }
 function layerTable(evaluation) {
   const metrics = Object.keys(evaluation.metrics || {}).filter((name) => !kNever.includes(name));
+  const timed = evaluation.milliseconds !== undefined;
   const titles = ['layer', 'type', 'multiply-adds', 'executed', 'share', ...metrics.map((name) => name.replaceAll('_', ' ')), 'bits',
-    'thresholds: mean', 'from', 'to', ''];
+    ...(timed ? ['ms for a batch'] : []), 'thresholds: mean', 'from', 'to', ''];
   const rows = evaluation.layers.filter((layer) => layer.macs_dense > 0 || layer.threshold).map((layer) => {
     const share = layer.macs_executed / layer.macs_dense, limits = layer.threshold;
     return [layer.name, make('td', {class: 'text'}, layer.type), number(layer.macs_dense), number(layer.macs_executed),
       make('td', {}, layer.macs_dense > 0 ? percent(share) : '-', bar(share)),
       ...metrics.map((name) => (layer[name] === undefined ? '-' : number(layer[name]))), number(layer.average_bits),
+      ...(timed ? [layer.milliseconds === undefined ? '-' : number(layer.milliseconds)] : []),
       limits ? number(limits.mean) : '-', limits ? number(limits.min) : '-', limits ? number(limits.max) : '-',
       limits ? histogram(limits) : ''];
   });
@@ -295,6 +297,14 @@ function picture(width, height, pixel) {
   context.putImageData(image, 0, 0);
   return canvas;
 }
+// The picture in grey, and over it how much of each pixel's gates is open.
+function overlay(one, rgb, layer, shares) {
+  return picture(one.width, one.height, (i) => {
+    const x = Math.floor((i % one.width) * layer.width / one.width), y = Math.floor(Math.floor(i / one.width) * layer.height / one.height);
+    const grey = 0.3 * rgb[3 * i] + 0.59 * rgb[3 * i + 1] + 0.11 * rgb[3 * i + 2];
+    return heat(shares[y * layer.width + x] / 255).map((value) => Math.round(0.7 * value + 0.3 * grey));
+  });
+}
 function maps(subject) {
   const box = make('div', {});
   for (const one of subject.maps) {
@@ -302,7 +312,8 @@ function maps(subject) {
     row.append(make('div', {}, picture(one.width, one.height, (i) => rgb.subarray(3 * i, 3 * i + 3)), 'image'));
     for (const layer of one.layers) {
       const shares = bytesOf(layer.shares);
-      row.append(make('div', {}, picture(layer.width, layer.height, (i) => heat(shares[i] / 255)), layer.name, make('br'), percent(layer.density)));
+      row.append(make('div', {}, overlay(one, rgb, layer, shares), layer.name, make('br'),
+        percent(layer.density) + (layer.bits ? `, ${number(layer.bits)} bits` : '')));
     }
     const verdict = one.label === one.predicted ? `${one.label}, found` : `${one.label}, taken for ${one.predicted}`;
     box.append(make('h3', {}, `${one.why}: ${verdict}; ${percent(one.density)} of its gates are open`), row);
@@ -318,6 +329,7 @@ function facts(subject) {
     ...Object.entries(evaluation.metrics || {}).filter(([name]) => !kNever.includes(name)).map(([name, value]) => [name.replaceAll('_', ' '), number(value)]),
     ['multiply-adds for one image', evaluation.macs_dense && `${number(evaluation.macs_executed)} of ${number(evaluation.macs_dense)}`],
     ['bits on average', evaluation.average_bits && number(evaluation.average_bits)],
+    ['milliseconds for a batch', evaluation.milliseconds && `${number(evaluation.milliseconds)} of ${evaluation.batch} images, deployed`],
     ['parameters', evaluation.parameters && String(evaluation.parameters)]];
   return table(['', ''], lines.filter(([, value]) => value).map(([name, value]) => [name, make('td', {class: 'text'}, String(value))]));
 }
@@ -333,7 +345,7 @@ function single(subject) {
   const evaluation = subject.evaluation;
   if (evaluation && evaluation.layers) section('Layers', layerTable(evaluation));
   if (subject.maps && subject.maps.length > 0) {
-    section('Where it computes', make('p', {class: 'faint'}, 'The share of open gates at each pixel: dark is none, bright is all.'), maps(subject));
+    section('Where it computes', make('p', {class: 'faint'}, 'The share of open gates at each pixel, over the picture: dark is none, bright is all. Of layers whose gates add bits, the bits on average.'), maps(subject));
   }
   if (evaluation && evaluation.classes) section('Classes', classTable(evaluation.classes));
   if (evaluation && evaluation.confusion) section('Confusion', confusion(evaluation));
@@ -346,24 +358,25 @@ function single(subject) {
 function front(points) {
   return points.filter(([x, y]) => !points.some(([a, b]) => (a <= x && b > y) || (a < x && b >= y))).sort((a, b) => a[0] - b[0]);
 }
-function tradeOff(name, cost, dense) {
+function tradeOff(name, cost) {
   const all = report.subjects.filter((one) => one.evaluation && one.evaluation.accuracy !== undefined && one.evaluation[cost] !== undefined)
     .map((one) => ({one, point: [one.evaluation[cost], 100 * one.evaluation.accuracy, one.short]}));
   if (all.length === 0) return null;
   const series = [{name: 'networks', points: all.map(({point}) => point), line: false},
     {name: 'Pareto front', points: front(all.map(({point}) => point)).map(([x, y]) => [x, y]), dots: false}];
-  const whole = all.filter(({one}) => one.evaluation[cost] >= one.evaluation[dense]);
+  const whole = all.filter(({one}) => one.evaluation.bit_operations_executed >= one.evaluation.bit_operations_dense);
   if (whole.length > 0 && whole.length < all.length) {
     const best = Math.max(...whole.map(({point}) => point[1])), [low, high] = extent(all.map(({point}) => point[0]));
     series.push({name: 'best of those that compute everything', points: [[low, best], [high, best]], dots: false, dash: '6 5'});
   }
-  return new Chart({title: `Accuracy against ${name}`, x: `${name} for one image`, y: 'accuracy, %', series}).figure;
+  return new Chart({title: `Accuracy against ${name.replace(/ for .*/, '')}`, x: name, y: 'accuracy, %', series}).figure;
 }
 function several() {
   for (const subject of report.subjects) problems(subject);
   const narrow = report.subjects.some((one) => one.evaluation && one.evaluation.average_bits < 32);
-  const charts = [tradeOff('multiply-adds', 'macs_executed', 'macs_dense'),
-    narrow ? tradeOff('bit operations', 'bit_operations_executed', 'bit_operations_dense') : null].filter((one) => one);
+  const charts = [tradeOff('multiply-adds for one image', 'macs_executed'),
+    narrow ? tradeOff('bit operations for one image', 'bit_operations_executed') : null,
+    tradeOff('milliseconds for a batch', 'milliseconds')].filter((one) => one);
   section('Side by side', table(report.table.titles, report.table.rows));
   if (charts.length > 0) section('Trade-off', make('div', {class: 'charts'}, ...charts));
   const groups = new Map();

@@ -1,6 +1,7 @@
 #include "core/train/report.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -91,6 +92,18 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
   }
 }
 
+/// For people: without those that are 1 minus an earlier one.
+std::vector<DerivedMetric> said_once(const std::vector<DerivedMetric>& metrics) {
+  std::vector<DerivedMetric> said;
+  for (const DerivedMetric& metric : metrics) {
+    const bool complements = std::any_of(said.begin(), said.end(), [&](const DerivedMetric& other) {
+      return std::abs(metric.value + other.value - 1) < 1e-9;
+    });
+    if (!complements) said.push_back(metric);
+  }
+  return said;
+}
+
 std::string speed(const ReportSubject& subject, const Network& network, const Evaluation& evaluation) {
   const bool slow = !subject.deployed && has_conditional_cost(network);
   return concat(fixed(evaluation.images_per_second(), 0), " images per second, data included",
@@ -166,7 +179,7 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
         << classes[c].images << ")\n";
   }
   if (subject.confusion) print_confusion(out, subject, evaluation);
-  const std::vector<DerivedMetric> metrics = derive_metrics(network, evaluation.counts);
+  const std::vector<DerivedMetric> metrics = said_once(derive_metrics(network, evaluation.counts));
   print_layers(out, network, evaluation, metrics);
   const auto lines = summary(subject, network, evaluation, metrics);
   std::size_t width = 10;

@@ -119,6 +119,17 @@ def maps(subject, box):
         expect(found == {(share, base64.b64encode(bytes([255 * share] * 30)).decode())}, f"thresholds moved by {shift}: {found}")
 
 
+def timed():
+    with Sandbox() as box:
+        trained(box)
+        one = page_of(box.ok("sluice-report", "gated", "--time", "--eval.batch=5", "-o", "-").out)["subjects"][0]["evaluation"]
+        layers = {layer["name"]: layer.get("milliseconds") for layer in one["layers"]}
+        expect(one["milliseconds"] > 0 and one["batch"] == 5 and layers["conv"] > 0 and layers["fc"] > 0, f"times: {one}")
+        data = page_of(box.ok("sluice-report", "gated", "run", "--time", "--eval.batch=5", "-o", "-").out)
+        titles, rows = data["table"]["titles"], data["table"]["rows"]
+        expect(titles[-1] == "ms" and all(float(row[-1]) >= 0 and len(row) == len(titles) for row in rows), f"{titles} {rows}")
+
+
 def several():
     with Sandbox() as box:
         trained(box)
@@ -174,6 +185,6 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for test in (one_run, several, strangers):
+    for test in (one_run, several, timed, strangers):
         test()
     run_table(BAD, 7, len(failures))
