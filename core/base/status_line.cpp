@@ -20,10 +20,10 @@ std::string joined(const std::vector<LinePart>& parts, bool brief) {
 
 }  // namespace
 
-std::string fitting_line(std::vector<LinePart> parts, std::size_t room) {
+std::string fitting_line(const std::vector<LinePart>& all, std::size_t room) {
   const auto less = [](const LinePart& a, const LinePart& b) { return a.importance < b.importance; };
   for (const bool brief : {false, true}) {
-    for (;;) {
+    for (std::vector<LinePart> parts = all;;) {
       const std::string line = joined(parts, brief);
       if (count_characters(line, line.size()) <= room || parts.size() < 2) return line;
       const auto least = std::min_element(parts.begin(), parts.end(), less);

@@ -78,7 +78,7 @@ void Progress::show(const std::vector<LinePart>& values) {
         images_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(images_), 0.0, 1.0) : 0;
     line.insert(line.begin() + 1, {draw_bar(share, std::min(spare, kMaxBar)), "", 0});
   }
-  log_.set_status(fitting_line(std::move(line), room));
+  log_.set_status(fitting_line(line, room));
 }
 
 void Progress::end() {

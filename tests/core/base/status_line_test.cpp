@@ -16,7 +16,8 @@ TEST(StatusLine, TheLeastImportantMakesWay) {
   EXPECT_EQ(fitting_line(kParts, 41), "epoch 3/60  loss 1.2345  lr 0.1  ETA 1:20");
   EXPECT_EQ(fitting_line(kParts, 40), "epoch 3/60  loss 1.2345  ETA 1:20");
   EXPECT_EQ(fitting_line(kParts, 33), "epoch 3/60  loss 1.2345  ETA 1:20");
-  EXPECT_EQ(fitting_line(kParts, 32), "3/60 loss 1.23 ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 32), "3/60 loss 1.23 lr 0.1 ETA 1:20");
+  EXPECT_EQ(fitting_line(kParts, 29), "3/60 loss 1.23 ETA 1:20");
   EXPECT_EQ(fitting_line(kParts, 22), "3/60 ETA 1:20");
   EXPECT_EQ(fitting_line(kParts, 12), "3/60");
   EXPECT_EQ(fitting_line(kParts, 1), "3/60");

@@ -321,7 +321,7 @@ TEST_F(ProgressTest, ANarrowTerminalLosesTheBarFirstAndNeverWraps) {
   now_ += 1;
   progress.advance(250);
   progress.show({{"loss 2.5", "", 85}});
-  EXPECT_EQ(terminal.read_all(), "\repoch 1/2  25 %  loss 2.5  250 images/s\033[K");
+  EXPECT_EQ(terminal.read_all(), "\r1/2 25% loss 2.5 250/s ETA 0:03\033[K");
 }
 
 TEST_F(ProgressTest, TheSpeedOnATerminalIsThatOfTheLastTenSeconds) {
