@@ -250,7 +250,9 @@ Checkpoint read_checkpoint_file(const std::string& path, bool values) {
 }
 
 Checkpoint read_edited_file(const std::string& path) {
-  return read_checkpoint(Hdf5File::open(path, ExitCode::kCheckpoint), path);
+  Checkpoint checkpoint = read_checkpoint(Hdf5File::open(path, ExitCode::kCheckpoint), path);
+  if (checkpoint.minor < kFirstMinorWithShares) make_shares(checkpoint);
+  return checkpoint;
 }
 
 }  // namespace sluice
