@@ -47,8 +47,13 @@ void check_output() {
 
 void help(const char* name, const Program& program, const std::vector<Flag>& flags, const CommandLine& line) {
   const std::vector<std::string>& topics = line.positional();
-  if (!program.configuration || topics.size() != 1 || !print_help_on(std::cout, topics[0], program))
+  const bool about = program.configuration && topics.size() == 1;
+  const bool all = about && topics[0] == "all";
+  if (all) {
     print_help(std::cout, name, program, flags);
+    std::cout << "\n";
+  }
+  if (!about || !print_help_on(std::cout, topics[0], program)) print_help(std::cout, name, program, flags);
 }
 
 int run_parsed(const char* name, const Program& program, int argc, char** argv,
