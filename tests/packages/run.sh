@@ -28,8 +28,8 @@ within() {
       mkdir -p "$system/ccache"
       mount --bind "$cache" "$system/ccache"
     fi
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG="${LANG-C.UTF-8}" CCACHE_DIR=/ccache CCACHE_NOHASHDIR=1 \
-      chroot "$system" "$@"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG="${LANG-C.UTF-8}" DEBIAN_FRONTEND=noninteractive \
+      CCACHE_DIR=/ccache CCACHE_NOHASHDIR=1 chroot "$system" "$@"
   ' within "$system" "$cache" "$@"
 }
 
