@@ -29,6 +29,13 @@ bool has_extension(const std::string& path, const char* extension) {
   return std::filesystem::path(path).extension() == extension;
 }
 
+/// The same for all names of a file that is not there yet.
+std::filesystem::path place_of(const std::string& path) {
+  std::error_code problem;
+  const std::filesystem::path place = std::filesystem::weakly_canonical(std::filesystem::absolute(path), problem);
+  return problem ? std::filesystem::path(path) : place;
+}
+
 /// Those of the layers in the module, the averaged ones where there are any.
 Checkpoint weights_for(const Checkpoint& checkpoint, const std::vector<std::string>& layers) {
   Checkpoint weights = checkpoint.kind == Checkpoint::Kind::kFull ? weights_of(checkpoint) : checkpoint;
@@ -88,7 +95,8 @@ int export_torch_module(const CommandLine& line) {
   const bool hdf5 = has_extension(weights_path, ".h5");
   if (!hdf5 && !has_extension(weights_path, ".safetensors"))
     refuse(concat("--pytorch: ", quoted(weights_path), " ends neither in .h5 nor in .safetensors"));
-  if (module_path == weights_path) refuse(concat("--pytorch: both files are ", quoted(module_path)));
+  if (place_of(module_path) == place_of(weights_path))
+    refuse(concat("--pytorch: both files are ", quoted(module_path)));
   const Output module(module_path, {"sluice-export", is_torch_module_of_sluice, line.has("force")});
   const Output weights(weights_path,
                        {"sluice-export", hdf5 ? is_exported : is_safetensors_of_sluice, line.has("force")});

@@ -43,6 +43,8 @@ def refusals():
         Case("PyTorch: other weights", "sluice-export a.h5 --pytorch model.py w.pt", 2,
              USAGE + "--pytorch: 'w.pt' ends neither in .h5 nor in .safetensors"),
         Case("PyTorch: one file", "sluice-export a.h5 --pytorch w.h5 w.h5", 2, USAGE + "--pytorch: both files are 'w.h5'"),
+        Case("PyTorch: one file by two names", "sluice-export a.h5 --pytorch ./w.h5 w.h5", 2,
+             USAGE + "--pytorch: both files are './w.h5'"),
         Case("PyTorch: an option of ONNX", "sluice-export a.h5 --pytorch model.py w.h5 --opset=17", 2,
              USAGE + "--opset does not go with --pytorch"),
         Case("PyTorch: its input", "sluice-export run/weights.h5 --pytorch model.py run/weights.h5 --force", 2,
