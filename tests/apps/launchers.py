@@ -35,7 +35,7 @@ def start(launcher, count, command, env=None, cwd=None):
     # Open MPI's shared memory would lie in /dev/shm, which containers make small; waiting ranks yield the processor.
     # What the MPI libraries do not free at their end is not ours to find.
     environment = {**(os.environ if env is None else env), "OMPI_MCA_mpi_yield_when_idle": "1",
-                   "OMPI_MCA_btl_vader_single_copy_mechanism": "none", "ASAN_OPTIONS": "detect_leaks=0"}
+                   "OMPI_MCA_btl_vader_single_copy_mechanism": "none", "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
     return subprocess.Popen(line, cwd=cwd, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, start_new_session=True)
 
