@@ -17,6 +17,7 @@ BIN = os.environ["SLUICE_BIN"]          # the programs
 TOOLS = os.environ["SLUICE_TOOLS"]      # helpers that only tests need
 PLUGINS = os.environ["SLUICE_PLUGINS"]  # plug-ins with one fault each
 SOURCE = os.environ["SLUICE_SOURCE"]
+SANITIZED = bool(os.environ.get("SLUICE_SANITIZE"))
 
 F_SETPIPE_SZ = 1031  # Python 3.10 has it in fcntl
 

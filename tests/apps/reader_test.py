@@ -12,13 +12,13 @@ WHERE = "d/train.h5: "
 
 
 def wait_for(condition):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError("waited for a minute")
+    raise AssertionError("waited for five minutes")
 
 
 def state(process):
