@@ -81,6 +81,20 @@ class Values {
   std::map<std::string, std::vector<std::string>> values_;
 };
 
+/// In every run that has it, it is 1 minus an earlier metric.
+bool says_nothing_new(const std::string& metric, const std::vector<std::string>& metrics,
+                      const std::vector<RunSummary>& runs) {
+  const auto complements = [&](const std::string& other) {
+    return std::all_of(runs.begin(), runs.end(), [&](const RunSummary& run) {
+      if (!run.best) return true;
+      const double a = run.metrics.value(*run.best, metric), b = run.metrics.value(*run.best, other);
+      return std::abs(a + b - 1) < 1e-9 || (std::isnan(a) && std::isnan(b));
+    });
+  };
+  const bool any = std::any_of(runs.begin(), runs.end(), [](const RunSummary& run) { return run.best.has_value(); });
+  return any && std::any_of(metrics.begin(), std::find(metrics.begin(), metrics.end(), metric), complements);
+}
+
 /// Columns of metrics.csv about one evaluation of the whole network.
 bool is_of_evaluation(const std::string& column) {
   return (starts_with(column, "val_") || starts_with(column, "test_")) && column.find('/') == std::string::npos;
@@ -120,9 +134,10 @@ std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
   return names;
 }
 
-/// "lr" for "optimizer.lr" where no other difference ends alike.
+/// "lr" for "optimizer.lr" where no other column ends alike.
 std::string short_title(const std::string& key, const std::vector<Difference>& all) {
   const std::string name = key.substr(key.rfind('.') + 1);
+  if (contains({"run", "state", "epochs", "of", "accuracy", "loss", "hours"}, name)) return key;
   const auto alike = std::count_if(all.begin(), all.end(), [&](const Difference& other) {
     return other.key.substr(other.key.rfind('.') + 1) == name;
   });
@@ -199,8 +214,10 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   records.columns.insert(records.columns.end(), {{"epochs", "epochs", Table::Align::kRight, 50},
                                                  {"epochs_wanted", "of", Table::Align::kRight, 49},
                                                  {"best_epoch", "best at", Table::Align::kRight, 35}});
-  for (const std::string& metric : metrics)
-    records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance_of(metric)});
+  for (const std::string& metric : metrics) {
+    const int importance = says_nothing_new(metric, metrics, runs) ? 0 : importance_of(metric);
+    records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance});
+  }
   records.columns.insert(records.columns.end(), {{"hours", "hours", Table::Align::kRight, 45},
                                                  {"images_per_second", "images/s", Table::Align::kRight, 10}});
   for (std::size_t i = 0; i < runs.size(); ++i) records.rows.push_back(row_of(runs[i], i, different, metrics));

@@ -109,6 +109,18 @@ runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000     
         expect(order == ["runs/a", "runs/deep/c", "runs/b", "runs/d"], f"--sort=val_accuracy: {order}")
 
 
+def said_once():
+    """No metric beside its complement, no two columns of one name."""
+    with Sandbox() as box:
+        more = ["val_sparsity", "0.5", "0.75", "0.875"]
+        for name in ("a", "b"):
+            plant(box, name, "done: best", metrics="".join(f"{line},{cell}\n" for line, cell in zip(METRICS.splitlines(), more)))
+        box.write("runs/b/config.ini", box.text("runs/b/config.ini").replace("epochs = 4", "epochs = 5"))
+        titles = box.ok("sluice-runs", "runs").out.splitlines()[0].split()
+        expect("train.epochs" in titles and titles.count("epochs") == 1 and "sparsity" not in titles, f"titles: {titles}")
+        expect("val_sparsity" in box.ok("sluice-runs", "runs", "--csv").out, "--csv lacks a metric")
+
+
 def hostile():
     """What strangers' run directories hold is shown as text, or said to be unreadable; nothing else is opened."""
     with Sandbox() as box:
@@ -156,6 +168,6 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for test in (states_and_values, tables, hostile, a_real_run):
+    for test in (states_and_values, tables, said_once, hostile, a_real_run):
         test()
     run_table(BAD, 8, len(failures))
