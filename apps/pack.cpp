@@ -24,12 +24,13 @@ Program describe() {
   Program program;
   program.usage =
       "FOLDER -o SET.h5 [options]\n"
+      "       sluice-pack SET.npz -o SET.h5 [options]\n"
       "       sluice-pack TRAIN.tar... [--test=TEST.tar ...] -o SET.h5 [options]";
   program.summary =
       "Packs pictures into one HDF5 data set, which [data] kind = hdf5 reads: a folder as kind = folder takes it, or "
       "tar files "
-      "with a folder for each class or with WebDataset's NAME.jpg and NAME.cls. Every picture is decoded; those that "
-      "cannot be "
+      "with a folder for each class or with WebDataset's NAME.jpg and NAME.cls. A folder may also hold CIFAR's Python "
+      "version, MNIST's or a relative's IDX files, or STL-10. Every picture is decoded; those that cannot be "
       "read are named and left out. What was stopped goes on by the same command (docs/pictures.md).";
   program.flags = {
       {"output", "FILE", "The file to write.", 'o'},
@@ -94,6 +95,11 @@ std::unique_ptr<PictureSource> open_source(const CommandLine& line, const PackOp
   const bool folder = is_folder(sources[0]);
   const SourceOptions wanted{number_of(line, "test-share", 0.0, 0.9, 0.2), options.max_pixels,
                              line.path("class-names").value_or("")};
+  if (auto arrays = sources.size() == 1 ? open_array_source(sources[0], wanted) : nullptr) {
+    for (const char* flag : {"test", "test-share"})
+      if (line.has(flag)) refuse(concat("--", flag, ": ", sources[0], " has its test set in itself"));
+    return arrays;
+  }
   if (!folder && line.has("test-share")) refuse("--test-share goes with a folder; name tar files by --test");
   if (!folder) return open_tar_source(sources, line.values("test"), wanted);
   if (sources.size() > 1) refuse(concat("expected one folder, got ", sources.size(), " sources"));
@@ -156,12 +162,16 @@ void report(const Spool& spool, const std::vector<std::string>& names, const std
 }
 
 int pack(const CommandLine& line) {
-  const PackOptions options = options_of(line);
+  PackOptions options = options_of(line);
   const Output output = output_of(line, "output", "sluice-pack", is_packed);
   if (!output.is_file()) refuse("-o: expected the name of a file; HDF5 is not written to a stream");
   refuse_inputs(output, line);
   require_picture_libraries("sluice-pack");
   const auto source = open_source(line, options);
+  if (const auto shape = source->pixels(); shape && options.pixels.empty()) {
+    options.pixels = Transforms(concat("resize(", shape->height, "x", shape->width, ")"));
+    options.channels = shape->channels;
+  }
   Log log;
   for (const std::string& warning : source->warnings()) log.warning(warning);
   Spool spool(output.path() + ".partial", job_digest(line, options, *source));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class PictureSource {
   virtual const std::vector<std::string>& class_names() const = 0;
   virtual const std::vector<std::string>& warnings() const = 0;
   virtual std::int64_t size() const = 0;
+  /// Channels, height and width of all pictures, where they come as pixels; else nothing.
+  virtual std::optional<ImageShape> pixels() const { return std::nullopt; }
   /// The next picture, without its bytes where they are not wanted; to be called size() times. Throws Error(kData)
   /// where the source itself cannot be read.
   virtual SourcePicture next(bool wanted) = 0;
@@ -46,5 +49,9 @@ std::unique_ptr<PictureSource> open_folder_source(const std::string& folder, con
 /// Error(kEnvironment) where this build reads none.
 std::unique_ptr<PictureSource> open_tar_source(const std::vector<std::string>& train,
                                                const std::vector<std::string>& test, const SourceOptions& options);
+
+/// A folder or file of another data set, whose pictures come as PPM and PGM: CIFAR's Python version, IDX files of MNIST
+/// and its relatives, STL-10, NumPy's npz. Null where it is none of these. Throws Error(kData) where it is damaged.
+std::unique_ptr<PictureSource> open_array_source(const std::string& path, const SourceOptions& options);
 
 }  // namespace sluice

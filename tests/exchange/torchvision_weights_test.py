@@ -49,7 +49,10 @@ def bring_in(box, model, config, arguments):
     torch.save(model.state_dict(), box.at("model.pt"))
     subprocess.run([sys.executable, os.path.join(SOURCE, "apps/pt2h5.py"), "model.pt", "weights.h5"], cwd=box.path, check=True,
                    stdout=subprocess.DEVNULL)
-    box.ok("sluice-import", "weights.h5", config, "-o", "net.h5", "--define.stem=224", *NORMALIZATION, *arguments)
+    process = box.start("sluice-import", "weights.h5", config, "-o", "net.h5", "--define.stem=224", *NORMALIZATION, *arguments)
+    _, problem = process.communicate()  # half a gigabyte takes its time
+    if process.returncode != 0:
+        raise AssertionError(problem)
 
 
 def our_answers(box, images, classes):
