@@ -69,9 +69,10 @@ std::string head(const TorchModuleFacts& facts) {
   const Shape& image = facts.image;
   const std::string size = concat(image[0], " x ", image[1], " x ", image[2]);
   const std::string weights = facts.weights_are_hdf5 ? "weights.h5" : "weights.safetensors";
-  return concat(kHeading, "\n    network = load(\"", weights, "\")\n    logits = network(images)\n\n", "Images are N x ",
-                size, ", floats", facts.normalization ? ": (byte / 255 - MEAN) / STD by channel" : ", normalised",
-                ".\n", "Digest of the checkpoint: ", facts.content_digest, "\n\"\"\"\n");
+  return concat(kHeading, "\n    network = load(\"", weights, "\")\n    logits = network(images)\n\n",
+                "Images are N x ", size, ", floats",
+                facts.normalization ? ": (byte / 255 - MEAN) / STD by channel" : ", normalised", ".\n",
+                "Digest of the checkpoint: ", facts.content_digest, "\n\"\"\"\n");
 }
 
 }  // namespace
