@@ -184,7 +184,7 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
       {"distillation", {"temperature, weight", "", "", "teacher"}},
       {"distributed", {"", "sync_batchnorm", "", "engine"}},
       {"early_stopping", {"", "goal, metric, min_delta, patience", "", ""}},
-      {"log", {"", "", "", "interval"}},
+      {"log", {"", "", "", "interval, tensorboard"}},
       {"network", {"input", "", "", ""}}};
   const Registry types = registry();
   const Experiment experiment(Config::parse(kNetwork, "net.ini"), types);
