@@ -158,7 +158,7 @@ CONFIGURATIONS = [
     Case("eval: trusted plug-in missing", "sluice-eval a.h5 --plugins.load=evil.so", 2,
          "command line: [plugins] load: plug-in 'evil.so': there is no such file", make=with_config(plugin_config)),
     Case("eval: unknown key in the configuration", "sluice-eval a.h5", 2,
-         "a.h5:2: [network] inptu: unknown key; did you mean 'input'?",
+         "a.h5:3: [network] inptu: unknown key; did you mean 'input'?",
          make=with_config(lambda text: text.replace("input =", "inptu =")),),
     Case("eval: empty configuration", "sluice-eval a.h5", 2,
          "a.h5: [network]: the configuration declares no layers; include a network file, such as "
@@ -187,6 +187,10 @@ CONFIGURATIONS = [
 REFUSED = ("run/.lock", "run/log.txt")  # who was there, and what was said
 
 
+MORE_OUTPUTS = ("warning: synthetic: has 3 classes, the network tells {} apart; set the features of its last layer "
+                "(define.classes in the shipped networks)\n")
+
+
 def resume(name, message, make, arguments="", warns=""):
     return Case("resume: " + name, f"sluice-train net.ini --resume {arguments}", 5, message, make=make, warns=warns,
                 changes=REFUSED)
@@ -205,7 +209,7 @@ RESUMING = [
            copied_run("set=weights/fc/bias:0:nan")),
     Case("resume: another network", "sluice-train net.ini --resume --layer.fc.features=4", 2,
          "run: holds a run of another configuration ([layer.fc] features: 3 -> 4); nothing is left to train in it: choose another "
-         "run.dir", make=copied_run(), changes=REFUSED),
+         "run.dir", make=copied_run(), warns=MORE_OUTPUTS.format(4), changes=REFUSED),
     resume("metrics edited", "run/metrics.csv:1: the header has no column 'step'; the file was changed since: move it away "
            "to go on without it", lambda box: (copied_run()(box), box.write("run/metrics.csv", "hello\n"))),
     resume("all damaged", "run/checkpoints: none of 3 checkpoints can be used:\n"
@@ -229,9 +233,9 @@ def unknown_layer(box):
     box.tokens["line"] = str(box.text("changed.ini").split("type = rolu")[0].count("\n") + 1)
 
 
-def taught(name, code, text, make, ini=""):
+def taught(name, code, text, make, ini="", warns=""):
     """A run that learns from a.h5. Nothing stays of its directory."""
-    return Case("teacher: " + name, LEARN, code, text, ini="[distillation]\nteacher = a.h5\n" + ini, make=make)
+    return Case("teacher: " + name, LEARN, code, text, ini="[distillation]\nteacher = a.h5\n" + ini, make=make, warns=warns)
 
 
 TEACHERS = [
@@ -242,7 +246,7 @@ TEACHERS = [
     taught("damaged", 5, f"a.h5: is damaged: its seal (the last 48 bytes) was changed; {OLDER}",
            changed(lambda data: flip(data, 8 * len(data) - 100))),
     taught("other classes", 2, "bad.ini:3: [distillation] teacher: a.h5: tells 3 classes apart, this network 5", whole,
-           "[layer.fc]\nfeatures = 5\n"),
+           "[layer.fc]\nfeatures = 5\n", warns=MORE_OUTPUTS.format(5)),
     taught("other images", 2, "bad.ini:3: [distillation] teacher: a.h5: takes images of 2x6x5, this network 2x7x4", whole,
            "[network]\ninput = 2x7x4\n[data]\nsynthetic_image = 2x7x4\n"),
     taught("weights that do not fit its configuration", 5,
