@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <sstream>
 
 #include "core/base/error.hpp"
 #include "core/config/paragraph.hpp"
@@ -59,6 +60,31 @@ std::vector<std::string> topics_of(const std::vector<Chapter>& chapters, bool ty
   return topics;
 }
 
+/// What a chapter says of a key, which stands behind two spaces; what goes on stands further in.
+std::string doc_of(const Chapter& chapter, const std::string& key) {
+  std::istringstream lines(chapter.text);
+  std::string doc, line;
+  bool inside = false;
+  while (std::getline(lines, line)) {
+    if (line.compare(0, 3, "   ") != 0) inside = starts_with(line, concat("  ", key, " "));
+    std::istringstream words(inside && doc.empty() ? line.substr(2 + key.size()) : line);
+    for (std::string word; inside && words >> word;) doc += (doc.empty() ? "" : " ") + word;
+  }
+  return doc;
+}
+
+/// The usual keys, as flags are shown.
+std::vector<Flag> usual_keys(const Program& program, const std::vector<Chapter>& chapters) {
+  std::vector<Flag> keys;
+  for (const std::string& name : program.usual) {
+    const std::size_t dot = name.find('.');
+    for (const Chapter& chapter : chapters) {
+      if (chapter.section == name.substr(0, dot)) keys.push_back({name, "", doc_of(chapter, name.substr(dot + 1))});
+    }
+  }
+  return keys;
+}
+
 }  // namespace
 
 void print_help(std::ostream& out, const char* name, const Program& program, const std::vector<Flag>& flags) {
@@ -72,6 +98,10 @@ void print_help(std::ostream& out, const char* name, const Program& program, con
   }
   const std::vector<Chapter> chapters = chapters_of(program);
   if (chapters.empty()) return;
+  if (!program.usual.empty()) {
+    out << "\nKeys that most runs set:\n";
+    print_flags(out, usual_keys(program, chapters));
+  }
   out << "\n";
   print_paragraph(out, concat("Configuration keys are set by --section.key=value. --help SECTION tells those of one: ",
                               join(topics_of(chapters, false)), "; --help TYPE those of a layer: ",

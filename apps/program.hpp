@@ -17,6 +17,7 @@ struct Program {
   std::function<std::string()> configuration;      ///< the documentation of all keys (print_docs); may be empty
   std::vector<std::string> foreign;                ///< sections of it that are not the program's: "train"
   std::function<std::vector<std::string>()> keys;  ///< "train.epochs" and all others; may be empty
+  std::vector<std::string> usual = {};             ///< keys that --help shows: "train.epochs"
   bool prints = true;                              ///< its result goes to standard output, which must not be closed
 };
 

@@ -50,6 +50,7 @@ Program describe() {
       "and resumable (SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or train.max_time), 128 + n on a second "
       "SIGTERM or SIGINT."};
   program.configuration = key_documentation;
+  program.usual = {"run.dir", "data.kind", "data.dir", "train.epochs", "train.batch", "train.max_time", "optimizer.lr"};
   return program;
 }
 

@@ -33,7 +33,7 @@ struct TrainOptions {
 
 /// `[checkpoint]`
 struct CheckpointOptions {
-  std::int64_t keep = 2;
+  std::int64_t keep = 3;
   std::int64_t every_epochs = 1;
   std::string interval_text;
   double interval = 0;  ///< seconds between checkpoints inside an epoch, 0: none

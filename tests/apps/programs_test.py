@@ -72,6 +72,9 @@ def help_is_one_screen():
                 expect(columns == 60 or len(lines) <= 50, f"{program} --help at {columns} columns has {len(lines)} lines")
                 expect(text.split() == whole, f"{program} --help at {columns} columns says something else")
             expect(("--help SECTION" in " ".join(whole)) == (program in CONFIGURED or program == "sluice-export"), f"{program} --help: sections")
+        usual = " ".join(box.ok("sluice-train", "--help").out.split())
+        expect("--train.max_time stop with a checkpoint before this much time is used up" in usual and "a bare number is seconds" in usual,
+               f"--help does not show the keys that most runs set: {usual}")
         data = box.ok("sluice-train", "--help", "data").out
         expect(data.startswith("[data]\n") and "\n[" not in data and "eval_transforms" in data, f"--help data: {data[:200]}")
         expect(box.ok("sluice-train", "-h", "cg_conv").out.startswith("[layer.NAME] type = cg_conv: "), "-h cg_conv")
