@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Debian packages from a bare Debian to another one: tests/packages/run.sh [SUITE], by default bookworm. As an image of
 # cmake/packaging is made: make.sh in one system; install.sh and smoke.sh in the next; then a prefix with its modulefile.
-# Wants root, debootstrap and a mirror (SLUICE_DEBIAN_MIRROR); else it ends with 77 and says why.
+# Wants root and debootstrap, which takes its own mirror unless SLUICE_DEBIAN_MIRROR names one; else it ends with 77
+# and says why.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../apps/setup.sh"
-suite=${1:-bookworm} mirror=${SLUICE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+suite=${1:-bookworm}
 systems=$sluice_root/build/systems/$suite
 skip() { echo "skipped: $*"; exit 77; }
 
@@ -42,7 +43,7 @@ fresh() {
 mkdir -p "$systems"
 if [ ! -e "$systems/bare/done" ]; then
   rm -rf "$systems/bare"
-  debootstrap --variant=minbase "$suite" "$systems/bare" "$mirror" || skip "debootstrap could not make a system of $suite from $mirror"
+  debootstrap --variant=minbase "$suite" "$systems/bare" ${SLUICE_DEBIAN_MIRROR:+"$SLUICE_DEBIAN_MIRROR"} || skip "debootstrap could not make a system of $suite"
   touch "$systems/bare/done"
 fi
 
