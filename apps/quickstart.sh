@@ -42,7 +42,7 @@ cat <<END
 
 The run lies in $run_dir: config.ini (every setting), metrics.csv, log.txt, checkpoints/ and weights.h5. What next:
 
-  $bin/sluice-train --help                                         every key of a configuration
+  $bin/sluice-train --help all                                     every key of a configuration
   $bin/sluice-train $config --dry-run      the layers, their shapes, costs and kernels
   $bin/sluice-train $config --gating_loss.target=2.5 --run.dir=runs/sparser      skips more, at some accuracy
   $bin/sluice-train configs/experiments/fashion_mnist.ini --run.dir=runs/dense      the same network without gates
