@@ -102,7 +102,7 @@ class WeightsOnlyPickle:
     """As the module that torch.load(weights_only=True) reads with."""
     Unpickler = WeightsOnly
 
-    
+    @staticmethod
     def load(file, **options):
         return WeightsOnly(file, **options).load()
 

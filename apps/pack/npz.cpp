@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <charconv>
 
+#include "apps/pack/whole_file.hpp"
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
 #include "core/config/text.hpp"
-#include "core/data/input_file.hpp"
 
 namespace sluice {
 namespace {
@@ -41,15 +41,6 @@ class Bytes {
   const std::string& path_;
   const std::string bytes_;
 };
-
-std::string read_all(const std::string& path) {
-  InputFile file(path, "fetch the file again");
-  const std::int64_t size = file.size_on_disk();
-  if (file.gzipped() || size > kLargestFile) file.fail(0, "expected an npz file of at most 8 GiB");
-  std::string bytes(static_cast<std::size_t>(size), '\0');
-  file.read(bytes.data(), size, size);
-  return bytes;
-}
 
 struct Member {
   std::string name;
@@ -195,7 +186,7 @@ std::int64_t NpyArray::value(std::int64_t i) const {
 }
 
 std::map<std::string, NpyArray> read_npz_file(const std::string& path, std::int64_t most_bytes) {
-  const Bytes file(path, read_all(path));
+  const Bytes file(path, read_whole(path, "fetch the file again", kLargestFile, "an npz file of at most 8 GiB"));
   std::map<std::string, NpyArray> arrays;
   std::uint64_t total = 0;
   for (const Member& member : read_directory(file)) {

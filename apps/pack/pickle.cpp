@@ -3,9 +3,9 @@
 
 #include <map>
 
+#include "apps/pack/whole_file.hpp"
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
-#include "core/data/input_file.hpp"
 
 namespace sluice {
 
@@ -15,15 +15,6 @@ namespace {
 
 constexpr std::int64_t kLargestFile = std::int64_t{1} << 30;
 constexpr std::size_t kMostOperations = 4'000'000;
-
-std::string read_all(const std::string& path) {
-  InputFile file(path, "fetch it again");
-  const std::int64_t size = file.size_on_disk();
-  if (file.gzipped() || size > kLargestFile) file.fail(0, "expected a pickle of at most 1 GiB that is not packed");
-  std::string bytes(static_cast<std::size_t>(size), '\0');
-  file.read(bytes.data(), size, size);
-  return bytes;
-}
 
 }  // namespace
 
@@ -335,7 +326,8 @@ class PickleReader {
   std::map<std::uint64_t, PickleValue*> memo_;
 };
 
-Pickle::Pickle(const std::string& path) : bytes_(read_all(path)) {
+Pickle::Pickle(const std::string& path)
+    : bytes_(read_whole(path, "fetch it again", kLargestFile, "a pickle of at most 1 GiB that is not packed")) {
   PickleReader(*this, path).run();
 }
 

@@ -245,13 +245,13 @@ Checkpoint read_checkpoint_file(const std::string& path, bool values) {
   const Hdf5File file = Hdf5File::open_image(read_sealed(path), path, ExitCode::kCheckpoint);
   Checkpoint checkpoint = read_checkpoint(file, path, values);
   if (values) check_content(file, checkpoint);
-  if (checkpoint.minor < kFirstMinorWithShares) make_shares(checkpoint);
+  make_shares(checkpoint);
   return checkpoint;
 }
 
 Checkpoint read_edited_file(const std::string& path) {
   Checkpoint checkpoint = read_checkpoint(Hdf5File::open(path, ExitCode::kCheckpoint), path);
-  if (checkpoint.minor < kFirstMinorWithShares) make_shares(checkpoint);
+  make_shares(checkpoint);
   return checkpoint;
 }
 

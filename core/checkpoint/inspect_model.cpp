@@ -71,7 +71,7 @@ InspectedFile InspectedFile::open(const std::string& path) {
   file.tree = read_tree(file.file);
   try {
     if (looks_like_a_checkpoint(file.file)) file.checkpoint = read_checkpoint(file.file, path, false);
-    if (file.checkpoint && file.checkpoint->minor < kFirstMinorWithShares) make_shares(*file.checkpoint);
+    if (file.checkpoint) make_shares(*file.checkpoint);
   } catch (const Error& error) {
     if (error.code() == ExitCode::kEnvironment) throw;  // the file may be whole
     file.problem = error.what();

@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr double kPerCent = 100;
+constexpr int kFirstMinorWithShares = 5;
 
 /// Where a value stands in a text.
 struct Place {
@@ -43,12 +44,20 @@ void make_min_delta_a_share(std::string& configuration) {
   configuration.replace(place.begin, place.size, concat(delta / kPerCent));
 }
 
-void make_shares(Checkpoint& checkpoint) {
-  HistoryTable& history = checkpoint.history;
-  for (std::size_t column = 0; column < history.columns.size(); ++column) {
-    if (!is_accuracy(history.columns[column])) continue;
-    for (std::vector<double>& row : history.rows) row[column] /= kPerCent;
+bool was_per_cent(const Checkpoint& checkpoint) {
+  return checkpoint.minor < kFirstMinorWithShares;
+}
+
+void make_shares(const std::vector<std::string>& columns, std::vector<std::vector<double>>& rows) {
+  for (std::size_t column = 0; column < columns.size(); ++column) {
+    if (!is_accuracy(columns[column])) continue;
+    for (std::vector<double>& row : rows) row[column] /= kPerCent;
   }
+}
+
+void make_shares(Checkpoint& checkpoint) {
+  if (!was_per_cent(checkpoint)) return;
+  make_shares(checkpoint.history.columns, checkpoint.history.rows);
   if (!watches_accuracy(checkpoint.config)) return;
   for (const char* name : {"best", "reference"}) {
     const auto found = checkpoint.state.find(name);

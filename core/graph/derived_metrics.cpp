@@ -1,6 +1,7 @@
 #include "core/graph/derived_metrics.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sluice {
 
@@ -34,6 +35,21 @@ std::vector<const MetricType*> metrics_of(const Network& network) {
     if (applies) types.push_back(&type);
   }
   return types;
+}
+
+bool are_complements(double a, double b) {
+  return std::abs(a + b - 1) < 1e-9;
+}
+
+std::vector<DerivedMetric> said_once(const std::vector<DerivedMetric>& metrics) {
+  std::vector<DerivedMetric> said;
+  for (const DerivedMetric& metric : metrics) {
+    const bool again = std::any_of(said.begin(), said.end(), [&](const DerivedMetric& other) {
+      return are_complements(metric.value, other.value);
+    });
+    if (!again) said.push_back(metric);
+  }
+  return said;
 }
 
 }  // namespace sluice

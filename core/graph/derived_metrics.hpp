@@ -22,4 +22,10 @@ std::vector<DerivedMetric> derive_metrics(const Network& network, const CountsBy
 /// The types of metrics that some layer of the network has, whatever was counted.
 std::vector<const MetricType*> metrics_of(const Network& network);
 
+/// One is 1 minus the other, as a density and a sparsity are: for people one of them says it.
+bool are_complements(double a, double b);
+
+/// Without those that are 1 minus an earlier one.
+std::vector<DerivedMetric> said_once(const std::vector<DerivedMetric>& metrics);
+
 }  // namespace sluice

@@ -16,7 +16,6 @@
 #include "core/base/descriptor.hpp"
 #include "core/base/directory.hpp"
 #include "core/base/error.hpp"
-#include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/per_cent.hpp"
 #include "core/config/text.hpp"
 #include "core/train/experiment.hpp"
@@ -70,14 +69,6 @@ MetricsTable read_metrics(const std::string& path) {
     table.rows.push_back(std::move(row));
   }
   return table;
-}
-
-/// Of a run of before, whose accuracies are per cent.
-void make_shares(MetricsTable& table) {
-  for (std::size_t column = 0; column < table.columns.size(); ++column) {
-    if (!is_accuracy(table.columns[column])) continue;
-    for (std::vector<double>& row : table.rows) row[column] /= 100;
-  }
 }
 
 /// The last line of log.txt without its time stamp.
@@ -218,7 +209,7 @@ RunSummary read_run(const std::string& directory) {
   run.metrics = read_metrics(directory + "/metrics.csv");
   if (!starts_with(run.configuration, kSharesMark)) {
     make_min_delta_a_share(run.configuration);
-    make_shares(run.metrics);
+    make_shares(run.metrics.columns, run.metrics.rows);
   }
   run.config = stored_configuration(run.configuration, file);
   const std::string epochs = value_of(run.config, "train", "epochs");

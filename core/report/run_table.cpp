@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/derived_metrics.hpp"
 
 namespace sluice {
 namespace {
@@ -88,7 +89,7 @@ bool says_nothing_new(const std::string& metric, const std::vector<std::string>&
     return std::all_of(runs.begin(), runs.end(), [&](const RunSummary& run) {
       if (!run.best) return true;
       const double a = run.metrics.value(*run.best, metric), b = run.metrics.value(*run.best, other);
-      return std::abs(a + b - 1) < 1e-9 || (std::isnan(a) && std::isnan(b));
+      return are_complements(a, b) || (std::isnan(a) && std::isnan(b));
     });
   };
   const bool any = std::any_of(runs.begin(), runs.end(), [](const RunSummary& run) { return run.best.has_value(); });

@@ -16,11 +16,6 @@ bool is_time(const std::string& column) {
   return column == "seconds" || column == "images_per_second" || column == "data_wait_percent";
 }
 
-/// 1 minus one of them: it says nothing new.
-bool complements(double value, const std::vector<double>& said) {
-  return std::any_of(said.begin(), said.end(), [value](double other) { return std::abs(value + other - 1) < 1e-9; });
-}
-
 double mean_of(const Network& network, const Parameter& parameter) {
   const float* const values = network.parameter_data() + parameter.offset;
   const std::int64_t count = parameter.shape.count();
@@ -75,10 +70,7 @@ std::vector<std::string> figure_columns(const std::string& prefix, const Network
 
 void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
   int importance = 75;  // of the first; the others are spare
-  std::vector<double> said;
-  for (const DerivedMetric& metric : derive_metrics(network, counts)) {
-    if (complements(metric.value, said)) continue;
-    said.push_back(metric.value);
+  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts))) {
     const std::string& name = metric.type->name;
     const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
     line.push_back({concat(name, " ", fixed(metric.value, 4), unit),
@@ -116,13 +108,13 @@ std::string cell_text(const std::string& name, const MetricValue& value) {
 
 std::string row_text(const MetricsRow& row) {
   std::string text;
-  std::vector<double> before;  // the column
+  double before = std::nan("");  // the column
   for (const auto& [name, value] : row) {
     if (name == "step" || name == "gradient_norm" || name.find("macs_") != std::string::npos || is_of_layer(name))
       continue;
     const double number = as_number(value);
-    const bool said = complements(number, before);
-    before = {number};
+    const bool said = are_complements(number, before);
+    before = number;
     if (said) continue;
     text += concat(text.empty() ? "" : ", ", name, " ", cell_text(name, value));
   }

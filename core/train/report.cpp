@@ -1,7 +1,6 @@
 #include "core/train/report.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -90,18 +89,6 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
     for (std::size_t c = 1; c < row.size(); ++c) out << "  " << std::setw(static_cast<int>(widths[c])) << row[c];
     out << "\n";
   }
-}
-
-/// For people: without those that are 1 minus an earlier one.
-std::vector<DerivedMetric> said_once(const std::vector<DerivedMetric>& metrics) {
-  std::vector<DerivedMetric> said;
-  for (const DerivedMetric& metric : metrics) {
-    const bool complements = std::any_of(said.begin(), said.end(), [&](const DerivedMetric& other) {
-      return std::abs(metric.value + other.value - 1) < 1e-9;
-    });
-    if (!complements) said.push_back(metric);
-  }
-  return said;
 }
 
 std::string speed(const ReportSubject& subject, const Network& network, const Evaluation& evaluation) {

@@ -79,7 +79,7 @@ void Trainer::start_over() {
 
 bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& permission) {
   for (const std::string& warning : last.warnings) log_.warning(warning);
-  if (last.checkpoint.minor < kFirstMinorWithShares) read_min_delta(last.checkpoint);
+  if (was_per_cent(last.checkpoint)) read_min_delta(last.checkpoint);
   TrainingParts all = parts();
   restore_progress(last.checkpoint, all);
   const std::vector<Change> changes = changes_since(last.checkpoint);
@@ -107,7 +107,7 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
   log_.info(concat("resumed from ", last.path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",
                    position_.step));
   const bool goes_on = !nothing_left() || accepted.decides;
-  if (goes_on && last.checkpoint.minor < kFirstMinorWithShares) {
+  if (goes_on && was_per_cent(last.checkpoint)) {
     log_.info(concat(last.path,
                      ": is of an older Sluice, which wrote accuracies per cent; they are shares from 0 to 1 "
                      "from here on, in the files of the run too"));
