@@ -81,6 +81,7 @@ class FileLoader {
       refuse_stored(to_string(Source{name, file.includes.front().line}) + ": include", "other files");
     for (const IniEntry& include : file.includes) load_include(include, name, directory);
     for (const IniSection& section : file.sections) merge(section, name);
+    keep_own_definitions(file, name);
   }
 
   /// Some file could not be read: what follows would be full of consequences.
@@ -169,6 +170,20 @@ class FileLoader {
       entries.push_back(std::move(entry));
     }
     set_entries(*target, std::move(entries), diagnostics_);
+  }
+
+  /// A file may define what it uses itself, also where a later value replaces the one that used it.
+  void keep_own_definitions(const IniFile& file, const std::string& name) {
+    const auto define = by_name_.find("define");
+    if (define == by_name_.end()) return;
+    for (const IniSection& section : file.sections) {
+      for (const IniEntry& line : section.entries) {
+        for (const std::string& word : words_in_braces(line.value)) {
+          Entry* const definition = define->second->find(word);
+          if (definition != nullptr && definition->source.file == name) definition->used = true;
+        }
+      }
+    }
   }
 
   static void keep_stored(const std::string& section, Entry& entry) {

@@ -2,7 +2,9 @@
 #include "core/config/substitute.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/config/expression.hpp"
@@ -66,6 +68,21 @@ std::string environment_value(const std::string& text, const std::function<std::
                                        " is not set; set it or write ${env:", name, ":-DEFAULT}"));
 }
 
+std::set<std::string> words_in_braces(const std::string& text) {
+  std::set<std::string> words;
+  std::size_t depth = 0;
+  std::string word;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool continues = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+    if (depth > 0 && continues) word += c;
+    if (!continues && !word.empty()) words.insert(std::exchange(word, {}));
+    if (c == '{' && i > 0 && text[i - 1] == '$') ++depth;
+    if (c == '}' && depth > 0) --depth;
+  }
+  return words;
+}
+
 std::string escape_dollars(const std::string& text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -97,7 +114,7 @@ void Definitions::reject_unused() {
   if (section_ == nullptr || too_deep_) return;
   std::vector<std::string> used(mentioned_.begin(), mentioned_.end());
   for (const Entry& entry : section_->entries()) {
-    if (mentioned_.count(entry.key) != 0) continue;
+    if (entry.used || mentioned_.count(entry.key) != 0) continue;
     const std::string hint = diagnostics_.full() ? "" : suggestion(entry.key, used, "names in use");
     section_->report(diagnostics_, entry.key, concat("nothing uses ${", entry.key, "}", hint));
   }

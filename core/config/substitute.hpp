@@ -21,6 +21,9 @@ constexpr std::size_t kDeepest = 100;
 std::string substitute(const std::string& text, const std::function<std::string(const std::string&)>& replace,
                        bool keep_escapes = false);
 
+/// The words inside of `${...}`: names of definitions, and values that may look like one.
+std::set<std::string> words_in_braces(const std::string& text);
+
 /// The value of the environment variable NAME for "NAME", or "NAME:-DEFAULT" where it may be unset or empty; names in
 /// the default go through `replace`. With `keep_escapes` the result is still to be substituted once more. Throws
 /// Error(kUsage) where the variable is not set.

@@ -293,6 +293,13 @@ TEST(Definitions, AreRefusedWithTheseWords) {
       "command line: [define] sise: nothing uses ${sise}; did you mean 'size'?");
 }
 
+TEST(Definitions, OfAFileMayLoseTheirUse) {
+  const std::string text = "[define]\nsize = 3\nhalf = 1\n[train]\nbatch = ${2*half + size}\n";
+  EXPECT_EQ(errors_of(text, {"--train.batch=8"}), "");
+  EXPECT_EQ(errors_of(text, {"--train.batch=8", "--define.size=4"}),
+            "command line: [define] size: nothing uses ${size}");
+}
+
 TEST(Overrides, ReplaceValuesAndAddSectionsThatSomebodyReads) {
   Config config = Config::parse("[train]\nbatch = 3\n", "a.ini",
                                 {"--train.batch=5", "--train.lr=0.5", "--train.note= a # b ", "--train.lr=0.25"});
