@@ -178,6 +178,11 @@ std::string channel_shuffle(const PortableLayer& layer, PortableGraph& graph) {
   return add_shuffle(layer, graph, layer.name(), layer.whole("groups"));
 }
 
+std::string zero_pad(const PortableLayer& layer, PortableGraph& graph) {
+  const Ints pads{0, 0, layer.whole("top"), layer.whole("left"), 0, 0, layer.whole("bottom"), layer.whole("right")};
+  return graph.add("Pad", layer.name(), {layer.src[0]}, {{"pads", pads}});
+}
+
 /// Inference knows no dropout.
 std::string dropout(const PortableLayer& layer, PortableGraph&) {
   return layer.src[0];
@@ -271,6 +276,7 @@ void register_translators(Registry& registry) {
   registry.add_translator("sigmoid", sigmoid);
   registry.add_translator("silu", silu);
   registry.add_translator("split", split);
+  registry.add_translator("zero_pad", zero_pad);
 }
 
 }  // namespace sluice

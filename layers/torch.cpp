@@ -135,6 +135,14 @@ TorchLayer write_channel_shuffle(const PortableLayer& layer) {
   return expression("{0}.unflatten(1, (" + groups + ", -1)).transpose(1, 2).flatten(1, 2)");
 }
 
+TorchLayer write_zero_pad(const PortableLayer& layer) {
+  std::string sides;
+  for (const char* side : {"left", "right", "top", "bottom"})
+    sides += (sides.empty() ? "(" : ", ") + torch_text(layer.whole(side));
+  sides += ")";
+  return function("F.pad({0}, " + sides + ")", "nn.ZeroPad2d", {{"padding", sides, ""}});
+}
+
 TorchLayer write_dropout(const PortableLayer& layer) {
   return {"nn.Dropout", {{"p", torch_text(layer.number("rate")), ""}}};
 }
@@ -173,6 +181,7 @@ void register_torch_layers(TorchLayers& layers) {
   layers.add("multiply", write_multiply);
   layers.add("pad_channels", write_pad_channels);
   layers.add("split", write_split);
+  layers.add("zero_pad", write_zero_pad);
   register_quantized_torch_layers(layers);
 }
 

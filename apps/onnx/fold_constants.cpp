@@ -103,19 +103,57 @@ ForeignConstant gather(const Call& call) {
   return of_wholes(call.operand(1).shape, picked);
 }
 
+/// Row-major: how far apart the places along each axis are.
+Ints strides_of(const Shape& shape) {
+  Ints strides(shape.rank(), 1);
+  for (std::size_t d = shape.rank(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
+  return strides;
+}
+
+template <class T>
+std::shared_ptr<const std::vector<T>> places(const std::vector<T>& from, const Shape& shape, std::int64_t first,
+                                             const Ints& steps) {
+  auto to = std::make_shared<std::vector<T>>(static_cast<std::size_t>(shape.count()));
+  Ints at(shape.rank());
+  std::int64_t position = first;
+  for (T& value : *to) {
+    value = from[static_cast<std::size_t>(position)];
+    for (std::size_t d = shape.rank(); d-- > 0;) {
+      position += steps[d];
+      if (++at[d] < shape[d]) break;
+      position -= steps[d] * shape[d];
+      at[d] = 0;
+    }
+  }
+  return to;
+}
+
+/// Values of another shape: the first one, and how far apart those along each axis are in `from`.
+ForeignConstant rearranged(const ForeignConstant& from, const Shape& shape, std::int64_t first, const Ints& steps) {
+  if (from.floats() != nullptr) return {shape, places(*from.floats(), shape, first, steps)};
+  return {shape, places(*from.wholes(), shape, first, steps)};
+}
+
 ForeignConstant slice(const Call& call) {
-  const Ints& from = call.wholes(0);
+  const ForeignConstant& from = call.operand(0);
   const std::optional<Ints> starts = call.list("starts", 1), ends = call.list("ends", 2);
-  const Ints steps = call.list("steps", 4).value_or(Ints{1});
-  const bool plain = call.operand(0).shape.rank() == 1 && starts && ends && starts->size() == 1 && ends->size() == 1 &&
-                     steps == Ints{1};
-  if (!plain) refuse("takes more than a part of a list");
-  const auto size = static_cast<std::int64_t>(from.size());
+  const Ints axes = call.list("axes", 3).value_or(Ints{0}), given = call.list("steps", 4).value_or(Ints{1});
+  const bool plain = starts && ends && starts->size() == 1 && ends->size() == 1 && axes.size() == 1 &&
+                     given.size() == 1 && std::abs(given[0]) == 1;
+  if (!plain) refuse("takes more than a part along one axis");
+  const std::size_t axis = axis_of(axes[0], from.shape.rank());
+  const std::int64_t step = given[0], size = from.shape[axis];
   const auto place = [&](std::int64_t at) {
-    return std::clamp<std::int64_t>(at < 0 ? std::max<std::int64_t>(at, -size) + size : at, 0, size);
+    const std::int64_t counted = at < 0 ? std::max<std::int64_t>(at, -size - 1) + size : at;
+    return step > 0 ? std::clamp<std::int64_t>(counted, 0, size) : std::clamp<std::int64_t>(counted, -1, size - 1);
   };
-  const std::int64_t begin = place((*starts)[0]), end = std::max(begin, place((*ends)[0]));
-  return of_wholes(Shape{end - begin}, Ints(from.begin() + begin, from.begin() + end));
+  const std::int64_t begin = place((*starts)[0]), end = place((*ends)[0]);
+  Shape shape = from.shape;
+  shape[axis] = std::max<std::int64_t>(0, (end - begin) * step);
+  Ints steps = strides_of(from.shape);
+  const std::int64_t first = begin * steps[axis];
+  steps[axis] *= step;
+  return rearranged(from, shape, first, steps);
 }
 
 ForeignConstant concatenate(const Call& call) {
@@ -152,8 +190,6 @@ ForeignConstant cast(const Call& call) {
 
 ForeignConstant transpose(const Call& call) {
   const ForeignConstant& from = call.operand(0);
-  const Floats values = from.floats();
-  if (values == nullptr) refuse("turns what are no floats");
   const std::size_t rank = from.shape.rank();
   Ints perm;
   for (std::size_t d = rank; d-- > 0;) perm.push_back(static_cast<std::int64_t>(d));
@@ -164,25 +200,19 @@ ForeignConstant transpose(const Call& call) {
     if (sorted[d] != static_cast<std::int64_t>(d)) refuse("has a perm that is no order of axes");
   }
   if (perm.size() != rank) refuse("has a perm that is no order of axes");
-  Ints dims, strides(rank, 1), step;
-  for (std::size_t d = rank; d-- > 1;) strides[d - 1] = strides[d] * from.shape[d];
+  const Ints strides = strides_of(from.shape);
+  Ints dims, steps;
   for (std::int64_t axis : perm) {
     dims.push_back(from.shape[static_cast<std::size_t>(axis)]);
-    step.push_back(strides[static_cast<std::size_t>(axis)]);
+    steps.push_back(strides[static_cast<std::size_t>(axis)]);
   }
-  auto turned = std::make_shared<std::vector<float>>(values->size());
-  Ints at(rank);
-  std::int64_t position = 0;
-  for (float& to : *turned) {
-    to = (*values)[static_cast<std::size_t>(position)];
-    for (std::size_t d = rank; d-- > 0;) {
-      position += step[d];
-      if (++at[d] < dims[d]) break;
-      position -= step[d] * dims[d];
-      at[d] = 0;
-    }
-  }
-  return {Shape(dims), Floats(turned)};
+  return rearranged(from, Shape(dims), 0, steps);
+}
+
+/// Of a constant itself.
+ForeignConstant shape(const Call& call) {
+  const Ints& dims = call.operand(0).shape.dims();
+  return of_wholes(Shape{static_cast<std::int64_t>(dims.size())}, dims);
 }
 
 ForeignConstant constant_of_shape(const Call& call) {
@@ -214,14 +244,26 @@ std::vector<T> each(const std::vector<T>& a, const std::vector<T>& b, F&& f) {
   return result;
 }
 
+/// Of what `each` makes.
+Shape common_shape(const Shape& a, const Shape& b) {
+  const auto bare = [](const Shape& shape) {
+    Ints dims = shape.dims();
+    while (!dims.empty() && dims.front() == 1) dims.erase(dims.begin());
+    return dims;
+  };
+  if (a.count() != 1 && b.count() != 1 && bare(a) != bare(b)) refuse("computes with shapes that differ");
+  Ints dims = (a.count() == 1 ? b : a).dims();
+  const std::size_t rank = std::max(a.rank(), b.rank());
+  if (dims.size() < rank) dims.insert(dims.begin(), rank - dims.size(), 1);
+  return Shape(dims);
+}
+
 /// Whole numbers wrap around, as in the programs that wrote them.
 template <class F>
 Fold arithmetic(F f) {
   return [f](const Call& call) -> ForeignConstant {
     const ForeignConstant &a = call.operand(0), &b = call.operand(1);
-    const Shape shape = a.shape.count() == 1 && b.shape.rank() > a.shape.rank() ? b.shape
-                        : a.shape.count() >= b.shape.count()                    ? a.shape
-                                                                                : b.shape;
+    const Shape shape = common_shape(a.shape, b.shape);
     if (a.floats() != nullptr && b.floats() != nullptr) {
       const auto of_floats = [&](float x, float y) {
         return static_cast<float>(f(static_cast<double>(x), static_cast<double>(y)));
@@ -235,6 +277,27 @@ Fold arithmetic(F f) {
   };
 }
 
+/// Of floats.
+template <class F>
+Fold function(F f) {
+  return [f](const Call& call) -> ForeignConstant {
+    const Floats from = call.operand(0).floats();
+    if (from == nullptr) refuse("has no floats as operand 0");
+    auto to = std::make_shared<std::vector<float>>();
+    for (float x : *from) to->push_back(static_cast<float>(f(static_cast<double>(x))));
+    return {call.operand(0).shape, Floats(to)};
+  };
+}
+
+/// The larger of two, of floats.
+ForeignConstant larger(const Call& call) {
+  const ForeignConstant &a = call.operand(0), &b = call.operand(1);
+  if (call.in.size() != 2 || a.floats() == nullptr || b.floats() == nullptr) refuse("is understood of two floats");
+  const auto of_floats = [](float x, float y) { return std::max(x, y); };
+  return {common_shape(a.shape, b.shape),
+          std::make_shared<const std::vector<float>>(each(*a.floats(), *b.floats(), of_floats))};
+}
+
 /// Towards zero.
 ForeignConstant divide(const Call& call) {
   const ForeignConstant &a = call.operand(0), &b = call.operand(1);
@@ -243,8 +306,7 @@ ForeignConstant divide(const Call& call) {
     if (known(y) == 0 || (y == -1 && known(x) == kAnyBatch)) refuse("divides by zero");
     return known(x) / y;
   };
-  return of_wholes(a.shape.count() >= b.shape.count() ? a.shape : b.shape,
-                   each(call.wholes(0), call.wholes(1), quotient));
+  return of_wholes(common_shape(a.shape, b.shape), each(call.wholes(0), call.wholes(1), quotient));
 }
 
 const std::map<std::string, Fold>& folds() {
@@ -255,9 +317,14 @@ const std::map<std::string, Fold>& folds() {
                                                     {"Div", divide},
                                                     {"Gather", gather},
                                                     {"Identity", [](const Call& call) { return call.operand(0); }},
+                                                    {"Max", larger},
                                                     {"Mul", arithmetic([](auto x, auto y) { return x * y; })},
+                                                    {"Neg", function([](double x) { return -x; })},
+                                                    {"Reciprocal", function([](double x) { return 1 / x; })},
                                                     {"Reshape", reshape},
+                                                    {"Shape", shape},
                                                     {"Slice", slice},
+                                                    {"Sqrt", function([](double x) { return std::sqrt(x); })},
                                                     {"Squeeze", squeeze},
                                                     {"Sub", arithmetic([](auto x, auto y) { return x - y; })},
                                                     {"Transpose", transpose},

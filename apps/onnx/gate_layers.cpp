@@ -12,8 +12,6 @@
 namespace sluice {
 namespace {
 
-constexpr double kEps = 1e-5;  // of batch normalisation
-
 /// Keys of the layer that the type takes. Nothing where it lacks one that matters; a bias can be put elsewhere.
 std::optional<std::vector<LayerKey>> keys_for(const ListedLayer& layer, const std::set<std::string>& known) {
   std::vector<LayerKey> keys;
@@ -52,16 +50,13 @@ std::set<std::string> keys_of(const Registry& registry, const std::string& type)
   return names;
 }
 
-/// x + bias, as (x - 0) / sqrt(1 - eps + eps) + bias.
+/// x + bias.
 ListedLayer bias_layer(const ListedLayer& convolution, int at) {
   const Floats bias = convolution.tensors.at("bias");
-  const auto all = [&](float value) { return std::make_shared<const std::vector<float>>(bias->size(), value); };
-  ListedLayer made;
+  ListedLayer made = plain_batchnorm(bias->size());
   made.name = convolution.name + "_bn";
-  made.type = "batchnorm";
   made.src = {{at, ""}};
-  made.tensors = {
-      {"weight", all(1)}, {"bias", bias}, {"running_mean", all(0)}, {"running_var", all(static_cast<float>(1 - kEps))}};
+  made.tensors["bias"] = bias;
   return made;
 }
 
@@ -103,7 +98,7 @@ std::vector<bool> find_gateable(const LayerList& list, const Network& dense, con
 }
 
 void put_biases_behind(LayerList& list, std::vector<bool>& gateable) {
-  LayerList made = {list.image, {}, list.answer, list.defaults};
+  LayerList made = {list.image, list.normalization, {}, list.answer, list.defaults};
   std::vector<bool> kept;
   std::vector<int> places;  // of the layers' results
   const auto moved = [&](LayerSource source) {

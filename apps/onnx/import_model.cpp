@@ -1,8 +1,10 @@
 #include "apps/onnx/import_model.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice {
 namespace {
@@ -21,8 +23,29 @@ std::string numbers_in(const ForeignModel& model, const char* key) {
   return list;
 }
 
+/// As keys of [data], which are of numbers from 0 to 1. What makes them much smaller expects them up to 255.
+std::string normalization_text(const Affine& done) {
+  constexpr double kSmall = 0.25;
+  const double most = *std::max_element(done.factor.begin(), done.factor.end()), range = most < kSmall ? 255 : 1;
+  std::vector<std::string> mean, std;
+  for (std::size_t c = 0; c < done.factor.size(); ++c) {
+    const double scale = done.factor[c] * range;
+    mean.push_back(concat(0.0 - done.term[c] / scale));  // to six digits: it was computed
+    std.push_back(concat(1 / scale));
+  }
+  return concat("mean = ", join(mean), "\nstd = ", join(std), "\n");
+}
+
+/// Of the model itself, or of what it says.
+std::string normalization_of(const ForeignModel& model, const Affine& done) {
+  if (!done.factor.empty()) return normalization_text(done);
+  const std::string mean = numbers_in(model, "mean"), std = numbers_in(model, "std");
+  return mean.empty() || std.empty() ? "" : concat("mean = ", mean, "\nstd = ", std, "\n");
+}
+
 /// Photographs come as folders; small images in other forms, which nobody knows.
-std::string data_text(const ForeignModel& model, const Shape& image) {
+std::string data_text(const ForeignModel& model, const LayerList& list) {
+  const Shape& image = list.image;
   const std::int64_t size = image[1];
   std::string text;
   if (size >= 64 && image[2] == size) {
@@ -30,8 +53,7 @@ std::string data_text(const ForeignModel& model, const Shape& image) {
                    "transforms = random_resized_crop(", size, "), flip\neval_transforms = resize(", size * 8 / 7,
                    "), center_crop(", size, ")\n");
   }
-  const std::string mean = numbers_in(model, "mean"), std = numbers_in(model, "std");
-  if (!mean.empty() && !std.empty()) text += concat("mean = ", mean, "\nstd = ", std, "\n");
+  text += normalization_of(model, list.normalization);
   return text.empty() ? "" : "\n[data]\n" + text;
 }
 
@@ -39,7 +61,7 @@ std::string data_text(const ForeignModel& model, const Shape& image) {
 
 ImportedModel describe_model(const ForeignModel& model, const LayerList& list) {
   ImportedModel made;
-  made.ini = "# Made by sluice-import.\n" + network_text(list) + data_text(model, list.image);
+  made.ini = "# Made by sluice-import.\n" + network_text(list) + data_text(model, list);
   for (const ListedLayer& layer : list.layers) {
     for (const auto& [name, values] : layer.tensors) made.tensors[layer.name + "/" + name] = values;
   }

@@ -41,8 +41,20 @@ struct ListedLayer {
   void set(const std::string& key, std::int64_t value) { set(key, std::to_string(value)); }
 };
 
+/// The shortest text of a number, as a float.
+std::string float_text(double number);
+
+/// A batch normalisation that changes nothing yet: (x - 0) / sqrt(1 - eps + eps) 1 + 0.
+ListedLayer plain_batchnorm(std::size_t channels);
+
+/// y = factor x + term, each by channel.
+struct Affine {
+  std::vector<double> factor, term;
+};
+
 struct LayerList {
-  Shape image;  ///< C x H x W
+  Shape image;           ///< C x H x W
+  Affine normalization;  ///< what the model does to its images first; empty: nothing
   std::vector<ListedLayer> layers;
   LayerSource answer;
   std::map<std::string, std::vector<LayerKey>> defaults;  ///< of all layers of a type

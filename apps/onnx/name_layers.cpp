@@ -74,6 +74,21 @@ void place_nameless(const LayerList& list, std::vector<Parts>& names) {
   }
 }
 
+/// What joins the input of a part and its result ends that part, wherever the model has it: DenseNet has it in the part
+/// that comes next.
+void close_parts(const LayerList& list, std::vector<Parts>& names) {
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    const ListedLayer& layer = list.layers[i];
+    if (layer.type != "concat" || layer.src.size() != 2 || names[i - 1].size() < 2) continue;
+    const Parts part(names[i - 1].begin(), names[i - 1].end() - 1);
+    std::size_t begin = i;
+    while (begin > 0 && names[begin - 1].size() > part.size() && first(names[begin - 1], part.size()) == part) --begin;
+    const std::vector<LayerSource>& input = list.layers[begin].src;
+    const LayerSource result{static_cast<int>(i) - 1, ""};
+    if (input.size() == 1 && input[0] == layer.src[0] && result == layer.src[1]) names[i] = part;
+  }
+}
+
 bool is_reserved(const std::string& part) {
   return part == "data" || part == "labels" || part == "loss" || part == "input";
 }
@@ -84,6 +99,7 @@ void name_layers(LayerList& list) {
   std::vector<Parts> names;
   for (const ListedLayer& layer : list.layers) names.push_back(parts_of(layer.name));
   place_nameless(list, names);
+  close_parts(list, names);
   drop_common(names);
   const std::set<std::string> containers = containers_of(names);
   std::set<std::string> taken;

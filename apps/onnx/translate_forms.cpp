@@ -1,5 +1,6 @@
 // Operators that say how values lie: most become no layer.
 #include <algorithm>
+#include <limits>
 
 #include "apps/onnx/translation.hpp"
 
@@ -32,17 +33,16 @@ void Translation::flatten_image(const ForeignNode& node, const Value& src) {
 
 /// The value under other sizes.
 void Translation::change_dims(const ForeignNode& node, const Ints& dims) {
-  Value src = any_value(node, 0);
-  if (src.is_padded()) refuse(node, "reads an image with zeros around it; convolutions and pools alone do");
+  Value src = settled(node, 0);
   const Ints& d = src.dims;
   if (dims == d) return become(node, src);
+  if (dims.empty()) refuse(node, "leaves no axis but that of the images");
   const bool is_row = std::count_if(dims.begin(), dims.end(), [](std::int64_t dim) { return dim != 1; }) <= 1;
-  const bool is_image = src.form == Value::Form::kImage || src.form == Value::Form::kLast;
   if (src.form == Value::Form::kRows && is_row) {
     src.dims = dims;
     return become(node, src);
   }
-  if (is_image && dims.size() == 1) return flatten_image(node, src);
+  if (src.is_image() && dims.size() == 1) return flatten_image(node, src);
   if (src.form == Value::Form::kImage && dims.size() == 4 && dims[0] * dims[1] == d[0] && dims[2] == d[1] &&
       dims[3] == d[2]) {
     src.form = Value::Form::kGroups;
@@ -59,14 +59,14 @@ void Translation::change_dims(const ForeignNode& node, const Ints& dims) {
 }
 
 void Translation::flatten(const ForeignNode& node) {
-  const Value& src = any_value(node, 0);
+  const Value& src = settled(node, 0);
   if (axis(node, whole(node, "axis", 1), src.dims.size() + 1) != 1) refuse(node, "begins at another axis than 1");
   change_dims(node, {product(src.dims)});
 }
 
 /// The number of images must stay what it is.
 void Translation::reshape(const ForeignNode& node) {
-  const Value& src = any_value(node, 0);
+  const Value& src = settled(node, 0);
   const std::optional<Ints> target = list(node, "shape", 1);
   if (!target || target->empty()) refuse(node, "has no shape");
   const std::int64_t first = target->front();
@@ -78,7 +78,7 @@ void Translation::reshape(const ForeignNode& node) {
 }
 
 void Translation::squeeze(const ForeignNode& node) {
-  const Value& src = any_value(node, 0);
+  const Value& src = settled(node, 0);
   const std::optional<Ints> axes = list(node, "axes", 1);
   std::vector<bool> drop(src.dims.size() + 1);
   if (axes) {
@@ -96,7 +96,7 @@ void Translation::squeeze(const ForeignNode& node) {
 }
 
 void Translation::unsqueeze(const ForeignNode& node) {
-  const Value& src = any_value(node, 0);
+  const Value& src = settled(node, 0);
   Ints axes = list(node, "axes", 1).value_or(Ints());
   const std::size_t rank = src.dims.size() + 1 + axes.size();
   if (rank > kMostAxes) refuse(node, concat("makes ", rank, " axes"));
@@ -134,14 +134,16 @@ void Translation::transpose(const ForeignNode& node) {
   become(node, src);
 }
 
-/// Zeros around an image are for who reads it; zeros among the channels are a layer.
+/// Numbers around an image are for who reads it; zeros among the channels are a layer.
 void Translation::pad(const ForeignNode& node) {
-  Value src = any_value(node, 0);
-  const bool last = src.form == Value::Form::kLast;
-  if (!last && src.form != Value::Form::kImage) refuse(node, "pads what is no image");
-  if (attribute<std::string>(node, "mode", "constant") != "constant" || number(node, "value", 2, 0) != 0)
-    refuse(node, "pads with something else than zeros");
   if (has_operand(node, 3)) refuse(node, "names its axes; export it with pads for all of them");
+  const std::string mode = attribute<std::string>(node, "mode", "constant");
+  const double filling = number(node, "value", 2, 0);
+  const bool never_wins = mode == "edge" || filling <= -std::numeric_limits<float>::max();
+  if (!never_wins && (mode != "constant" || filling != 0)) refuse(node, "pads with something else than zeros");
+  Value src = any_value(node, 0);
+  if (src.has_steps() || (src.is_padded() && src.pads_never_win != never_wins)) src = settled(node, 0);
+  if (!src.is_image()) refuse(node, "pads what is no image");
   const std::optional<Ints> pads = list(node, "pads", 1);
   if (!pads || pads->size() != 8) refuse(node, "has no pads for both sides of four axes");
   constexpr std::int64_t kMost = 1 << 30;
@@ -150,20 +152,27 @@ void Translation::pad(const ForeignNode& node) {
   }
   const auto before = [&](std::size_t a) { return (*pads)[a]; };
   const auto behind = [&](std::size_t a) { return (*pads)[a + 4]; };
+  const bool last = src.form == Value::Form::kLast;
   const std::size_t channel = last ? 3 : 1, row = last ? 1 : 2;
   if (before(0) != 0 || behind(0) != 0) refuse(node, "adds images");
   const Pads around = {before(row), before(row + 1), behind(row), behind(row + 1)};
   if (before(channel) != 0 || behind(channel) != 0) {
-    if (before(channel) != behind(channel) || around != Pads{0, 0, 0, 0} || src.is_padded())
+    if (before(channel) != behind(channel) || around != Pads{0, 0, 0, 0} || never_wins)
       refuse(node, "pads channels otherwise than with as many zeros before as behind them");
-    src.dims[channel - 1] += 2 * before(channel);
-    ListedLayer made = layer(node, "pad_shortcut", {src.source});
-    made.set("channels", src.dims[channel - 1]);
-    return finish(node, std::move(made), src.form, src.dims);
+    return pad_channels(node, settled(node, 0), channel - 1, before(channel));
   }
   for (std::size_t side = 0; side < 4; ++side) src.pads[side] += around[side];
-  if (src.pads[0] > kMost) refuse(node, "pads too far");
+  if (*std::max_element(src.pads.begin(), src.pads.end()) > kMost) refuse(node, "pads too far");
+  src.pads_never_win = never_wins && src.is_padded();
+  src.by = &node;
   become(node, src);
+}
+
+void Translation::pad_channels(const ForeignNode& node, Value src, std::size_t axis, std::int64_t zeros) {
+  src.dims[axis] += 2 * zeros;
+  ListedLayer made = layer(node, "pad_shortcut", {src.source});
+  made.set("channels", src.dims[axis]);
+  finish(node, std::move(made), src.form, src.dims);
 }
 
 /// What stands at the beginning of a list is that of an earlier Concat where it is the same.
@@ -236,15 +245,20 @@ void Translation::split(const ForeignNode& node) {
   }
 }
 
+/// Some of the channels, or every so many-th pixel.
 void Translation::slice(const ForeignNode& node) {
-  const Value src = value(node, 0);
   const Ints starts = list(node, "starts", 1).value_or(Ints()), ends = list(node, "ends", 2).value_or(Ints()),
              axes = list(node, "axes", 3).value_or(Ints{0}), steps = list(node, "steps", 4).value_or(Ints{1});
+  if (starts.size() != 1 || ends.size() != 1 || axes.size() != 1 || steps.size() != 1)
+    refuse(node, "takes parts along several axes at once");
+  const std::size_t along = axis(node, axes[0], any_value(node, 0).dims.size() + 1);
+  if (starts[0] == 0 && ends[0] == std::numeric_limits<std::int64_t>::max() && steps[0] == 1)
+    return become(node, any_value(node, 0));
+  if (steps[0] != 1) return take_steps(node, along, starts[0], ends[0], steps[0]);
+  const Value src = value(node, 0);
+  if (along != src.channel_axis() + 1 || src.form == Value::Form::kRowsLast)
+    refuse(node, "takes another part than some of the channels");
   const std::int64_t channels = src.channels();
-  const bool plain = starts.size() == 1 && ends.size() == 1 && axes.size() == 1 && steps == Ints{1} &&
-                     axis(node, axes[0], src.dims.size() + 1) == src.channel_axis() + 1 &&
-                     src.form != Value::Form::kRowsLast;
-  if (!plain) refuse(node, "takes another part than some of the channels");
   const auto place = [&](std::int64_t at) {
     return std::clamp<std::int64_t>(at < 0 ? std::max(at, -channels) + channels : at, 0, channels);
   };
@@ -254,6 +268,22 @@ void Translation::slice(const ForeignNode& node) {
     refuse(node, concat("takes channels ", begin, " to ", begin + size, " of ", channels, ", which is none of up to ",
                         kMostParts, " equal parts"));
   part(node, node.results[0], src, channels / size, begin / size);
+}
+
+/// The stride of a 1x1 convolution, which Keras takes before.
+void Translation::take_steps(const ForeignNode& node, std::size_t along, std::int64_t begin, std::int64_t end,
+                             std::int64_t step) {
+  Value src = any_value(node, 0);
+  if (src.is_padded()) src = settled(node, 0);
+  const std::size_t row = src.form == Value::Form::kLast ? 1 : 2;
+  const bool fits = src.is_image() && (along == row || along == row + 1) && begin == 0 && step > 0 &&
+                    step <= std::numeric_limits<std::int32_t>::max() && end >= src.dims[along - 1] &&
+                    src.step[along - row] == 1;
+  if (!fits) refuse(node, "takes steps otherwise than from the first pixel on to the last");
+  src.dims[along - 1] = (src.dims[along - 1] - 1) / step + 1;
+  src.step[along - row] = step;
+  src.by = &node;
+  become(node, src);
 }
 
 void Translation::cast(const ForeignNode& node) {
@@ -272,9 +302,7 @@ void Translation::softmax(const ForeignNode& node) {
 }
 
 void Translation::shape(const ForeignNode& node) {
-  Ints dims = any_value(node, 0).dims;
-  if (any_value(node, 0).is_padded())
-    refuse(node, "reads an image with zeros around it; convolutions and pools alone do");
+  Ints dims = settled(node, 0).dims;
   dims.insert(dims.begin(), model_.batch > 0 ? model_.batch : kAnyBatch);
   const auto size = static_cast<std::int64_t>(dims.size());
   const auto place = [&](std::int64_t at) {

@@ -1,8 +1,6 @@
 // Operators that are layers.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
 
 #include "apps/onnx/translation.hpp"
@@ -36,28 +34,27 @@ Floats linear_weights(const Floats& from, std::int64_t outputs, bool transposed,
   return to;
 }
 
-/// The constant's shape says one number for each channel of the value.
-bool is_by_channel(const Value& value, const Shape& shape) {
-  const std::size_t rank = value.dims.size(), axis = value.channel_axis();
-  Ints dims = shape.dims();
-  while (dims.size() > rank && dims.front() == 1) dims.erase(dims.begin());
-  if (dims.size() > rank) return false;
-  dims.insert(dims.begin(), rank - dims.size(), 1);
-  for (std::size_t d = 0; d < rank; ++d) {
-    if (dims[d] != (d == axis ? value.dims[d] : 1)) return false;
-  }
-  return true;
+bool is_even(const Pads& pads) {
+  return pads == Pads{pads[0], pads[0], pads[0], pads[0]};
 }
 
-/// The shortest text of a float.
-std::string text_of(double number) {
-  const auto wanted = static_cast<float>(number);
-  char text[32];
-  for (int digits = 6; digits <= 9; ++digits) {
-    std::snprintf(text, sizeof(text), "%.*g", digits, static_cast<double>(wanted));
-    if (std::strtof(text, nullptr) == wanted) break;
-  }
-  return text;
+/// One number but for what ceil_mode reaches.
+bool fits_pool(const Pads& pads, std::int64_t stride) {
+  const auto fits = [&](std::int64_t behind) { return behind >= pads[0] && behind - pads[0] < stride; };
+  return pads[0] == pads[1] && fits(pads[2]) && fits(pads[3]);
+}
+
+struct ConvGeometry {
+  std::int64_t kernel = 1, stride = 1, pad = 0, dilation = 1, groups = 1;
+};
+
+void set_geometry(ListedLayer& layer, std::int64_t channels, const ConvGeometry& geometry) {
+  layer.set("channels", channels);
+  layer.set("kernel", geometry.kernel);
+  layer.set("stride", geometry.stride, 1);
+  layer.set("pad", geometry.pad, 0);
+  layer.set("dilation", geometry.dilation, 1);
+  layer.set("groups", geometry.groups, 1);
 }
 
 }  // namespace
@@ -76,7 +73,8 @@ Pads Translation::pads_of(const ForeignNode& node, const Value& src, std::int64_
   }
   if (by_itself != "SAME_UPPER" && by_itself != "SAME_LOWER") return pads;
   for (std::size_t axis = 0; axis < 2; ++axis) {
-    const std::int64_t size = src.dims[axis + 1], outputs = (size + stride - 1) / stride;
+    const std::int64_t size = src.dims[axis + 1] + src.pads[axis] + src.pads[axis + 2];
+    const std::int64_t outputs = (size + stride - 1) / stride;
     const std::int64_t total = std::max<std::int64_t>(0, (outputs - 1) * stride + reach - size);
     pads[axis] += by_itself == "SAME_UPPER" ? total / 2 : total - total / 2;
     pads[axis + 2] += by_itself == "SAME_UPPER" ? total - total / 2 : total / 2;
@@ -86,7 +84,8 @@ Pads Translation::pads_of(const ForeignNode& node, const Value& src, std::int64_
 
 void Translation::conv(const ForeignNode& node) {
   if (any_value(node, 0).form == Value::Form::kRows) return conv_of_rows(node);
-  const Value src = image(node);
+  Value src = padded_image(node);
+  if (src.pads_never_win) src = settled(node, 0);
   const Shape shape = weights(node, 4).shape;
   if (shape[2] != shape[3]) refuse(node, "has a filter that is not square");
   const std::int64_t stride = same(node, "strides", 1), dilation = same(node, "dilations", 1),
@@ -98,16 +97,13 @@ void Translation::conv(const ForeignNode& node) {
   }
   if (shape[2] > std::numeric_limits<std::int32_t>::max() / dilation) refuse(node, "reaches too far");
   const std::int64_t reach = dilation * (shape[2] - 1) + 1;
-  const Pads pads = pads_of(node, src, reach, stride);
-  if (pads != Pads{pads[0], pads[0], pads[0], pads[0]})
-    refuse(node, "pads its sides by different numbers; layers have one number");
+  Pads pads = pads_of(node, src, reach, stride);
+  if (!is_even(pads)) {
+    src = with_zeros(node, src, pads);
+    pads = {0, 0, 0, 0};
+  }
   ListedLayer made = layer(node, "conv", {src.source});
-  made.set("channels", shape[0]);
-  made.set("kernel", shape[2]);
-  made.set("stride", stride, 1);
-  made.set("pad", pads[0], 0);
-  made.set("dilation", dilation, 1);
-  made.set("groups", groups, 1);
+  set_geometry(made, shape[0], {shape[2], stride, pads[0], dilation, groups});
   made.tensors["weight"] = tensor(node, 1, shape);
   const bool bias = has_operand(node, 2);
   if (bias) made.tensors["bias"] = tensor(node, 2, {shape[0]});
@@ -137,14 +133,16 @@ void Translation::conv_of_rows(const ForeignNode& node) {
 }
 
 void Translation::batchnorm(const ForeignNode& node) {
-  const Value src = image(node);
-  if (src.is_padded()) refuse(node, "reads an image with zeros around it; convolutions and pools alone do");
+  const Value src = value(node, 0);
+  if (src.channel_axis() != 0 || src.form == Value::Form::kRowsLast)
+    refuse(node, "normalises along another axis than that of the channels");
   const char* const tensors[] = {"weight", "bias", "running_mean", "running_var"};
   ListedLayer made = layer(node, "batchnorm", {src.source});
   for (std::size_t i = 0; i < 4; ++i) made.tensors[tensors[i]] = tensor(node, i + 1, {src.dims[0]});
   const auto eps = attribute<double>(node, "epsilon", 1e-5);
-  made.set("eps", text_of(eps), std::abs(eps - 1e-5) < 1e-10);
-  finish(node, std::move(made), Value::Form::kImage, src.dims);
+  made.set("eps", float_text(eps), std::abs(eps - 1e-5) < 1e-10);
+  finish(node, std::move(made), src.form, src.dims);
+  if (src.form == Value::Form::kRows) row_norms_[static_cast<int>(list_.layers.size()) - 1] = &node;
 }
 
 void Translation::gemm(const ForeignNode& node) {
@@ -164,22 +162,40 @@ void Translation::gemm(const ForeignNode& node) {
 }
 
 void Translation::matmul(const ForeignNode& node) {
+  if (is_value(node, 0) && any_value(node, 0).form == Value::Form::kLast) return product_of_pixels(node);
   linear(node, value(node, 0), false, nullptr);
+}
+
+/// A product with the channels of each pixel is a 1x1 convolution; its stride are the steps between the pixels.
+void Translation::product_of_pixels(const ForeignNode& node) {
+  Value src = any_value(node, 0);
+  if (src.is_padded() || src.step[0] != src.step[1]) src = settled(node, 0);
+  const Shape shape = weights(node, 2).shape;
+  if (shape[0] != src.channels())
+    refuse(node, concat("has weights ", to_string(shape), ", but reads ", src.channels(), " channels"));
+  ListedLayer made = layer(node, "conv", {src.source});
+  set_geometry(made, shape[1], {1, src.step[0], 0, 1, 1});
+  made.tensors["weight"] = linear_weights(tensor(node, 1, shape), shape[1], false, {});
+  made.set("bias", "no", true);
+  finish(node, std::move(made), Value::Form::kLast, {src.dims[0], src.dims[1], shape[1]});
 }
 
 void Translation::linear(const ForeignNode& node, const Value& src, bool transposed, Floats bias) {
   const Shape shape = weights(node, 2).shape;
   const std::int64_t outputs = shape[transposed ? 0 : 1], inputs = shape[transposed ? 1 : 0];
   const bool rows = src.form == Value::Form::kRows || src.form == Value::Form::kRowsLast;
-  if (!rows || src.dims.size() != 1) refuse(node, "multiplies what are no rows of numbers");
-  if (src.dims[0] != inputs)
-    refuse(node, concat("has weights ", to_string(shape), ", but reads rows of ", src.dims[0], " numbers"));
+  if (!rows || src.dims.empty()) refuse(node, "multiplies what are no rows of numbers");
+  if (src.dims.back() != inputs || Shape(src.dims).count() != inputs)
+    refuse(node,
+           concat("has weights ", to_string(shape), ", but reads rows of ", to_string(Shape(src.dims)), " numbers"));
   ListedLayer made = layer(node, "linear", {src.source});
   made.set("features", outputs);
   made.tensors["weight"] = linear_weights(tensor(node, 1, shape), outputs, transposed, src.image);
   if (bias != nullptr) made.tensors["bias"] = bias;
   made.set("bias", bias != nullptr ? "yes" : "no", bias != nullptr);
-  finish(node, std::move(made), Value::Form::kRows, {outputs});
+  Ints dims = src.dims;
+  dims.back() = outputs;
+  finish(node, std::move(made), Value::Form::kRows, dims);
 }
 
 void Translation::hard_sigmoid(const ForeignNode& node) {
@@ -199,16 +215,17 @@ void Translation::clip(const ForeignNode& node) {
   const double low = number(node, "min", 1, -none), high = number(node, "max", 2, none);
   if (low == 0 && high >= none) return simple(node, "relu");
   if (!(low < high) || low <= -none || high >= none) refuse(node, "has no two bounds, one below the other");
+  if (clip_hard_sigmoid(node, low, high)) return;
   simple(node, "clip");
   ListedLayer& made = list_.layers.back();
-  made.set("low", text_of(low), low == 0);
-  made.set("high", text_of(high));
+  made.set("low", float_text(low), low == 0);
+  made.set("high", float_text(high));
 }
 
 void Translation::leaky_relu(const ForeignNode& node) {
   simple(node, "leaky_relu");
   const auto slope = attribute<double>(node, "alpha", 0.01);
-  list_.layers.back().set("slope", text_of(slope), std::abs(slope - 0.01) < 1e-9);
+  list_.layers.back().set("slope", float_text(slope), std::abs(slope - 0.01) < 1e-9);
 }
 
 /// What a model adds on two sides alone is what ceil_mode would reach.
@@ -217,13 +234,10 @@ void Translation::pool(const ForeignNode& node, const char* type, const Value& s
   if (same(node, "dilations", 1) != 1) refuse(node, "has dilations, which pools of ours have not");
   bool ceil_mode = whole(node, "ceil_mode", 0) != 0;
   const std::int64_t pad = pads[0];
+  if (pad >= kernel) refuse(node, concat("pads ", pad, " pixels, as many as its windows cover or more"));
   Ints dims = {src.dims[0]};
-  for (std::size_t axis = 0; axis < 2; ++axis) {
-    const std::int64_t extra = pads[axis + 2] - pad;
-    if (pads[axis] != pad || extra < 0 || extra >= stride)
-      refuse(node, "pads its sides by different numbers; layers have one number");
-    ceil_mode = ceil_mode || extra > 0;
-  }
+  if (!fits_pool(pads, stride)) refuse(node, "pads its sides by different numbers; layers have one number");
+  ceil_mode = ceil_mode || !is_even(pads);
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const std::int64_t size = src.dims[axis + 1], wanted = windows(size + pads[axis] + pads[axis + 2], kernel, stride);
     std::int64_t count = windows(size + 2 * pad + (ceil_mode ? stride - 1 : 0), kernel, stride);
@@ -245,20 +259,25 @@ void Translation::pool(const ForeignNode& node, const char* type, const Value& s
   finish(node, std::move(made), Value::Form::kImage, dims);
 }
 
-/// Zeros that a Pad has put around an image without numbers below 0 win as little as padding.
+/// Around an image without numbers below 0 zeros win as little as padding.
 void Translation::max_pool(const ForeignNode& node) {
   if (node.attributes.count("kernel_shape") == 0) refuse(node, "has no kernel_shape");
-  const Value src = image(node);
-  if (src.is_padded() && !is_nonnegative(src.source))
-    refuse(node, "looks for the largest number among zeros that a Pad has put around its image");
+  Value src = padded_image(node);
+  if (src.is_padded() && !src.pads_never_win && !is_nonnegative(src.source)) src = settled(node, 0);
   const std::int64_t kernel = same(node, "kernel_shape", 1), stride = same(node, "strides", 1);
   if (kernel < 1 || stride < 1) refuse(node, "has a window or strides of 0");
-  pool(node, "max_pool", src, pads_of(node, src, kernel, stride), true);
+  Pads pads = pads_of(node, src, kernel, stride);
+  if (!fits_pool(pads, stride) && is_nonnegative(src.source)) {
+    src = with_zeros(node, src, pads);
+    pads = {0, 0, 0, 0};
+  }
+  pool(node, "max_pool", src, pads, true);
 }
 
 void Translation::average_pool(const ForeignNode& node) {
   if (node.attributes.count("kernel_shape") == 0) refuse(node, "has no kernel_shape");
-  const Value src = image(node);
+  Value src = padded_image(node);
+  if (src.pads_never_win || !is_even(src.pads)) src = settled(node, 0);
   const std::int64_t kernel = same(node, "kernel_shape", 1), stride = same(node, "strides", 1);
   if (kernel < 1 || stride < 1) refuse(node, "has a window or strides of 0");
   Value bare = src;
@@ -285,7 +304,7 @@ void Translation::mean_over_image(const ForeignNode& node, bool keep) {
 }
 
 void Translation::global_pool(const ForeignNode& node) {
-  image(node);
+  padded_image(node);
   mean_over_image(node, true);
 }
 
@@ -295,69 +314,10 @@ void Translation::reduce_mean(const ForeignNode& node) {
   const bool last = src.form == Value::Form::kLast;
   std::vector<bool> reduced(src.dims.size() + 1);
   for (std::int64_t a : axes.value_or(Ints())) reduced[axis(node, a, reduced.size())] = true;
-  const bool whole_image =
-      (last || src.form == Value::Form::kImage) &&
-      reduced == (last ? std::vector<bool>{false, true, true, false} : std::vector<bool>{false, false, true, true});
+  const bool whole_image = src.is_image() && reduced == (last ? std::vector<bool>{false, true, true, false}
+                                                              : std::vector<bool>{false, false, true, true});
   if (!whole_image) refuse(node, "takes the mean of something else than the pixels of an image");
   mean_over_image(node, whole(node, "keepdims", 1) != 0);
-}
-
-/// A constant behind a layer without a bias is its bias.
-bool Translation::add_bias(const ForeignNode& node) {
-  const std::size_t operand = is_value(node, 0) ? 1 : 0;
-  const ForeignConstant* const given = constant(node, operand);
-  if (given == nullptr) return false;
-  const Value src = value(node, 1 - operand);
-  if (src.source.layer == LayerSource::kImages) return false;
-  ListedLayer& before = list_.layers[static_cast<std::size_t>(src.source.layer)];
-  const LayerKey* const bias = before.find("bias");
-  const bool fits = src.form != Value::Form::kRowsLast && is_by_channel(src, given->shape) && bias != nullptr &&
-                    bias->value == "no" && src.alone;
-  if (!fits) return false;
-  before.tensors["bias"] = tensor(node, operand, given->shape);
-  before.set("bias", "yes", before.type == "linear");
-  become(node, src);
-  return true;
-}
-
-void Translation::add(const ForeignNode& node) {
-  if (is_value(node, 0) != is_value(node, 1) && add_bias(node)) return;
-  const Value a = value(node, 0), b = value(node, 1);
-  if (a.form != b.form || a.dims != b.dims)
-    refuse(node, concat("adds ", to_string(Shape(a.dims)), " and ", to_string(Shape(b.dims)), ", expected one shape"));
-  Value sum = a;
-  sum.source = add(node, layer(node, "add", {a.source, b.source}), a.dims);
-  sum.alone = true;
-  become(node, sum);
-}
-
-/// x sigmoid(x), and the same with hard_sigmoid, is one layer where nobody else reads the sigmoid.
-bool Translation::swish_of(const ForeignNode& node, std::size_t gate) {
-  const Value share = value(node, gate), src = value(node, 1 - gate);
-  if (share.source.layer == LayerSource::kImages || !share.alone) return false;
-  ListedLayer& before = list_.layers[static_cast<std::size_t>(share.source.layer)];
-  const bool smooth = before.type == "sigmoid", hard = before.type == "hard_sigmoid";
-  if ((!smooth && !hard) || !(before.src[0] == src.source) || share.dims != src.dims) return false;
-  before.type = smooth ? "silu" : "hard_swish";
-  before.name = layer(node, "", {}).name;
-  become(node, share);
-  return true;
-}
-
-void Translation::multiply(const ForeignNode& node) {
-  if (swish_of(node, 0) || swish_of(node, 1)) return;
-  Value a = value(node, 0), b = value(node, 1);
-  if (a.form == Value::Form::kRows && b.form != Value::Form::kRows) std::swap(a, b);
-  const bool by_channel = (a.form == Value::Form::kImage || a.form == Value::Form::kLast) &&
-                          b.form == Value::Form::kRows && is_by_channel(a, Shape(b.dims));
-  if (!by_channel && (a.form != b.form || a.dims != b.dims)) {
-    refuse(node, concat("multiplies ", to_string(Shape(a.dims)), " and ", to_string(Shape(b.dims)),
-                        ", expected one shape, or an image and a number for each of its channels"));
-  }
-  Value product = a;
-  product.source = add(node, layer(node, "multiply", {a.source, b.source}), a.dims);
-  product.alone = true;
-  become(node, product);
 }
 
 bool Translation::is_nonnegative(const LayerSource& source) const {

@@ -1,6 +1,7 @@
 // What all translators of operators share: operands, attributes, values.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "apps/onnx/translation.hpp"
 #include "core/config/text.hpp"
@@ -18,21 +19,12 @@ std::int64_t numbers_in(const ForeignModel& model) {
 
 }  // namespace
 
-const LayerKey* ListedLayer::find(const std::string& key) const {
-  for (const LayerKey& k : keys) {
-    if (k.name == key) return &k;
-  }
-  return nullptr;
-}
-
-void ListedLayer::set(const std::string& key, const std::string& value, bool usual) {
-  for (LayerKey& k : keys) {
-    if (k.name == key) {
-      k = {key, value, usual};
-      return;
-    }
-  }
-  keys.push_back({key, value, usual});
+bool Value::is_by_channel(const Shape& shape) const {
+  std::vector<std::int64_t> wanted(dims.size(), 1), given = shape.dims();
+  wanted[channel_axis()] = channels();
+  while (given.size() > wanted.size() && given.front() == 1) given.erase(given.begin());
+  if (given.size() < wanted.size()) given.insert(given.begin(), wanted.size() - given.size(), 1);
+  return given == wanted;
 }
 
 std::size_t Value::channel_axis() const {
@@ -62,25 +54,37 @@ LayerList Translation::run() {
   if (answer == values_.end()) refuse("the answer does not depend on the images");
   if (answer->second.form != Value::Form::kRows) refuse("the answer is an image, expected a number for each class");
   list_.answer = answer->second.source;
+  merge_row_norms();
   return std::move(list_);
 }
 
-/// All who read it turn it to N x C x H x W, or look at it in passing before.
-bool Translation::is_turned_at_once(const std::string& value, int patience) const {
-  const auto readers = readers_.find(value);
-  if (readers == readers_.end() || patience == 0) return false;
-  return std::all_of(readers->second.begin(), readers->second.end(), [&](const ForeignNode* node) {
-    if (node == nullptr) return false;
-    if (node->op == "Transpose") return attribute<Ints>(*node, "perm", {}) == Ints{0, 3, 1, 2};
-    const bool passes = node->op == "Pad" || node->op == "Cast" || node->op == "Identity";
-    return passes && is_turned_at_once(node->results[0], patience - 1);
-  });
+/// All who read them turn them to N x C x H x W, or look at them in passing before.
+bool Translation::are_images_turned() const {
+  static const std::set<std::string> kPassing = {"Add", "Cast", "Div", "Identity", "Mul", "Pad", "Sub"};
+  std::set<std::string> seen = {model_.input};
+  std::vector<std::string> open = {model_.input};
+  bool found = false;
+  while (!open.empty()) {
+    const auto readers = readers_.find(open.back());
+    open.pop_back();
+    if (readers == readers_.end()) continue;
+    for (const ForeignNode* node : readers->second) {
+      const bool turns =
+          node != nullptr && node->op == "Transpose" && attribute<Ints>(*node, "perm", {}) == Ints{0, 3, 1, 2};
+      if (!turns && (node == nullptr || kPassing.count(node->op) == 0)) return false;
+      if (!turns && seen.insert(node->results[0]).second) open.push_back(node->results[0]);
+      found = found || turns;
+    }
+  }
+  return found;
 }
 
-Value Translation::input_value() const {
-  constexpr int kPatience = 4;
-  const bool last = is_turned_at_once(model_.input, kPatience);
-  return {{}, last ? Value::Form::kLast : Value::Form::kImage, model_.image.dims(), {}};
+Value Translation::input_value() {
+  return {{},
+          are_images_turned() ? Value::Form::kLast : Value::Form::kImage,
+          model_.image.dims(),
+          {},
+          readers_[model_.input].size() == 1};
 }
 
 void Translation::translate(const ForeignNode& node) {
@@ -110,16 +114,47 @@ const Value& Translation::any_value(const ForeignNode& node, std::size_t i) cons
   refuse(node, concat("reads '", printable(node.inputs[i]), "', a result that is not understood"));
 }
 
-const Value& Translation::value(const ForeignNode& node, std::size_t i) const {
-  const Value& found = any_value(node, i);
-  if (found.is_padded()) refuse(node, "reads an image with zeros around it; convolutions and pools alone do");
+const Value& Translation::settled(const ForeignNode& node, std::size_t i) {
+  const Value& given = any_value(node, i);
+  if (!given.is_padded() && !given.has_steps()) return given;
+  Value& found = values_[node.inputs[i]];
+  const Value src = found;
+  if (src.pads_never_win) refuse(node, "reads an image with other numbers than zeros around it; max pools alone do");
+  if (src.is_padded()) {
+    found = with_zeros(node, src, src.pads);
+  } else {
+    if (src.step[0] != src.step[1]) refuse(node, "reads pixels with steps that differ by direction");
+    ListedLayer made = layer(*src.by, "max_pool", {src.source});
+    made.set("kernel", 1);
+    made.set("stride", src.step[0]);
+    found = {add(*src.by, std::move(made), src.dims), src.form, src.dims, {}};
+  }
+  found.alone = readers_[node.inputs[i]].size() == 1;
+  return found;
+}
+
+Value Translation::with_zeros(const ForeignNode& node, Value src, const Pads& pads) {
+  constexpr std::int64_t kMost = 65536;
+  const std::int64_t most = *std::max_element(pads.begin(), pads.end());
+  if (most > kMost) refuse(node, concat("pads ", most, " pixels on one side, expected up to ", kMost));
+  ListedLayer made = layer(src.by != nullptr ? *src.by : node, "zero_pad", {src.source});
+  if (src.by == nullptr) made.name += "_pad";
+  const char* const sides[] = {"top", "left", "bottom", "right"};
+  for (std::size_t side = 0; side < 4; ++side) made.set(sides[side], pads[side], 0);
+  const std::size_t row = src.form == Value::Form::kLast ? 0 : 1;
+  for (std::size_t axis = 0; axis < 2; ++axis) src.dims[row + axis] += pads[axis] + pads[axis + 2];
+  return {add(node, std::move(made), src.dims), src.form, src.dims, {}};
+}
+
+const Value& Translation::value(const ForeignNode& node, std::size_t i) {
+  const Value& found = settled(node, i);
   if (found.form == Value::Form::kGroups || found.form == Value::Form::kTurned)
     refuse(node, "reads an image whose channels stand in groups");
   return found;
 }
 
-const Value& Translation::image(const ForeignNode& node) const {
-  const Value& found = any_value(node, 0);
+const Value& Translation::padded_image(const ForeignNode& node) {
+  const Value& found = any_value(node, 0).has_steps() ? settled(node, 0) : any_value(node, 0);
   if (found.form == Value::Form::kLast) refuse(node, "reads an image whose channels stand last");
   if (found.form != Value::Form::kImage) refuse(node, "reads what is no image any more");
   return found;
@@ -238,6 +273,7 @@ const std::map<std::string, Translation::Translator>& Translation::translators()
                                                           {"Clip", &Translation::clip},
                                                           {"Concat", &Translation::concatenate},
                                                           {"Conv", &Translation::conv},
+                                                          {"Div", &Translation::divide},
                                                           {"Dropout", &Translation::identity},
                                                           {"Flatten", &Translation::flatten},
                                                           {"Gemm", &Translation::gemm},
@@ -260,6 +296,7 @@ const std::map<std::string, Translation::Translator>& Translation::translators()
                                                           {"Softmax", &Translation::softmax},
                                                           {"Split", &Translation::split},
                                                           {"Squeeze", &Translation::squeeze},
+                                                          {"Sub", &Translation::subtract},
                                                           {"Swish", &Translation::swish},
                                                           {"Transpose", &Translation::transpose},
                                                           {"Unsqueeze", &Translation::unsqueeze}};

@@ -29,14 +29,23 @@ struct Value {
   };
   LayerSource source;
   Form form = Form::kImage;
-  std::vector<std::int64_t> dims;   ///< as the model sees it, without the batch
+  std::vector<std::int64_t> dims;   ///< as the model sees it, without the batch and what `pads` add
   std::vector<std::int64_t> image;  ///< of kRowsLast: H, W, C
-  Pads pads = {0, 0, 0, 0};         ///< zeros around the image that a Pad has put there, for who reads it
   bool alone = true;                ///< nobody else reads the layer's result
 
+  // What is left to the convolution or pool that reads the image; for others it becomes a layer (settled).
+  Pads pads = {0, 0, 0, 0};                   ///< zeros around it
+  bool pads_never_win = false;                ///< not zeros, but what is never the largest number of a window
+  std::array<std::int64_t, 2> step = {1, 1};  ///< down and to the right, between the pixels that are taken
+  const ForeignNode* by = nullptr;            ///< the operator that said so
+
   bool is_padded() const { return pads != Pads{0, 0, 0, 0}; }
+  bool has_steps() const { return step != std::array<std::int64_t, 2>{1, 1}; }
+  bool is_image() const { return form == Form::kImage || form == Form::kLast; }
   std::size_t channel_axis() const;  ///< into dims
   std::int64_t channels() const { return dims[channel_axis()]; }
+  /// A constant of this shape says one number for each channel.
+  bool is_by_channel(const Shape& shape) const;
 };
 
 class Translation {
@@ -65,15 +74,16 @@ class Translation {
     }
   }
 
-  Value input_value() const;
-  bool is_turned_at_once(const std::string& value, int patience) const;
+  Value input_value();
+  bool are_images_turned() const;
   void translate(const ForeignNode& node);
   bool fold(const ForeignNode& node);
 
   // Operands and attributes.
   const Value& any_value(const ForeignNode& node, std::size_t i) const;
-  const Value& value(const ForeignNode& node, std::size_t i) const;  ///< an image or rows, not padded
-  const Value& image(const ForeignNode& node) const;                 ///< operand 0, C x H x W
+  const Value& settled(const ForeignNode& node, std::size_t i);  ///< not padded, without steps
+  const Value& value(const ForeignNode& node, std::size_t i);    ///< an image or rows, settled
+  const Value& padded_image(const ForeignNode& node);            ///< operand 0, C x H x W, perhaps padded
   bool is_value(const ForeignNode& node, std::size_t i) const;
   const ForeignConstant* constant(const ForeignNode& node, std::size_t i) const;
   std::optional<Ints> list(const ForeignNode& node, const char* name, std::size_t operand) const;
@@ -103,6 +113,8 @@ class Translation {
   LayerSource add(const ForeignNode& node, ListedLayer layer, const Ints& dims);
   void become(const ForeignNode& node, Value value);
   void simple(const ForeignNode& node, const char* type);
+  /// The value with zeros around it.
+  Value with_zeros(const ForeignNode& node, Value src, const Pads& pads);
 
   // Operators that are layers (translate_layers.cpp).
   void conv(const ForeignNode& node);
@@ -110,6 +122,7 @@ class Translation {
   void batchnorm(const ForeignNode& node);
   void gemm(const ForeignNode& node);
   void matmul(const ForeignNode& node);
+  void product_of_pixels(const ForeignNode& node);
   void linear(const ForeignNode& node, const Value& src, bool transposed, Floats bias);
   void relu(const ForeignNode& node) { simple(node, "relu"); }
   void sigmoid(const ForeignNode& node) { simple(node, "sigmoid"); }
@@ -122,14 +135,32 @@ class Translation {
   void average_pool(const ForeignNode& node);
   void global_pool(const ForeignNode& node);
   void reduce_mean(const ForeignNode& node);
-  void add(const ForeignNode& node);
-  void multiply(const ForeignNode& node);
-  bool add_bias(const ForeignNode& node);
-  bool swish_of(const ForeignNode& node, std::size_t gate);
   void pool(const ForeignNode& node, const char* type, const Value& src, const Pads& pads, bool count_pad);
   void mean_over_image(const ForeignNode& node, bool keep);
   Pads pads_of(const ForeignNode& node, const Value& src, std::int64_t reach, std::int64_t stride) const;
   bool is_nonnegative(const LayerSource& source) const;
+
+  // Sums and products (translate_arithmetic.cpp).
+  void add(const ForeignNode& node);
+  void subtract(const ForeignNode& node) { compute_with_constant(node); }
+  void multiply(const ForeignNode& node);
+  void divide(const ForeignNode& node) { compute_with_constant(node); }
+  bool add_bias(const ForeignNode& node);
+  bool swish_of(const ForeignNode& node, std::size_t gate);
+  bool is_with_constant(const ForeignNode& node) const { return is_value(node, 0) != is_value(node, 1); }
+  void compute_with_constant(const ForeignNode& node);
+  Affine affine_of(const ForeignNode& node, const Value& src, std::size_t operand) const;
+  void apply(const ForeignNode& node, const Value& src, const Affine& affine);
+  bool end_hard_sigmoid(const ForeignNode& node, const Value& src, const Affine& affine);
+  bool clip_hard_sigmoid(const ForeignNode& node, double low, double high);
+  void make_hard_sigmoid(const ForeignNode& node, const Value& src);
+  void merge_row_norms();
+  /// Of the layer made last, which nobody else reads.
+  bool is_last(const Value& src) const {
+    return src.alone && src.source.result.empty() && src.source.layer == static_cast<int>(list_.layers.size()) - 1 &&
+           src.source.layer >= 0;
+  }
+  ListedLayer& layer_of(const Value& src) { return list_.layers[static_cast<std::size_t>(src.source.layer)]; }
 
   // Operators that say how values lie (translate_forms.cpp).
   void flatten(const ForeignNode& node);
@@ -138,9 +169,11 @@ class Translation {
   void unsqueeze(const ForeignNode& node);
   void transpose(const ForeignNode& node);
   void pad(const ForeignNode& node);
+  void pad_channels(const ForeignNode& node, Value src, std::size_t axis, std::int64_t zeros);
   void concatenate(const ForeignNode& node);
   void split(const ForeignNode& node);
   void slice(const ForeignNode& node);
+  void take_steps(const ForeignNode& node, std::size_t along, std::int64_t begin, std::int64_t end, std::int64_t step);
   void cast(const ForeignNode& node);
   void softmax(const ForeignNode& node);
   void identity(const ForeignNode& node) { become(node, any_value(node, 0)); }
@@ -159,6 +192,7 @@ class Translation {
   std::map<std::string, std::vector<const ForeignNode*>> readers_;  ///< of values; null: who wants the answer
   std::map<std::vector<LayerSource>, LayerSource> concats_;
   std::map<std::pair<LayerSource, std::int64_t>, LayerSource> splits_;
+  std::map<int, const ForeignNode*> row_norms_;  ///< layers that normalise rows, and what made them
 };
 
 }  // namespace sluice

@@ -3,15 +3,21 @@ import ast
 import json
 import os
 
-from harness import SOURCE, Case, Sandbox, run_table
+from harness import SOURCE, TOOLS, Case, Sandbox, run_table
 
 EXPORT = "sluice-export run/weights.h5 -o "
 PYTORCH = "sluice-export run/weights.h5 --pytorch "
+PLUGIN = f"--plugins.load={TOOLS}/plugin_gate.so"
 USAGE = "command line: "
 
 
 def trained(box):
     box.ok("sluice-train", "net.ini")
+
+
+def trained_with_plugin(box):
+    box.write("net.ini", box.text("net.ini").replace("[layer.pool]", "[layer.gate]\ntype = test_gate\n[layer.pool]"))
+    box.ok("sluice-train", "net.ini", PLUGIN)
 
 
 def without_onnx():
@@ -56,6 +62,11 @@ def refusals():
              make=trained),
         Case("PyTorch: a directory that is not there", PYTORCH + "model.py none/w.h5", 6,
              "none/w.h5: cannot write: No such file or directory; make the directory first", make=trained),
+        Case("PyTorch: a plug-in's layer", PYTORCH + "model.py w.h5 " + PLUGIN, 2,
+             "run/weights.h5: [layer.gate] type: layers of type test_gate cannot be written in PyTorch; export the weights alone "
+             "(-o weights.h5)", make=trained_with_plugin),
+        Case("PyTorch: the weights of a plug-in's layer", EXPORT + "w.h5", 0, "", make=trained_with_plugin, changes=("w.h5",),
+             out="wrote w.h5: 7 tensors of run/weights.h5\n"),
         Case("a PyTorch module", PYTORCH + "model.py w.h5", 0, "", make=trained, changes=("model.py", "w.h5"),
              out="wrote model.py and w.h5: 7 tensors of run/weights.h5\n"),
         Case("a PyTorch module with safetensors", PYTORCH + "model.py w.safetensors", 0, "", make=trained,
@@ -165,6 +176,28 @@ def strange_names():
     return len(problems)
 
 
+def without_digest(text):
+    return [line for line in text.splitlines() if not line.startswith("Digest of the checkpoint")]
+
+
+def deployed_module():
+    """Of int8 it is the network in fp32, with the weights that were deployed. Returns how many things are wrong."""
+    with Sandbox() as box:
+        trained(box)
+        box.ok("sluice-deploy", "run/weights.h5", "-o", "deployed.h5", "--precision=int8")
+        said = box.ok("sluice-export", "deployed.h5", "--pytorch", "deployed.py", "deployed.safetensors")
+        box.ok(*PYTORCH.split(), "model.py", "w.safetensors")
+        text, plain = box.text("deployed.py"), box.text("model.py")
+        same = box.read("deployed.safetensors") == box.read("w.safetensors")
+    if said.err != "note: deployed.h5 rounds to int8; the module computes in fp32\n":
+        print(f"FAILED: of an int8 deployment it says {said.err}")
+        return 1
+    if not same or without_digest(text) != without_digest(plain):
+        print(f"FAILED: the module of an int8 deployment is another one:\n{text}")
+        return 1
+    return 0
+
+
 READABLE = """\
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -209,4 +242,4 @@ def readable_module():
     return len(missing)
 
 
-run_table(refusals(), 10, other_results() + strange_names() + readable_module())
+run_table(refusals(), 10, other_results() + strange_names() + deployed_module() + readable_module())

@@ -178,6 +178,102 @@ def parts(first):
     return build(nodes, weights)
 
 
+KERAS = """\
+# Made by sluice-import.
+[network]
+input = 2x6x5
+
+[layer.pad]
+type = zero_pad
+bottom = 1
+right = 1
+
+[layer.c1]
+type = conv
+channels = 4
+kernel = 3
+stride = 2
+
+[layer.n3]
+type = batchnorm
+
+[layer.r]
+type = clip
+high = 6
+
+[layer.rows]
+type = max_pool
+kernel = 2
+ceil_mode = yes
+
+[layer.d]
+type = conv
+channels = 2
+kernel = 1
+stride = 2
+bias = yes
+
+[layer.g]
+type = global_pool
+
+[layer.y]
+type = linear
+features = 3
+
+[layer.loss]
+type = softmax_cross_entropy
+from = y, labels
+
+[data]
+mean = 0.5, 0.25
+std = 0.5, 0.25
+"""
+
+
+def keras():
+    """Images are normalised inside; strided convolutions are padded at one end, or are products of some pixels."""
+    def by_channel(name, *values):
+        return floats(name, [1, 1, 1, len(values)], struct.pack(f"<{len(values)}f", *values))
+
+    weights = [tensor("w1"), by_channel("scale", 1 / 255), by_channel("mean", 0.5, 0.25), by_channel("std", 0.5, 0.25),
+               by_channel("means", 1, 2, 3, 4), by_channel("variances", 1, 4, 9, 16), by_channel("small", 0),
+               by_channel("gamma", 2, 2, 2, 2), by_channel("beta", 4, 3, 2, 1), by_channel("b", 1, 2), floats("low", []),
+               floats("w2", [4, 2]), floats("v", [2, 3]), floats("vb", [3]), wide("pads", [8], [0, 0, 0, 0, 0, 1, 1, 0]),
+               wide("edges", [8], [0, 0, 0, 0, 0, 0, 1, 0]), wide("zero", [1], [0]), wide("two", [1], [2]), wide("one", [1], [1]),
+               wide("end", [1], [(1 << 63) - 1]), floats("zeros", [], bytes(4)), floats("six", [], struct.pack("<f", 6))]
+    to_first, to_last = [wholes("perm", [0, 3, 1, 2])], [wholes("perm", [0, 2, 3, 1])]
+    edge, two = message(f1="mode", f4="edge", f20=3), [2, 2]
+    nodes = [node("Mul", ["x", "scale"], "x1"), node("Sub", ["x1", "mean"], "x2"), node("Div", ["x2", "std"], "x3"),
+             node("Pad", ["x3", "pads"], "pad"), node("Transpose", ["pad"], "x5", to_first),
+             node("Conv", ["x5", "w1"], "c1", [wholes("strides", two)]), node("Transpose", ["c1"], "c2", to_last),
+             node("Add", ["variances", "small"], "k1"), node("Sqrt", ["k1"], "k2"), node("Reciprocal", ["k2"], "k3"),
+             node("Mul", ["k3", "gamma"], "k4"), node("Sub", ["c2", "means"], "n3"), node("Mul", ["n3", "k4"], "n4"),
+             node("Add", ["n4", "beta"], "n5"), node("Clip", ["n5", "zeros", "six"], "r"), node("Transpose", ["r"], "r1", to_first),
+             node("Pad", ["r1", "edges"], "r2", [edge]), node("MaxPool", ["r2"], "rows", [wholes("kernel_shape", two), wholes("strides", two)]),
+             node("Transpose", ["rows"], "r3", to_last), node("Slice", ["r3", "zero", "end", "one", "two"], "r4"),
+             node("Slice", ["r4", "zero", "end", "two", "two"], "r5"), node("MatMul", ["r5", "w2"], "d"),
+             node("Add", ["d", "b"], "d1"), node("ReduceMean", ["d1"], "g", [wholes("axes", [1, 2]), whole("keepdims", 0)]),
+             node("MatMul", ["g", "v"], "y"), node("Add", ["y", "vb"], "z")]
+    return model(nodes=nodes, weights=weights, inputs=[value("x", (1, 6, 5, 2))], outputs=[value("z", (1, 3))])
+
+
+def swish(nodes):
+    """A convolution and what stands for hard_swish."""
+    def number(name, x):
+        return floats(name, [], struct.pack("<f", x))
+
+    weights = TENSORS + [number("three", 3), number("six", 6), number("sixth", 1 / 6), number("half", 0.5), number("zero", 0),
+                         number("one", 1)]
+    return build([node("Conv", ["x", "w1", "b1"], "c1", [PADS]), *nodes, *HEAD], weights)
+
+
+SWISHES = [[node("HardSwish", ["c1"], "m")],
+           [node("Add", ["c1", "three"], "a"), node("Clip", ["a", "zero", "six"], "b"), node("Mul", ["b", "sixth"], "s"),
+            node("Mul", ["c1", "s"], "m")],
+           [node("Div", ["c1", "six"], "a"), node("Add", ["a", "half"], "b"), node("Clip", ["b", "zero", "one"], "s"),
+            node("Mul", ["s", "c1"], "m")]]
+
+
 def take(box, data):
     """What becomes of a model: the configuration; out.h5 is the checkpoint."""
     box.write("model.onnx", data)
@@ -211,6 +307,10 @@ def main():
                                      node("Slice", ["c1", "two", "end", "one"], "b")]))
         wanted = "\n[layer.half]\ntype = split\n\n[layer.r]\ntype = relu\nfrom = half:second\n\n[layer.j]\ntype = concat\n" \
                  "from = half, r\n\n[layer.k]\ntype = channel_shuffle\n"
+        text = take(box, keras())
+        expect("keras", text == KERAS, text)
+        texts = [take(box, swish(nodes)) for nodes in SWISHES]
+        expect("swish", "type = hard_swish" in texts[0] and texts.count(texts[0]) == len(texts), "".join(texts))
         expect("parts", wanted in by_split and by_slices == by_split, by_split + by_slices)
     print(f"{len(FORMS)} forms, {failed} failed")
     sys.exit(1 if failed else 0)

@@ -55,6 +55,10 @@ kernel = 2
 stride = 1
 pad = 1
 count_include_pad = no
+[layer.around]
+type = zero_pad
+bottom = 1
+right = 2
 [layer.clip]
 type = clip
 low = -1
@@ -174,6 +178,16 @@ def others():
              [beside("w", dims, "w.bin"), beside("v", dims, "w.bin")])]
 
 
+CONSTANTS = [WEIGHTS, floats("half", []), floats("none", [1], bytes(4)), floats("pair", [2, 1, 1]), floats("column", [2, 1]),
+             floats("row", [1, 2]), wide("around", [8], [0, 0, 1, 1, 0, 0, 1, 1]), wide("zero", [1], [0]), wide("one", [1], [1]),
+             wide("two", [1], [2]), wide("end", [1], [(1 << 63) - 1]), wide("zeros", [2], [0, 0]), wide("ones", [2], [1, 1])]
+
+
+def behind(op, inputs, attributes=()):
+    """A model whose convolution `c` is followed by an operator `m`."""
+    return model(nodes=[CONV, node(op, inputs, "m", attributes), node("GlobalAveragePool", ["m"], "y")], weights=CONSTANTS)
+
+
 def refusals():
     return [
         Case("a model", IMPORT, 0, "", files={"model.onnx": model()}, changes=("out.h5", "out.ini"),
@@ -245,8 +259,29 @@ def refusals():
                   weights=[WEIGHTS, floats("v", [2, 4])], outputs=[value("z")])),
         bad("pads without end", "'c': operator Conv has pads of 4611686018427387904, expected 0 to 2147483647",
             model(nodes=[node("Conv", ["x", "w"], "c", [wholes("pads", [1 << 62] * 4)]), POOL])),
-        bad("pads that differ", "'c': operator Conv pads its sides by different numbers; layers have one number",
-            model(nodes=[node("Conv", ["x", "w"], "c", [wholes("pads", [0, 0, 1, 1])]), POOL])),
+        bad("pads of a pool that differ", "'m': operator MaxPool pads its sides by different numbers; layers have one number",
+            behind("MaxPool", ["c"], [wholes("kernel_shape", [2, 2]), wholes("pads", [1, 0, 0, 0])])),
+        bad("pads as wide as a window", "'m': operator MaxPool pads 2 pixels, as many as its windows cover or more",
+            behind("MaxPool", ["c"], [wholes("kernel_shape", [2, 2]), wholes("pads", [2, 2, 2, 2])])),
+        bad("too many zeros on one side", "'c': operator Conv pads 65537 pixels on one side, expected up to 65536",
+            model(nodes=[node("Conv", ["x", "w"], "c", [wholes("pads", [0, 0, 65537, 0])]), POOL])),
+        bad("numbers around an image", "'m': operator Pad pads with something else than zeros",
+            behind("Pad", ["c", "around", "half"])),
+        bad("edges around a sum", "'y': operator GlobalAveragePool reads an image with other numbers than zeros around it; "
+            "max pools alone do", behind("Pad", ["c", "around"], [message(f1="mode", f4="edge", f20=3)])),
+        bad("steps from the second pixel on", "'m': operator Slice takes steps otherwise than from the first pixel on to the last",
+            behind("Slice", ["c", "one", "end", "two", "two"])),
+        bad("steps in one direction", "'y': operator GlobalAveragePool reads pixels with steps that differ by direction",
+            behind("Slice", ["c", "zero", "end", "two", "two"])),
+        bad("parts along several axes", "'m': operator Slice takes parts along several axes at once",
+            behind("Slice", ["c", "zeros", "ones", "ones"])),
+        bad("a constant of another shape", "'m': operator Mul computes with a constant 2x1x1, expected one number, or one for each "
+            "channel of 3x4x3", behind("Mul", ["c", "pair"])),
+        bad("a division by zero", "'m': operator Div divides by 0", behind("Div", ["c", "none"])),
+        bad("a quotient of two values", "'m': operator Div is understood with a constant alone", behind("Div", ["c", "c"])),
+        bad("a value as divisor", "'m': operator Div divides by a value", behind("Div", ["half", "c"])),
+        bad("constants of other shapes", "'k': operator Add computes with shapes that differ",
+            model(nodes=[node("Add", ["column", "row"], "k"), CONV, POOL], weights=CONSTANTS)),
         bad("a filter larger than its image", "'c': operator Conv covers more than its image 2x6x5",
             model(nodes=[node("Conv", ["x", "w"], "c", [wholes("dilations", [9, 9])]), POOL])),
         bad("channels that do not fit", "'c': operator Conv has weights 3x2x3x3 in 2 groups, but reads 2 channels",
@@ -342,14 +377,15 @@ def gates():
 def round_trips():
     """Networks out and in again. Returns how many answer otherwise."""
     failed = 0
-    for name, text in (("rich", RICH), ("small", ""), ("of blocks", OF_BLOCKS)):
+    for name, text, options in (("rich", RICH, []), ("small", "", []), ("normalised inside", "", ["--normalize"]),
+                                ("of blocks", OF_BLOCKS, [])):
         with Sandbox() as box:
             data = box.text("net.ini").split("[layer.loss]")[1]
             if text:
                 box.write("net.ini", text + "[layer.loss]" + data)
             box.ok("sluice-train", "net.ini")
             box.ok("sluice-eval", "run/weights.h5", "--predictions=before.csv")
-            box.ok("sluice-export", "run/weights.h5", "-o", "model.onnx")
+            box.ok("sluice-export", "run/weights.h5", "-o", "model.onnx", *options)
             box.ok(*IMPORT.split(), *SYNTHETIC)
             box.ok("sluice-eval", "out.h5", "--predictions=after.csv")
             worst = largest_difference(box, "before.csv", "after.csv")

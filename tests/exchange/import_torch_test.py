@@ -1,6 +1,6 @@
-"""torchvision's classifiers with random weights come in by both of PyTorch's exporters, and answer as ONNX Runtime does.
-Wants the packages torch, torchvision, onnx, onnxscript, onnxruntime and h5py; skipped without them. A word on the command line
-chooses among the networks."""
+"""torchvision's and timm's classifiers with random weights come in by both of PyTorch's exporters, and answer as ONNX Runtime does.
+Wants the packages torch, torchvision, onnx, onnxscript, onnxruntime and h5py, skipped without them; and timm, else without its.
+A word on the command line chooses among the networks."""
 import os
 import subprocess
 import sys
@@ -22,6 +22,11 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+try:
+    import timm
+except ImportError:
+    timm = None
+
 from harness import TOOLS, Sandbox
 from modules import module_of
 
@@ -29,13 +34,20 @@ IMAGES, SIZE, MEAN, STD = 2, 224, 0.45, 0.25
 NETWORKS = ["resnet18", "resnet34", "resnet50", "vgg11", "vgg11_bn", "vgg16", "vgg16_bn", "mobilenet_v2", "mobilenet_v3_small",
             "mobilenet_v3_large", "squeezenet1_0", "squeezenet1_1", "shufflenet_v2_x1_0", "densenet121", "googlenet",
             "efficientnet_b0"]
+OF_TIMM = ["timm/resnet18", "timm/resnet26d", "timm/mobilenetv3_small_100", "timm/efficientnet_b0", "timm/regnety_002"]
 
 
 def network(name):
-    """In evaluation, with statistics that normalisation has to use."""
+    """In evaluation."""
     torch.manual_seed(3)
+    if name.startswith("timm/"):
+        return with_statistics(timm.create_model(name[5:]))
     options = {"init_weights": True} if name == "googlenet" else {}
-    model = torchvision.models.get_model(name, weights=None, **options)
+    return with_statistics(torchvision.models.get_model(name, weights=None, **options))
+
+
+def with_statistics(model):
+    """That normalisation has to use."""
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean, 0, 0.1)
@@ -91,7 +103,7 @@ def check(name, model, export):
         lines = box.text("made.ini").count("\n")
         keep = os.environ.get("SLUICE_KEEP")  # a folder for the configurations
         if keep:
-            with open(os.path.join(keep, f"{name}_{export.__name__}.ini"), "w", encoding="utf-8") as file:
+            with open(os.path.join(keep, f"{name.replace('/', '_')}_{export.__name__}.ini"), "w", encoding="utf-8") as file:
                 file.write(box.text("made.ini"))
         print(f"  {export.__name__}: largest difference {error:.1e}, {lines} lines, {seconds:.1f} s", flush=True)
         well = ours.shape == theirs.shape and np.isfinite(theirs).all() and error <= 1e-4
@@ -112,10 +124,11 @@ def goes_back(box, pixels, theirs):
 def main():
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, onnx {onnx.__version__}, "
-          f"onnxscript {onnxscript.__version__}, onnxruntime {onnxruntime.__version__}, h5py {h5py.__version__}")
+          f"onnxscript {onnxscript.__version__}, onnxruntime {onnxruntime.__version__}, h5py {h5py.__version__}, "
+          f"timm {timm.__version__ if timm else 'is not there'}")
     torch.set_num_threads(2)
     failed = 0
-    for name in NETWORKS:
+    for name in NETWORKS + (OF_TIMM if timm else []):
         if wanted not in name:
             continue
         print(name, flush=True)

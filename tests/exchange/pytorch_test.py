@@ -86,6 +86,10 @@ from = split:second
 [layer.join]
 type = concat
 from = left, split
+[layer.around]
+type = zero_pad
+top = 1
+right = 2
 [layer.pool]
 type = average_pool
 kernel = 3

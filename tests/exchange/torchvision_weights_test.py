@@ -1,6 +1,6 @@
-"""torchvision's state_dicts, with random weights, come in as they are and give torchvision's logits; and pictures in a folder
+"""torchvision's and timm's state_dicts, with random weights, come in as they are and give torchvision's logits; and pictures in a folder
 go the whole way: pixels, logits and classes as torchvision's own transforms and network have them.
-Wants the packages torch, torchvision and h5py; skipped without them. A word on the command line chooses among the networks."""
+Wants the packages torch, torchvision and h5py, skipped without them; and timm, else without its. A word on the command line chooses among the networks."""
 import json
 import os
 import subprocess
@@ -20,6 +20,11 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+try:
+    import timm
+except ImportError:
+    timm = None
+
 from harness import SOURCE, TOOLS, Sandbox
 
 IMAGES, SIZE, CLASSES = 2, 224, 1000
@@ -29,12 +34,17 @@ NETWORKS = {  # of torchvision: the file of configs/networks
     "resnet18": "resnet18", "resnet34": "resnet34", "resnet50": "resnet50", "resnet101": "resnet101",
     "vgg11": "vgg11_plain", "vgg11_bn": "vgg11", "vgg16": "vgg16_plain", "vgg16_bn": "vgg16",
     "mobilenet_v2": "mobilenetv2", "shufflenet_v2_x1_0": "shufflenetv2"}
+if timm:
+    NETWORKS.update({f"timm/resnet{depth}": f"resnet{depth}" for depth in (18, 34, 50, 101)})
 
 
 def network(name, classes=CLASSES):
     """In evaluation, with statistics that normalisation has to use."""
     torch.manual_seed(3)
-    model = torchvision.models.get_model(name, weights=None, num_classes=classes)
+    if name.startswith("timm/"):
+        model = timm.create_model(name[5:], num_classes=classes)
+    else:
+        model = torchvision.models.get_model(name, weights=None, num_classes=classes)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean, 0, 0.1)

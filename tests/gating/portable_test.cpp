@@ -159,6 +159,9 @@ INSTANTIATE_TEST_SUITE_P(
             "type = relu\nfrom = b:third\n[layer.d]\ntype = concat\nfrom = b:fourth, c, b:second\n[layer.e]\n"
             "type = pad_shortcut\nchannels = 8\nstride = 1\n[layer.f]\ntype = max_pool\nkernel = 3\n[layer.g]\n"
             "type = split\n[layer.h]\ntype = global_pool\nfrom = g:second\n"},
+        PortableCase{"zeros_around",
+                     "[layer.a]\ntype = zero_pad\ntop = 1\nleft = 2\nright = 3\n[layer.b]\ntype = conv\nchannels = 4\n"
+                     "kernel = 3\nstride = 2\n[layer.c]\ntype = zero_pad\nbottom = 2\n"},
         PortableCase{"adaptive",
                      "[layer.a]\ntype = max_pool\nkernel = 4\nstride = 1\n[layer.b]\n"
                      "type = adaptive_average_pool\nsize = 2\n"},

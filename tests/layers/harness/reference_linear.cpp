@@ -1,4 +1,5 @@
-// References that are linear in the source: convolution, fully connected, mean over the image, shortcut A.
+// References that are linear in the source: convolution, fully connected, mean over the image, shortcut A, zeros
+// around.
 #include "tests/layers/harness/reference_ops.hpp"
 
 namespace sluice {
@@ -179,6 +180,43 @@ class PadShortcutReference : public ReferenceOp {
   std::int64_t channels_, stride_;
 };
 
+/// The image with zeros around it.
+class ZeroPadReference : public ReferenceOp {
+ public:
+  explicit ZeroPadReference(const ReferenceKeys& keys)
+      : top_(keys.integer("top", 0)),
+        left_(keys.integer("left", 0)),
+        bottom_(keys.integer("bottom", 0)),
+        right_(keys.integer("right", 0)) {}
+
+  void forward(ReferenceCall& call) override {
+    const Shape& s = call.src[0]->shape;
+    call.dst = Array({s[kN], s[kC], top_ + s[kH] + bottom_, left_ + s[kW] + right_});
+    for_pixels(s, [&](std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
+      call.dst.at(n, c, h + top_, w + left_) = call.src[0]->at(n, c, h, w);
+    });
+  }
+  void backward(ReferenceCall& call) override {
+    for_pixels(call.src[0]->shape, [&](std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
+      call.diff_src[0].at(n, c, h, w) = call.diff_dst.at(n, c, h + top_, w + left_);
+    });
+  }
+
+ private:
+  template <class Body>
+  static void for_pixels(const Shape& shape, Body&& body) {
+    for (std::int64_t n = 0; n < shape[kN]; ++n) {
+      for (std::int64_t c = 0; c < shape[kC]; ++c) {
+        for (std::int64_t h = 0; h < shape[kH]; ++h) {
+          for (std::int64_t w = 0; w < shape[kW]; ++w) body(n, c, h, w);
+        }
+      }
+    }
+  }
+
+  std::int64_t top_, left_, bottom_, right_;
+};
+
 }  // namespace
 
 void add_linear_references(ReferenceTable& table) {
@@ -186,6 +224,7 @@ void add_linear_references(ReferenceTable& table) {
   table["linear"] = reference<LinearReference>();
   table["global_pool"] = reference<GlobalPoolReference>();
   table["pad_shortcut"] = reference<PadShortcutReference>();
+  table["zero_pad"] = reference<ZeroPadReference>();
 }
 
 }  // namespace sluice

@@ -7,7 +7,7 @@ namespace sluice {
 
 void add_pointwise_references(ReferenceTable& table);
 void add_norm_references(ReferenceTable& table);
-void add_linear_references(ReferenceTable& table);  ///< conv, linear, global_pool, pad_shortcut
+void add_linear_references(ReferenceTable& table);  ///< conv, linear, global_pool, pad_shortcut, zero_pad
 void add_loss_references(ReferenceTable& table);
 void add_pooling_references(ReferenceTable& table);
 void add_channel_references(ReferenceTable& table);  ///< concat, split, channel_shuffle, flatten, dropout, pact_relu
