@@ -63,10 +63,10 @@ def refusals():
         Case("PyTorch: a directory that is not there", PYTORCH + "model.py none/w.h5", 6,
              "none/w.h5: cannot write: No such file or directory; make the directory first", make=trained),
         Case("PyTorch: a plug-in's layer", PYTORCH + "model.py w.h5 " + PLUGIN, 2,
-             "run/weights.h5: [layer.gate] type: layers of type test_gate cannot be written in PyTorch; export the weights alone "
+             "run/weights.h5:27: [layer.gate] type: layers of type test_gate cannot be written in PyTorch; export the weights alone "
              "(-o weights.h5)", make=trained_with_plugin),
         Case("PyTorch: the weights of a plug-in's layer", EXPORT + "w.h5", 0, "", make=trained_with_plugin, changes=("w.h5",),
-             out="wrote w.h5: 7 tensors of run/weights.h5\n"),
+             out="wrote w.h5: 8 tensors of run/weights.h5\n"),
         Case("a PyTorch module", PYTORCH + "model.py w.h5", 0, "", make=trained, changes=("model.py", "w.h5"),
              out="wrote model.py and w.h5: 7 tensors of run/weights.h5\n"),
         Case("a PyTorch module with safetensors", PYTORCH + "model.py w.safetensors", 0, "", make=trained,
@@ -184,7 +184,7 @@ def deployed_module():
     """Of int8 it is the network in fp32, with the weights that were deployed. Returns how many things are wrong."""
     with Sandbox() as box:
         trained(box)
-        box.ok("sluice-deploy", "run/weights.h5", "-o", "deployed.h5", "--precision=int8")
+        box.ok("sluice-deploy", "run/weights.h5", "-o", "deployed.h5", "--precision=int8", "--eval.batch=8")
         said = box.ok("sluice-export", "deployed.h5", "--pytorch", "deployed.py", "deployed.safetensors")
         box.ok(*PYTORCH.split(), "model.py", "w.safetensors")
         text, plain = box.text("deployed.py"), box.text("model.py")
