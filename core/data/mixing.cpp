@@ -1,6 +1,7 @@
 #include "core/data/mixing.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 #include "core/base/random.hpp"
@@ -59,19 +60,14 @@ float Mixer::mix(std::int64_t epoch, std::int64_t number, const float* other, fl
   return share;
 }
 
-void Mixer::apply(std::int64_t epoch, const std::vector<std::int64_t>& numbers, float* images,
-                  std::vector<std::int32_t>& labels, std::vector<MixedLabel>& mixed) const {
-  static thread_local std::vector<float> first;  // as it was, for the last
-  const std::size_t count = numbers.size();
-  mixed.resize(count);
-  if (count == 0) return;
-  first.assign(images, images + shape_.count());
-  const std::int32_t first_label = labels[0];
-  for (std::size_t i = 0; i < count; ++i) {
+void Mixer::apply(std::int64_t epoch, const std::vector<std::int64_t>& numbers, const std::vector<std::int64_t>& others,
+                  float* images, std::vector<std::int32_t>& labels, std::vector<MixedLabel>& mixed) const {
+  mixed.resize(others.size());
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    assert(others[i] > static_cast<std::int64_t>(i));  // which is as it was
     float* const image = images + static_cast<std::int64_t>(i) * shape_.count();
-    const bool last = i + 1 == count;
-    const std::int32_t other = last ? first_label : labels[i + 1];
-    const float share = mix(epoch, numbers[i], last ? first.data() : image + shape_.count(), image);
+    const std::int32_t other = labels[static_cast<std::size_t>(others[i])];
+    const float share = mix(epoch, numbers[i], images + others[i] * shape_.count(), image);
     mixed[i] = {labels[i], other, share};
     if (share < 0.5F) labels[i] = other;
   }

@@ -27,11 +27,11 @@ class Mixer {
   Mixer(const ImageShape& shape, const Mixing& mixing, std::uint64_t seed)
       : shape_(shape), mixing_(mixing), seed_(seed) {}
 
-  /// Mixes each image with the one behind it, the last with the first. What is drawn depends on seed, epoch and the
-  /// image's number in the set. images: as many as numbers, height x width x channels each. `labels` become the classes
-  /// of the larger shares.
-  void apply(std::int64_t epoch, const std::vector<std::int64_t>& numbers, float* images,
-             std::vector<std::int32_t>& labels, std::vector<MixedLabel>& mixed) const;
+  /// Mixes image i with image others[i], which stands behind it, for as many as `others` has; images behind those are
+  /// only mixed in. What is drawn depends on seed, epoch and the image's number in the set. images: as many as numbers,
+  /// height x width x channels each. `labels` become the classes of the larger shares.
+  void apply(std::int64_t epoch, const std::vector<std::int64_t>& numbers, const std::vector<std::int64_t>& others,
+             float* images, std::vector<std::int32_t>& labels, std::vector<MixedLabel>& mixed) const;
 
  private:
   float mix(std::int64_t epoch, std::int64_t number, const float* other, float* image) const;

@@ -52,6 +52,9 @@ constexpr std::int32_t kLeftOut = -1;
 
 struct BatchSlot {
   Batch batch;
+  std::vector<std::int64_t> places;  // in the epoch's order; behind those of the batch, of images that are mixed in
+  std::vector<std::int64_t> others;  // where images are mixed: whom each image is mixed with
+  std::int64_t images() const { return static_cast<std::int64_t>(places.size()); }
   std::vector<std::uint8_t> bytes;  // images as stored, between the data set and the pixel pass
   std::exception_ptr error;
   bool ready = false;
@@ -91,13 +94,14 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   void cancel(std::unique_lock<std::mutex>& lock);
   void enqueue(std::int64_t tasks, std::unique_lock<std::mutex>& lock);
   void prepare(std::int64_t number, std::unique_lock<std::mutex>& lock);
-  void begin_batch(std::int64_t number, Batch& batch) const;
+  void begin_batch(std::int64_t number, BatchSlot& slot) const;
+  void choose_others(std::int64_t begin, BatchSlot& slot) const;
   void fill(BatchSlot& slot) const;
   void make_images(BatchSlot& slot);
   void make_image(BatchSlot& slot, std::int64_t i) const;
-  void finish_image(Batch& batch, std::int64_t i, const std::uint8_t* bytes) const;
-  void finish_batch(Batch& batch) const;
-  std::uint64_t draw_epoch(const Batch& batch, std::int64_t i) const;
+  void finish_image(BatchSlot& slot, std::int64_t i, const std::uint8_t* bytes) const;
+  void finish_batch(BatchSlot& slot) const;
+  std::uint64_t draw_epoch(const BatchSlot& slot, std::int64_t i) const;
   void share_out(BatchSlot& slot, std::unique_lock<std::mutex>& lock);
   void await(BatchSlot& slot, std::unique_lock<std::mutex>& lock);
   const Batch* take();
@@ -144,14 +148,19 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
     throw Error(ExitCode::kData, concat(set.name(), ": ", set.size(), " images do not fill a batch of ", options.batch,
                                         "; use a smaller batch"));
   }
-  const std::int64_t share =
-      options.whole_batches ? options.batch : (options.batch + options.world - 1) / options.world;
-  const std::int64_t most = std::min(set.size(), share);
+  assert(options.parts == 1 || (options.drop_last && options.batch % options.parts == 0));
+  const std::int64_t part = options.batch / options.parts, ranks = options.whole_batches ? 1 : options.world;
+  const std::int64_t mixed_in = wanted.mixing.enabled() ? options.parts : 0;  // other ranks' images
+  const std::int64_t most = std::min(set.size(), options.parts * ((part + ranks - 1) / ranks)) + mixed_in;
   for (BatchSlot& slot : slots) {
     slot.batch.images.reserve(static_cast<std::size_t>(most * set.shape().count()));
     slot.batch.labels.reserve(static_cast<std::size_t>(most));
     slot.batch.indices.reserve(static_cast<std::size_t>(most));
-    if (wanted.mixing.enabled()) slot.batch.mixed.reserve(static_cast<std::size_t>(most));
+    slot.places.reserve(static_cast<std::size_t>(most));
+    if (wanted.mixing.enabled()) {
+      slot.others.reserve(static_cast<std::size_t>(most));
+      slot.batch.mixed.reserve(static_cast<std::size_t>(most));
+    }
     if (!set.decodes()) slot.bytes.resize(static_cast<std::size_t>(most * set.shape().count()));
   }
   if (has_background(options)) {
@@ -204,13 +213,13 @@ void Pipeline::State::prepare(std::int64_t number, std::unique_lock<std::mutex>&
   lock.unlock();
   target.error = nullptr;
   target.next_image = 0;
-  begin_batch(number, target.batch);
+  begin_batch(number, target);
   try {
     if (dataset.decodes())
       share_out(target, lock);
     else
       fill(target);
-    if (!target.error) finish_batch(target.batch);
+    if (!target.error) finish_batch(target);
   } catch (...) {
     target.error = std::current_exception();
   }
@@ -233,43 +242,64 @@ void Pipeline::State::share_out(BatchSlot& target, std::unique_lock<std::mutex>&
   lock.unlock();
 }
 
-void Pipeline::State::begin_batch(std::int64_t number, Batch& batch) const {
+void Pipeline::State::begin_batch(std::int64_t number, BatchSlot& target) const {
   const std::int64_t place = options.whole_batches ? number * options.world + options.rank : number;
   const std::int64_t begin = start + place * options.batch;
-  const std::int64_t n = std::min(options.batch, dataset.size() - begin);
   const std::int64_t rank = options.whole_batches ? 0 : options.rank, world = options.whole_batches ? 1 : options.world;
+  Batch& batch = target.batch;
   batch.epoch = epoch;
-  batch.whole = n;
-  batch.first = begin + n * rank / world;
-  batch.count = begin + n * (rank + 1) / world - batch.first;
-  const auto count = static_cast<std::size_t>(batch.count);
-  const auto from = order.indices().begin() + batch.first;
-  batch.indices.assign(from, from + batch.count);
-  batch.labels.resize(count);
-  batch.images.resize(count * static_cast<std::size_t>(dataset.shape().count()));
+  batch.whole = std::min(options.batch, dataset.size() - begin);
+  const std::int64_t part = batch.whole / options.parts, from = part * rank / world, to = part * (rank + 1) / world;
+  batch.first = begin + from;
+  target.places.clear();
+  for (std::int64_t start_of_part = begin; start_of_part < begin + batch.whole; start_of_part += part)
+    for (std::int64_t i = from; i < to; ++i) target.places.push_back(start_of_part + i);
+  batch.count = target.images();
+  if (options.mixing.enabled()) choose_others(begin, target);
+  const auto images = static_cast<std::size_t>(target.images());
+  batch.indices.clear();
+  for (const std::int64_t each : target.places)
+    batch.indices.push_back(order.indices()[static_cast<std::size_t>(each)]);
+  batch.labels.resize(images);
+  batch.images.resize(images * static_cast<std::size_t>(dataset.shape().count()));
+}
+
+/// Each image is mixed with the one behind it in the batch of all ranks, the last with the first. Where that one is not
+/// here, or no longer as it was when its turn comes, it is made once more, behind all others.
+void Pipeline::State::choose_others(std::int64_t begin, BatchSlot& target) const {
+  target.others.clear();
+  for (std::int64_t i = 0; i < target.batch.count; ++i) {
+    const std::int64_t next = begin + (target.places[static_cast<std::size_t>(i)] + 1 - begin) % target.batch.whole;
+    const bool follows = i + 1 < target.batch.count && target.places[static_cast<std::size_t>(i + 1)] == next;
+    target.others.push_back(follows ? i + 1 : target.images());
+    if (!follows) target.places.push_back(next);
+  }
 }
 
 void Pipeline::State::fill(BatchSlot& target) const {
   Batch& batch = target.batch;
   const std::int64_t values = dataset.shape().count();
-  dataset.read(batch.indices.data(), batch.count, target.bytes.data(), batch.labels.data());
-  for (std::int64_t i = 0; i < batch.count; ++i) finish_image(batch, i, target.bytes.data() + i * values);
+  dataset.read(batch.indices.data(), target.images(), target.bytes.data(), batch.labels.data());
+  for (std::int64_t i = 0; i < target.images(); ++i) finish_image(target, i, target.bytes.data() + i * values);
 }
 
 /// The epoch by which image i of a batch is drawn: one that is there again in a balanced epoch looks otherwise.
-std::uint64_t Pipeline::State::draw_epoch(const Batch& batch, std::int64_t i) const {
-  return static_cast<std::uint64_t>(epoch) + (order.times_before(batch.first + i) << 32);
+std::uint64_t Pipeline::State::draw_epoch(const BatchSlot& target, std::int64_t i) const {
+  const std::int64_t place = target.places[static_cast<std::size_t>(i)];
+  return static_cast<std::uint64_t>(epoch) + (order.times_before(place) << 32);
 }
 
 /// Augments and normalises image i of a batch.
-void Pipeline::State::finish_image(Batch& batch, std::int64_t i, const std::uint8_t* bytes) const {
+void Pipeline::State::finish_image(BatchSlot& target, std::int64_t i, const std::uint8_t* bytes) const {
+  Batch& batch = target.batch;
   const auto sample = static_cast<std::uint32_t>(batch.indices[static_cast<std::size_t>(i)]);
-  Random random(options.seed, Purpose::kAugment, draw_epoch(batch, i), sample);
+  Random random(options.seed, Purpose::kAugment, draw_epoch(target, i), sample);
   pass.apply(bytes, pass.choose(random), batch.images.data() + i * dataset.shape().count());
 }
 
 /// Closes the gaps of images that were left out, and mixes.
-void Pipeline::State::finish_batch(Batch& batch) const {
+void Pipeline::State::finish_batch(BatchSlot& target) const {
+  Batch& batch = target.batch;
   const std::int64_t values = dataset.shape().count();
   std::size_t to = 0;
   for (std::size_t i = 0; i < batch.labels.size(); ++i) {
@@ -282,19 +312,22 @@ void Pipeline::State::finish_batch(Batch& batch) const {
     }
     ++to;
   }
+  if (options.mixing.enabled()) {
+    mixer.apply(batch.epoch, batch.indices, target.others, batch.images.data(), batch.labels, batch.mixed);
+    to = target.others.size();
+  }
   batch.count = static_cast<std::int64_t>(to);
   batch.labels.resize(to);
   batch.indices.resize(to);
   batch.images.resize(to * static_cast<std::size_t>(values));
-  if (options.mixing.enabled()) mixer.apply(batch.epoch, batch.indices, batch.images.data(), batch.labels, batch.mixed);
 }
 
 /// Makes images of a batch until all are claimed.
 void Pipeline::State::make_images(BatchSlot& target) {
   try {
-    for (std::int64_t i; (i = target.next_image.fetch_add(1)) < target.batch.count;) make_image(target, i);
+    for (std::int64_t i; (i = target.next_image.fetch_add(1)) < target.images();) make_image(target, i);
   } catch (...) {
-    target.next_image = target.batch.count;
+    target.next_image = target.images();
     const std::lock_guard<std::mutex> lock(mutex);
     if (!target.error) target.error = std::current_exception();
   }
@@ -308,18 +341,18 @@ void Pipeline::State::make_image(BatchSlot& target, std::int64_t i) const {
   const std::int64_t index = batch.indices[static_cast<std::size_t>(i)];
   std::int32_t& label = batch.labels[static_cast<std::size_t>(i)];
   if (options.transform) {
-    label = dataset.read_for_training(index, {options.seed, draw_epoch(batch, i), mean}, bytes.data());
+    label = dataset.read_for_training(index, {options.seed, draw_epoch(target, i), mean}, bytes.data());
   } else {
     label = dataset.read_for_evaluation(index, bytes.data()).value_or(kLeftOut);
     if (label == kLeftOut) return;
   }
-  finish_image(batch, i, bytes.data());
+  finish_image(target, i, bytes.data());
 }
 
 /// Waits for a batch that somebody makes, and helps.
 void Pipeline::State::await(BatchSlot& wanted, std::unique_lock<std::mutex>& lock) {
   while (!wanted.ready) {
-    if (wanted.shared && wanted.next_image < wanted.batch.count) {
+    if (wanted.shared && wanted.next_image < wanted.images()) {
       ++wanted.helpers;
       lock.unlock();
       make_images(wanted);

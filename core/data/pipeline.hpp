@@ -50,8 +50,10 @@ struct PipelineOptions {
   /// made inside next().
   std::int64_t workers = 1;
   std::int64_t prefetch = 4;  ///< batches prepared ahead at most
-  std::int64_t rank = 0;      ///< this process takes images [n*rank/world, n*(rank+1)/world) of each batch of n
+  std::int64_t rank = 0;      ///< this process takes images [n*rank/world, n*(rank+1)/world) of each part of n
   std::int64_t world = 1;
+  /// Into which a batch is divided; this process takes its share of each of them, one behind the other.
+  std::int64_t parts = 1;
   /// Ranks take whole batches in turns instead: this process those whose number is rank modulo world.
   bool whole_batches = false;
 };
@@ -62,10 +64,11 @@ PipelineOptions training_pipeline(const DataOptions& data, const Normalization& 
                                   std::uint64_t seed);
 PipelineOptions evaluation_pipeline(const DataOptions& data, const Normalization& normalization, std::int64_t batch);
 
-/// What the batches hold depends on the data set, seed, epoch and batch size, never on workers, prefetching or earlier
-/// epochs. One thread uses a pipeline; the data set must outlive it. Nothing is allocated after the first batches of an
-/// epoch, but by libraries that decode pictures. A thread that waits for a batch of a set that decodes makes images of
-/// it meanwhile.
+/// What the batches hold depends on the data set, seed, epoch and batch size, never on workers, prefetching, earlier
+/// epochs or the number of ranks: of several each has its images as one process has them, also where the image that one
+/// is mixed with is another rank's. One thread uses a pipeline; the data set must outlive it. Nothing is allocated
+/// after the first batches of an epoch, but by libraries that decode pictures. A thread that waits for a batch of a set
+/// that decodes makes images of it meanwhile.
 class Pipeline {
  public:
   /// Throws Error(kData) where the set is smaller than one batch and `drop_last` is set, or has more than 2^32 images.

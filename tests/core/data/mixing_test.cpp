@@ -23,7 +23,14 @@ struct Mixed {
       labels.push_back(static_cast<std::int32_t>(10 + i));
       pixels.insert(pixels.end(), kCount, static_cast<float>(i + 1));
     }
-    Mixer(kShape, mixing, seed).apply(epoch, numbers, pixels.data(), labels, mixed);
+    numbers.push_back(first);  // the first once more, for the last
+    labels.push_back(10);
+    pixels.insert(pixels.end(), kCount, 1.0F);
+    std::vector<std::int64_t> others;
+    for (std::int64_t i = 0; i < images; ++i) others.push_back(i + 1);
+    Mixer(kShape, mixing, seed).apply(epoch, numbers, others, pixels.data(), labels, mixed);
+    numbers.pop_back();
+    labels.pop_back();
   }
   std::vector<float> image(std::size_t i) const {
     return {pixels.begin() + static_cast<std::int64_t>(i) * kCount,

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <numeric>
 #include <set>
 #include <thread>
 
@@ -186,9 +187,13 @@ TEST_F(PipelineTest, EvaluationSeesEveryImageOnceInOrder) {
   EXPECT_EQ(next, 103);
 }
 
+/// Also where an image is mixed with another rank's.
 TEST_F(PipelineTest, RanksShareEachBatch) {
-  for (const bool keep_last : {false, true}) {
+  for (const int variant : {0, 1, 2, 3}) {
+    SCOPED_TRACE(variant);
+    const bool keep_last = variant % 2 == 1;
     PipelineOptions options = training();
+    if (variant >= 2) options.mixing = {0.5, 1};
     options.drop_last = !keep_last;
     Pipeline alone(set_, options);
     const std::vector<Batch> expected = epoch(alone, 0);
@@ -209,6 +214,35 @@ TEST_F(PipelineTest, RanksShareEachBatch) {
       }
     }
     expect_equal(joined, expected);
+  }
+}
+
+TEST_F(PipelineTest, RanksShareEachPartOfABatch) {
+  PipelineOptions options = training();
+  options.mixing = {0.5, 1};
+  Pipeline alone(set_, options);
+  const std::vector<Batch> expected = epoch(alone, 0);
+  options.world = 3;
+  options.parts = 4;
+  for (options.rank = 0; options.rank < options.world; ++options.rank) {
+    SCOPED_TRACE(options.rank);
+    Pipeline pipeline(set_, options);
+    const std::vector<Batch> mine = epoch(pipeline, 0);
+    ASSERT_EQ(mine.size(), expected.size());
+    const std::int64_t from = 4 * options.rank / 3, count = 4 * (options.rank + 1) / 3 - from;
+    for (std::size_t b = 0; b < mine.size(); ++b) {
+      ASSERT_EQ(mine[b].count, 4 * count);
+      for (std::int64_t part = 0; part < 4; ++part) {
+        const BatchPart found = part_of(mine[b], part, 4), whole = part_of(expected[b], part, 4);
+        for (std::int64_t i = 0; i < count * kShape.count(); ++i)
+          ASSERT_EQ(found.images[i], whole.images[from * kShape.count() + i]);
+        for (std::int64_t i = 0; i < count; ++i) {
+          EXPECT_EQ(found.labels[i], whole.labels[from + i]);
+          EXPECT_EQ(found.mixed[i].other, whole.mixed[from + i].other);
+          EXPECT_EQ(found.mixed[i].share, whole.mixed[from + i].share);
+        }
+      }
+    }
   }
 }
 
@@ -365,9 +399,17 @@ TEST_F(PipelineTest, ImagesAreMixedTheSameForAnyNumberOfWorkersAndAfterAResume) 
     expect_equal(epoch(pipeline, 1), mixed);
     expect_equal(epoch(pipeline, 1, 32), std::vector<Batch>(mixed.begin() + 2, mixed.end()));
   }
-  // The mixer gets the augmented images of the batch.
+  // The mixer gets the augmented images of the batch, and the first once more.
   Batch again = unmixed[0];
-  Mixer(kShape, options.mixing, options.seed).apply(1, again.indices, again.images.data(), again.labels, again.mixed);
+  again.indices.push_back(again.indices[0]);
+  again.labels.push_back(again.labels[0]);
+  again.images.insert(again.images.end(), unmixed[0].images.begin(), unmixed[0].images.begin() + kShape.count());
+  std::vector<std::int64_t> others(16);
+  std::iota(others.begin(), others.end(), 1);
+  Mixer(kShape, options.mixing, options.seed)
+      .apply(1, again.indices, others, again.images.data(), again.labels, again.mixed);
+  again.images.resize(unmixed[0].images.size());
+  again.labels.pop_back();
   EXPECT_EQ(again.images, mixed[0].images);
   EXPECT_EQ(again.labels, mixed[0].labels);
   ASSERT_EQ(mixed[0].mixed.size(), 16u);
