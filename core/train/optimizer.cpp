@@ -51,6 +51,14 @@ void plain_sgd(float* __restrict w, const float* __restrict grads, std::int64_t 
   for (std::int64_t i = 0; i < count; ++i) w[i] -= lr * (clipped(grads[i], scale, limit) + decay * w[i]);
 }
 
+void lars(float* __restrict w, float* __restrict v, const float* __restrict grads, std::int64_t count, float rate,
+          float decay, float momentum, float scale) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    v[i] = momentum * v[i] + rate * (grads[i] * scale + decay * w[i]);
+    w[i] -= v[i];
+  }
+}
+
 /// Constants of one AdamW step.
 struct AdamConstants {
   float keep;       ///< 1 - lr * weight decay
@@ -100,17 +108,18 @@ Optimizer::Optimizer(const OptimizerOptions& options, std::vector<ParameterRange
   if (options_.type == OptimizerOptions::Type::kAdamW) {
     add_state("exp_avg", total);
     add_state("exp_avg_sq", total);
-  } else if (options_.momentum > 0) {
+  } else if (options_.momentum > 0 || options_.type == OptimizerOptions::Type::kLars) {
     add_state("momentum", total);
   }
 }
 
 void Optimizer::make_pieces() {
-  for (const ParameterRange& range : ranges_) {
+  for (std::size_t r = 0; r < ranges_.size(); ++r) {
+    const ParameterRange& range = ranges_[r];
     const GroupOptions group = options_.group(range.group);
     for (std::int64_t done = 0; done < range.count; done += kPieceElements) {
       const std::int64_t count = std::min(kPieceElements, range.count - done);
-      pieces_.push_back({range.offset + done, count, elements_, group.lr_scale, group.weight_decay});
+      pieces_.push_back({range.offset + done, count, elements_, r, group.lr_scale, group.weight_decay});
       elements_ += count;
     }
   }
@@ -153,12 +162,17 @@ void Optimizer::step(float* params, const float* grads, double lr, std::optional
     scale = static_cast<float>(std::min(1.0, options_.clip_norm / (norm + 1e-6)));
   }
   ++steps_;
-  const bool adam = options_.type == OptimizerOptions::Type::kAdamW;
+  using Type = OptimizerOptions::Type;
+  if (options_.type == Type::kLars) find_local_rates(params, grads, scale);
   for_pieces([&](std::size_t i) {
-    if (adam)
-      step_adamw(pieces_[i], params, grads, lr, scale);
-    else
-      step_sgd(pieces_[i], params, grads, lr, scale);
+    switch (options_.type) {
+      case Type::kSgd:
+        return step_sgd(pieces_[i], params, grads, lr, scale);
+      case Type::kAdamW:
+        return step_adamw(pieces_[i], params, grads, lr, scale);
+      case Type::kLars:
+        return step_lars(pieces_[i], params, grads, lr, scale);
+    }
   });
 }
 
@@ -192,6 +206,35 @@ void Optimizer::step_adamw(const Piece& piece, float* params, const float* grads
                                    constant(options_.eps)};
   adamw(params + piece.offset, states_[0].data + piece.offset, states_[1].data + piece.offset, grads + piece.offset,
         piece.count, constants, scale, limit_of(options_.clip_value));
+}
+
+/// From the norms of each range's parameters and gradients.
+void Optimizer::find_local_rates(const float* params, const float* grads, float scale) {
+  weight_sums_.resize(pieces_.size());
+  for_pieces([&](std::size_t i) {
+    sums_[i] = sum_of_squares(grads + pieces_[i].offset, pieces_[i].count);
+    weight_sums_[i] = sum_of_squares(params + pieces_[i].offset, pieces_[i].count);
+  });
+  local_rates_.assign(ranges_.size(), 1.0);
+  for (std::size_t i = 0; i < pieces_.size();) {
+    const Piece& first = pieces_[i];
+    double gradient = 0, weight = 0;
+    for (; i < pieces_.size() && pieces_[i].range == first.range; ++i) {
+      gradient += sums_[i];
+      weight += weight_sums_[i];
+    }
+    const double norm = std::sqrt(weight);
+    const double divisor = static_cast<double>(scale) * std::sqrt(gradient) + first.weight_decay * norm;
+    const std::vector<std::string>& plain = options_.no_decay;
+    const bool local = std::find(plain.begin(), plain.end(), ranges_[first.range].group) == plain.end();
+    if (local && gradient > 0 && weight > 0) local_rates_[first.range] = options_.trust * norm / divisor;
+  }
+}
+
+void Optimizer::step_lars(const Piece& piece, float* params, const float* grads, double lr, float scale) const {
+  lars(params + piece.offset, states_[0].data + piece.offset, grads + piece.offset, piece.count,
+       static_cast<float>(lr * piece.lr_scale * local_rates_[piece.range]), static_cast<float>(piece.weight_decay),
+       static_cast<float>(options_.momentum), scale);
 }
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// SGD and AdamW over the parameter arena, with hyper-parameters by parameter group and gradient clipping.
+// SGD, AdamW and LARS over the parameter arena, with hyper-parameters by parameter group and gradient clipping.
 #pragma once
 
 #include <cstdint>
@@ -31,13 +31,14 @@ struct GroupOptions {
 
 /// Keys of `[optimizer]`. `lr` is the base learning rate that `[schedule]` shapes.
 struct OptimizerOptions {
-  enum class Type { kSgd, kAdamW };
+  enum class Type { kSgd, kAdamW, kLars };
   Type type = Type::kSgd;
   double lr = 0.1;
-  double momentum = 0.9;                     ///< sgd
+  double momentum = 0.9;                     ///< sgd, lars
   bool nesterov = false;                     ///< sgd
   std::vector<double> betas = {0.9, 0.999};  ///< adamw
   double eps = 1e-8;                         ///< adamw
+  double trust = 0.001;                      ///< lars: eta
   double weight_decay = 0;
   std::vector<std::string> no_decay;
   double clip_norm = 0;                        ///< 0 = off
@@ -57,6 +58,10 @@ const ParameterRange* first_non_finite(const std::vector<ParameterRange>& ranges
 
 /// Updates parameters in place. Semantics of PyTorch (torch.optim.SGD with dampening 0, torch.optim.AdamW): for sgd
 /// `d = g + wd*w; v = m*v + d; w -= lr*(nesterov ? d + m*v : v)`; adamw decays weights apart from the gradient.
+/// lars is You, Gitman and Ginsburg, "Large Batch Training of Convolutional Networks" (2017, arXiv 1708.03888),
+/// equation 6 and algorithm 1: with the local rate `r = trust ||w|| / (||g|| + wd ||w||)` of each parameter's w and g,
+/// `v = m*v + lr*r*(g + wd*w); w -= v`; r is 1 where a norm is 0, and for the groups in no_decay (biases and
+/// normalisations, whose norms say little).
 /// Arithmetic in float; the result does not depend on the number of threads. Nothing is allocated after construction.
 class Optimizer {
  public:
@@ -83,10 +88,11 @@ class Optimizer {
   const std::vector<ParameterRange>& ranges() const { return ranges_; }
 
  private:
-  /// Part of a range, small enough for a cache, with its hyper-parameters.
+  /// Part of a range (of the ranges), small enough for a cache, with its hyper-parameters.
   struct Piece {
     std::int64_t offset, count;
     std::int64_t start;  ///< elements in the pieces before it
+    std::size_t range;
     double lr_scale, weight_decay;
   };
   void make_pieces();
@@ -95,12 +101,15 @@ class Optimizer {
   void for_pieces(Body&& body);
   void step_sgd(const Piece& piece, float* params, const float* grads, double lr, float scale) const;
   void step_adamw(const Piece& piece, float* params, const float* grads, double lr, float scale) const;
+  void find_local_rates(const float* params, const float* grads, float scale);
+  void step_lars(const Piece& piece, float* params, const float* grads, double lr, float scale) const;
 
   OptimizerOptions options_;
   std::vector<ParameterRange> ranges_;
   std::vector<Piece> pieces_;
   std::int64_t elements_ = 0;
-  std::vector<double> sums_;  ///< squared norm of each piece
+  std::vector<double> sums_;                       ///< squared norm of each piece
+  std::vector<double> weight_sums_, local_rates_;  ///< lars: of the parameters, and of each range
   std::vector<Buffer> buffers_;
   std::vector<State> states_;
   std::int64_t steps_ = 0;

@@ -81,6 +81,9 @@ TEST(OptimizerKeys, BadValuesAreNamed) {
   EXPECT_EQ(errors_of("[optimizer]\nlr = 0\n"), "a.ini:2: [optimizer] lr: expected a number above 0, got '0'");
   EXPECT_EQ(errors_of("[optimizer]\nclip_norm = 1\nclip_value = 2\n"),
             "a.ini:3: [optimizer] clip_value: cannot be combined with clip_norm; set one of them to 0");
+  EXPECT_EQ(
+      errors_of("[optimizer]\ntype = lars\nclip_value = 2\n"),
+      "a.ini:3: [optimizer] clip_value: cannot be combined with type = lars, which scales by norms; use clip_norm");
   EXPECT_EQ(errors_of("[optimizer]\nmomentum = 0\nnesterov = yes\n"),
             "a.ini:3: [optimizer] nesterov: needs momentum above 0");
   EXPECT_EQ(errors_of("[optimizer]\nmomentum = 1\n"),
@@ -105,7 +108,7 @@ TEST(OptimizerKeys, AllAreDocumented) {
   OptimizerOptions().describe(keys);
   std::vector<std::string> names;
   for (const KeyDoc& doc : keys.docs()) names.push_back(doc.name);
-  EXPECT_THAT(names, testing::ElementsAre("type", "lr", "momentum", "nesterov", "betas", "eps", "weight_decay",
+  EXPECT_THAT(names, testing::ElementsAre("type", "lr", "momentum", "nesterov", "betas", "eps", "trust", "weight_decay",
                                           "no_decay", "clip_norm", "clip_value"));
 }
 

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
@@ -24,16 +25,29 @@ std::vector<float> random_values(std::int64_t count, std::uint64_t seed) {
   return values;
 }
 
-/// torch.optim as its documentation states it, in double, one parameter vector with one set of hyper-parameters.
+/// torch.optim as its documentation states it, and LARS, in double; one parameter vector with one set of
+/// hyper-parameters.
 struct Reference {
   OptimizerOptions o;
   double lr_scale, decay;
+  bool plain;  ///< for lars: one of no_decay
   Doubles w, a, b;
   int t = 0;
+
+  /// You et al. 2017, equation 6.
+  double local_rate(const Doubles& gradient) const {
+    const auto norm = [](const Doubles& values) {
+      return std::sqrt(std::inner_product(values.begin(), values.end(), values.begin(), 0.0));
+    };
+    const double weights = norm(w), gradients = norm(gradient);
+    if (plain || weights == 0 || gradients == 0) return 1;
+    return o.trust * weights / (gradients + decay * weights);
+  }
 
   void step(const Doubles& gradient, double base_lr) {
     const double lr = base_lr * lr_scale;
     ++t;
+    const double local = o.type == Type::kLars ? local_rate(gradient) : 1;
     for (std::size_t i = 0; i < w.size(); ++i) {
       double g = gradient[i];
       if (o.type == Type::kAdamW) {
@@ -45,6 +59,11 @@ struct Reference {
         continue;
       }
       g += decay * w[i];
+      if (o.type == Type::kLars) {
+        a[i] = o.momentum * a[i] + lr * local * g;
+        w[i] -= a[i];
+        continue;
+      }
       a[i] = t == 1 ? g : o.momentum * a[i] + g;
       w[i] -= lr * (o.nesterov ? g + o.momentum * a[i] : o.momentum > 0 ? a[i] : g);
     }
@@ -64,13 +83,15 @@ Case make_case(const char* name, Type type, double momentum, bool nesterov, doub
   options.weight_decay = decay;
   options.betas = {0.8, 0.95};
   options.eps = 1e-3;
+  options.trust = 0.5;
   return {name, options};
 }
 
 std::vector<Case> cases() {
   return {make_case("sgd", Type::kSgd, 0, false, 0),           make_case("sgd_decay", Type::kSgd, 0, false, 0.01),
           make_case("momentum", Type::kSgd, 0.9, false, 0.01), make_case("nesterov", Type::kSgd, 0.9, true, 0.01),
-          make_case("adamw", Type::kAdamW, 0, false, 0),       make_case("adamw_decay", Type::kAdamW, 0, false, 0.01)};
+          make_case("adamw", Type::kAdamW, 0, false, 0),       make_case("adamw_decay", Type::kAdamW, 0, false, 0.01),
+          make_case("lars", Type::kLars, 0.9, false, 0.01),    make_case("lars_plain", Type::kLars, 0, false, 0)};
 }
 
 class EveryOptimizer : public testing::TestWithParam<Case> {};
@@ -89,8 +110,8 @@ TEST_P(EveryOptimizer, FollowsTheReferenceForSeveralSteps) {
     const auto count = static_cast<std::size_t>(range.count);
     const GroupOptions group = options.group(range.group);
     const auto first = params.begin() + range.offset;
-    references.push_back({options, group.lr_scale, group.weight_decay, Doubles(first, first + range.count),
-                          Doubles(count), Doubles(count)});
+    references.push_back({options, group.lr_scale, group.weight_decay, range.group == "norm",
+                          Doubles(first, first + range.count), Doubles(count), Doubles(count)});
   }
   Optimizer optimizer(options, ranges, total);
   for (int step = 0; step < 7; ++step) {
