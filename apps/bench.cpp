@@ -5,9 +5,12 @@
 #include "apps/data_speed.hpp"
 #include "apps/images.hpp"
 #include "apps/load.hpp"
+#include "apps/on_all_ranks.hpp"
 #include "apps/program.hpp"
+#include "apps/rank_speed.hpp"
 #include "apps/sweep.hpp"
 #include "core/base/error.hpp"
+#include "core/distributed/engine.hpp"
 #include "core/train/benchmark.hpp"
 
 namespace {
@@ -30,6 +33,10 @@ Program describe() {
       {"plan", "",
        "Print how each gated layer can run, what was chosen, and from which density on it is slower than a "
        "dense one."},
+      {"ranks", "",
+       "Started by mpirun or srun: training steps of all ranks together, the bytes that they send, and the time that "
+       "this costs with and without overlap."},
+      {"predict", "", "With --ranks: what a model says of 8 to 1024 ranks like these."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
   program.notes = {"Exit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment."};
@@ -64,6 +71,31 @@ BenchmarkOptions read_options(const CommandLine& line) {
   return options;
 }
 
+/// Training of several ranks.
+int bench_ranks(const CommandLine& line, Communicator& ranks) {
+  Registry registry;
+  std::unique_ptr<Experiment> experiment;
+  BenchmarkOptions options;
+  together(ranks, [&] {
+    options = read_options(line);
+    if (ranks.size() == 1)
+      throw Error(ExitCode::kUsage,
+                  "command line: --ranks: this is a single process; start it with a launcher: mpirun "
+                  "-n 2 sluice-bench CONFIG.ini --ranks");
+    if (is_checkpoint_name(line.positional().front()))
+      throw Error(ExitCode::kUsage, "command line: --ranks: expected a configuration file, got a checkpoint");
+    experiment = std::make_unique<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
+    experiment->share_among(ranks.size());
+    experiment->network().initialise(static_cast<std::uint64_t>(experiment->run.seed));
+    start_threads(*experiment);
+  });
+  if (experiment->distributed.helper) ranks.start_helper();
+  const RankSpeed speed = time_ranks(*experiment, ranks, options.steps);
+  if (!ranks.is_root()) return 0;
+  (line.has("json") ? print_json_rank_speed : print_rank_speed)(std::cout, speed, line.has("predict"));
+  return 0;
+}
+
 /// The network of configuration files, with weights drawn at random.
 Trained untrained(const CommandLine& line, Registry& registry) {
   auto experiment = std::make_shared<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
@@ -77,6 +109,12 @@ int bench(const CommandLine& line) {
   }
   if (is_checkpoint_name(line.positional().front()) && line.positional().size() > 1)
     throw Error(ExitCode::kUsage, "command line: a checkpoint stands alone; use overrides to change its configuration");
+  if (line.has("predict") && !line.has("ranks"))
+    throw Error(ExitCode::kUsage, "command line: --predict goes with --ranks");
+  if (line.has("ranks")) {
+    const std::unique_ptr<Communicator> ranks = connect(Engine::kAuto);
+    return on_all_ranks("sluice-bench", *ranks, [&] { return bench_ranks(line, *ranks); });
+  }
   BenchmarkOptions options = read_options(line);
   const std::optional<Split> split = split_of(line, "images");
   Registry registry;

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "apps/load.hpp"
+#include "apps/on_all_ranks.hpp"
 #include "apps/program.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/descriptor.hpp"
@@ -17,8 +18,10 @@
 #include "core/base/signals.hpp"
 #include "core/base/terminal.hpp"
 #include "core/distributed/engine.hpp"
+#include "core/distributed/rank_facts.hpp"
 #include "core/graph/layer_table.hpp"
 #include "core/graph/onednn.hpp"
+#include "core/graph/version.hpp"
 #include "core/train/advice.hpp"
 #include "core/train/trainer.hpp"
 #include "gating/gating.hpp"
@@ -138,12 +141,26 @@ std::string machine_text() {
                 num_threads() == 1 ? " thread of " : " threads of ", available_threads());
 }
 
-/// A line for each rank.
+/// A line for each rank, and what is wrong with where they run.
 void describe_ranks(Communicator& ranks, const std::string& machine, Log& log) {
   if (ranks.size() == 1) return;
-  log.info(concat(ranks.size(), " ranks over ", ranks.library()));
-  for (const std::string& rank : gather(ranks, concat(rank_name(ranks.rank(), host_name()), ": ", machine)))
-    log.info("  " + rank);
+  RankFacts own;
+  own.host = host_name();
+  own.machine = machine;
+  own.build = concat("Sluice ", sluice_version(), " by ", compiler_version(), " with oneDNN ", onednn::version());
+  own.instructions = to_string(cpu_isa());
+  own.threads = num_threads();
+  find_place(own);
+  const std::vector<RankFacts> all = exchange_facts(ranks, own);
+  log.info(concat(ranks.size(), " ranks over ", ranks.library(), " (", ranks.transport(), ")"));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) log.info("  " + facts_text(rank, all[rank]));
+  for (const std::string& line : rank_warnings(all)) log.warning(line);
+}
+
+/// How a batch is divided, where that changes what a step is.
+void describe_batch(const Experiment& experiment, int ranks, Log& log) {
+  if (experiment.distributed.batches(ranks) == 1) return;
+  log.info(concat("batch of ", experiment.train.batch, " images, learning rate ", experiment.optimizer.lr));
 }
 
 /// Throws where [log] tensorboard is wanted of a build that cannot.
@@ -177,6 +194,7 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   if (ranks.is_root()) log.open_file(directory->log_file());
   log.info(concat("run directory ", path, "; ", machine));
   describe_ranks(ranks, machine, log);
+  describe_batch(experiment, ranks.size(), log);
   if (!fewer_threads.empty()) log.warning(fewer_threads);
   for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
   for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
@@ -215,16 +233,6 @@ struct Loaded {
   Engine engine() const { return experiment != nullptr ? experiment->distributed.engine : Engine::kAuto; }
 };
 
-void check_shares(const Experiment& experiment, int ranks) {
-  if (experiment.train.accumulate > 1 && ranks > 1) {
-    throw Error(ExitCode::kUsage, concat(experiment.where("train", "accumulate"), ": is for one process; each of ",
-                                         ranks, " ranks computes its share of a batch at once: leave it at 1"));
-  }
-  if (experiment.train.batch >= ranks) return;
-  throw Error(ExitCode::kUsage, concat(experiment.where("train", "batch"), ": a batch of ", experiment.train.batch,
-                                       " does not give each of ", ranks, " ranks an image; raise it, or start fewer"));
-}
-
 int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, double start) {
   together(ranks, [&] {
     if (loaded.error) std::rethrow_exception(loaded.error);
@@ -236,31 +244,13 @@ int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, doub
   }
   std::string fewer_threads;
   together(ranks, [&] {
-    check_shares(experiment, ranks.size());
+    experiment.share_among(ranks.size());
     check_observer(experiment);
     fewer_threads = experiment.configure_threads();
   });
+  if (experiment.distributed.helper) ranks.start_helper();
   if (line.has("dry-run")) return ranks.is_root() ? dry_run(experiment, fewer_threads) : 0;
   return train(experiment, ranks, line, start, fewer_threads);
-}
-
-/// What one rank alone meets would leave the others waiting: it says so and ends them all.
-int on_all(Communicator& ranks, const std::function<int()>& work) {
-  try {
-    return work();
-  } catch (const CommonError& error) {
-    StopSignals::end_at_once(false);  // a launcher that sees one rank end signals the others
-    if (ranks.is_root()) throw;
-    return static_cast<int>(error.code());
-  } catch (const std::exception& error) {
-    if (ranks.size() == 1) throw;
-    std::cerr << "sluice-train: " << rank_name(ranks.rank(), host_name()) << ": " << one_line(error.what())
-              << std::endl;
-    const auto* const known = dynamic_cast<const Error*>(&error);
-    const ExitCode code = known != nullptr ? known->code() : ExitCode::kInternal;
-    ranks.abort(code);
-    return static_cast<int>(code);
-  }
 }
 
 }  // namespace
@@ -276,6 +266,6 @@ int main(int argc, char** argv) {
     }
     const Loaded loaded(line);
     const std::unique_ptr<Communicator> ranks = connect(loaded.engine());
-    return on_all(*ranks, [&] { return run(loaded, *ranks, line, start); });
+    return on_all_ranks("sluice-train", *ranks, [&] { return run(loaded, *ranks, line, start); });
   });
 }

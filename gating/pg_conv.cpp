@@ -112,7 +112,7 @@ class PgTraining : public Op {
 
   void forward(const Context& c) override {
     const QuantizationOptions& quantization = products_.quantization();
-    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0]),
+    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0], c.share),
                 unit = quantization.activations().unit(scale);
     *c.memory[unit_] = unit;
     products_.forward(c, scale, unit);

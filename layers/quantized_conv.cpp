@@ -62,7 +62,7 @@ class QuantizedConvTraining : public Op {
 
   void forward(const Context& c) override {
     const Quantizer source = options_.quantization.activations();
-    const float scale = batch_scale(options_.quantization, c.src[0], *c.buffer[0]), unit = source.unit(scale);
+    const float scale = batch_scale(options_.quantization, c.src[0], *c.buffer[0], c.share), unit = source.unit(scale);
     *c.memory[unit_] = unit;
     void* const operand = operand_of(c);
     if (options_.quantizes_source()) {

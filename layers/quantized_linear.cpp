@@ -80,7 +80,8 @@ class QuantizedLinearTraining : public QuantizedLinearOp {
       : QuantizedLinearTraining(request, geometry, options, needs, book(request, geometry, needs)) {}
 
   void forward(const Context& c) override {
-    const float scale = batch_scale(options_, c.src[0], *c.buffer[0]), unit = options_.activations().unit(scale);
+    const float scale = batch_scale(options_, c.src[0], *c.buffer[0], c.share),
+                unit = options_.activations().unit(scale);
     *c.memory[unit_] = unit;
     multiply(c, operand(c, scale, quantizes() ? c.memory[operand_].as<float>() : nullptr), unit);
   }

@@ -6,6 +6,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/distributed/batch_share.hpp"
+#include "core/distributed/communicator.hpp"
 #include "core/graph/onednn.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
 
@@ -43,6 +45,18 @@ void with_types(DataType numbers, DataType levels, Body&& body) {
 
 LevelRange range_of(const Quantizer& quantizer, float scale) {
   return {scale, static_cast<float>(quantizer.levels())};
+}
+
+/// Of all ranks' magnitudes; a NaN is the largest.
+float largest_of(const BatchShare* share, float magnitude) {
+  if (share == nullptr) return magnitude;
+  std::uint32_t bits = 0;  // ordered as magnitudes are
+  std::memcpy(&bits, &magnitude, sizeof bits);
+  std::int64_t most = bits;
+  share->ranks->largest(&most, 1);
+  bits = static_cast<std::uint32_t>(most);
+  std::memcpy(&magnitude, &bits, sizeof bits);
+  return magnitude;
 }
 
 }  // namespace
@@ -150,9 +164,9 @@ float QuantizationOptions::weight_rescale(std::int64_t terms) const {
   return weights().is_binary() ? static_cast<float>(std::sqrt(1.0 / static_cast<double>(terms))) : 1.0F;
 }
 
-float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored) {
+float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored, const BatchShare* share) {
   if (!options.activations().has_scale()) return 1.0F;
-  const float scale = dynamic_scale(src);
+  const float scale = largest_of(share, dynamic_scale(src));
   stored = stored > 0 ? (1.0F - kRunning) * stored + kRunning * scale : scale;
   return scale;
 }

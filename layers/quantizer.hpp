@@ -81,8 +81,9 @@ struct QuantizationOptions {
   float weight_rescale(std::int64_t terms) const;
 };
 
-/// The scale of a layer's source in training: that of the batch. Keeps a running estimate in `stored` (0: nothing yet).
-float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored);
+/// The scale of a layer's source in training: that of the batch, with `share` of the whole one. Keeps a running
+/// estimate in `stored` (0: nothing yet).
+float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored, const BatchShare* share);
 /// In evaluation: the stored one if it is frozen and there is one, else the batch's.
 float stored_scale(const QuantizationOptions& options, const Tensor& src, float stored);
 

@@ -1,4 +1,6 @@
 // Which processors and how many threads this process may use.
+#include "core/base/processors.hpp"
+
 #include <sched.h>
 #include <tbb/task_arena.h>
 
@@ -64,6 +66,17 @@ int count_threads() {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> allowed_processors() {
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return {};
+  const cpu_set_t places = bound_places();
+  const cpu_set_t& allowed = CPU_COUNT(&places) > CPU_COUNT(&mask) ? places : mask;
+  std::vector<std::int64_t> processors;
+  for (int id = 0; id < CPU_SETSIZE; ++id)
+    if (CPU_ISSET(id, &allowed)) processors.push_back(id);
+  return processors;
+}
 
 int available_threads() {
   static const int count = count_threads();

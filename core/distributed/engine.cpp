@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -39,11 +40,36 @@ void DistributedOptions::describe(Keys& keys) {
       {{"auto", Engine::kAuto}, {"none", Engine::kNone}, {"openmpi", Engine::kOpenMpi}, {"mpich", Engine::kMpich}},
       "library that connects the processes of a training; auto: that of the launcher (mpirun, srun), none "
       "without one");
-  keys.optional("sync_batchnorm", sync_batchnorm,
-                "normalise each batch by the mean and variance of all ranks' images, not of each rank's own");
+  keys.optional(
+      "sync_batchnorm", sync_batchnorm,
+      "what is measured in a batch (mean and variance of normalisations, also of gates; ranges of quantisers) "
+      "is that of all ranks' images, not of each rank's own");
+  keys.choice("gradients", gradients, {{"fp32", WireType::kF32}, {"bf16", WireType::kBF16}},
+              "numbers that ranks send each other as gradients; bf16 halves the bytes; they are added up in fp32");
+  keys.choice("batch", batch, {{"global", Batch::kGlobal}, {"per_rank", Batch::kPerRank}},
+              "whether train.batch is the batch of all ranks together, or that of each");
+  if (batch == Batch::kPerRank || keys.documenting())
+    keys.choice("lr_scaling", lr_scaling,
+                {{"none", LrScaling::kNone}, {"linear", LrScaling::kLinear}, {"sqrt", LrScaling::kSqrt}},
+                "with batch = per_rank: factor on the learning rate for n ranks, 1, n or the root of n; "
+                "schedule.warmup_epochs leads there");
+  else
+    keys.idle({"lr_scaling"}, "batch = global");
+  keys.choice(
+      "progress", helper, {{"poll", false}, {"thread", true}},
+      "who lets the library send gradients while backward computes: the computing thread between two operations, "
+      "or a thread of its own as well, several times in a millisecond");
   keys.role(KeyRole::kContinues, {"sync_batchnorm"}, "what several ranks normalise by changes from here on");
-  keys.role(KeyRole::kNothing, {"engine"}, "no effect on the result");
-  keys.of_machine({"engine"});
+  keys.role(KeyRole::kContinues, {"gradients"}, "gradients are rounded otherwise from here on");
+  keys.role(KeyRole::kContinues, {"batch", "lr_scaling"}, "several ranks take other steps from here on");
+  keys.role(KeyRole::kNothing, {"engine", "progress"}, "no effect on the result");
+  keys.of_machine({"engine", "progress"});
+}
+
+double DistributedOptions::lr_factor(std::int64_t ranks) const {
+  const auto factor = static_cast<double>(batches(ranks));
+  if (lr_scaling == LrScaling::kNone) return 1;
+  return lr_scaling == LrScaling::kLinear ? factor : std::sqrt(factor);
 }
 
 Engine launched_by() {

@@ -46,7 +46,8 @@ struct Executor::State {
     std::vector<std::byte*> saved;          ///< places of the operation's saved slots
     std::vector<std::vector<Tensor>> sums;  ///< gradients to add into their first before backward
     bool copy_addend = false;
-    std::vector<float> scale, shift;                      ///< folded kAffine post-ops
+    std::int64_t final_from = 0;      ///< element of the gradients from which on none changes after its backward
+    std::vector<float> scale, shift;  ///< folded kAffine post-ops
     std::vector<std::pair<std::size_t, Context>> affine;  ///< index into plan.fused, and that layer's parameters
     double refresh_ms = 0, forward_ms = 0, backward_ms = 0;
   };
@@ -61,6 +62,7 @@ struct Executor::State {
     allocate_kept();
     runtime.resize(plan.operations.size());
     for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i]);
+    note_final_gradients();
     for (std::size_t i = 0; i < plan.inputs.size(); ++i) bind_input(i);
   }
 
@@ -116,6 +118,21 @@ struct Executor::State {
     c.alternative = op.needs.alternative;
     run.copy_addend = op.needs.dst_starts_as_addend && op.addend >= 0 && c.addend.data != c.dst.data;
     bind_affine(op, run);
+  }
+
+  /// Parameters lie in the order of the layers, and belong to the first that uses them.
+  void note_final_gradients() {
+    std::int64_t end = 0;  // of what operations before this one have
+    for (std::size_t i = 0; i < runtime.size(); ++i) {
+      runtime[i].final_from = end;
+      if (!plan.operations[i].has_backward) continue;
+      for (const int node : plan.operations[i].nodes) {
+        for (const int p : network.nodes()[static_cast<std::size_t>(node)].params) {
+          const Parameter& parameter = network.parameters()[static_cast<std::size_t>(p)];
+          end = std::max(end, parameter.offset + parameter.shape.count());
+        }
+      }
+    }
   }
 
   void bind_input(std::size_t input) {
@@ -253,14 +270,15 @@ void Executor::forward(std::uint64_t step) {
 }
 
 std::string Executor::find_non_finite(std::uint64_t step) {
+  std::string first;
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
     state_->forward(i, step);
     const Context& c = state_->runtime[i].context;
+    if (!first.empty()) continue;  // to the end all the same: ranks that share a batch wait for each other
     if (all_finite(c.dst) && std::all_of(c.more_dst.begin(), c.more_dst.end(), all_finite)) continue;
-    const std::vector<int>& nodes = state_->plan.operations[i].nodes;
-    return state_->network.nodes()[static_cast<std::size_t>(nodes[0])].name;
+    first = state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
   }
-  return "";
+  return first;
 }
 
 std::map<std::string, double> Executor::largest_sources() {
@@ -275,9 +293,10 @@ std::map<std::string, double> Executor::largest_sources() {
   return largest;
 }
 
-void Executor::backward() {
+void Executor::backward(const FinalGradients& on_final) {
   State& s = *state_;
   std::memset(s.gradients.data(), 0, static_cast<std::size_t>(s.gradients.bytes()));
+  for (const auto& loss : s.network.auxiliary_losses()) loss.second->backward(s.network, s.gradients.as<float>());
   for (std::size_t i = s.runtime.size(); i-- > 0;) {
     const PlannedOperation& op = s.plan.operations[i];
     if (!op.has_backward) continue;
@@ -287,8 +306,8 @@ void Executor::backward() {
       for (std::size_t t = 1; t < sum.size(); ++t) add_into(sum[0], sum[t]);
     }
     call_backward(s.plan, op, run.context);
+    if (on_final) on_final(run.final_from);
   }
-  for (const auto& loss : s.network.auxiliary_losses()) loss.second->backward(s.network, s.gradients.as<float>());
 }
 
 double Executor::loss() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -73,8 +74,10 @@ class Executor {
   /// of dropout.
   void forward(std::uint64_t step = 0);
   /// Training only, once after each forward (it reuses the memory of results that it no longer needs): the gradient of
-  /// `loss()` with respect to every parameter; overwrites `gradients()`.
-  void backward();
+  /// `loss()` with respect to every parameter; overwrites `gradients()`. `on_final(first)` is called after each
+  /// operation, by this thread: the gradients from element `first` on are final. It may do with them what it likes.
+  using FinalGradients = std::function<void(std::int64_t first)>;
+  void backward(const FinalGradients& on_final = {});
 
   /// What backward differentiates: the loss nodes' results in the last forward, and in training every auxiliary loss of
   /// the network. A training loop need not know which there are.
@@ -107,8 +110,8 @@ class Executor {
   /// Chooses one of OperationInfo::alternatives of an operation; results stay the same up to rounding.
   void choose(std::size_t operation, int alternative);
   void set_profiling(bool on);
-  /// Runs forward again, looking at every result: the first layer whose result holds a NaN or an infinity, or "" if
-  /// none does. Touches buffers as forward does.
+  /// Runs the whole of forward again, looking at every result: the first layer whose result holds a NaN or an infinity,
+  /// or "" if none does. Touches buffers as forward does.
   std::string find_non_finite(std::uint64_t step);
   /// Runs forward again, looking at what goes into every operation: by its first node's name, the largest number that
   /// its first source holds: 0 where none is above, NaN where one is not finite.

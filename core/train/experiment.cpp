@@ -112,6 +112,21 @@ Experiment::Experiment(Config c, const Registry& registry) : ConfiguredNetwork(i
   config.check();
 }
 
+void Experiment::share_among(std::int64_t ranks) {
+  const std::int64_t batch = train.batch * distributed.batches(ranks);
+  if (batch > kMostInBatch) {
+    throw Error(ExitCode::kUsage, concat(where("train", "batch"), ": ", train.batch, " images on each of ", ranks,
+                                         " ranks are ", batch, ", at most ", kMostInBatch, " are allowed; lower it"));
+  }
+  train.batch = batch;
+  optimizer.lr *= distributed.lr_factor(ranks);
+  if (train.part_batch() >= ranks) return;
+  const bool parts = train.accumulate > 1;
+  throw Error(ExitCode::kUsage, concat(where("train", parts ? "accumulate" : "batch"), ": a ", parts ? "part" : "batch",
+                                       " of ", train.part_batch(), " does not give each of ", ranks,
+                                       " ranks an image; ", parts ? "lower it" : "raise it", ", or start fewer"));
+}
+
 void Experiment::print_help(std::ostream& out, const Registry& registry) {
   visit_sections([&](const char* section, const auto& options) {
     print_docs(out, section, docs_of(options));

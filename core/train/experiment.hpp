@@ -66,6 +66,10 @@ class Experiment : public ConfiguredNetwork {
   EarlyStoppingOptions early_stopping;
   LogOptions log;
 
+  /// Of so many ranks: train.batch becomes the batch of all of them, the learning rate grows with it, as
+  /// `[distributed]` says. Throws Error(kUsage) where a rank would have no image in a step.
+  void share_among(std::int64_t ranks);
+
   /// Every section with its keys, for --help: the same descriptions that read them.
   static void print_help(std::ostream& out, const Registry& registry);
   /// "train.epochs": the keys of the sections that are not the network's.

@@ -45,13 +45,20 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
   if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
   ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.part_batch(), ranks));
-  if (experiment.distributed.sync_batchnorm && ranks.size() > 1) training.share = {&ranks, experiment.train.batch};
+  if (experiment.distributed.sync_batchnorm && ranks.size() > 1)
+    training.share = {&ranks, experiment.train.part_batch()};
   training.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
   executor_ = std::make_unique<Executor>(network_, training);
   statistics_ = std::make_unique<Statistics>(network_);
   for (const std::string& line : slow_kernels(*executor_)) log_.warning(line);
   if (experiment.train.accumulate > 1)
     gradient_sum_ = Buffer(std::max<std::int64_t>(1, network_.parameter_count()) * 4);
+  if (ranks.size() > 1) {
+    GradientReducer::Options reduction;
+    reduction.wire = experiment.distributed.gradients;
+    reducer_ = std::make_unique<GradientReducer>(ranks, step_gradients(), network_.parameter_count(),
+                                                 network_.buffer_data(), network_.buffer_count(), reduction);
+  }
   optimizer_ =
       std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
   schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),
@@ -108,6 +115,7 @@ void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
                                                static_cast<std::uint64_t>(experiment_.run.seed));
   training.rank = ranks_.rank();
   training.world = ranks_.size();
+  training.parts = experiment_.train.accumulate;
   pipeline_ = std::make_unique<Pipeline>(*data_.sets.train, training);
   evaluated_set_ = data_.sets.validation != nullptr ? "val" : "test";
   evaluator_ = std::make_unique<Evaluator>(
@@ -208,16 +216,14 @@ Trainer::Outcome Trainer::train_epoch() {
     position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
     progress.advance(batch->whole);
     if (progress.due()) progress.show(live_figures());
-    if (const auto reason = common(stop_reason())) {
+    if (const auto reason = common_stop_reason()) {
       progress.end();
       checkpoint(false);
       log_.info(concat("stopped at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", *reason,
                        "; continue with --resume"));
       return Outcome::kStopped;
     }
-    const CheckpointOptions& options = experiment_.checkpoint;
-    const bool due = options.interval > 0 && TimeBudget::steady_seconds() - last_saved_time_ > options.interval;
-    if (options.interval > 0 && first_rank(ranks_, due) >= 0) checkpoint(false);
+    if (common_save_due()) checkpoint(false);
   }
   progress.end();
   return end_epoch(position_.train_seconds);
@@ -235,115 +241,6 @@ std::vector<LinePart> Trainer::live_figures() const {
   append_live_metrics(figures, network_, statistics.counts_by_node());
   figures.push_back({concat("lr ", lr_), "", 30});
   return figures;
-}
-
-/// Forward and backward of one part of a step; its share of the gradient is added up where there are several.
-void Trainer::differentiate(const BatchPart& batch, std::int64_t part) {
-  constexpr std::int64_t kGrain = 65536;
-  const std::int64_t parts = experiment_.train.accumulate;
-  if (teachers_ != nullptr) teachers_->answer(batch);
-  if (mixed_loss_ != nullptr) mixed_loss_->set(batch);
-  executor_->lend_batch(batch.images, batch.labels);
-  executor_->forward(static_cast<std::uint64_t>(position_.step * parts + part));
-  sum_losses(batch.count);
-  stop_if_diverged(executor_->loss(), "loss");
-  executor_->backward();
-  if (parts == 1) return;
-  float* const sum = gradient_sum_.as<float>();
-  const float* const own = executor_->gradients();
-  const float part_share = 1.0F / static_cast<float>(parts);
-  parallel_for(network_.parameter_count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) sum[i] = (part == 0 ? 0.0F : sum[i]) + part_share * own[i];
-  });
-}
-
-void Trainer::step(const Batch& batch) {
-  lr_ = schedule_->lr_at(schedule_step());
-  const std::int64_t parts = experiment_.train.accumulate;
-  for (std::int64_t part = 0; part < parts; ++part) differentiate(part_of(batch, part, parts), part);
-  average_gradients(batch);
-  float* const gradients = gradient_sum_.data() != nullptr ? gradient_sum_.as<float>() : executor_->gradients();
-  position_.gradient_norm = optimizer_->gradient_norm(gradients);
-  stop_if_diverged(position_.gradient_norm, "gradient norm");
-  optimizer_->step(network_.parameter_data(), gradients, lr_, position_.gradient_norm);
-  executor_->refresh();
-  if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
-  ++position_.step;
-  ++position_.batch;
-  position_.images += batch.whole;
-}
-
-void Trainer::sum_losses(std::int64_t count) {
-  const auto images = static_cast<double>(count);
-  losses_ = {images * executor_->data_loss(),
-             distilled_loss_ != nullptr ? images * distilled_loss_->divergence() : 0.0};
-  for (const double loss : executor_->auxiliary_losses()) losses_.push_back(images * loss);
-  ranks_.sum(losses_.data(), static_cast<std::int64_t>(losses_.size()));
-  position_.loss_sum += losses_[0];
-  position_.divergence_sum += losses_[1];
-  for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) position_.auxiliary_sums[i] += losses_[2 + i];
-}
-
-/// Over all images of the batch; running statistics too, so that every rank holds the same network.
-void Trainer::average_gradients(const Batch& batch) {
-  if (ranks_.size() == 1) return;
-  constexpr std::int64_t kGrain = 1 << 14;
-  const float weight = static_cast<float>(batch.count) / static_cast<float>(batch.whole);
-  const auto average = [&](float* values, std::int64_t count) {
-    parallel_for(count, kGrain, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) values[i] *= weight;
-    });
-    ranks_.sum(values, count);
-  };
-  average(executor_->gradients(), network_.parameter_count());
-  average(network_.buffer_data(), network_.buffer_count());
-}
-
-double Trainer::schedule_step() const {
-  const double done = static_cast<double>(position_.images) / static_cast<double>(experiment_.train.batch);
-  const auto per_epoch = static_cast<double>(pipeline_->batches());
-  return static_cast<double>(position_.epoch) * per_epoch + std::min(done, per_epoch);
-}
-
-/// On any rank: all throw what the first of those says.
-void Trainer::stop_if_diverged(double value, const char* what) {
-  const bool finite = std::isfinite(value);
-  const int rank = first_rank(ranks_, !finite);
-  if (rank < 0) return;
-  const std::string text = finite ? "" : divergence(value, what);
-  if (ranks_.size() == 1) throw Error(ExitCode::kDiverged, text);
-  throw CommonError(ExitCode::kDiverged,
-                    broadcast(ranks_, concat("on ", rank_name(ranks_.rank(), host_name()), ": ", text), rank));
-}
-
-std::string Trainer::divergence(double value, const char* what) {
-  std::string where;
-  const std::vector<ParameterRange>& ranges = optimizer_->ranges();
-  if (const ParameterRange* range = first_non_finite(ranges, network_.parameter_data())) {
-    where = concat("parameter ", range->name, " is not finite");
-  } else if (const std::string layer = executor_->find_non_finite(static_cast<std::uint64_t>(position_.step));
-             !layer.empty()) {
-    where = concat("layer ", layer, " is the first whose result is not finite");
-  } else if (const ParameterRange* gradient = first_non_finite(ranges, executor_->gradients())) {
-    where = concat("the gradient of ", gradient->name, " is not finite");
-  }
-  return concat("training diverged at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", what, " is ",
-                value, where.empty() ? "" : "; ", where,
-                "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; the last checkpoint is "
-                "untouched");
-}
-
-std::optional<std::string> Trainer::stop_reason() const {
-  if (const int signal = stop_requested(); signal != 0) return concat("received ", signal_name(signal));
-  if (!budget_.step_fits()) return budget_.reason();
-  return std::nullopt;
-}
-
-std::optional<std::string> Trainer::common(std::optional<std::string> reason) const {
-  if (ranks_.size() == 1) return reason;
-  const int rank = first_rank(ranks_, reason.has_value());
-  if (rank < 0) return std::nullopt;
-  return broadcast(ranks_, concat(rank_name(ranks_.rank(), host_name()), " ", reason.value_or("")), rank);
 }
 
 /// Of the epoch so far over all ranks. The root takes them over, so that they are counted once.

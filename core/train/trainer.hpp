@@ -13,6 +13,7 @@
 #include "core/checkpoint/store.hpp"
 #include "core/data/pipeline.hpp"
 #include "core/distributed/communicator.hpp"
+#include "core/distributed/gradient_reducer.hpp"
 #include "core/train/distilled_loss.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/experiment.hpp"
@@ -71,16 +72,19 @@ class Trainer {
   Outcome train_epoch();
   std::vector<LinePart> live_figures() const;
   void step(const Batch& batch);
+  float* step_gradients() const;
   void differentiate(const BatchPart& batch, std::int64_t part);
-  void sum_losses(std::int64_t count);
-  void average_gradients(const Batch& batch);
-  void stop_if_diverged(double value, const char* what);
-  std::string divergence(double value, const char* what);
+  void add_part(std::int64_t part);
+  void tell(std::int64_t count);
+  [[noreturn]] void stop_diverged(double value, const char* what);
+  std::string divergence(double value, const char* what, const std::string& layer);
   const Statistics& gather_statistics();
   Outcome end_epoch(double seconds);
   bool evaluate(MetricsRow& row);  ///< false: a stop signal came meanwhile
   std::optional<std::string> stop_reason() const;
-  std::optional<std::string> common(std::optional<std::string> reason) const;
+  std::optional<std::string> common_stop_reason() const;
+  bool save_due() const;
+  bool common_save_due() const;
   void checkpoint(bool best);
   MetricsRow training_row(double seconds);
   void record(const MetricsRow& row);
@@ -96,7 +100,8 @@ class Trainer {
   TrainingData data_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Executor> executor_;
-  Buffer gradient_sum_;  ///< of the parts of a step, where there are several
+  Buffer gradient_sum_;                       ///< of the parts of a step, where there are several
+  std::unique_ptr<GradientReducer> reducer_;  ///< where there are several ranks
   std::unique_ptr<Evaluator> evaluator_;
   std::string evaluated_set_;  ///< "val" or "test": the prefix of its columns
   std::unique_ptr<Optimizer> optimizer_;
@@ -115,10 +120,11 @@ class Trainer {
   StatisticTable evaluation_;               ///< of the last evaluation
   std::vector<std::string> advice_;         ///< by it
   std::unique_ptr<Statistics> statistics_;  ///< of the epoch, over all ranks
-  std::vector<double> losses_;
+  std::vector<double> told_;                ///< by all ranks after the last part of a step
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
   double lr_ = 0;
+  double weight_ = 1;  ///< of this rank's images in the step
 };
 
 }  // namespace sluice

@@ -227,6 +227,35 @@ TEST(Executor, InferenceNeedsLessMemoryThanTraining) {
   EXPECT_LT(inference.activation_bytes(), training.activation_bytes() / 2);
 }
 
+// Also of weights that two layers share: they are final when both are done.
+TEST(Executor, SaysWhichGradientsAreFinal) {
+  std::string shared = residual_ini();
+  shared.replace(shared.find("[layer.conv2]"), 13, "[layer.conv2]\nshare = conv1");
+  for (const std::string& ini : {residual_ini(), shared}) {
+    const Built net(ini);
+    Executor executor(*net, options_of(Mode::kTraining, 4));
+    Batch(*net, 4, kClasses, 4).give(executor);
+    run_step(executor);
+    const std::vector<float> expected = gradients_of(executor, *net);
+    std::vector<float> found(expected.size());
+    std::int64_t end = net->parameter_count();
+    int early = 0;
+    executor.forward();  // once before each backward
+    executor.backward([&](std::int64_t first) {
+      ASSERT_TRUE(first >= 0 && first <= end);
+      early += first > 0 && first < end ? 1 : 0;
+      for (; end > first; --end) {
+        found[static_cast<std::size_t>(end - 1)] = executor.gradients()[end - 1];
+        executor.gradients()[end - 1] = 7;  // theirs who were told
+      }
+    });
+    EXPECT_EQ(end, 0);
+    EXPECT_GT(early, 3);
+    EXPECT_TRUE(same_bits(found, expected));
+    EXPECT_TRUE(same_bits(gradients_of(executor, *net), std::vector<float>(expected.size(), 7)));
+  }
+}
+
 TEST(Executor, FindsTheFirstLayerThatIsNotFinite) {
   const Built net(residual_ini());
   Executor executor(*net, options_of(Mode::kTraining, 4));

@@ -1,0 +1,102 @@
+// How the figures of ranks that train together are printed.
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "apps/rank_speed.hpp"
+#include "core/base/json_text.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/table.hpp"
+#include "core/config/text.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t kPredicted[] = {8, 16, 32, 64, 128, 256, 512, 1024};
+
+const char* name_of(WireType wire) {
+  return wire == WireType::kF32 ? "fp32" : "bf16";
+}
+
+std::string mib(std::int64_t bytes) {
+  return fixed(static_cast<double>(bytes) / (1 << 20), 2) + " MiB";
+}
+
+double share_early(const RankSpeed& speed) {
+  return speed.bytes_sent == 0 ? 0 : static_cast<double>(speed.bytes_early) / static_cast<double>(speed.bytes_sent);
+}
+
+/// Images per second of so many ranks, each with as many images as the root has.
+double predicted_speed(const RankSpeed& speed, std::int64_t ranks) {
+  return 1e3 * static_cast<double>(ranks * speed.own_batch) / predicted_step_ms(speed.alone, speed.link, ranks);
+}
+
+void print_prediction(std::ostream& out, const RankSpeed& speed) {
+  out << "\nprediction, with " << speed.own_batch << " images on each rank; of " << speed.ranks << " ranks "
+      << fixed(predicted_step_ms(speed.alone, speed.link, speed.ranks), 1) << " ms a step were predicted, "
+      << fixed(predicted_step_ms(speed.alone, speed.link, speed.ranks, false), 1) << " ms without overlap\n";
+  Table table({{"ranks"}, {"step ms"}, {"without overlap"}, {"images/s"}, {"efficiency"}});
+  for (const std::int64_t ranks : kPredicted) {
+    const double step = predicted_step_ms(speed.alone, speed.link, ranks);
+    table.add({concat(ranks), fixed(step, 1), fixed(predicted_step_ms(speed.alone, speed.link, ranks, false), 1),
+               fixed(predicted_speed(speed, ranks), 0), fixed(speed.alone.step_ms / step, 3)});
+  }
+  table.print(out, std::nullopt, "  ");
+}
+
+}  // namespace
+
+void print_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
+  out << speed.ranks << " ranks over " << speed.library << ", each with " << num_threads()
+      << (num_threads() == 1 ? " thread" : " threads") << "; batch " << speed.batch << ", of which " << speed.own_batch
+      << " on the first rank\n"
+      << "  step               " << fixed(speed.step_ms, 2) << " ms, " << fixed(speed.images_per_second(), 1)
+      << " images per second; " << fixed(speed.exposed_ms, 2) << " ms of it waiting for gradients\n"
+      << "  without overlap    " << fixed(speed.apart_ms, 2) << " ms; " << fixed(speed.reduction_ms, 2)
+      << " ms of it the reduction\n"
+      << "  without reduction  " << fixed(speed.alone.step_ms, 2) << " ms; reductions cost "
+      << fixed(speed.alone.work_ms, 2) << " ms of computing besides\n"
+      << "  on the wire        " << mib(speed.bytes_sent) << " (" << speed.bytes_sent
+      << " bytes) sent by a rank in a step, " << name_of(speed.wire) << " in " << speed.buckets << " buckets; "
+      << fixed(100 * share_early(speed), 1) << " % had arrived when backward was over\n"
+      << "  link               latency " << fixed(1e3 * speed.link.latency_ms, 1) << " us, "
+      << fixed(1e3 * speed.link.message_ms, 1) << " us a message, " << fixed(speed.link.bytes_per_ms / 1e6, 3)
+      << " GB/s\n";
+  if (predict) print_prediction(out, speed);
+}
+
+void print_json_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
+  nlohmann::ordered_json json = {
+      {"ranks", speed.ranks},
+      {"library", speed.library},
+      {"threads", num_threads()},
+      {"batch", speed.batch},
+      {"own_batch", speed.own_batch},
+      {"gradients", name_of(speed.wire)},
+      {"images_per_second", speed.images_per_second()},
+      {"step_ms", speed.step_ms},
+      {"exposed_ms", speed.exposed_ms},
+      {"apart_ms", speed.apart_ms},
+      {"reduction_ms", speed.reduction_ms},
+      {"alone_ms", speed.alone.step_ms},
+      {"work_ms", speed.alone.work_ms},
+      {"buckets", speed.buckets},
+      {"bytes_sent", speed.bytes_sent},
+      {"bytes_early", speed.bytes_early},
+      {"latency_ms", speed.link.latency_ms},
+      {"message_ms", speed.link.message_ms},
+      {"bytes_per_ms", speed.link.bytes_per_ms},
+      {"predicted_ms", predicted_step_ms(speed.alone, speed.link, speed.ranks)},
+      {"predicted_apart_ms", predicted_step_ms(speed.alone, speed.link, speed.ranks, false)}};
+  if (predict) {
+    for (const std::int64_t ranks : kPredicted) {
+      const double step = predicted_step_ms(speed.alone, speed.link, ranks);
+      json["prediction"].push_back({{"ranks", ranks},
+                                    {"step_ms", step},
+                                    {"images_per_second", predicted_speed(speed, ranks)},
+                                    {"efficiency", speed.alone.step_ms / step}});
+    }
+  }
+  out << json_text(json) << "\n";
+}
+
+}  // namespace sluice

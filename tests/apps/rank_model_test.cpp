@@ -1,0 +1,45 @@
+// The model of steps that ranks share, on numbers that can be followed by hand.
+#include "apps/rank_model.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+/// Backward takes 100 ms, is asked every 10, and has buckets ready after 50 and at its end.
+StepTrace trace() {
+  StepTrace trace;
+  trace.step_ms = 200;
+  trace.backward_ms = 100;
+  for (int poll = 10; poll <= 100; poll += 10) trace.polls_ms.push_back(poll);
+  trace.ready_ms = {50, 100};
+  trace.bytes = {1000, 1000};
+  trace.work_ms = 3;
+  return trace;
+}
+
+TEST(RankModel, OneRankSendsNothing) {
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 1, 1}, 1), 200);
+}
+
+TEST(RankModel, WhatBackwardHidesCostsNothing) {
+  // Half of each bucket goes out twice, 5 ms each: the first bucket is there after 65 ms, the second 10 ms after
+  // backward.
+  const LinkSpeed link = {0, 0, 100};
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), link, 2), 200 + 3 + 10);
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), link, 2, false), 200 + 3 + 20);
+}
+
+TEST(RankModel, LatencyIsOnceForEachPhaseAndMessagesTakeTurns) {
+  // A phase of four ranks: 7.5 ms for the bytes, two messages more, and the latency.
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 0.5, 100}, 4), 200 + 3 + 19);
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 0.5, 100}, 4, false), 200 + 3 + 17 + 19);
+}
+
+TEST(RankModel, ABusyLinkDelaysTheNextBucket) {
+  // 50 ms for a phase: the first bucket has the link until 50 ms after backward, the second 100 ms more.
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 10}, 2), 200 + 3 + 150);
+}
+
+}  // namespace
+}  // namespace sluice
