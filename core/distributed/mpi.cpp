@@ -73,6 +73,8 @@ class MpiCommunicator : public Communicator {
   /// Waits for the other ranks.
   ~MpiCommunicator() override {
     helper_.reset();
+    // MPICH over UCX closes its connections one by one, and a rank that is done no longer answers one that is not.
+    MPI_Barrier(ranks_);
     for (MPI_Comm* ranks : {&ranks_, &exchanges_, &gathers_}) MPI_Comm_free(ranks);
     MPI_Finalize();
   }
