@@ -73,10 +73,12 @@ double DistributedOptions::lr_factor(std::int64_t ranks) const {
 }
 
 Engine launched_by() {
+  // The first that says it: mpirun in a job of Slurm starts its helper as a step of one task on each further node.
   for (const char* size : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     const char* const processes = std::getenv(size);
-    if (processes != nullptr && std::strcmp(processes, "1") == 0)
-      return Engine::kNone;  // a single one needs no library
+    if (processes == nullptr) continue;
+    if (std::strcmp(processes, "1") == 0) return Engine::kNone;  // a single one needs no library
+    break;
   }
   if (is_set({"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"})) return Engine::kOpenMpi;
   if (is_set({"PMI_RANK", "PMI_FD"})) return Engine::kMpich;

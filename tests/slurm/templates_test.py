@@ -34,6 +34,7 @@ keep = 2
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_tcp_if_include": "lo",
                "UCX_TLS": "tcp,self", "UCX_NET_DEVICES": "lo"}
 problems = []
+whole = {}  # digests of undisturbed runs
 
 
 def expect(what, found, expected):
@@ -66,7 +67,6 @@ class Runs:
         self.cluster = cluster
         self.box = Sandbox()
         self.box.write("long.ini", LONG)
-        self.whole = {}  # digests of undisturbed runs
         self.before = len(problems)
 
     def __enter__(self):
@@ -99,14 +99,14 @@ class Runs:
     def undisturbed(self, kind, config="long.ini"):
         """The digest of a run to which nothing happened."""
         key = kind.name if kind in MPI else "alone", config
-        if key not in self.whole:
+        if key not in whole:
             run = f"whole-{key[0]}-{config}"
             if kind in MPI:
                 expect(f"undisturbed {run}", self.submit(kind, run, config=config).outcome(), ("COMPLETED", "0:0", 0))
             else:
                 self.box.ok("sluice-train", config, f"--run.dir={run}")
-            self.whole[key] = self.digest(run)
-        return self.whole[key]
+            whole[key] = self.digest(run)
+        return whole[key]
 
     def expect_whole(self, what, kind, job, run, least=1, config="long.ini"):
         """It ended well, after so many restarts or more, with the bits of an undisturbed run."""
@@ -266,6 +266,16 @@ def first_second(cluster):
                 runs.expect_whole(f"{kind.name} {i}", kind, job, f"{kind.name}{i}", least=0, config="net.ini")
 
 
+def mpirun_in_a_job(cluster):
+    """The libraries' own launchers ask Slurm for the nodes."""
+    with Runs(cluster) as runs:
+        for kind, command in [(OPENMPI, "mpirun.openmpi --allow-run-as-root"), (MPICH, "mpirun.mpich")]:
+            if kind in MPI:
+                runs.box.write("job.sh", f"#!/bin/bash\n{command} {BIN}/sluice-train net.ini --run.dir={kind.name}\n")
+                job = cluster.submit("--nodes=2", "--ntasks-per-node=1", "job.sh", cwd=runs.box.path)
+                runs.expect_whole(f"mpirun of {kind.name}", kind, job, kind.name, least=0, config="net.ini")
+
+
 def disturb_often(cluster, count, kinds, disturb):
     """So many times, of one run after another."""
     done = started = 0
@@ -301,7 +311,7 @@ def lose_often(cluster, count):
     disturb_often(cluster, count, [*MPI, REQUEUE], lose)
 
 
-TESTS = [as_they_are, stop_and_submit_again, time_limit, preemption, cancel, sweep, lost_node, fewer_nodes, first_second]
+TESTS = [as_they_are, stop_and_submit_again, time_limit, preemption, cancel, sweep, lost_node, fewer_nodes, first_second, mpirun_in_a_job]
 
 
 def main():
