@@ -156,14 +156,29 @@ ForeignConstant slice(const Call& call) {
   return rearranged(from, shape, first, steps);
 }
 
-ForeignConstant concatenate(const Call& call) {
-  Ints joined;
+/// `get` gives a constant's numbers of one kind.
+template <class T, class Get>
+ForeignConstant joined(const Call& call, Get&& get) {
+  auto all = std::make_shared<std::vector<T>>();
   for (std::size_t i = 0; i < call.in.size(); ++i) {
     if (call.operand(i).shape.rank() != 1) refuse("joins more than lists");
-    const Ints& part = call.wholes(i);
-    joined.insert(joined.end(), part.begin(), part.end());
+    const auto part = get(call.operand(i));
+    if (part == nullptr) refuse("joins floats and whole numbers");
+    all->insert(all->end(), part->begin(), part->end());
   }
-  return of_wholes(Shape{static_cast<std::int64_t>(joined.size())}, joined);
+  return {Shape{static_cast<std::int64_t>(all->size())}, std::shared_ptr<const std::vector<T>>(all)};
+}
+
+Floats floats_of(const ForeignConstant& constant) {
+  return constant.floats();
+}
+Wholes wholes_of(const ForeignConstant& constant) {
+  return constant.wholes();
+}
+
+ForeignConstant concatenate(const Call& call) {
+  if (call.operand(0).floats() != nullptr) return joined<float>(call, floats_of);
+  return joined<std::int64_t>(call, wholes_of);
 }
 
 /// From floats to floats, whole numbers to whole numbers; and between them.
@@ -289,6 +304,28 @@ Fold function(F f) {
   };
 }
 
+template <class T, class Get>
+std::shared_ptr<const std::vector<T>> clipped(const Call& call, Get&& get) {
+  const auto bound = [&](std::size_t i, T otherwise) {
+    if (i >= call.in.size() || call.in[i] == nullptr) return otherwise;
+    const auto values = get(*call.in[i]);
+    if (values == nullptr || values->size() != 1) refuse("has no number for a bound");
+    return values->front();
+  };
+  const T low = bound(1, std::numeric_limits<T>::lowest()), high = bound(2, std::numeric_limits<T>::max());
+  auto to = std::make_shared<std::vector<T>>(*get(call.operand(0)));
+  for (T& x : *to) x = std::min(std::max(x, low), high);
+  return to;
+}
+
+ForeignConstant clip(const Call& call) {
+  const ForeignConstant& from = call.operand(0);
+  if (!call.node.attributes.empty()) refuse("has bounds that are no operands");
+  if (from.floats() != nullptr) return {from.shape, clipped<float>(call, floats_of)};
+  for (std::int64_t x : *from.wholes()) known(x);
+  return {from.shape, clipped<std::int64_t>(call, wholes_of)};
+}
+
 /// The larger of two, of floats.
 ForeignConstant larger(const Call& call) {
   const ForeignConstant &a = call.operand(0), &b = call.operand(1);
@@ -312,9 +349,12 @@ ForeignConstant divide(const Call& call) {
 const std::map<std::string, Fold>& folds() {
   static const std::map<std::string, Fold> table = {{"Add", arithmetic([](auto x, auto y) { return x + y; })},
                                                     {"Cast", cast},
+                                                    {"Ceil", function([](double x) { return std::ceil(x); })},
+                                                    {"Clip", clip},
                                                     {"Concat", concatenate},
                                                     {"ConstantOfShape", constant_of_shape},
                                                     {"Div", divide},
+                                                    {"Floor", function([](double x) { return std::floor(x); })},
                                                     {"Gather", gather},
                                                     {"Identity", [](const Call& call) { return call.operand(0); }},
                                                     {"Max", larger},

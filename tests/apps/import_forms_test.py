@@ -164,7 +164,25 @@ def one_image():
     return build(nodes, weights, inputs=[one])
 
 
-FORMS = [half, double, listed, outside, arithmetic, channels_last, one_image]
+def computed_pads():
+    """As PyTorch writes what TensorFlow calls SAME: numbers of pixels are divided, rounded up and put in order."""
+    weights = TENSORS + [wide("two", [], [2]), floats("seven", [], struct.pack("<f", 7)), floats("low", [], bytes(4)),
+                         wide("first", [1], [0]), wide("four", [1], [4]), wide("pairs", [2], [-1, 2]), wide("back", [1], [-1]),
+                         wide("least", [1], [-(1 << 63)]), wide("all", [1], [-1])]
+    nodes = [node("Shape", ["x"], "dims"), node("Gather", ["dims", "two"], "height"),
+             node("Cast", ["height"], "pixels", [whole("to", 1)]), node("Div", ["pixels", "seven"], "share"),
+             node("Ceil", ["share"], "up"), node("Clip", ["up", "low"], "pad"), node("Unsqueeze", ["pad", "first"], "pad1"),
+             node("Concat", ["pad1"] * 4, "image", [whole("axis", 0)]),
+             node("Cast", ["image"], "whole", [whole("to", 7)]), node("ConstantOfShape", ["four"], "zeros"),
+             node("Cast", ["zeros"], "others", [whole("to", 7)]),
+             node("Concat", ["whole", "others"], "list", [whole("axis", 0)]), node("Reshape", ["list", "pairs"], "rows"),
+             node("Slice", ["rows", "back", "least", "first", "all"], "turned"),
+             node("Transpose", ["turned"], "columns", [wholes("perm", [1, 0])]), node("Reshape", ["columns", "back"], "pads"),
+             node("Pad", ["x", "pads"], "x1"), node("Conv", ["x1", "w1", "b1"], "c1"), *BODY[1:], *GATE, MUL, *HEAD]
+    return build(nodes, weights)
+
+
+FORMS = [half, double, listed, outside, arithmetic, channels_last, one_image, computed_pads]
 
 
 def parts(first):

@@ -93,7 +93,7 @@ MODELS = [strided, squeezed, joined]
 
 def whole(name):
     """Of keras.applications, and whether normalisation is inside."""
-    model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
+    model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(224, 224, 3))
     inside = any(isinstance(layer, layers.Rescaling) for layer in model.layers)
     return model, inside
 
