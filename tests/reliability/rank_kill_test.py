@@ -13,7 +13,7 @@ from harness import BIN, NET, Sandbox
 from launchers import LAUNCHERS, launch, ranks_of, start
 
 TRAIN = os.path.join(BIN, "sluice-train")
-RUN = ["net.ini", "--run.dir=run", "--auto-resume", "--data.synthetic_size=488", "--train.epochs=8", "--checkpoint.interval=0.001"]
+RUN = ["net.ini", "--run.dir=run", "--auto-resume", "--data.synthetic_size=488", "--train.epochs=4", "--checkpoint.interval=0.001"]
 SECONDS_TO_END = 30
 failures = []
 
