@@ -24,13 +24,13 @@ Program describe() {
   Program program;
   program.usage =
       "FOLDER -o SET.h5 [options]\n"
-      "       sluice-pack SET.npz -o SET.h5 [options]\n"
+      "       sluice-pack SET.npz|SET.mat -o SET.h5 [options]\n"
       "       sluice-pack TRAIN.tar... [--test=TEST.tar ...] -o SET.h5 [options]";
   program.summary =
       "Packs pictures into one HDF5 data set, which [data] kind = hdf5 reads: a folder as kind = folder takes it, or "
       "tar files "
       "with a folder for each class or with WebDataset's NAME.jpg and NAME.cls. A folder may also hold CIFAR's Python "
-      "version, MNIST's or a relative's IDX files, or STL-10. Every picture is decoded; those that cannot be "
+      "version, MNIST's or a relative's IDX files, STL-10 or SVHN. Every picture is decoded; those that cannot be "
       "read are named and left out. What was stopped goes on by the same command (docs/pictures.md).";
   program.flags = {
       {"output", "FILE", "The file to write.", 'o'},

@@ -262,6 +262,7 @@ void register_translators(Registry& registry) {
   registry.add_translator("concat", concat_channels);
   registry.add_translator("convolution", convolution);
   registry.add_translator("dropout", dropout);
+  registry.add_translator("stochastic_depth", dropout);
   registry.add_translator("flatten", flatten);
   registry.add_translator("global_average_pool", global_average_pool);
   registry.add_translator("hard_sigmoid", hard_sigmoid);

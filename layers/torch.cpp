@@ -31,6 +31,22 @@ class PadShortcut(nn.Module):
 )",
                                    {}};
 
+const TorchDefinition kStochasticDepth{R"(
+class StochasticDepth(nn.Module):
+    """Leaves a branch out for random images in training (Huang et al. 2016, arXiv 1603.09382)."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = torch.rand((x.shape[0],) + (1,) * (x.dim() - 1), device=x.device) >= self.p
+        return x * (kept.to(x.dtype) / (1 - self.p))
+)",
+                                       {}};
+
 /// A function of one source, which is a module in a chain.
 TorchLayer function(const std::string& call, const std::string& module, TorchArguments arguments = {}) {
   return {module, std::move(arguments), call, false, {}};
@@ -147,6 +163,12 @@ TorchLayer write_dropout(const PortableLayer& layer) {
   return {"nn.Dropout", {{"p", torch_text(layer.number("rate")), ""}}};
 }
 
+TorchLayer write_stochastic_depth(const PortableLayer& layer) {
+  TorchLayer torch{"StochasticDepth", {{"p", torch_text(layer.number("rate")), ""}}};
+  torch.needs = {&kStochasticDepth};
+  return torch;
+}
+
 }  // namespace
 
 TorchArguments torch_convolution(const PortableLayer& layer) {
@@ -175,6 +197,7 @@ void register_torch_layers(TorchLayers& layers) {
   layers.add("clip_at_learned_bound", write_clip_at_learned_bound);
   layers.add("convolution", write_convolution);
   layers.add("dropout", write_dropout);
+  layers.add("stochastic_depth", write_stochastic_depth);
   layers.add("leaky_relu", write_leaky_relu);
   layers.add("linear", write_linear);
   layers.add("max_pool", write_max_pool);

@@ -58,8 +58,8 @@ void check(const std::string& path, const ArraySet& set) {
 
 std::optional<ArraySet> read_array_set(const std::string& path, const std::string& class_names) {
   using Read = std::optional<ArraySet> (*)(const std::string&);
-  std::vector<Read> readers = {read_npz};
-  if (is_folder(path)) readers = {read_cifar_python, read_stl10, read_idx_folder, read_npz};
+  std::vector<Read> readers = {read_npz, read_svhn};
+  if (is_folder(path)) readers = {read_cifar_python, read_stl10, read_svhn, read_idx_folder, read_npz};
   for (const Read read : readers) {
     std::optional<ArraySet> set = read(path);
     if (!set) continue;

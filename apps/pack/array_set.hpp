@@ -1,4 +1,5 @@
-// Data sets that come as arrays of pixels: CIFAR's Python version, MNIST and its relatives, STL-10, NumPy's npz files.
+// Data sets that come as arrays of pixels: CIFAR's Python version, MNIST and its relatives, STL-10, SVHN,
+// NumPy's npz files.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,7 @@ struct ArraySet {
 std::optional<ArraySet> read_cifar_python(const std::string& folder);
 std::optional<ArraySet> read_idx_folder(const std::string& folder);
 std::optional<ArraySet> read_stl10(const std::string& folder);
+std::optional<ArraySet> read_svhn(const std::string& path);
 std::optional<ArraySet> read_npz(const std::string& path);
 
 /// Exchanges rows and columns of an image of height x width pixels; each: bytes of a pixel.

@@ -51,7 +51,8 @@ std::unique_ptr<PictureSource> open_tar_source(const std::vector<std::string>& t
                                                const std::vector<std::string>& test, const SourceOptions& options);
 
 /// A folder or file of another data set, whose pictures come as PPM and PGM: CIFAR's Python version, IDX files of MNIST
-/// and its relatives, STL-10, NumPy's npz. Null where it is none of these. Throws Error(kData) where it is damaged.
+/// and its relatives, STL-10, SVHN, NumPy's npz. Null where it is none of these. Throws Error(kData) where it is
+/// damaged.
 std::unique_ptr<PictureSource> open_array_source(const std::string& path, const SourceOptions& options);
 
 }  // namespace sluice

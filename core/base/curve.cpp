@@ -81,4 +81,22 @@ std::vector<std::string> draw_curve(const std::vector<double>& values, int colum
   return dots.lines();
 }
 
+CurvePlace curve_place(const std::string& high, const std::string& low, int width) {
+  constexpr int kMostColumns = 100, kLeastColumns = 10, kIndent = 2;
+  const int label = kIndent + static_cast<int>(std::max(high.size(), low.size())) + 1;
+  return {label, std::clamp(width - label - 1, kLeastColumns, kMostColumns)};
+}
+
+std::vector<std::string> labelled_curve(const std::vector<double>& values, const std::string& high,
+                                        const std::string& low, int width) {
+  constexpr int kRows = 5;
+  const CurvePlace place = curve_place(high, low, width);
+  std::vector<std::string> lines = draw_curve(values, place.columns, kRows);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::string& text = i == 0 ? high : i + 1 == lines.size() ? low : std::string();
+    lines[i] = std::string(static_cast<std::size_t>(place.label) - 1 - text.size(), ' ') + text + " " + lines[i];
+  }
+  return lines;
+}
+
 }  // namespace sluice

@@ -11,4 +11,14 @@ namespace sluice {
 /// gaps.
 std::vector<std::string> draw_curve(const std::vector<double>& values, int columns, int rows);
 
+/// The same of five rows and as wide as there is room for, to 100 columns, with `high` and `low` before the first and
+/// the last line.
+std::vector<std::string> labelled_curve(const std::vector<double>& values, const std::string& high,
+                                        const std::string& low, int width);
+/// Characters of such a line before the curve, and of the curve.
+struct CurvePlace {
+  int label, columns;
+};
+CurvePlace curve_place(const std::string& high, const std::string& low, int width);
+
 }  // namespace sluice

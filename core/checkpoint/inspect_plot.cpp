@@ -12,8 +12,6 @@
 namespace sluice::detail {
 namespace {
 
-constexpr int kRows = 5, kMostColumns = 100, kLeastColumns = 10;
-
 /// A column, or its place in the table where it is missing.
 std::vector<double> column(const HistoryTable& history, const std::string& name) {
   const auto found = std::find(history.columns.begin(), history.columns.end(), name);
@@ -26,8 +24,22 @@ std::vector<double> column(const HistoryTable& history, const std::string& name)
   return values;
 }
 
-void print_curve(std::ostream& out, const std::string& name, const std::vector<double>& values,
-                 const std::vector<double>& epochs, int width) {
+/// Leaves out the rows without a value: not every row measures everything.
+void drop_gaps(std::vector<double>& values, std::vector<double>& epochs) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isnan(values[i])) continue;
+    epochs[kept] = epochs[i];
+    values[kept++] = values[i];
+  }
+  values.resize(kept);
+  epochs.resize(kept);
+}
+
+void print_curve(std::ostream& out, const std::string& name, std::vector<double> values, std::vector<double> epochs,
+                 int width) {
+  drop_gaps(values, epochs);
+  if (values.empty()) return;
   const auto less = [](double a, double b) { return std::isfinite(a) && (!std::isfinite(b) || a < b); };
   const auto more = [](double a, double b) { return std::isfinite(b) && (!std::isfinite(a) || a < b); };
   const auto least = std::min_element(values.begin(), values.end(), less);
@@ -39,13 +51,7 @@ void print_curve(std::ostream& out, const std::string& name, const std::vector<d
   const std::string high = metric_text(name, *most), low = metric_text(name, *least);
   out << one_line(name) << ": last " << metric_text(name, values.back()) << ", lowest " << low << " at epoch "
       << at(least) << ", highest " << high << " at epoch " << at(most) << "\n";
-  const std::size_t label = std::max(high.size(), low.size());
-  const int columns = std::clamp(width - static_cast<int>(label) - 4, kLeastColumns, kMostColumns);
-  const std::vector<std::string> lines = draw_curve(values, columns, kRows);
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const std::string& text = i == 0 ? high : i + 1 == lines.size() ? low : std::string();
-    out << "  " << std::string(label - text.size(), ' ') << text << " " << lines[i] << "\n";
-  }
+  for (const std::string& line : labelled_curve(values, high, low, width)) out << line << "\n";
 }
 
 }  // namespace

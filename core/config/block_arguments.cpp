@@ -23,12 +23,12 @@ void ArgumentReader::check(const Section& call, const std::string& name, const B
   }
 }
 
-Arguments ArgumentReader::read(const Section& call, const Block& block, bool first) {
+Arguments ArgumentReader::read(const Section& call, const Block& block, std::int64_t repetition) {
   Arguments result;
   for (const BlockParameter& parameter : block.parameters) {
     const Entry* given = call.find(parameter.name);
     Entry entry;
-    if (given != nullptr && (first || block.first_only.count(parameter.name) == 0)) {
+    if (given != nullptr && (repetition == 0 || block.first_only.count(parameter.name) == 0)) {
       entry = *given;
     } else if (parameter.default_value) {
       entry.key = "parameters";
@@ -40,6 +40,9 @@ Arguments ArgumentReader::read(const Section& call, const Block& block, bool fir
     }
     result.emplace(parameter.name, entry);
   }
+  Entry which = *call.find("block");
+  which.value = std::to_string(repetition);
+  result.emplace(kRepetition, which);
   return result;
 }
 

@@ -19,8 +19,8 @@ class ArgumentReader {
   /// Reports arguments that the block does not take, and those that it lacks.
   void check(const Section& call, const std::string& name, const Block& block);
 
-  /// Those of a repetition; parameters for the first one alone have their defaults in the others.
-  Arguments read(const Section& call, const Block& block, bool first);
+  /// Those of a repetition; parameters for the first one alone have their defaults in the others. With kRepetition.
+  Arguments read(const Section& call, const Block& block, std::int64_t repetition);
 
   /// Puts arguments in the place of their names in an entry of `section`.
   void put_in(const Section& section, Entry& entry, const Arguments& arguments);

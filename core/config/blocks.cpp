@@ -261,7 +261,7 @@ class Expander {
       const std::string name = repeat == 0 ? call.name() : concat(call.name(), ".", i);
       Scope scope;
       scope.prefix = name + ".";
-      scope.arguments = arguments_.read(call, block, i == 0);
+      scope.arguments = arguments_.read(call, block, i);
       scope.input = previous_;
       scope.chain = around.chain;
       scope.chain.push_back(block_name);

@@ -36,4 +36,8 @@ struct BlockParameter {
 };
 std::vector<BlockParameter> parse_parameters(const std::vector<std::string>& items);
 
+/// What the layers of a block know beside its parameters, unless one of these or a definition has the name: which
+/// repetition they stand in, from 0.
+inline constexpr char kRepetition[] = "repetition";
+
 }  // namespace sluice

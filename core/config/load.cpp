@@ -265,7 +265,9 @@ void Config::read_overrides(const std::vector<std::string>& overrides) {
 }
 
 void Config::put_in_definitions() {
-  Definitions definitions(find("define"), diagnostics_);
+  const Section* const defined = find("define");
+  const bool knows_repetition = defined == nullptr || defined->find(kRepetition) == nullptr;
+  Definitions definitions(defined, diagnostics_);
   std::map<std::string, std::vector<std::string>> parameters;
   for (Section& section : sections_) {
     const std::string block = block_of(section.name());
@@ -277,13 +279,15 @@ void Config::put_in_definitions() {
   for (Section& section : sections_) {
     if (section.name() == "define") continue;
     const std::string block = block_of(section.name());
+    std::vector<std::string>& names = parameters[block];
+    if (knows_repetition && !contains(names, kRepetition)) names.emplace_back(kRepetition);
     for (const Entry& entry : section.entries()) {
       if (entry.stored) continue;
       Entry* writable = section.find(entry.key);
       if (block.empty()) {
         definitions.apply(section, *writable);
       } else {
-        definitions.apply_in_block(section, *writable, parameters[block]);
+        definitions.apply_in_block(section, *writable, names);
       }
     }
   }

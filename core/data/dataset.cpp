@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
@@ -75,24 +76,50 @@ bool Dataset::digest_sources(std::int64_t, Digest&) const {
   return false;
 }
 
-std::vector<PixelCounts> Dataset::count_pixels(const StopCheck& check_stop) const {
+namespace {
+
+/// Of `images` images that lie one behind the other.
+void count(const std::uint8_t* at, std::int64_t images, const ImageShape& shape, std::vector<PixelCounts>& counts) {
+  for (std::int64_t pixel = 0; pixel < images * shape.height * shape.width; ++pixel) {
+    for (PixelCounts& channel : counts) ++channel[*at++];
+  }
+}
+
+/// What cannot be read counts nothing, where evaluations leave it out.
+std::vector<PixelCounts> count_decoded(const Dataset& dataset, const StopCheck& check_stop) {
   constexpr std::int64_t kMostDecoded = 2048;
-  const std::int64_t channels = shape().channels;
+  const ImageShape& shape = dataset.shape();
+  std::vector<std::uint8_t> image(static_cast<std::size_t>(shape.count()));
+  std::vector<PixelCounts> counts(static_cast<std::size_t>(shape.channels), PixelCounts{});
+  const std::int64_t size = dataset.size(), total = std::min(size, kMostDecoded);
+  std::int64_t counted = 0;
+  for (std::int64_t i = 0; i < total; ++i) {
+    if (check_stop) check_stop();
+    if (!dataset.read_for_evaluation(i * size / total, image.data())) continue;
+    count(image.data(), 1, shape, counts);
+    ++counted;
+  }
+  if (counted == 0)
+    throw Error(ExitCode::kData, concat(dataset.name(), ": none of ", total < size ? concat(total, " of ") : "", "its ",
+                                        size, " pictures can be read"));
+  return counts;
+}
+
+}  // namespace
+
+std::vector<PixelCounts> Dataset::count_pixels(const StopCheck& check_stop) const {
+  if (decodes()) return count_decoded(*this, check_stop);
   const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / shape().count(), 1, size());
   std::vector<std::uint8_t> images(static_cast<std::size_t>(block * shape().count()));
   std::vector<std::int32_t> labels(static_cast<std::size_t>(block));
   std::vector<std::int64_t> indices(static_cast<std::size_t>(block));
-  std::vector<PixelCounts> counts(static_cast<std::size_t>(channels), PixelCounts{});
-  const std::int64_t total = decodes() ? std::min(size(), kMostDecoded) : size();
-  for (std::int64_t first = 0; first < total; first += block) {
+  std::vector<PixelCounts> counts(static_cast<std::size_t>(shape().channels), PixelCounts{});
+  for (std::int64_t first = 0; first < size(); first += block) {
     if (check_stop) check_stop();
-    const std::int64_t n = std::min(block, total - first);
-    for (std::int64_t i = 0; i < n; ++i) indices[static_cast<std::size_t>(i)] = (first + i) * size() / total;
+    const std::int64_t n = std::min(block, size() - first);
+    std::iota(indices.begin(), indices.begin() + n, first);
     read(indices.data(), n, images.data(), labels.data());
-    const std::uint8_t* at = images.data();
-    for (std::int64_t pixel = 0; pixel < n * shape().height * shape().width; ++pixel) {
-      for (PixelCounts& channel : counts) ++channel[*at++];
-    }
+    count(images.data(), n, shape(), counts);
   }
   return counts;
 }

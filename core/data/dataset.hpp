@@ -85,8 +85,8 @@ class Dataset {
   virtual std::vector<std::string> take_notes() const { return {}; }
 
   /// Counts of the byte values of all images, one for each channel; of the stored pixels, without those that padding
-  /// added. Of a set that decodes, over evenly spread 2048 images at most. `check_stop` is called between blocks of
-  /// images.
+  /// added. Of a set that decodes, over evenly spread 2048 images at most, without those that evaluations leave out.
+  /// `check_stop` is called between blocks of images.
   virtual std::vector<PixelCounts> count_pixels(const StopCheck& check_stop = {}) const;
 
   virtual ReadGroups groups() const { return {}; }

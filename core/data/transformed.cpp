@@ -49,28 +49,38 @@ class PictureDataset : public Dataset {
 
   void read(const std::int64_t* indices, std::int64_t count, std::uint8_t* images,
             std::int32_t* labels) const override {
-    static const std::vector<std::uint8_t> no_fill;
-    for (std::int64_t i = 0; i < count; ++i)
-      labels[i] = make(indices[i], false, {1, 0, no_fill}, images + i * shape().count());
+    for (std::int64_t i = 0; i < count; ++i) {
+      make_exactly(indices[i], images + i * shape().count());
+      labels[i] = store_->label(indices[i]);
+    }
   }
   void read_labels(const std::int64_t* indices, std::int64_t count, std::int32_t* labels) const override {
     for (std::int64_t i = 0; i < count; ++i) labels[i] = store_->label(indices[i]);
   }
   bool decodes() const override { return true; }
   std::int32_t read_for_training(std::int64_t index, const TrainingDraw& draw, std::uint8_t* image) const override {
-    return make(index, true, draw, image);
+    constexpr int kAttempts = 16;  // when so many fail one after another the disk is gone
+    std::unique_ptr<PictureScratch> scratch = pool_.take();
+    for (int attempt = 1;; ++attempt) {
+      try {
+        make(index, true, draw, *scratch, image);
+        pool_.give_back(std::move(scratch));
+        return store_->label(index);
+      } catch (const Error& error) {
+        if (error.code() != ExitCode::kData || attempt == kAttempts) throw;
+        note(concat(error.what(), "; another picture takes its place"));
+      }
+      index = (index + 1) % size();
+    }
   }
   std::optional<std::int32_t> read_for_evaluation(std::int64_t index, std::uint8_t* image) const override {
-    static const std::vector<std::uint8_t> no_fill;
-    std::unique_ptr<PictureScratch> scratch = pool_.take();
     try {
-      make_one(index, false, {1, 0, no_fill}, *scratch, image);
+      make_exactly(index, image);
     } catch (const Error& error) {
       if (error.code() != ExitCode::kData || !treatment_.skip_bad_images) throw;
       note(concat(error.what(), "; evaluations leave it out"));
       return std::nullopt;
     }
-    pool_.give_back(std::move(scratch));
     return store_->label(index);
   }
   bool digest_sources(std::int64_t images, Digest& digest) const override {
@@ -85,26 +95,16 @@ class PictureDataset : public Dataset {
   }
 
  private:
-  /// The image, or, where that cannot be read and may be replaced, the next one that can.
-  std::int32_t make(std::int64_t index, bool training, const TrainingDraw& draw, std::uint8_t* image) const {
-    constexpr int kAttempts = 16;  // when so many fail one after another the disk is gone
+  /// As evaluations see it.
+  void make_exactly(std::int64_t index, std::uint8_t* image) const {
+    static const std::vector<std::uint8_t> no_fill;
     std::unique_ptr<PictureScratch> scratch = pool_.take();
-    for (int attempt = 1;; ++attempt) {
-      try {
-        make_one(index, training, draw, *scratch, image);
-        pool_.give_back(std::move(scratch));
-        return store_->label(index);
-      } catch (const Error& error) {
-        if (error.code() != ExitCode::kData || attempt == kAttempts) throw;
-        if (!training && !treatment_.skip_bad_images) throw;
-        note(concat(error.what(), "; another picture takes its place"));
-      }
-      index = (index + 1) % size();
-    }
+    make(index, false, {1, 0, no_fill}, *scratch, image);
+    pool_.give_back(std::move(scratch));
   }
 
-  void make_one(std::int64_t index, bool training, const TrainingDraw& draw, PictureScratch& scratch,
-                std::uint8_t* image) const {
+  void make(std::int64_t index, bool training, const TrainingDraw& draw, PictureScratch& scratch,
+            std::uint8_t* image) const {
     const Transforms& transforms = training ? treatment_.training : treatment_.evaluation;
     const TransformDraw stream = {draw.seed, draw.epoch, static_cast<std::uint32_t>(index)};
     Picture& picture = scratch.picture;

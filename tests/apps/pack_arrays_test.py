@@ -1,11 +1,13 @@
-"""sluice-pack of other data sets: what NumPy and pickle write of CIFAR, MNIST's relatives, STL-10 and npz arrays comes out
+"""sluice-pack of other data sets: what NumPy and pickle write of CIFAR, MNIST's relatives, STL-10, SVHN and npz arrays comes out
 pixel by pixel; pickles run no code; what is said about damaged files."""
 import gzip
 import io
 import os
 import pickle
+import resource
 import struct
 import sys
+import zlib
 
 try:
     import h5py
@@ -14,7 +16,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from harness import Sandbox
+from harness import SANITIZED, Sandbox
 
 failures = []
 random = np.random.default_rng(3)
@@ -168,6 +170,110 @@ def stl10():
         expect(result.code == 3 and "stl/train_y.bin: byte 1: expected a label of 1 to 10, got 11" in result.err, result.err)
 
 
+def mat_tag(kind, data):
+    if len(data) <= 4:
+        return struct.pack("<HH", kind, len(data)) + data.ljust(4, b"\0")
+    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+MAT_TYPES = {"uint8": (9, 2), "float64": (6, 9), "float32": (7, 7), "int16": (10, 3), "uint16": (11, 4), "int64": (14, 12)}
+
+
+def mat_matrix(name, array, stored=None, flags=0, shape=None):
+    """An array as MATLAB stores it: its class, and the type that its numbers are stored in."""
+    kind = MAT_TYPES[array.dtype.name][0]
+    kept = array.astype(stored or array.dtype)
+    sizes = array.shape if shape is None else shape
+    parts = (mat_tag(6, struct.pack("<II", kind | flags, 0)) + mat_tag(5, struct.pack(f"<{len(sizes)}i", *sizes))
+             + mat_tag(1, name.encode()) + mat_tag(MAT_TYPES[kept.dtype.name][1], kept.tobytes("F")))
+    return struct.pack("<II", 14, len(parts)) + parts
+
+
+def mat_file(*matrices, pack=True, header=b"MATLAB 5.0 MAT-file", version=0x0100, order=b"IM"):
+    packed = [zlib.compress(matrix) for matrix in matrices]
+    body = b"".join(struct.pack("<II", 15, len(data)) + data for data in packed) if pack else b"".join(matrices)
+    return header.ljust(116) + bytes(8) + struct.pack("<H", version) + order + body
+
+
+def mat_images(pixels):
+    return mat_matrix("X", np.ascontiguousarray(pixels.transpose(1, 2, 3, 0)))
+
+
+def svhn():
+    train, test = images(5), images(3)
+    labels, test_labels = [1, 10, 9, 2, 10], [10, 3, 1]
+    digits = {"train": (train, [1, 0, 9, 2, 0]), "test": (test, [0, 3, 1])}
+    column = lambda values, kind="float64": np.array(values, kind).reshape(-1, 1)
+    other = mat_matrix("other", column([1, 2, 3]))
+    forms = {"as published": lambda x, y: mat_file(mat_images(x), mat_matrix("y", column(y), "uint8")),
+             "as it is": lambda x, y: mat_file(other, mat_matrix("y", column(y)), other, mat_images(x), pack=False),
+             "other numbers": lambda x, y: mat_file(mat_images(x), other, mat_matrix("y", column(y, "int16"))),
+             "single": lambda x, y: mat_file(mat_matrix("y", column(y, "float32")), mat_images(x)),
+             "gzipped too": lambda x, y: gzip.compress(mat_file(mat_images(x), mat_matrix("y", column(y, "int64"))))}
+    for name, form in forms.items():
+        with Sandbox() as box:
+            box.write("svhn/train_32x32.mat", form(train, labels))
+            box.write("svhn/test_32x32.mat", form(test, test_labels))
+            expect_set(box, f"SVHN, {name}", ["svhn"], digits, [])
+    with Sandbox() as box:
+        wide = images(2, 5, 7)
+        box.write("extra_32x32.mat", mat_file(mat_images(wide), mat_matrix("y", column([4, 10]))))
+        expect_set(box, "SVHN, one file", ["extra_32x32.mat"], {"train": (wide, [4, 0])}, [])
+        box.write("one.mat", mat_file(mat_matrix("X", wide[0]), mat_matrix("y", np.array([[7.0]]))))
+        expect_set(box, "SVHN, one image", ["one.mat"], {"train": (wide[:1], [7])}, [])
+
+
+def damaged_mat_files():
+    x, y = mat_images(images(2)), mat_matrix("y", np.array([[1.0], [2.0]]))
+    good = mat_file(x, y)
+    raw = mat_file(x, y, pack=False)
+    element = struct.pack("<II", 15, 1 << 31)
+    bomb = mat_matrix("X", np.zeros((1, 1), np.uint8), shape=(1 << 10, 1 << 10, 3, 400))
+    huge = bomb.replace(struct.pack("<HH", 2, 1) + bytes(4), struct.pack("<II", 2, 3 * 400 << 20))
+    end = "; fetch SVHN again\n"
+    cases = [
+        ("empty", b"", "the file ends here, expected 128 bytes"),
+        ("no MAT file", b"x" * 200, "byte 0: expected a MAT file of version 5"),
+        ("MATLAB 7.3", mat_file(header=b"MATLAB 7.3 MAT-file", version=0x0200),
+         "byte 0: is of MATLAB 7.3, expected version 5 (save -v7 writes it)"),
+        ("big-endian", mat_file(version=0x0001, order=b"MI"), "byte 126: is of a big-endian machine, expected little-endian"),
+        ("no arrays", mat_file(), "has no array X"),
+        ("no labels", mat_file(x), "has no array y"),
+        ("cut short", good[:-20], "the file ends here, expected "),
+        ("cut in a tag", good[:132], "the file ends here, expected "),
+        ("a long element", mat_file() + element + zlib.compress(x), "the file ends here, expected "),
+        ("a flipped bit", good[:200] + bytes([good[200] ^ 255]) + good[201:], ""),
+        ("not packed", mat_file() + struct.pack("<II", 15, 64) + b"\xff" * 64, "an array cannot be unpacked"),
+        ("packed and cut", mat_file() + struct.pack("<II", 15, 100) + zlib.compress(x)[:100], "a packed array is cut short"),
+        ("an array and cut", raw[:128] + struct.pack("<II", 14, 56) + raw[136:192], "an array is cut short"),
+        ("no flags", mat_file(struct.pack("<II", 14, 16) + mat_tag(5, bytes(8))), "an array has no flags"),
+        ("a negative size", mat_file(mat_matrix("X", np.zeros((1, 1), np.uint8), shape=(-1, 1))), "an array has a negative size"),
+        ("a damaged tag", mat_file(struct.pack("<II", 14, 16) + struct.pack("<HH", 6, 9) + bytes(12)), "a tag is damaged"),
+        ("too large", mat_file(mat_matrix("X", np.zeros((1, 1), np.uint8), shape=(2147483647,) * 4)), "an array is too large"),
+        ("more than its sizes", mat_file(mat_matrix("X", np.zeros((3, 3), np.uint8), shape=(3, 2))),
+         "the array X has another number of bytes than its sizes say"),
+        ("text", mat_file(mat_matrix("X", np.zeros((2, 2), np.uint8)).replace(struct.pack("<II", 9, 0), struct.pack("<II", 4, 0))),
+         "expected the array X to be of real numbers"),
+        ("complex", mat_file(mat_matrix("X", np.zeros((2, 2), np.uint8), flags=0x0800)), "expected the array X to be of real numbers"),
+        ("twice", mat_file(x, x), "it has two arrays X"),
+        ("a bomb", mat_file(huge), "a packed array is cut short"),
+        ("wide pixels", mat_file(mat_matrix("X", np.zeros((4, 4, 3, 2), np.uint16)), y),
+         "expected X to be unsigned bytes, height x width x channels x N, with 1 or 3 channels"),
+        ("five channels", mat_file(mat_images(images(2, 4, 4, 5)), y), "expected X to be unsigned bytes"),
+        ("labels", mat_file(x, mat_matrix("y", np.array([[1.0]]))), "expected a label for each of the 2 images, got 1"),
+        ("a half", mat_file(x, mat_matrix("y", np.array([[1.0], [2.5]]))), "label 1: expected 0 to 10, got 2.5"),
+        ("a large label", mat_file(x, mat_matrix("y", np.array([[1.0], [11.0]]))), "label 1: expected 0 to 10, got 11"),
+        ("no number", mat_file(x, mat_matrix("y", np.array([[1.0], [np.nan]]))), "label 1: expected 0 to 10, got nan")]
+    for name, content, text in cases:
+        with Sandbox() as box:
+            box.write("a.mat", content)
+            limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)) if not SANITIZED else None
+            result = box.run("sluice-pack", "a.mat", "-o", "set.h5", prepare=limit)
+            expect(result.code == 3 and text in result.err and result.err.endswith(end) and result.err.count("\n") == 1,
+                   f"{name}: {result.code}: {result.err}")
+            expect(not os.path.exists(box.at("set.h5")), f"{name}: left something behind")
+
+
 def npz(**arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -271,6 +377,8 @@ def refused():
 cifar_pickles()
 mnist_relatives()
 stl10()
+svhn()
+damaged_mat_files()
 npz_files()
 refused()
 print(f"{len(failures)} failed")

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
@@ -115,6 +116,36 @@ std::set<std::string> residual_names(const std::vector<int>& blocks, const std::
     }
   }
   return names;
+}
+
+// What a block is left out for grows with its depth; inference computes nothing for it.
+TEST(Residual, StochasticDepthGrowsWithTheDepth) {
+  const std::vector<std::tuple<std::string, std::vector<std::string>, int>> networks = {
+      {"resnet20.ini", {}, 9},
+      {"resnet20.ini", {"--define.block=postact", "--define.blocks=5"}, 15},
+      {"resnet20.ini", {"--define.block=two_norms"}, 9},
+      {"resnet18.ini", {}, 8},
+      {"resnet34.ini", {}, 16},
+      {"resnet50.ini", {}, 16}};
+  for (auto [file, overrides, blocks] : networks) {
+    SCOPED_TRACE(file);
+    const Shipped plain(file, overrides);
+    overrides.insert(overrides.end(), {"--define.stochastic_depth=yes", "--type.stochastic_depth.rate=0.4"});
+    const Shipped net(file, overrides);
+    EXPECT_EQ(net.names(), plain.names());
+    std::vector<double> rates;
+    for (const Node& node : net.network->nodes()) {
+      if (node.type == "stochastic_depth") rates.push_back(*node.layer->attributes().get<double>("rate"));
+    }
+    ASSERT_EQ(rates.size(), static_cast<std::size_t>(blocks));
+    for (int i = 0; i < blocks; ++i) EXPECT_NEAR(rates[static_cast<std::size_t>(i)], 0.4 * (i + 1) / blocks, 1e-12);
+    EXPECT_EQ(net.network->nodes().size(), plain.network->nodes().size() + rates.size());
+  }
+  const Shipped net("resnet20.ini", {"--define.stochastic_depth=yes"});
+  ExecutorOptions options;
+  options.batch = 1;
+  const Executor executor(*net.network, options);
+  for (const OperationInfo& operation : executor.operations()) EXPECT_NE(operation.type, "stochastic_depth");
 }
 
 TEST(Resnet20, HasTheNamesOfPyTorch) {

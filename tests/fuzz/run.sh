@@ -13,7 +13,7 @@ away, stand apart in HARNESS.hdf5. Exit code 1 where there are others, 77 withou
 case ${1:-} in -h | --help) echo "$usage"; exit 0 ;; esac
 seconds=600
 [[ ! ${1:-} =~ ^[0-9]+$ ]] || { seconds=$1; shift; }
-[ $# -gt 0 ] || set -- ini command_line idx cifar hdf5 checkpoint metrics import picture onnx
+[ $# -gt 0 ] || set -- ini command_line idx cifar hdf5 checkpoint metrics import picture mat onnx
 
 (sluice_install "${sluice_build_packages[@]}" clang-14 libclang-rt-14-dev) || { sluice_say "skipped: no Clang"; exit 77; }
 SLUICE_TARGETS=fuzzers sluice_build fuzz >&2

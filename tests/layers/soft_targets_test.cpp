@@ -184,6 +184,56 @@ TEST_P(SoftTargetsTest, SharesOfClassesTakeThePlaceOfTheLabel) {
   EXPECT_NEAR(executor_->loss(), plain, 1e-6 * (1 + plain));
 }
 
+// Image by image: the weight of its label, or of its shares, multiplies its cross entropy, and not what a teacher says.
+TEST_P(SoftTargetsTest, WeightsOfClassesMultiplyTheCrossEntropyOfAnImage) {
+  const Values weights = {1, 2, 0.5, 3, 0, 1.5, 4};
+  const std::vector<std::int32_t> others = {1, 0, 2, 4, 5};
+  const Target& target = GetParam();
+  build("softmax_cross_entropy\nclass_weights = 1, 2, 0.5, 3, 0, 1.5, 4\nlabel_smoothing = " +
+        std::to_string(target.smoothing));
+  learn_from(logits_.data(), target.weight, target.temperature);
+  std::vector<float> shares(kImages * kClasses, 0.0F);
+  for (const double own : {1.0, 0.75}) {  // labels alone; shares of two classes
+    double loss = 0;
+    Values gradient;
+    for (std::size_t i = 0; i < kImages; ++i) {
+      const auto row = [&](const Values& all) {
+        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(i * kClasses);
+        return Values(begin, begin + kClasses);
+      };
+      shares[i * kClasses + static_cast<std::size_t>(labels_[i])] = static_cast<float>(own);
+      shares[i * kClasses + static_cast<std::size_t>(others[i])] += static_cast<float>(1 - own);
+      const double weight = own * weights[static_cast<std::size_t>(labels_[i])] +
+                            (1 - own) * weights[static_cast<std::size_t>(others[i])];
+      const Target hard{target.smoothing, 0, 1}, soft{0, 1, target.temperature};
+      const auto both = [&](const auto& of) { return own * of(labels_[i]) + (1 - own) * of(others[i]); };
+      const Values x = row(x_), teacher = row(teacher_);
+      loss += (1 - target.weight) * weight *
+                  both([&](std::int32_t label) { return reference_loss(x, teacher, {label}, kClasses, hard); }) +
+              target.weight * reference_loss(x, teacher, {0}, kClasses, soft);
+      for (std::size_t k = 0; k < kClasses; ++k) {
+        const auto slope = [&](std::int32_t label, const Target& t) {
+          return reference_gradient(x, teacher, {label}, kClasses, t)[k];
+        };
+        gradient.push_back(
+            ((1 - target.weight) * weight * both([&](std::int32_t label) { return slope(label, hard); }) +
+             target.weight * slope(0, soft)) /
+            kImages);
+      }
+    }
+    loss /= kImages;
+    executor_->set_input("loss:shares", own < 1 ? shares.data() : nullptr);
+    executor_->forward();
+    executor_->backward();
+    EXPECT_NEAR(executor_->loss(), loss, 1e-6 * (1 + loss));
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      const double got = static_cast<double>(executor_->gradients()[i]);
+      EXPECT_TRUE(std::abs(got - gradient[i]) <= 1e-6) << i << ": " << got << " against " << gradient[i];
+    }
+    std::fill(shares.begin(), shares.end(), 0.0F);
+  }
+}
+
 class SoftTargetsOfAStep : public SoftTargetsTest {};
 
 TEST_P(SoftTargetsOfAStep, NullTakesThemAway) {

@@ -95,6 +95,24 @@ TEST(Expression, MixesDefinitionsAndParametersOfABlock) {
   EXPECT_EQ(layers[1].find("pad")->value, "6");
 }
 
+TEST(Expression, BlocksKnowTheirRepetition) {
+  const auto channels = [](const std::string& head, const std::string& more = "") {
+    Config config =
+        Config::parse(head + "[layer.x]\nblock = b\nrepeat = 3\n" + more + "[layer.y]\nblock = b\n[block.b]\n" +
+                          (more.empty() ? "" : "parameters = repetition=7\n") +
+                          "[block.b.c]\ntype = conv\nchannels = ${2*repetition + 1}\nname = n${repetition}\n",
+                      "n.ini");
+    std::string all;
+    for (const Section& layer : expand_layers(config))
+      all += layer.find("channels")->value + layer.find("name")->value + " ";
+    EXPECT_THAT(config.diagnostics().errors(), IsEmpty());
+    return all;
+  };
+  EXPECT_EQ(channels(""), "1n0 3n1 5n2 1n0 ");
+  EXPECT_EQ(channels("[define]\nrepetition = 4\n"), "9n4 9n4 9n4 9n4 ");  // a definition of that name
+  EXPECT_EQ(channels("", "repetition = 5\n"), "11n5 11n5 11n5 15n7 ");    // a parameter
+}
+
 TEST(Choice, TakesTheTextBehindTheValue) {
   const std::string text =
       "[define]\nstem = 32\nwidth = 8\n[a]\nkernel = ${stem: 32 = 3, 224 = 7}\nname = net_${stem:32=small,224=large}\n"
@@ -145,14 +163,15 @@ TEST(Expression, MistakesInBlocksHaveAPlace) {
       "pad = ${half}\nstride = ${2*unknown}\n",
       "n.ini");
   expand_layers(config);
-  EXPECT_THAT(config.diagnostics().errors(),
-              ElementsAre("n.ini:8: [block.b] parameters: cannot compute '9/2': 9 / 2 leaves a remainder (${channels} "
-                          "is set at n.ini:3)",
-                          "n.ini:8: [block.b] parameters: cannot compute 'channels/2': channels is 'wide', not an "
-                          "integer (${channels} is set at n.ini:6)",
-                          "n.ini:11: [block.b.c] channels: cannot compute 'channels*2': channels is 'wide', not an "
-                          "integer (${channels} is set at n.ini:6)",
-                          "n.ini:13: [block.b.c] stride: unknown name ${unknown}; known names: channels, half"));
+  EXPECT_THAT(
+      config.diagnostics().errors(),
+      ElementsAre("n.ini:8: [block.b] parameters: cannot compute '9/2': 9 / 2 leaves a remainder (${channels} "
+                  "is set at n.ini:3)",
+                  "n.ini:8: [block.b] parameters: cannot compute 'channels/2': channels is 'wide', not an "
+                  "integer (${channels} is set at n.ini:6)",
+                  "n.ini:11: [block.b.c] channels: cannot compute 'channels*2': channels is 'wide', not an "
+                  "integer (${channels} is set at n.ini:6)",
+                  "n.ini:13: [block.b.c] stride: unknown name ${unknown}; known names: channels, half, repetition"));
 }
 
 }  // namespace

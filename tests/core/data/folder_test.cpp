@@ -226,7 +226,35 @@ TEST_F(FolderTest, InTrainingAnotherPictureTakesItsPlace) {
   EXPECT_THAT(train->take_notes(), IsEmpty());  // said once
   EXPECT_THAT(error_text([&] { read_all(*train); }), HasSubstr(at("train/cat/2.png") + ": PNG: "));
   options_.skip_bad_images = true;
-  EXPECT_THAT(read_all(*open_dataset(options_, Split::kTrain)).labels, ElementsAre(0, 0, 1, 1, 1));
+  EXPECT_THAT(error_text([&] { read_all(*open_dataset(options_, Split::kTrain)); }),
+              HasSubstr(at("train/cat/2.png") + ": PNG: "));
+}
+
+/// A picture of one level, without noise.
+std::string even_png(std::uint8_t level) {
+  Picture picture;
+  picture.reshape({20, 20}, 3);
+  std::fill(picture.pixels.begin(), picture.pixels.end(), level);
+  return png_of(picture);
+}
+
+TEST_F(FolderTest, WhatCannotBeReadCountsNothingInTheNormalization) {
+  folder_.write("train/a/1.png", even_png(100));
+  folder_.write("train/a/2.png", damaged_inside(png_of(noise(40, 40, 3))));
+  folder_.write("train/b/1.png", even_png(200));
+  EXPECT_THAT(error_text([&] { measure_normalization(*open_dataset(options_, Split::kTrain)); }),
+              HasSubstr(at("train/a/2.png") + ": PNG: "));
+  options_.skip_bad_images = true;
+  const auto train = open_dataset(options_, Split::kTrain);
+  EXPECT_EQ(train->size(), 3);
+  const Normalization measured = measure_normalization(*train);
+  EXPECT_FLOAT_EQ(static_cast<float>(measured.mean[0]), 150.0F / 255);  // its neighbour would count twice: 167
+  EXPECT_FLOAT_EQ(static_cast<float>(measured.std[0]), 50.0F / 255);
+  ASSERT_EQ(train->take_notes().size(), 1u);
+  for (const char* name : {"a/1.png", "b/1.png"})
+    folder_.write(std::string("train/") + name, damaged_inside(png_of(noise(40, 40, 3))));
+  EXPECT_EQ(error_text([&] { measure_normalization(*open_dataset(options_, Split::kTrain)); }),
+            at("train") + ": none of its 3 pictures can be read");
 }
 
 TEST_F(FolderTest, EvaluationLeavesOutWhatCannotBeRead) {

@@ -267,6 +267,20 @@ TEST(Decode, BombsAreRefusedByTheirHeader) {
   EXPECT_EQ(refusal(bmp), "it is 4x2147483647, 8589934588 pixels, more than max_pixels = 1000000");
 }
 
+TEST(Decode, SmallFilesThatClaimMuchAreBombsToo) {
+  const std::string said = "it is 100x100, 10000 pixels, more than max_pixels = 9999";
+  EXPECT_EQ(refusal(webp_of(gradient(100, 100)), 9999), said);
+  EXPECT_EQ(refusal(animated_webp_of(gradient(100, 100)), 9999), said);
+  EXPECT_EQ(refusal(jpeg_of(gradient(100, 100)), 9999), said);
+  EXPECT_EQ(refusal(ppm_of(gradient(100, 100)), 9999), said);
+  EXPECT_EQ(refusal(plain_ppm_of(gradient(100, 100)), 9999), said);
+  JpegWriting scans;  // each costs a pass over all pixels
+  scans.scans = 99;
+  EXPECT_EQ(refusal(jpeg_of(noise(16, 16, 1), scans)), "no error");
+  scans.scans = 160;
+  EXPECT_EQ(refusal(jpeg_of(noise(16, 16, 1), scans)), "JPEG: it has more than 100 scans");
+}
+
 TEST(Decode, MissingEndsAreSeenWithoutDecoding) {
   const Picture picture = noise(64, 64, 3);
   const auto end_of = [](const std::string& bytes) {

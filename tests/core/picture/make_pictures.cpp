@@ -44,6 +44,21 @@ std::string exif_of(int orientation, bool little) {
          number(0x0112, 2) + number(3, 2) + number(1, 4) + number(shown, 2) + number(0, 2) + number(0, 4);
 }
 
+namespace {
+
+/// A scan for each bit of each coefficient, `count` in all.
+std::vector<jpeg_scan_info> single_scans(int count) {
+  constexpr int kCoefficients = 64, kBits = 4;
+  std::vector<jpeg_scan_info> scans;
+  for (int bit = kBits; bit >= 0; --bit) {
+    for (int at = 0; at < kCoefficients && static_cast<int>(scans.size()) < count; ++at)
+      scans.push_back({1, {0, 0, 0, 0}, at, at, bit == kBits ? 0 : bit + 1, bit});
+  }
+  return scans;
+}
+
+}  // namespace
+
 std::string jpeg_of(const Picture& picture, const JpegWriting& writing) {
   jpeg_compress_struct info;
   jpeg_error_mgr errors;
@@ -59,6 +74,11 @@ std::string jpeg_of(const Picture& picture, const JpegWriting& writing) {
   ::jpeg_set_defaults(&info);
   ::jpeg_set_quality(&info, writing.quality, TRUE);
   if (writing.progressive) ::jpeg_simple_progression(&info);
+  const std::vector<jpeg_scan_info> scans = single_scans(writing.scans);
+  if (!scans.empty()) {
+    info.scan_info = scans.data();
+    info.num_scans = static_cast<int>(scans.size());
+  }
   ::jpeg_start_compress(&info, TRUE);
   const std::string exif = writing.orientation != 0 ? exif_of(writing.orientation, true) : writing.exif;
   if (!exif.empty())

@@ -12,8 +12,9 @@ namespace sluice {
 struct JpegWriting {
   int quality = 90;
   bool progressive = false, inks = false;  ///< inks: CMYK of a picture of 3 channels, inverted as Adobe's are
-  int orientation = 0;                     ///< EXIF where it is not 0
-  std::string exif;                        ///< other EXIF data
+  int scans = 0;        ///< progressive, of a grey picture: this many, each with a bit of one coefficient
+  int orientation = 0;  ///< EXIF where it is not 0
+  std::string exif;     ///< other EXIF data
 };
 std::string jpeg_of(const Picture& picture, const JpegWriting& writing = {});
 

@@ -1,5 +1,5 @@
 // References of layers that move or drop values: concat, split, channel_shuffle, flatten,
-// dropout; and of pact_relu.
+// dropout, stochastic_depth; and of pact_relu.
 #include <algorithm>
 #include <cmath>
 
@@ -144,6 +144,33 @@ class DropoutReference : public ReferenceOp {
   std::int64_t threshold_;
 };
 
+/// One number is drawn for each image: below p = rate place / places all of it is 0, else it grows by 1 / (1 - p).
+class DepthReference : public ReferenceOp {
+ public:
+  explicit DepthReference(const ReferenceKeys& keys)
+      : p_(keys.number("rate", 0.2) * keys.number("place", 1) / keys.number("places", 1)) {}
+  void forward(ReferenceCall& call) override {
+    call.dst = *call.src[0];
+    if (call.training) scale(call, call.dst);
+  }
+  void backward(ReferenceCall& call) override {
+    call.diff_src[0] = call.diff_dst;
+    scale(call, call.diff_src[0]);
+  }
+
+ private:
+  void scale(const ReferenceCall& call, Array& values) const {
+    Random random(call.seed, Purpose::kDropout, call.step, static_cast<std::uint32_t>(call.node));
+    const std::int64_t images = values.shape[kN], image = values.count() / images;
+    for (std::int64_t n = 0; n < images; ++n) {
+      const double factor = random.uniform() < p_ ? 0 : 1 / (1 - p_);
+      for (std::int64_t i = 0; i < image; ++i) values[n * image + i] *= factor;
+    }
+  }
+
+  double p_;
+};
+
 /// y = min(max(x, 0), b); diff_x = g where 0 <= x <= b, diff_b = sum of g where x > b.
 class PactReference : public ReferenceOp {
  public:
@@ -170,6 +197,7 @@ void add_channel_references(ReferenceTable& table) {
   table["concat"] = reference<ConcatReference>();
   table["flatten"] = reference<FlattenReference>();
   table["dropout"] = reference<DropoutReference>();
+  table["stochastic_depth"] = reference<DepthReference>();
   table["split"] = reference<SplitReference>();
   table["pact_relu"] = reference<PactReference>();
 }

@@ -10,7 +10,8 @@ void add_norm_references(ReferenceTable& table);
 void add_linear_references(ReferenceTable& table);  ///< conv, linear, global_pool, pad_shortcut, zero_pad
 void add_loss_references(ReferenceTable& table);
 void add_pooling_references(ReferenceTable& table);
-void add_channel_references(ReferenceTable& table);  ///< concat, split, channel_shuffle, flatten, dropout, pact_relu
+/// concat, split, channel_shuffle, flatten, dropout, stochastic_depth, pact_relu
+void add_channel_references(ReferenceTable& table);
 void add_quantized_references(ReferenceTable& table);
 
 /// For tables: a factory of one class of references.
