@@ -182,7 +182,7 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
       {"schedule", {"type, warmup_epochs", "", "", ""}},
       {"ema", {"", "decay, warmup", "", ""}},
       {"distillation", {"temperature, weight", "", "", "teacher"}},
-      {"distributed", {"", "sync_batchnorm", "", "engine"}},
+      {"distributed", {"", "batch, gradients, sync_batchnorm", "", "engine, progress"}},
       {"early_stopping", {"", "goal, metric, min_delta, patience", "", ""}},
       {"log", {"", "", "", "interval, tensorboard"}},
       {"network", {"input", "", "", ""}}};
