@@ -182,7 +182,7 @@ VALUES = [
     ini("infinity", "[optimizer]\nlr = 1e999\n", "bad.ini:3: [optimizer] lr: expected a number above 0, got '1e999'"),
     ini("decimal comma", "[optimizer]\nlr = 0,1\n", "bad.ini:3: [optimizer] lr: expected a number above 0, got '0,1'"),
     ini("unknown choice", "[optimizer]\ntype = adam\n",
-        "bad.ini:3: [optimizer] type: expected one of sgd, adamw, got 'adam'; did you mean 'adamw'?"),
+        "bad.ini:3: [optimizer] type: expected one of sgd, adamw, lars, got 'adam'; did you mean 'adamw'?"),
     ini("no switch", "[optimizer]\nnesterov = maybe\n", "bad.ini:3: [optimizer] nesterov: expected yes or no, got 'maybe'"),
     ini("no time", "[train]\nmax_time = soon\n",
         "bad.ini:3: [train] max_time: expected a time above 0 such as 01:30:00, 90m, 2h or seconds (empty: no limit), got "
