@@ -1,4 +1,6 @@
 // sluice-bench: how fast a network trains and infers on this machine.
+#include <unistd.h>
+
 #include <charconv>
 #include <iostream>
 
@@ -10,6 +12,7 @@
 #include "apps/rank_speed.hpp"
 #include "apps/sweep.hpp"
 #include "core/base/error.hpp"
+#include "core/base/terminal.hpp"
 #include "core/distributed/engine.hpp"
 #include "core/train/benchmark.hpp"
 
@@ -140,8 +143,9 @@ int bench(const CommandLine& line) {
   if (line.has("json")) {
     print_json_benchmark(std::cout, experiment, result);
   } else {
-    print_benchmark(std::cout, experiment, result);
-    if (line.has("plan")) print_kernels(std::cout, result.kernels);
+    const std::optional<int> width = terminal_width(STDOUT_FILENO);
+    print_benchmark(std::cout, experiment, result, width);
+    if (line.has("plan")) print_kernels(std::cout, result.kernels, width);
   }
   return 0;
 }

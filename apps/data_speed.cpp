@@ -43,8 +43,9 @@ DataSpeed time_data(const Experiment& experiment, std::int64_t steps) {
 
 void print_data_speed(std::ostream& out, const DataSpeed& speed) {
   out << "data  " << speed.set << ": " << fixed(speed.images_per_second(), 1) << " images/s (" << speed.batches
-      << " batches of " << speed.batch << ", " << fixed(1e3 * speed.seconds / static_cast<double>(speed.batches), 1)
-      << " ms each); " << fixed(static_cast<double>(speed.bytes) / (1 << 20), 1) << " MiB of batches at most\n";
+      << (speed.batches == 1 ? " batch of " : " batches of ") << speed.batch << ", "
+      << fixed(1e3 * speed.seconds / static_cast<double>(speed.batches), 1) << " ms each); "
+      << fixed(static_cast<double>(speed.bytes) / (1 << 20), 1) << " MiB of batches at most\n";
 }
 
 void print_json_data_speed(std::ostream& out, const DataSpeed& speed) {

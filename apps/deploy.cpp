@@ -15,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/table.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
 
@@ -138,16 +139,14 @@ Checkpoint deployable(const Trained& trained, const Normalization& normalization
 
 void print(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
            const Evaluation& before, const Evaluation& after) {
-  out << std::fixed << std::setprecision(3);
   out << (kernels.empty() ? "plan: empty, no layer of this network can run in several ways\n"
                           : "plan: milliseconds of each way to run a layer, in brackets the one that runs\n");
-  for (const TimedKernel& kernel : kernels) {
-    print_kernel(out, kernel);
-    out << "\n";
-  }
-  out << std::setprecision(2) << "accuracy before  " << 100 * before.accuracy() << " % (" << before.correct << " of "
-      << before.images << ")\naccuracy after   " << 100 * after.accuracy() << " % (" << after.correct << " of "
-      << after.images << ")\nwrote " << output << "\n"
+  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  for (const TimedKernel& kernel : kernels) table.add({kernel.layer, ways_text(kernel)});
+  table.print(out, width_of(out), "  ");
+  out << std::fixed << std::setprecision(2) << "accuracy before  " << 100 * before.accuracy() << " % ("
+      << before.correct << " of " << before.images << ")\naccuracy after   " << 100 * after.accuracy() << " % ("
+      << after.correct << " of " << after.images << ")\nwrote " << output << "\n"
       << std::defaultfloat;
 }
 

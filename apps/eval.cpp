@@ -86,13 +86,6 @@ class Predictions {
   TextWriter text_;
 };
 
-std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
-  std::vector<std::string> names;
-  for (std::int64_t c = 0; c < network.classes(); ++c)
-    names.push_back(c < dataset.num_classes() ? dataset.class_name(c) : std::to_string(c));
-  return names;
-}
-
 std::vector<std::string> overrides_of(const CommandLine& line) {
   std::vector<std::string> overrides = line.overrides();
   if (const auto backend = line.value("backend")) overrides.push_back("--run.backend=" + *backend);
@@ -189,7 +182,7 @@ int evaluate(const CommandLine& line) {
   const ReportSubject subject{line.positional().front(), to_string(split),
                               dataset->name(),           class_names(*dataset, experiment.network()),
                               line.has("confusion"),     !trained.network.kernels().empty(),
-                              experiment.eval.top_k};
+                              experiment.eval.top_k,     width_of(out)};
   if (line.has("json")) {
     print_json_report(out, subject, experiment.network(), evaluation);
   } else {

@@ -1,10 +1,14 @@
 #include "apps/help.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <ostream>
 #include <sstream>
 
 #include "core/base/error.hpp"
+#include "core/base/terminal.hpp"
+#include "core/base/wrap.hpp"
 #include "core/config/paragraph.hpp"
 #include "core/config/text.hpp"
 
@@ -85,10 +89,17 @@ std::vector<Flag> usual_keys(const Program& program, const std::vector<Chapter>&
   return keys;
 }
 
+/// A line for each form of a call; what goes on stands further in.
+void print_usage(std::ostream& out, const char* name, const std::string& usage) {
+  constexpr int kMostColumns = 100, kHang = 9;
+  const int columns = std::min(terminal_width(STDOUT_FILENO).value_or(kMostColumns), kMostColumns);
+  out << wrapped(concat("Usage: ", name, " ", usage), static_cast<std::size_t>(columns), kHang) << "\n";
+}
+
 }  // namespace
 
 void print_help(std::ostream& out, const char* name, const Program& program, const std::vector<Flag>& flags) {
-  print_paragraph(out, concat("Usage: ", name, " ", program.usage));
+  print_usage(out, name, program.usage);
   print_paragraph(out, program.summary);
   out << "\nOptions:\n";
   print_flags(out, flags);

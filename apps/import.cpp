@@ -263,7 +263,7 @@ int import_file(const CommandLine& line) {
   if (line.has("json"))
     print_json_import(out, options, report, complete ? output.path() : "");
   else
-    print_import(out, options, report);
+    print_import(out, options, report, width_of(out));
   if (!complete) throw Error(ExitCode::kCheckpoint, import_failure(options, report));
   if (!line.has("json")) out << "wrote " << output.path() << "\n";
   return 0;

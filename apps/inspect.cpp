@@ -46,6 +46,7 @@ Program describe() {
       force_flag(),
       {"json", "", "Print JSON."},
       {"timeout", "SECONDS", "How long reading may take (default 60, and more for large files)."}};
+  program.exact = {"config", "json"};
   program.notes = {
       "Exit codes: 0 done (with --diff: equal), 1 different, 2 wrong command line, 5 missing or damaged file."};
   return program;
@@ -72,7 +73,7 @@ InspectOptions read_options(const CommandLine& line) {
   options.config = line.has("config");
   options.history = line.has("history");
   options.plot = line.has("plot");
-  options.width = std::clamp(sluice::terminal_width(STDOUT_FILENO).value_or(80), 20, 200);
+  options.width = sluice::terminal_width(STDOUT_FILENO).value_or(0);
   options.decisions = line.has("gates");
   options.deciding = {kThreshold};
   options.verify = line.has("verify");

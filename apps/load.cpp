@@ -98,6 +98,13 @@ KnownImages open_images(const Trained& trained, Split split, const Normalization
   return images;
 }
 
+std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
+  std::vector<std::string> names;
+  for (std::int64_t c = 0; c < network.classes(); ++c)
+    names.push_back(c < dataset.num_classes() ? dataset.class_name(c) : std::to_string(c));
+  return names;
+}
+
 bool is_checkpoint_name(const std::string& path) {
   return path.size() > 3 && path.compare(path.size() - 3, 3, ".h5") == 0;
 }

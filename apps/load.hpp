@@ -59,6 +59,9 @@ struct KnownImages {
 /// to standard error.
 KnownImages open_images(const Trained& trained, Split split, const Normalization* chosen = nullptr);
 
+/// Of each class of the network: the set's name, or its number.
+std::vector<std::string> class_names(const Dataset& dataset, const Network& network);
+
 /// The file is an HDF5 checkpoint rather than a configuration, by its name.
 bool is_checkpoint_name(const std::string& path);
 

@@ -1,8 +1,11 @@
 #include "apps/outputs.hpp"
 
+#include <unistd.h>
+
 #include <iostream>
 
 #include "core/base/error.hpp"
+#include "core/base/terminal.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/data/dataset.hpp"
 #include "core/plugin/load.hpp"
@@ -36,6 +39,10 @@ void refuse_inputs(const Output& output, std::vector<std::string> inputs, Experi
 
 std::ostream& report_stream(const Output& output) {
   return output.is_standard_output() ? std::cerr : std::cout;
+}
+
+std::optional<int> width_of(const std::ostream& out) {
+  return terminal_width(&out == &std::cerr ? STDERR_FILENO : STDOUT_FILENO);
 }
 
 bool is_checkpoint_with(const std::string& member, const std::string& path) {

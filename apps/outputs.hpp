@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ void refuse_inputs(const Output& output, std::vector<std::string> inputs, Experi
 
 /// Where the program reports: standard error where the output takes standard output.
 std::ostream& report_stream(const Output& output);
+
+/// Characters of a line of std::cout or std::cerr (terminal_width).
+std::optional<int> width_of(const std::ostream& out);
 
 /// An intact checkpoint with this member of /run ("imported_from"): the program that writes it wrote the file.
 bool is_checkpoint_with(const std::string& member, const std::string& path);

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/system_error.hpp"
+#include "core/base/wrap.hpp"
 #include "core/graph/onednn_crash.hpp"
 #include "core/graph/version.hpp"
 
@@ -45,6 +47,33 @@ void check_output() {
   refuse_output(errno);
 }
 
+/// While it lives, what a stream prints is printable, whatever file it came from, and its lines fit a terminal.
+class PrintableStream {
+ public:
+  PrintableStream(std::ostream& stream, int fd)
+      : stream_(stream), own_(stream.rdbuf()), lines_(*own_, fd), buffer_(lines_) {
+    stream_.rdbuf(&buffer_);
+  }
+  ~PrintableStream() {
+    try {
+      buffer_.pubsync();
+    } catch (const std::exception&) {  // no memory for the last bytes
+    }
+    stream_.rdbuf(own_);
+  }
+  PrintableStream(const PrintableStream&) = delete;
+  PrintableStream& operator=(const PrintableStream&) = delete;
+
+  /// What is printed is read by programs: its lines stay whole.
+  void keep_lines() { lines_.stop(); }
+
+ private:
+  std::ostream& stream_;
+  std::streambuf* own_;
+  WrappingBuffer lines_;
+  PrintableBuffer buffer_;
+};
+
 void help(const char* name, const Program& program, const std::vector<Flag>& flags, const CommandLine& line) {
   const std::vector<std::string>& topics = line.positional();
   const bool about = program.configuration && topics.size() == 1;
@@ -56,7 +85,7 @@ void help(const char* name, const Program& program, const std::vector<Flag>& fla
   if (!about || !print_help_on(std::cout, topics[0], program)) print_help(std::cout, name, program, flags);
 }
 
-int run_parsed(const char* name, const Program& program, int argc, char** argv,
+int run_parsed(const char* name, const Program& program, int argc, char** argv, PrintableStream& out,
                const std::function<int(const CommandLine&)>& run) {
   std::vector<Flag> flags = program.flags;
   flags.push_back({"help", "",
@@ -65,6 +94,8 @@ int run_parsed(const char* name, const Program& program, int argc, char** argv,
   flags.push_back({"version", "", "Print the versions of the program, its libraries and the processor."});
   const CommandLine line = parse_command_line(argc, argv, flags, program.keys);
   if (program.prints) check_open_output();
+  const auto given = [&](const std::string& flag) { return line.has(flag); };
+  if (std::any_of(program.exact.begin(), program.exact.end(), given)) out.keep_lines();
   int code = static_cast<int>(ExitCode::kDone);
   if (line.has("help"))
     help(name, program, flags, line);
@@ -84,27 +115,12 @@ int report(const char* name, const char* text, ExitCode code) {
   return static_cast<int>(code);
 }
 
-/// While it lives, what a stream prints is printable, whatever file it came from.
-class PrintableStream {
- public:
-  explicit PrintableStream(std::ostream& stream) : stream_(stream), own_(stream.rdbuf()), buffer_(*own_) {
-    stream_.rdbuf(&buffer_);
-  }
-  ~PrintableStream() {
-    try {
-      buffer_.pubsync();
-    } catch (const std::exception&) {  // no memory for the last bytes
-    }
-    stream_.rdbuf(own_);
-  }
-  PrintableStream(const PrintableStream&) = delete;
-  PrintableStream& operator=(const PrintableStream&) = delete;
-
- private:
-  std::ostream& stream_;
-  std::streambuf* own_;
-  PrintableBuffer buffer_;
-};
+/// Broken between words where it is too long for a terminal.
+int report_lines(const char* name, const std::string& text, ExitCode code) {
+  const std::string lines = lines_for(STDERR_FILENO, concat(name, ": ", text, "\n"));
+  static_cast<void>(!::write(STDERR_FILENO, lines.data(), lines.size()));
+  return static_cast<int>(code);
+}
 
 /// The program that is between its start and its end, for who ends it in between.
 const char* running = nullptr;
@@ -135,16 +151,16 @@ int report_exception(const char* name) try {
   try {
     throw;
   } catch (const ErrorLines& error) {
-    return report(name, error.what(), error.code());
+    return report_lines(name, error.what(), error.code());
   } catch (const Error& error) {
-    return report(name, one_line(error.what()).c_str(), error.code());
+    return report_lines(name, one_line(error.what()), error.code());
   } catch (const std::bad_alloc&) {
     return report(name, "out of memory", ExitCode::kEnvironment);
   } catch (const std::system_error& error) {  // of std::filesystem, or a thread that does not start
     const std::string advice = system_advice(error.code().value(), Access::kWrite);
-    return report(name, one_line(concat(error.what(), "; ", advice)).c_str(), ExitCode::kEnvironment);
+    return report_lines(name, one_line(concat(error.what(), "; ", advice)), ExitCode::kEnvironment);
   } catch (const std::exception& error) {
-    return report(name, one_line(error.what()).c_str(), ExitCode::kInternal);
+    return report_lines(name, one_line(error.what()), ExitCode::kInternal);
   }
 } catch (...) {
   return report(name, "out of memory", ExitCode::kEnvironment);
@@ -161,10 +177,11 @@ int run_program(const char* name, Program (*describe)(), int argc, char** argv,
   terminate_before = std::set_terminate(on_terminate);
   int code = 0;
   try {
-    const PrintableStream out(std::cout), err(std::cerr);
+    PrintableStream out(std::cout, STDOUT_FILENO);
+    const PrintableStream err(std::cerr, STDERR_FILENO);
     explain_crashes_of_onednn(name);
     available_threads();  // counted before anything binds this thread
-    code = run_parsed(name, describe(), argc, argv, run);
+    code = run_parsed(name, describe(), argc, argv, out, run);
   } catch (...) {
     code = report_exception(name);
   }

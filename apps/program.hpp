@@ -18,7 +18,8 @@ struct Program {
   std::vector<std::string> foreign;                ///< sections of it that are not the program's: "train"
   std::function<std::vector<std::string>()> keys;  ///< "train.epochs" and all others; may be empty
   std::vector<std::string> usual = {};             ///< keys that --help shows: "train.epochs"
-  bool prints = true;                              ///< its result goes to standard output, which must not be closed
+  std::vector<std::string> exact = {"csv", "json", "markdown"};  ///< flags with which programs read what is printed
+  bool prints = true;  ///< its result goes to standard output, which must not be closed
 };
 
 /// Parses the command line of the program that `describe` returns, answers --help and --version, else calls `run`,

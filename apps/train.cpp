@@ -47,6 +47,7 @@ Program describe() {
       {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."},
       {"extend", "", "Continued with another train.epochs: stretch the schedule to it."},
       {"accept-changes", "", "Continue with other data or keys that decide the result; changes.log notes them."}};
+  program.exact = {"print-config"};
   program.keys = key_names;
   program.notes = {
       "Exit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 stopped early "
@@ -177,7 +178,8 @@ void check_observer([[maybe_unused]] const Experiment& experiment) {
 std::unique_ptr<TrainingObserver> observer_of([[maybe_unused]] Experiment& experiment,
                                               [[maybe_unused]] const RunDirectory& directory) {
 #ifdef SLUICE_TENSORBOARD
-  if (experiment.log.tensorboard) return observe_for_tensorboard(experiment, directory.event_file());
+  if (experiment.log.tensorboard)
+    return observe_for_tensorboard(experiment, directory.event_file(), directory.metrics_csv());
 #endif
   return nullptr;
 }

@@ -15,8 +15,8 @@ struct LinePart {
 };
 
 /// The parts in their order, as many and as long as fit into `room` characters: first the spare ones go, the least
-/// important first; where that is not enough, all are brief and closer together, and the least important go, but one.
-/// No part is cut.
-std::string fitting_line(const std::vector<LinePart>& all, std::size_t room);
+/// important first; where that is not enough, all are brief and stand with a space between them, and the least
+/// important go, but one. No part is cut.
+std::string fitting_line(const std::vector<LinePart>& all, std::size_t room, const char* separator = "  ");
 
 }  // namespace sluice

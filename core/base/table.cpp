@@ -4,12 +4,15 @@
 #include <numeric>
 #include <ostream>
 
+#include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/wrap.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kGap = 2;
+constexpr std::size_t kLeastWrapped = 16;  // characters of a column that wraps
 
 std::size_t characters(const std::string& text) {
   return count_characters(text, text.size());
@@ -33,11 +36,16 @@ void Table::add(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
+void Table::add_heading(const std::string& text) {
+  rows_.push_back({one_line(text)});
+}
+
 std::vector<std::size_t> Table::widths() const {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     std::size_t width = characters(columns_[c].title);
-    for (const auto& row : rows_) width = std::max(width, characters(row[c]));
+    for (const auto& row : rows_)
+      if (row.size() == columns_.size()) width = std::max(width, characters(row[c]));
     widths.push_back(width);
   }
   return widths;
@@ -49,7 +57,10 @@ std::vector<std::size_t> Table::fitting(const std::vector<std::size_t>& widths, 
   std::iota(shown.begin(), shown.end(), std::size_t{0});
   const auto taken = [&] {
     std::size_t sum = 0;
-    for (std::size_t c : shown) sum += widths[c] + (sum == 0 ? 0 : kGap);
+    for (std::size_t c : shown) {
+      const bool wraps = columns_[c].wraps && c == shown.back();
+      sum += (wraps ? std::min(widths[c], kLeastWrapped) : widths[c]) + (sum == 0 ? 0 : kGap);
+    }
     return sum;
   };
   const auto less = [&](std::size_t a, std::size_t b) { return columns_[a].importance < columns_[b].importance; };
@@ -61,32 +72,40 @@ std::vector<std::size_t> Table::fitting(const std::vector<std::size_t>& widths, 
   return shown;
 }
 
-std::string Table::line(const std::vector<std::string>& cells, const std::vector<std::size_t>& shown,
-                        const std::vector<std::size_t>& widths) const {
-  std::string text;
-  for (std::size_t c : shown) {
-    const std::string fill(widths[c] - characters(cells[c]), ' ');
-    if (c != shown.front()) text += std::string(kGap, ' ');
+/// One row, indented; more lines where its last cell wraps.
+std::string Table::line(const std::vector<std::string>& cells, const Layout& layout) const {
+  std::string text = layout.indent;
+  if (cells.size() < columns_.size()) return text + cells.front();
+  std::size_t begin = 0;  // of the last cell
+  for (std::size_t c : layout.shown) {
+    const std::string fill(layout.widths[c] - characters(cells[c]), ' ');
+    if (c != layout.shown.front()) text += std::string(kGap, ' ');
+    begin = characters(text);
     text += columns_[c].align == Align::kLeft ? cells[c] + fill : fill + cells[c];
   }
   text.erase(text.find_last_not_of(' ') + 1);
-  return text;
+  const bool wraps = !layout.shown.empty() && columns_[layout.shown.back()].wraps;
+  return wraps ? wrapped(text, layout.room, static_cast<int>(begin)) : text;
 }
 
 void Table::print(std::ostream& out, std::optional<int> width, const std::string& indent) const {
-  const std::vector<std::size_t> all = widths();
-  const std::size_t room = width ? static_cast<std::size_t>(*width) : SIZE_MAX;
-  const std::vector<std::size_t> shown = fitting(all, room - std::min(room, indent.size()));
+  Layout layout;
+  layout.indent = indent;
+  layout.room = width ? static_cast<std::size_t>(*width) : SIZE_MAX;
+  layout.widths = widths();
+  layout.shown = fitting(layout.widths, layout.room - std::min(layout.room, indent.size()));
   std::vector<std::string> titles;
-  for (const Column& column : columns_) titles.push_back(column.title);
-  out << indent << line(titles, shown, all) << "\n";
-  for (const auto& row : rows_) out << indent << line(row, shown, all) << "\n";
   std::string missing;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
-    if (std::find(shown.begin(), shown.end(), c) == shown.end())
+    titles.push_back(columns_[c].title);
+    if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end())
       missing += (missing.empty() ? "" : ", ") + columns_[c].title;
   }
-  if (!missing.empty()) out << indent << "no room for: " << missing << "\n";
+  const bool titled =
+      std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); });
+  if (titled) out << line(titles, layout) << "\n";
+  for (const auto& row : rows_) out << line(row, layout) << "\n";
+  if (!missing.empty()) out << wrapped(concat(indent, "no room for: ", missing), layout.room) << "\n";
 }
 
 std::string markdown_table(const std::vector<Table::Column>& columns,

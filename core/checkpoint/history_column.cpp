@@ -4,6 +4,10 @@
 
 namespace sluice {
 
+bool column_ends_in(const std::string& column, const std::string& words) {
+  return column.size() >= words.size() && column.compare(column.size() - words.size(), words.size(), words) == 0;
+}
+
 bool is_accuracy(const std::string& column) {
   constexpr char kName[] = "accuracy";
   const std::size_t set = column.find('_');

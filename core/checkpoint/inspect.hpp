@@ -22,7 +22,7 @@ struct InspectOptions {
   std::string diff;    ///< compare with this file
   std::string filter;  ///< glob over tensor paths ('*' also matches '/'); empty takes all
   bool json = false;
-  std::int64_t width = 80;     ///< of the lines of curves
+  std::int64_t width = 0;      ///< characters of a line; 0: no terminal, and so no limit
   double timeout_seconds = 0;  ///< for reading, which another process does; 0: a minute, and more for large files
 };
 

@@ -80,13 +80,15 @@ Json diff_json(const InspectedFile& a, const InspectedFile& b, const std::string
 std::vector<std::string> find_problems(const InspectedFile& file, bool edited = false);
 
 void print_json(std::ostream& out, const Json& json);
-void print_header(std::ostream& out, const Json& header);
-void print_tensors(std::ostream& out, const Json& tensors, const Json& header);
-void print_history(std::ostream& out, const Json& history);
-/// Its columns as curves, but for those of single layers, in lines of `width` characters.
-void print_plots(std::ostream& out, const InspectedFile& file, int width);
-void print_decisions(std::ostream& out, const Json& decisions);
-void print_diff(std::ostream& out, const Json& diff);
+/// Characters of a line, as Table::print takes them.
+using Width = std::optional<int>;
+void print_header(std::ostream& out, const Json& header, Width width);
+void print_tensors(std::ostream& out, const Json& tensors, const Json& header, Width width);
+void print_history(std::ostream& out, const Json& history, Width width);
+/// Its columns as curves, but for those of single layers.
+void print_plots(std::ostream& out, const InspectedFile& file, Width width);
+void print_decisions(std::ostream& out, const Json& decisions, Width width);
+void print_diff(std::ostream& out, const Json& diff, Width width);
 
 }  // namespace detail
 }  // namespace sluice

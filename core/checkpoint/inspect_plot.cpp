@@ -12,6 +12,8 @@
 namespace sluice::detail {
 namespace {
 
+constexpr int kUsualWidth = 80;
+
 /// A column, or its place in the table where it is missing.
 std::vector<double> column(const HistoryTable& history, const std::string& name) {
   const auto found = std::find(history.columns.begin(), history.columns.end(), name);
@@ -56,16 +58,17 @@ void print_curve(std::ostream& out, const std::string& name, std::vector<double>
 
 }  // namespace
 
-void print_plots(std::ostream& out, const InspectedFile& file, int width) {
+void print_plots(std::ostream& out, const InspectedFile& file, Width width) {
   const HistoryTable history = file.checkpoint ? file.checkpoint->history : HistoryTable{};
   if (history.rows.empty()) {
     out << "no history\n";
     return;
   }
   const std::vector<double> epochs = column(history, "epoch");
+  const int columns = width.value_or(kUsualWidth);
   for (const std::string& name : history.columns) {
     if (name != "epoch" && name != "step" && !is_of_layer(name))
-      print_curve(out, name, column(history, name), epochs, width);
+      print_curve(out, name, column(history, name), epochs, columns);
   }
 }
 

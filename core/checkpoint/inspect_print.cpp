@@ -6,6 +6,7 @@
 
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/table.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 #include "core/config/text.hpp"
@@ -13,38 +14,7 @@
 namespace sluice::detail {
 namespace {
 
-/// Columns are as wide as their longest cell; cells that begin like a number stand at the right.
-class TextTable {
- public:
-  explicit TextTable(std::vector<std::string> titles) { add(std::move(titles)); }
-  void add(std::vector<std::string> cells) {
-    for (std::string& cell : cells) cell = one_line(cell);
-    rows_.push_back(std::move(cells));
-  }
-  /// The first `left` columns stand at the left, the others at the right.
-  void print(std::ostream& out, std::size_t left) const {
-    std::vector<std::size_t> widths;
-    for (const auto& row : rows_) {
-      widths.resize(std::max(widths.size(), row.size()), 0);
-      // A row of one cell is a heading and may be longer than its column.
-      for (std::size_t i = 0; i < row.size() && row.size() > 1; ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    for (const auto& row : rows_) out << line(row, widths, left) << "\n";
-  }
-
- private:
-  static std::string line(const std::vector<std::string>& row, const std::vector<std::size_t>& widths,
-                          std::size_t left) {
-    std::string text;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string gap(widths[i] - std::min(widths[i], row[i].size()), ' ');
-      text += (i == 0 ? "" : "  ") + (i < left ? row[i] + gap : gap + row[i]);
-    }
-    text.erase(text.find_last_not_of(' ') + 1);
-    return text;
-  }
-  std::vector<std::vector<std::string>> rows_;
-};
+constexpr auto kLeft = Table::Align::kLeft, kRight = Table::Align::kRight;
 
 std::string number(double value, const char* format) {
   char text[64];
@@ -81,7 +51,7 @@ std::string list_text(const Json& list, const std::string& separator) {
   return text;
 }
 
-void print_pairs(TextTable& table, const std::string& title, const Json& pairs) {
+void print_pairs(Table& table, const std::string& title, const Json& pairs) {
   bool first = true;
   for (const auto& [name, value] : pairs.items()) {
     table.add({first ? title : "", name + " = " + show(value)});
@@ -98,8 +68,7 @@ std::pair<std::string, std::string> split(const std::string& path, bool checkpoi
 }
 
 std::vector<std::string> stats_cells(const Json& tensor) {
-  if (!tensor.contains("stats"))
-    return tensor.contains("problem") ? std::vector<std::string>{show(tensor["problem"])} : std::vector<std::string>{};
+  if (!tensor.contains("stats")) return {};
   const Json& stats = tensor["stats"];
   std::vector<std::string> cells;
   for (const char* name : {"min", "max", "mean", "std"}) cells.push_back(number(stats[name].get<double>(), "%.4g"));
@@ -130,15 +99,16 @@ void print_json(std::ostream& out, const Json& json) {
   out << json_text(json) << "\n";
 }
 
-void print_header(std::ostream& out, const Json& header) {
-  TextTable table({"file", concat(show(header["file"]), " (", size_text(header["bytes"].get<double>()), ", ",
-                                  seal_text(header["seal"].get<std::string>()), ")")});
+void print_header(std::ostream& out, const Json& header, Width width) {
+  Table table({{"", kLeft}, {"", kLeft, Table::kAlways, true}});
+  table.add({"file", concat(show(header["file"]), " (", size_text(header["bytes"].get<double>()), ", ",
+                            seal_text(header["seal"].get<std::string>()), ")")});
   for (const Json& problem : header["problems"]) table.add({"problem", show(problem)});
   if (!header["checkpoint"].get<bool>()) {
     table.add({"contents", concat(header["groups"], " groups, ", header["data_sets"],
                                   " data sets; no readable Sluice checkpoint")});
     for (const auto& [path, attributes] : header["attributes"].items()) print_pairs(table, path, attributes);
-    table.print(out, 2);
+    table.print(out, width);
     return;
   }
   table.add({"kind", concat(show(header["kind"]), ", format ", show(header["format_version"]))});
@@ -164,21 +134,33 @@ void print_header(std::ostream& out, const Json& header) {
   table.add({"layers", show(header["layers"])});
   print_pairs(table, "plan", header["plan"]);
   print_pairs(table, "run", header["run"]);
-  table.print(out, 2);
+  table.print(out, width);
 }
 
-void print_tensors(std::ostream& out, const Json& tensors, const Json& header) {
+void print_tensors(std::ostream& out, const Json& tensors, const Json& header, Width width) {
   const bool checkpoint = header["checkpoint"].get<bool>();
-  const bool stats = std::any_of(tensors.begin(), tensors.end(), [](const Json& t) { return t.contains("stats"); });
-  std::vector<std::string> titles = {"tensor", "dtype", "shape", "elements", "MiB", "%"};
-  if (stats) titles.insert(titles.end(), {"min", "max", "mean", "std", "% zero", "NaN", "Inf"});
-  TextTable table(titles);
+  const auto any = [&](const char* member) {
+    return std::any_of(tensors.begin(), tensors.end(), [&](const Json& t) { return t.contains(member); });
+  };
+  std::vector<Table::Column> columns = {{"tensor", kLeft},        {"dtype", kLeft, 30}, {"shape", kLeft, 90},
+                                        {"elements", kRight, 60}, {"MiB", kRight, 40},  {"%", kRight, 20}};
+  if (any("stats"))
+    columns.insert(columns.end(), {{"min", kRight, 80},
+                                   {"max", kRight, 80},
+                                   {"mean", kRight, 85},
+                                   {"std", kRight, 85},
+                                   {"% zero", kRight, 50},
+                                   {"NaN", kRight, 70},
+                                   {"Inf", kRight, 70}});
+  const std::size_t remarks = columns.size();
+  if (any("alias_of") || any("problem")) columns.push_back({"", kLeft, Table::kAlways, true});
+  Table table(columns);
   std::string group;
   double elements = 0, bytes = 0;
   std::map<std::string, double> by_group;
   for (const Json& tensor : tensors) {
     const auto [part, name] = split(tensor["path"].get<std::string>(), checkpoint);
-    if (part != group) table.add({part + "/"});
+    if (part != group) table.add_heading(part + "/");
     group = part;
     std::vector<std::string> cells = {(part.empty() ? "" : "  ") + name,
                                       show(tensor["dtype"]),
@@ -188,17 +170,18 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header) {
                                       number(100 * tensor["share"].get<double>(), "%.1f")};
     const std::vector<std::string> more = stats_cells(tensor);
     cells.insert(cells.end(), more.begin(), more.end());
+    cells.resize(columns.size());
+    if (tensor.contains("problem")) cells[remarks] = show(tensor["problem"]);
     if (tensor.contains("alias_of")) {
-      cells.resize(std::max<std::size_t>(cells.size(), titles.size()));
-      cells.push_back("= " + show(tensor["alias_of"]));
+      cells[remarks] = "= " + show(tensor["alias_of"]);
     } else {
       elements += tensor["elements"].get<double>();
       bytes += tensor["bytes"].get<double>();
       by_group[group] += tensor["elements"].get<double>();
     }
-    table.add(cells);
+    table.add(std::move(cells));
   }
-  table.print(out, 3);
+  table.print(out, width);
   out << concat(tensors.size(), " tensors, ", number(elements, "%.0f"), " elements, ", size_text(bytes));
   if (checkpoint) {
     for (const auto& [name, count] : by_group) out << "; " << name << " " << number(count, "%.0f");
@@ -206,27 +189,40 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header) {
   out << "\n";
 }
 
-void print_history(std::ostream& out, const Json& history) {
+/// How soon it makes way.
+int importance_of(const std::string& column) {
+  if (column == "epoch") return Table::kAlways;
+  const int of_training = starts_with(column, "val_") || starts_with(column, "test_") ? 0 : 15;
+  for (const auto& [words, importance] : {std::pair<const char*, int>{"accuracy", 90}, {"_loss", 80}, {"density", 70}})
+    if (column_ends_in(column, words)) return importance - of_training;
+  return 40 - of_training;
+}
+
+void print_history(std::ostream& out, const Json& history, Width width) {
   if (history["columns"].empty()) {
     out << "no history\n";
     return;
   }
   const auto columns = history["columns"].get<std::vector<std::string>>();
-  const auto whole = [&](const auto& cell_of) {
+  std::vector<std::size_t> shown;
+  std::vector<Table::Column> titles;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (is_of_layer(columns[c])) continue;
+    shown.push_back(c);
+    titles.push_back({columns[c], kRight, importance_of(columns[c])});
+  }
+  Table table(titles);
+  for (const Json& row : history["rows"]) {
     std::vector<std::string> cells;
-    for (std::size_t c = 0; c < columns.size(); ++c)
-      if (!is_of_layer(columns[c])) cells.push_back(cell_of(c));
-    return cells;
-  };
-  TextTable table(whole([&](std::size_t c) { return columns[c]; }));
-  for (const Json& row : history["rows"])
-    table.add(whole([&](std::size_t c) { return show(for_people(columns[c], row[c])); }));
-  table.print(out, 0);
+    for (const std::size_t c : shown) cells.push_back(show(for_people(columns[c], row[c])));
+    table.add(std::move(cells));
+  }
+  table.print(out, width);
   const auto left_out = std::count_if(columns.begin(), columns.end(), is_of_layer);
   if (left_out > 0) out << left_out << " columns of single layers are not shown; --json has them\n";
 }
 
-void print_decisions(std::ostream& out, const Json& decisions) {
+void print_decisions(std::ostream& out, const Json& decisions, Width width) {
   const Json &totals = decisions["totals"], &deciding = decisions["deciding"];
   if (decisions["layers"].empty()) {
     std::vector<std::string> what;
@@ -237,11 +233,16 @@ void print_decisions(std::ostream& out, const Json& decisions) {
     if (totals.empty()) out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
     return;
   }
-  std::vector<std::string> titles = {"layer"};
+  std::vector<Table::Column> columns = {{"layer", kLeft}};
   for (const Json& name : deciding)
-    titles.insert(titles.end(), {concat(name.get<std::string>(), " min"), "mean", "max"});
-  titles.insert(titles.end(), {"density", "MACs", "executed", "saved", "bits"});
-  TextTable table(titles);
+    columns.insert(columns.end(),
+                   {{concat(name.get<std::string>(), " min"), kRight, 50}, {"mean", kRight, 50}, {"max", kRight, 50}});
+  columns.insert(columns.end(), {{"density", kRight, 90},
+                                 {"MACs", kRight, 40},
+                                 {"executed", kRight, 60},
+                                 {"saved", kRight, 80},
+                                 {"bits", kRight, 30}});
+  Table table(columns);
   for (const Json& layer : decisions["layers"]) {
     std::vector<std::string> cells = {show(layer["layer"])};
     for (const Json& name : deciding) {
@@ -260,7 +261,7 @@ void print_decisions(std::ostream& out, const Json& decisions) {
     cells.insert(cells.end(), more.begin(), more.end());
     table.add(cells);
   }
-  table.print(out, 1);
+  table.print(out, width);
   if (totals.empty()) {
     out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
   } else if (totals["counted_in"].is_null()) {
@@ -272,18 +273,23 @@ void print_decisions(std::ostream& out, const Json& decisions) {
   }
 }
 
-void print_diff(std::ostream& out, const Json& diff) {
-  TextTable table({"tensor", "shape", "max abs", "max rel", "cosine", "differing"});
+void print_diff(std::ostream& out, const Json& diff, Width width) {
+  Table table({{"tensor", kLeft},
+               {"shape", kLeft, 60},
+               {"max abs", kRight, 90},
+               {"max rel", kRight, 80},
+               {"cosine", kRight, 50},
+               {"differing", kRight, 70}});
   for (const Json& tensor : diff["tensors"]) {
     if (tensor["equal"].get<bool>()) continue;
     if (tensor.contains("problem"))
-      table.add({show(tensor["path"]), show(tensor["problem"])});
+      table.add_heading(concat(show(tensor["path"]), "  ", show(tensor["problem"])));
     else
       table.add({show(tensor["path"]), shape_text(tensor["shape"]), show(tensor["max_abs"]), show(tensor["max_rel"]),
                  show(tensor["cosine"]), show(tensor["differing"])});
   }
   const bool any = diff["differing"].get<std::int64_t>() > 0;
-  if (any) table.print(out, 2);
+  if (any) table.print(out, width);
   for (const char* side : {"a", "b"}) {
     for (const Json& path : diff[concat("only_in_", side)])
       out << "only in " << one_line(show(diff[side])) << ": " << one_line(show(path)) << "\n";

@@ -29,17 +29,22 @@ void print_part(std::ostream& out, bool headings, const char* title, Print print
   if (headings) out << "\n";
 }
 
+Width width_of(const InspectOptions& options) {
+  return options.width > 0 ? Width(static_cast<int>(options.width)) : std::nullopt;
+}
+
 int show_text(const InspectedFile& file, const InspectOptions& options, std::ostream& out) {
   const int shown = options.config + options.history + options.plot + options.decisions;
   const int parts = shown + (options.stats && shown > 0);
+  const Width width = width_of(options);
   int code = kDone;
   const auto print_all_tensors = [&] {
     const Json tensors = tensors_json(file, options);
     code = code_of(tensors);
-    print_tensors(out, tensors, header_json(file));
+    print_tensors(out, tensors, header_json(file), width);
   };
   if (parts == 0) {
-    print_header(out, header_json(file));
+    print_header(out, header_json(file), width);
     out << "\n";
     print_all_tensors();
     return code;
@@ -47,9 +52,9 @@ int show_text(const InspectedFile& file, const InspectOptions& options, std::ost
   const bool headings = parts > 1;
   if (options.stats) print_part(out, headings, "tensors", print_all_tensors);
   if (options.decisions)
-    print_part(out, headings, "gates", [&] { print_decisions(out, decisions_json(file, options)); });
-  if (options.history) print_part(out, headings, "history", [&] { print_history(out, history_json(file)); });
-  if (options.plot) print_part(out, headings, "plot", [&] { print_plots(out, file, static_cast<int>(options.width)); });
+    print_part(out, headings, "gates", [&] { print_decisions(out, decisions_json(file, options), width); });
+  if (options.history) print_part(out, headings, "history", [&] { print_history(out, history_json(file), width); });
+  if (options.plot) print_part(out, headings, "plot", [&] { print_plots(out, file, width); });
   if (options.config) print_part(out, headings, "config", [&] { out << config_text(file); });
   return code;
 }
@@ -75,7 +80,7 @@ int compare(const InspectOptions& options, std::ostream& out) {
   if (options.json)
     print_json(out, diff);
   else
-    print_diff(out, diff);
+    print_diff(out, diff, width_of(options));
   return diff["equal"].get<bool>() ? kDone : kDifferent;
 }
 

@@ -28,17 +28,6 @@ std::string mebibytes(std::int64_t bytes) {
   return text.str();
 }
 
-/// Each kernel once, where forward and both backward passes run alike.
-std::string named_once(const std::string& kernels) {
-  TextReader words(kernels);
-  std::vector<std::string> names;
-  for (std::string word; words >> word;)
-    if (std::find(names.begin(), names.end(), word) == names.end()) names.push_back(word);
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
-  return text;
-}
-
 /// What runs each node and the memory it takes; a fused one is done "in NAME" and takes none.
 struct Execution {
   std::string kernel;
@@ -102,6 +91,16 @@ bool activation_follows(const Network& network, int source) {
 
 }  // namespace
 
+std::string named_once(const std::string& kernels) {
+  TextReader words(kernels);
+  std::vector<std::string> names;
+  for (std::string word; words >> word;)
+    if (std::find(names.begin(), names.end(), word) == names.end()) names.push_back(word);
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
 void print_layer_table(std::ostream& out, const Network& network, const Executor& executor, std::optional<int> width) {
   const std::vector<Cost> costs = layer_costs(network, {});
   const std::vector<Execution> executions = executions_of(network, executor);
@@ -113,7 +112,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
                {"parameters", right, 60},
                {"MACs", right, 70},
                {"memory", right, 40},
-               {"kernel", left, 50}});
+               {"kernel", left, 50, true}});
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
     std::int64_t learned = 0;

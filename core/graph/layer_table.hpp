@@ -15,6 +15,9 @@ namespace sluice {
 /// `width`: of the lines (Table::print).
 void print_layer_table(std::ostream& out, const Network& network, const Executor& executor, std::optional<int> width);
 
+/// Each kernel once, where forward and both backward passes run alike: "brgconv jit" for "brgconv brgconv jit".
+std::string named_once(const std::string& kernels);
+
 /// A line for each layer that wants an activation behind it and has none.
 std::vector<std::string> missing_activations(const Network& network);
 

@@ -31,10 +31,10 @@ std::vector<Cell> cells(const NetworkRow& row, const std::vector<std::string>& m
   std::vector<Cell> cells = {row.subject, percent_cell(row.accuracy), number_cell(row.loss, 4)};
   for (const std::string& name : metrics) cells.push_back(number_cell(metric_of(row, name), 4));
   const Cost& cost = row.cost;
-  cells.insert(cells.end(),
-               {mega_cell(cost.macs_executed), mega_cell(cost.macs_dense), number_cell(cost.flop_reduction(), 2),
-                number_cell(cost.average_bits(), 2), mega_cell(cost.bit_operations_executed),
-                mega_cell(cost.bit_operations_dense), count_cell(row.parameters), count_cell(row.images)});
+  cells.insert(cells.end(), {operations_cell(cost.macs_executed), operations_cell(cost.macs_dense),
+                             number_cell(cost.flop_reduction(), 2), number_cell(cost.average_bits(), 2),
+                             operations_cell(cost.bit_operations_executed), operations_cell(cost.bit_operations_dense),
+                             count_cell(row.parameters), count_cell(row.images)});
   if (!timed) return cells;
   cells.push_back(row.milliseconds ? number_cell(*row.milliseconds, 3) : Cell{});
   cells.push_back(count_cell(row.batch));

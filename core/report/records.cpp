@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/train/metrics_text.hpp"
 
@@ -69,9 +70,13 @@ Cell percent_cell(double share) {
   return finite(share, fixed(100 * share, 2) + " %");
 }
 
-Cell mega_cell(double operations) {
-  if (operations >= 1e10) return finite(operations, fixed(operations / 1e9, 2) + " G");
-  return operations >= 1e4 ? finite(operations, fixed(operations / 1e6, 2) + " M") : number_cell(operations, 0);
+Cell operations_cell(double count) {
+  return finite(count, operations_text(count));
+}
+
+Cell hours_cell(double hours) {
+  constexpr double kSeconds = 3600;
+  return finite(hours, time_text(hours * kSeconds));
 }
 
 std::optional<std::size_t> Records::find(const std::string& name) const {

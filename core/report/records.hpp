@@ -22,8 +22,10 @@ Cell count_cell(std::int64_t count);
 Cell number_cell(double value, int digits);
 /// Of a share from 0 to 1: "91.20 %".
 Cell percent_cell(double share);
-/// "12.34 M", "12.34 G"; whole below ten thousand.
-Cell mega_cell(double operations);
+/// As operations_text() has it.
+Cell operations_cell(double count);
+/// A number of hours as time_text() has it.
+Cell hours_cell(double hours);
 
 /// A column: `name` is that of files, "macs_executed"; `title` that of tables, "multiply-adds".
 struct RecordColumn {

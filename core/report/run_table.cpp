@@ -101,20 +101,16 @@ bool is_of_evaluation(const std::string& column) {
   return (starts_with(column, "val_") || starts_with(column, "test_")) && column.find('/') == std::string::npos;
 }
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
-  if (ends_with(metric, "_macs_executed") || ends_with(metric, "_density")) return 60;
-  return ends_with(metric, "_loss") ? 40 : 30;
+  if (column_ends_in(metric, "_macs_executed") || column_ends_in(metric, "_density")) return 60;
+  return column_ends_in(metric, "_loss") ? 40 : 30;
 }
 
 Cell metric_cell(const std::string& metric, double value) {
   if (std::isnan(value)) return {};
   if (is_accuracy(metric)) return {value, fixed(100 * value, 2) + " %"};
-  return ends_with(metric, "_macs_executed") ? mega_cell(value) : number_cell(value, 4);
+  return column_ends_in(metric, "_macs_executed") ? operations_cell(value) : number_cell(value, 4);
 }
 
 Cell value_cell(const std::string& text) {
@@ -138,7 +134,7 @@ std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
 /// "lr" for "optimizer.lr" where no other column ends alike.
 std::string short_title(const std::string& key, const std::vector<Difference>& all) {
   const std::string name = key.substr(key.rfind('.') + 1);
-  if (contains({"run", "state", "epochs", "of", "accuracy", "loss", "hours"}, name)) return key;
+  if (contains({"run", "state", "epochs", "of", "accuracy", "loss", "time"}, name)) return key;
   const auto alike = std::count_if(all.begin(), all.end(), [&](const Difference& other) {
     return other.key.substr(other.key.rfind('.') + 1) == name;
   });
@@ -162,7 +158,7 @@ std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::ve
   row.push_back(run.best ? number_cell(run.metrics.value(*run.best, "epoch"), 0) : Cell{});
   for (const std::string& metric : metrics)
     row.push_back(run.best ? metric_cell(metric, run.metrics.value(*run.best, metric)) : Cell{});
-  row.push_back(number_cell(run.hours(), 2));
+  row.push_back(hours_cell(run.hours()));
   const bool any = !run.metrics.rows.empty();
   row.push_back(any ? number_cell(run.metrics.value(run.metrics.rows.size() - 1, "images_per_second"), 0) : Cell{});
   return row;
@@ -219,7 +215,7 @@ Records runs_table(const std::vector<RunSummary>& runs) {
     const int importance = says_nothing_new(metric, metrics, runs) ? 0 : importance_of(metric);
     records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance});
   }
-  records.columns.insert(records.columns.end(), {{"hours", "hours", Table::Align::kRight, 45},
+  records.columns.insert(records.columns.end(), {{"hours", "time", Table::Align::kRight, 45},
                                                  {"images_per_second", "images/s", Table::Align::kRight, 10}});
   for (std::size_t i = 0; i < runs.size(); ++i) records.rows.push_back(row_of(runs[i], i, different, metrics));
   return records;

@@ -88,10 +88,12 @@ BenchmarkResult run_benchmark(Experiment& experiment, const BenchmarkOptions& op
 
 /// "50 GFLOP/s = 50 % of the measured peak of 100": a share of the peak only where it can be one.
 std::string rate_text(const PhaseResult& phase, double peak);
-void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result);
-/// One layer and its times, the chosen one in brackets, without the end of the line.
-void print_kernel(std::ostream& out, const TimedKernel& kernel);
-void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows);
+/// `width`: of the lines (Table::print).
+void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result,
+                     std::optional<int> width);
+/// The milliseconds of each way to run a layer, the chosen one in brackets: "dots 1.200  [all 0.900]".
+std::string ways_text(const TimedKernel& kernel);
+void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::optional<int> width);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, train_gflops, train_dense_equivalent
 /// (PhaseResult::saves_work), ..., train_layers and infer_layers [{name,
 /// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a dense twin infer_dense_ms, infer_dense_direct_ms

@@ -1,12 +1,17 @@
 // How figures of a benchmark are printed.
+#include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/table.hpp"
 #include "core/base/text_stream.hpp"
+#include "core/config/text.hpp"
+#include "core/graph/layer_table.hpp"
 #include "core/graph/onednn.hpp"
 #include "core/train/benchmark.hpp"
 
@@ -18,16 +23,24 @@ std::string kernel_text(const OperationInfo& operation) {
   return operation.kernel + " " + operation.alternatives[static_cast<std::size_t>(operation.alternative)];
 }
 
-void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, double peak) {
+void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, double peak, std::optional<int> width) {
   if (phase.batch == 0) return;
   out << "\n" << name << ", batch " << phase.batch << "\n";
+  const bool backward = std::any_of(phase.operations.begin(), phase.operations.end(),
+                                    [](const OperationInfo& o) { return o.backward_ms > 0; });
+  std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft}, {"forward"}};
+  if (backward) columns.push_back({"backward"});
+  columns.push_back({"kernel", Table::Align::kLeft, 50, true});
+  Table table(columns);
   for (const OperationInfo& o : phase.operations) {
     std::string layers = o.name;
     for (const std::string& fused : o.fused) layers += " + " + fused.substr(fused.rfind('.') + 1);
-    out << "  " << std::left << std::setw(44) << layers << std::right << std::setw(9) << o.forward_ms;
-    if (o.backward_ms > 0) out << std::setw(9) << o.backward_ms;
-    out << "  " << kernel_text(o) << "\n";
+    std::vector<std::string> row = {layers, fixed(o.forward_ms, 2)};
+    if (backward) row.push_back(o.backward_ms > 0 ? fixed(o.backward_ms, 2) : "");
+    row.push_back(named_once(kernel_text(o)));
+    table.add(std::move(row));
   }
+  table.print(out, width, "  ");
   out << "  step " << phase.median_ms << " ms (" << phase.fastest_ms << " to " << phase.slowest_ms << "), "
       << std::setprecision(0) << phase.images_per_second << " images per second, " << rate_text(phase, peak) << "\n"
       << std::setprecision(2);
@@ -97,14 +110,14 @@ nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
   return json;
 }
 
-void print_row(std::ostream& out, const KernelRow& row) {
-  print_kernel(out, row.kernel);
-  out << "  dense " << row.dense_ms << ", direct " << row.dense_direct_ms;
+std::string row_text(const KernelRow& row) {
+  std::string text = concat(ways_text(row.kernel), "  twin: dense ", fixed(row.dense_ms, 3), ", direct ",
+                            fixed(row.dense_direct_ms, 3));
   if (row.swept) {
-    out << "  density " << percent(row.density, "none") << ", slower than dense from "
-        << percent(row.break_even, "none") << ", than direct from " << percent(row.break_even_direct, "none");
+    text += concat("  density ", percent(row.density, "none"), ", slower than dense from ",
+                   percent(row.break_even, "none"), ", than direct from ", percent(row.break_even_direct, "none"));
   }
-  out << "\n";
+  return text;
 }
 
 }  // namespace
@@ -122,31 +135,34 @@ std::string rate_text(const PhaseResult& phase, double peak) {
   return text.str();
 }
 
-void print_kernel(std::ostream& out, const TimedKernel& kernel) {
-  out << "  " << std::left << std::setw(24) << kernel.layer << std::right;
+std::string ways_text(const TimedKernel& kernel) {
+  std::string text;
   for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
     const bool chosen = static_cast<int>(k) == kernel.chosen;
-    out << "  " << (chosen ? "[" : "") << kernel.alternatives[k] << " " << kernel.ms[k] << (chosen ? "]" : "");
+    text += concat(k > 0 ? "  " : "", chosen ? "[" : "", kernel.alternatives[k], " ", fixed(kernel.ms[k], 3),
+                   chosen ? "]" : "");
   }
+  return text;
 }
 
-void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows) {
+void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::optional<int> width) {
   if (rows.empty()) {
     out << "\nplan: no layer of this network can run in several ways\n";
     return;
   }
-  out << "\nplan: milliseconds of each way to run a layer, in brackets the one that runs, and of its dense twin\n"
-      << std::fixed << std::setprecision(3);
-  for (const KernelRow& row : rows) print_row(out, row);
-  out << std::defaultfloat;
+  out << "\nplan: milliseconds of each way to run a layer, in brackets the one that runs, and of its dense twin\n";
+  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  for (const KernelRow& row : rows) table.add({row.kernel.layer, row_text(row)});
+  table.print(out, width, "  ");
 }
 
-void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result) {
+void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result,
+                     std::optional<int> width) {
   out << cpu_description() << "; oneDNN " << onednn::version() << "; " << num_threads()
       << (num_threads() == 1 ? " thread; " : " threads; ") << to_string(experiment.run.precision) << "\n"
       << std::fixed << std::setprecision(2);
-  print_phase(out, "training: milliseconds forward and backward", result.training, result.peak_gflops);
-  print_phase(out, "inference: milliseconds", result.inference, result.peak_gflops);
+  print_phase(out, "training: milliseconds", result.training, result.peak_gflops, width);
+  print_phase(out, "inference: milliseconds", result.inference, result.peak_gflops, width);
   print_twins(out, result);
   out << "\npeak memory of the process " << result.peak_memory_bytes / (1 << 20) << " MiB\n" << std::defaultfloat;
 }

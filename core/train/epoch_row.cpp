@@ -68,13 +68,24 @@ std::vector<std::string> figure_columns(const std::string& prefix, const Network
   return columns;
 }
 
+namespace {
+
+/// "dens" for gate_density: the line of progress has little room.
+std::string abbreviated(const std::string& metric) {
+  constexpr std::size_t kWhole = 5, kKept = 4;
+  const std::string word = metric.substr(metric.rfind('_') + 1);
+  return word.size() <= kWhole ? word : word.substr(0, kKept);
+}
+
+}  // namespace
+
 void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
   int importance = 75;  // of the first; the others are spare
   for (const DerivedMetric& metric : said_once(derive_metrics(network, counts))) {
     const std::string& name = metric.type->name;
     const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
     line.push_back({concat(name, " ", fixed(metric.value, 4), unit),
-                    concat(name.substr(name.rfind('_') + 1), " ", fixed(metric.value, 2), unit), importance});
+                    concat(abbreviated(name), " ", fixed(metric.value, 2), unit), importance});
     importance = LinePart::kSpare - 10;
   }
 }
@@ -97,28 +108,65 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
 
 namespace {
 
-std::string cell_text(const std::string& name, const MetricValue& value) {
+/// "val_", "test_"; "" for figures of the training.
+std::string evaluated_set(const std::string& column) {
+  for (const char* set : {"val_", "test_"})
+    if (starts_with(column, set)) return set;
+  return "";
+}
+
+int importance_of(const std::string& column) {
+  const std::string set = evaluated_set(column);
+  const bool evaluated = !set.empty();
+  if (column == "epoch") return 100;
+  if (column == set + "accuracy") return 95;
+  if (column == set + "loss") return 90;
+  if (column_ends_in(column, "density")) return evaluated ? 85 : 60;
+  if (column == "images_per_second") return 78;
+  if (column == "train_loss") return 76;
+  if (column == "train_accuracy") return 70;
+  return LinePart::kSpare - (evaluated ? 10 : 20);
+}
+
+std::string cell_text(const std::string& column, const MetricValue& value) {
   const double number = as_number(value);
   if (std::holds_alternative<std::int64_t>(value)) return std::to_string(std::get<std::int64_t>(value));
-  if (name == "lr") return concat(number);
-  return is_accuracy(name) ? fixed(100 * number, 2) + " %" : fixed(number, 3);
+  if (column == "lr") return concat(number);
+  return is_accuracy(column) ? fixed(100 * number, 2) + " %" : fixed(number, 3);
+}
+
+/// "val_density 0.45" for val_gate_density, "acc 45.7%" for train_accuracy.
+std::string brief_cell(const std::string& column, double number) {
+  if (column == "images_per_second") return fixed(number, 0) + "/s";
+  if (is_accuracy(column)) {
+    const std::string name = starts_with(column, "train_") ? column.substr(6) : column;
+    return concat(name.substr(0, name.size() - 5), " ", fixed(100 * number, 1), "%");
+  }
+  return concat(evaluated_set(column), column.substr(column.rfind('_') + 1), " ", fixed(number, 2));
 }
 
 }  // namespace
 
-std::string row_text(const MetricsRow& row) {
-  std::string text;
+std::vector<LinePart> row_line(const MetricsRow& row, std::int64_t epochs) {
+  std::vector<LinePart> line;
   double before = std::nan("");  // the column
-  for (const auto& [name, value] : row) {
-    if (name == "step" || name == "gradient_norm" || name.find("macs_") != std::string::npos || is_of_layer(name))
+  for (const auto& [column, value] : row) {
+    if (column == "step" || column == "gradient_norm" || column.find("macs_") != std::string::npos ||
+        is_of_layer(column))
       continue;
     const double number = as_number(value);
     const bool said = are_complements(number, before);
     before = number;
     if (said) continue;
-    text += concat(text.empty() ? "" : ", ", name, " ", cell_text(name, value));
+    const std::string cell = cell_text(column, value);
+    const int importance = importance_of(column);
+    if (column == "epoch")
+      line.push_back({concat("epoch ", cell, "/", epochs), concat(cell, "/", epochs), importance});
+    else
+      line.push_back(
+          {concat(column, " ", cell), importance < LinePart::kSpare ? "" : brief_cell(column, number), importance});
   }
-  return text;
+  return line;
 }
 
 }  // namespace sluice

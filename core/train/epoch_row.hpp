@@ -32,8 +32,9 @@ void append_live_metrics(std::vector<LinePart>& line, const Network& network, co
 /// Appends a row without its times, in which equal runs differ, adding columns that are new (older rows get NaN there).
 void append_row(HistoryTable& table, const MetricsRow& row);
 
-/// The row as one line for people: "epoch 3, lr 0.1, train_loss 1.234, val_accuracy 91.20 %, ...", without what is 1
-/// minus the column before it.
-std::string row_text(const MetricsRow& row);
+/// The row as a line for people, of a run of so many epochs: "epoch 3/60, lr 0.1, train_loss 1.234, val_accuracy
+/// 91.20 %, ...", without what is 1 minus the column before it. Where there is no room, what was evaluated stays
+/// longest.
+std::vector<LinePart> row_line(const MetricsRow& row, std::int64_t epochs);
 
 }  // namespace sluice

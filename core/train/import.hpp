@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,7 +69,9 @@ ImportReport import_weights(const ImportOptions& options, Network& network);
 /// One line about why nothing was imported, for an Error. The report is not complete.
 std::string import_failure(const ImportOptions& options, const ImportReport& report);
 
-void print_import(std::ostream& out, const ImportOptions& options, const ImportReport& report);
+/// `width`: of the lines (Table::print).
+void print_import(std::ostream& out, const ImportOptions& options, const ImportReport& report,
+                  std::optional<int> width = std::nullopt);
 /// `output` is the checkpoint that was written, empty for none.
 void print_json_import(std::ostream& out, const ImportOptions& options, const ImportReport& report,
                        const std::string& output);

@@ -1,12 +1,12 @@
 // What an import found, as text and as JSON.
 #include <algorithm>
-#include <iomanip>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/table.hpp"
 #include "core/train/import.hpp"
 
 namespace sluice {
@@ -27,22 +27,14 @@ std::string counted(std::size_t count, const char* one, const char* many) {
   return concat(count, " ", count == 1 ? one : many);
 }
 
-void print_matches(std::ostream& out, const std::vector<ImportReport::Match>& matches) {
-  std::size_t name = 0, shape = 0, type = 0;
+void print_matches(std::ostream& out, const std::vector<ImportReport::Match>& matches, std::optional<int> width) {
+  const auto left = Table::Align::kLeft;
+  Table table({{"", left}, {"", left}, {"", left}, {"", left, Table::kAlways, true}});
   for (const ImportReport::Match& match : matches) {
-    name = std::max(name, match.name.size());
-    shape = std::max(shape, to_string(match.file_shape).size());
-    type = std::max(type, match.type.size());
+    const std::string shape = match.file_shape != match.shape ? concat(" (", to_string(match.shape), ")") : "";
+    table.add({match.name, to_string(match.file_shape), match.type, concat("-> ", match.tensor, shape)});
   }
-  out << std::left;
-  for (const ImportReport::Match& match : matches) {
-    out << "  " << std::setw(static_cast<int>(name)) << match.name << "  " << std::setw(static_cast<int>(shape))
-        << to_string(match.file_shape) << "  " << std::setw(static_cast<int>(type)) << match.type << "  -> "
-        << match.tensor;
-    if (match.file_shape != match.shape) out << " (" << to_string(match.shape) << ")";
-    out << "\n";
-  }
-  out << std::right;
+  table.print(out, width, "  ");
 }
 
 void print_list(std::ostream& out, const std::string& title, const std::vector<std::string>& lines) {
@@ -84,11 +76,12 @@ std::string import_failure(const ImportOptions& options, const ImportReport& rep
                 "); nothing was written; ", advice);
 }
 
-void print_import(std::ostream& out, const ImportOptions& options, const ImportReport& report) {
+void print_import(std::ostream& out, const ImportOptions& options, const ImportReport& report,
+                  std::optional<int> width) {
   out << options.file << (options.group == "/" ? "" : ", group " + options.group) << ": " << report.matched.size()
       << " of " << counted(static_cast<std::size_t>(report.tensors), "tensor", "tensors")
       << " of the network matched\n";
-  print_matches(out, report.matched);
+  print_matches(out, report.matched, width);
   std::vector<std::string> missing, misshapen, extra;
   for (const auto& entry : report.missing) missing.push_back(absent(entry));
   for (const auto& entry : report.misshapen) misshapen.push_back(shapes_differ(entry));

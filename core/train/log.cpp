@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
 #include <string_view>
@@ -14,6 +15,8 @@
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/system_error.hpp"
+#include "core/base/terminal.hpp"
+#include "core/base/wrap.hpp"
 
 namespace sluice {
 namespace {
@@ -70,12 +73,24 @@ void Log::note(const std::string& text) {
   file_lines(printable(text));
 }
 
+void Log::figures(const std::vector<LinePart>& parts) {
+  const auto line_of = [&](std::size_t room) { return printable(fitting_line(parts, room, ", ")); };
+  const bool narrow = ::isatty(out_) == 1;
+  const std::size_t room = narrow ? static_cast<std::size_t>(terminal_width(out_).value_or(80)) : SIZE_MAX;
+  write(out_, line_of(room), line_of(SIZE_MAX));
+}
+
 void Log::line(int fd, const std::string& raw) {
   const std::string text = printable(raw);
+  write(fd, lines_for(fd, text), text);
+}
+
+/// What the console shows, and what the log file keeps.
+void Log::write(int fd, const std::string& shown, const std::string& kept) {
   const std::lock_guard<std::mutex> guard(mutex_);
   erase_status();
-  show(fd, text + '\n');
-  file_lines(text);
+  show(fd, shown + '\n');
+  file_lines(kept);
   draw_status();
 }
 

@@ -3,13 +3,16 @@
 
 #include <mutex>
 #include <string>
+#include <vector>
+
+#include "core/base/status_line.hpp"
 
 namespace sluice {
 
 /// Writes whole lines. Lines of information go to standard output, warnings and errors to standard error, all of them
-/// to the log file too. A terminal's last line can hold a status (a progress bar), which makes way for lines and comes
-/// back. May be called from several threads. A console that goes away never stops a run; a log file that cannot be
-/// written any more is warned about once.
+/// to the log file too. On a terminal long lines are broken between words. A terminal's last line can hold a status (a
+/// progress bar), which makes way for lines and comes back. May be called from several threads. A console that goes
+/// away never stops a run; a log file that cannot be written any more is warned about once.
 class Log {
  public:
   /// File descriptors of the console (others in tests); they stay open.
@@ -23,6 +26,8 @@ class Log {
   void open_file(const std::string& path);
 
   void info(const std::string& text);
+  /// A line of figures: on a terminal those that fit (fitting_line); elsewhere, and in the log file, all of them.
+  void figures(const std::vector<LinePart>& parts);
   void warning(const std::string& text);  ///< "warning: text"
   void error(const std::string& text);    ///< "error: text"
   /// Only into the log file.
@@ -37,6 +42,7 @@ class Log {
 
  private:
   void line(int fd, const std::string& text);
+  void write(int fd, const std::string& shown, const std::string& kept);
   void file_lines(const std::string& text);
   void draw_status() const;
   void erase_status() const;

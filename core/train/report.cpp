@@ -1,15 +1,14 @@
 #include "core/train/report.hpp"
 
 #include <algorithm>
-#include <iomanip>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
 
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
-#include "core/base/printable.hpp"
-#include "core/base/text_stream.hpp"
+#include "core/base/table.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
@@ -36,37 +35,38 @@ std::vector<ClassResult> by_class(const Evaluation& evaluation, std::size_t clas
   return results;
 }
 
-std::string mega(double operations) {
-  TextWriter text;
-  text << std::fixed << std::setprecision(2) << operations / 1e6 << " M";
-  return text.str();
-}
-
 void print_confusion(std::ostream& out, const ReportSubject& subject, const Evaluation& evaluation) {
   const std::size_t classes = subject.class_names.size();
-  out << "\nconfusion matrix (a row for each class, a column for each prediction):\n";
+  std::vector<Table::Column> columns = {{"", Table::Align::kLeft}};
+  // By number, because names are longer than the counts below them.
+  for (std::size_t predicted = 0; predicted < classes; ++predicted)
+    columns.push_back({std::to_string(predicted), Table::Align::kRight, 50});
+  Table table(columns);
   for (std::size_t label = 0; label < classes; ++label) {
-    out << "  " << std::left << std::setw(14) << one_line(subject.class_names[label]) << std::right;
-    for (std::size_t predicted = 0; predicted < classes; ++predicted) {
-      out << std::setw(6) << evaluation.confusion[label * classes + predicted];
-    }
-    out << "\n";
+    const std::string number = std::to_string(label), &name = subject.class_names[label];
+    std::vector<std::string> row = {name == number ? number : concat(number, " ", name)};
+    for (std::size_t predicted = 0; predicted < classes; ++predicted)
+      row.push_back(std::to_string(evaluation.confusion[label * classes + predicted]));
+    table.add(std::move(row));
   }
+  out << "\nconfusion matrix (a row for each class, a column for each prediction):\n";
+  table.print(out, subject.width, "  ");
 }
 
 std::string times_fewer(double dense, double executed) {
   if (executed >= dense) return "";
-  TextWriter text;
-  text << std::fixed << std::setprecision(2) << " (" << dense / executed << " times fewer)";
-  return text.str();
+  return concat(" (", fixed(dense / executed, 2), " times fewer)");
 }
 
 /// A line for each layer whose work or figures depend on the images; nothing where there is none.
 void print_layers(std::ostream& out, const Network& network, const Evaluation& evaluation,
-                  const std::vector<DerivedMetric>& metrics) {
-  std::vector<std::vector<std::string>> rows = {{"layer"}};
-  for (const DerivedMetric& metric : metrics) rows[0].push_back(metric.type->name);
-  rows[0].insert(rows[0].end(), {"multiply-adds", "of", "bits"});
+                  const std::vector<DerivedMetric>& metrics, std::optional<int> width) {
+  std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft}};
+  for (const DerivedMetric& metric : metrics) columns.push_back({metric.type->name, Table::Align::kRight, 80});
+  columns.insert(columns.end(), {{"multiply-adds", Table::Align::kRight, 70},
+                                 {"of", Table::Align::kRight, 60},
+                                 {"bits", Table::Align::kRight, 50}});
+  Table table(columns);
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Cost& cost = evaluation.layer_costs[i];
     const bool measured = std::any_of(metrics.begin(), metrics.end(),
@@ -75,20 +75,13 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
     std::vector<std::string> row = {network.nodes()[i].name};
     for (const DerivedMetric& metric : metrics)
       row.push_back(metric.layers[i] ? fixed(*metric.layers[i], 4) : std::string("-"));
-    row.insert(row.end(), {mega(cost.macs_executed), mega(cost.macs_dense), fixed(cost.average_bits(), 2)});
-    rows.push_back(std::move(row));
+    row.insert(row.end(),
+               {operations_text(cost.macs_executed), operations_text(cost.macs_dense), fixed(cost.average_bits(), 2)});
+    table.add(std::move(row));
   }
-  if (rows.size() == 1) return;
+  if (table.empty()) return;
   out << "\n";
-  std::vector<std::size_t> widths(rows[0].size(), 0);
-  for (const auto& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  for (const auto& row : rows) {
-    out << "  " << std::left << std::setw(static_cast<int>(widths[0])) << row[0] << std::right;
-    for (std::size_t c = 1; c < row.size(); ++c) out << "  " << std::setw(static_cast<int>(widths[c])) << row[c];
-    out << "\n";
-  }
+  table.print(out, width, "  ");
 }
 
 std::string speed(const ReportSubject& subject, const Network& network, const Evaluation& evaluation) {
@@ -114,12 +107,12 @@ std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& su
     const std::string& unit = metric.type->unit;
     lines.emplace_back(metric.type->name, fixed(metric.value, 4) + (unit.empty() ? "" : " ") + unit);
   }
-  lines.emplace_back("cost", concat(mega(cost.macs_executed), " of ", mega(cost.macs_dense),
+  lines.emplace_back("cost", concat(operations_text(cost.macs_executed), " of ", operations_text(cost.macs_dense),
                                     " multiply-adds for one image", times_fewer(cost.macs_dense, cost.macs_executed)));
   if (has_narrow_activations(network)) {
     lines.emplace_back(
-        "bits", concat(fixed(cost.average_bits(), 2), " on average; ", mega(cost.bit_operations_executed), " of ",
-                       mega(cost.bit_operations_dense), " bit operations",
+        "bits", concat(fixed(cost.average_bits(), 2), " on average; ", operations_text(cost.bit_operations_executed),
+                       " of ", operations_text(cost.bit_operations_dense), " bit operations",
                        times_fewer(cost.bit_operations_dense, cost.bit_operations_executed)));
   }
   lines.emplace_back("parameters", concat(network.learned_count()));
@@ -159,21 +152,20 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   out << subject.checkpoint << " on " << subject.dataset << " (" << subject.split << ", " << evaluation.images
       << " images)\n\n";
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
+  Table table({{"", Table::Align::kLeft}, {""}, {"", Table::Align::kLeft}});
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::optional<double> accuracy = classes[c].accuracy();
-    out << "  " << std::left << std::setw(14) << one_line(subject.class_names[c]) << std::right << std::setw(9)
-        << (accuracy ? fixed(100 * *accuracy, 2) + " %" : std::string("-  ")) << "  (" << classes[c].correct << " of "
-        << classes[c].images << ")\n";
+    table.add({subject.class_names[c], accuracy ? fixed(100 * *accuracy, 2) + " %" : std::string("-  "),
+               concat("(", classes[c].correct, " of ", classes[c].images, ")")});
   }
+  table.print(out, subject.width, "  ");
   if (subject.confusion) print_confusion(out, subject, evaluation);
   const std::vector<DerivedMetric> metrics = said_once(derive_metrics(network, evaluation.counts));
-  print_layers(out, network, evaluation, metrics);
-  const auto lines = summary(subject, network, evaluation, metrics);
-  std::size_t width = 10;
-  for (const auto& line : lines) width = std::max(width, line.first.size());
-  out << "\n" << std::left;
-  for (const auto& [name, text] : lines) out << std::setw(static_cast<int>(width)) << name << "  " << text << "\n";
-  out << std::right << std::defaultfloat;
+  print_layers(out, network, evaluation, metrics, subject.width);
+  Table figures({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  for (const auto& [name, text] : summary(subject, network, evaluation, metrics)) figures.add({name, text});
+  out << "\n";
+  figures.print(out, subject.width);
 }
 
 void print_json_report(std::ostream& out, const ReportSubject& subject, const Network& network,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct ReportSubject {
   bool confusion = false;                ///< print the confusion matrix too
   bool deployed = false;                 ///< kernels run by a plan of sluice-deploy
   std::int64_t top_k = 0;                ///< 0: without the accuracy among the k best answers
+  std::optional<int> width = {};         ///< of the lines (Table::print)
 };
 
 /// Accuracy, loss, per-class accuracy, the metrics of plug-ins, cost (dense and executed) and speed, as text that a

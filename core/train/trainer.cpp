@@ -74,6 +74,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   if (directory.holds_run() && !last) start_over();
   if (!last || resume(*last, permission)) write_configuration();
+  if (const auto rule = early_stopping_->rule()) log_.info(*rule);
   for (const std::string& line : advice_on_min_delta(experiment.early_stopping)) log_.warning(line);
   if (!ranks.is_root()) {
     executor_->reset_statistics();  // the root has those of the epoch so far
@@ -334,7 +335,7 @@ void Trainer::record(const MetricsRow& row) {
   if (metrics_ != nullptr) metrics_->write(row);
   if (observer_ != nullptr) observer_->measured(row);
   append_row(history_, row);
-  log_.info(row_text(row));
+  log_.figures(row_line(row, experiment_.train.epochs));
 }
 
 void Trainer::checkpoint(bool best) {

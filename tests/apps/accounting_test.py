@@ -108,12 +108,12 @@ def check_text(text, report, layers):
     """The lines that a person quotes say the same."""
     share = rf"{report['open_share']:.4f}"
     expect(re.search(rf"^open_share  {share}$", text, re.MULTILINE), f"eval: no line for open_share\n{text}")
-    expect(re.search(rf"^cost        0\.00 M of 0\.00 M multiply-adds for one image \({report['flop_reduction']:.2f} times "
+    expect(re.search(rf"^cost        {report['macs_executed']:.0f} of 2492 multiply-adds for one image \({report['flop_reduction']:.2f} times "
                      r"fewer\)$", text, re.MULTILINE), f"eval: no line for the cost\n{text}")
     expect(re.search(rf"^bits        {report['average_bits']:.2f} on average; ", text, re.MULTILINE), f"eval: bits\n{text}")
     for name in ("gate0", "gate1"):
         layer = layers[name]
-        expect(re.search(rf"^  {name} +{layer['open_share']:.4f} +0\.00 M +0\.00 M +"
+        expect(re.search(rf"^  {name} +{layer['open_share']:.4f} +{layer['macs_executed']:.0f} +{layer['macs_dense']:.0f} +"
                          rf"{layer['average_bits']:.2f}$", text, re.MULTILINE), f"eval: no line for {name}\n{text}")
 
 

@@ -109,13 +109,16 @@ TEST_P(Decisions, AreThoseOfPlainLoops) {
 }
 
 constexpr char kChannelGates[] = "partitions = 4\nthreshold_init = 0.1\n";
+constexpr char kOwnChunks[] = "partitions = 4\nown_chunk = yes\nshuffle = yes\nthreshold_init = 0.1\n";
+constexpr char kTwoNorms[] = "partitions = 2\ntwo_norms = yes\nthreshold_init = -0.1\n";
 constexpr char kPrecisionGates[] = "activation_bits = 4\nprediction_bits = 2\nthreshold_init = 0.05\n";
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, Decisions,
     ::testing::Values(Kind{"cg_conv", "element", kChannelGates}, Kind{"cg_conv", "slice", kChannelGates},
                       Kind{"cg_conv", "pixel", kChannelGates}, Kind{"pg_conv", "element", kPrecisionGates},
-                      Kind{"pg_conv", "slice", kPrecisionGates}, Kind{"pg_conv", "pixel", kPrecisionGates}));
+                      Kind{"pg_conv", "slice", kPrecisionGates}, Kind{"pg_conv", "pixel", kPrecisionGates},
+                      Kind{"cg_conv", "element", kOwnChunks}, Kind{"cg_conv", "slice", kTwoNorms}));
 
 }  // namespace
 }  // namespace sluice

@@ -90,11 +90,11 @@ def tables():
         stopped = "runs/b: stopped at epoch 4, step 35: received SIGUSR1; continue with --resume\n"
         wide = box.ok("sluice-runs", "runs").out
         expect(wide == """\
-run          state        type    lr  epochs  of  best at  accuracy    loss  gate_density  macs_executed  hours  images/s
-runs/a       finished     conv   0.1       3   4        2   70.00 %  0.5000        0.2500        15.00 M   1.50       300
-runs/b       stopped   cg_conv   0.1       3   4        2   90.50 %  0.5000        0.2500        15.00 M   1.50       300
-runs/d       killed       conv   0.2       0   4                                                           0.00
-runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000        0.2500        15.00 M   1.50       300
+run          state        type    lr  epochs  of  best at  accuracy    loss  gate_density  macs_executed    time  images/s
+runs/a       finished     conv   0.1       3   4        2   70.00 %  0.5000        0.2500        15.00 M  1.50 h       300
+runs/b       stopped   cg_conv   0.1       3   4        2   90.50 %  0.5000        0.2500        15.00 M  1.50 h       300
+runs/d       killed       conv   0.2       0   4                                                           0.0 s
+runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000        0.2500        15.00 M  1.50 h       300
 """ + stopped + reason, f"without a terminal:\n{wide}")
         for width in (60, 80, 100):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()

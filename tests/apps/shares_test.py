@@ -69,7 +69,7 @@ def new_files_hold_shares():
         out = box.ok(*TRAIN, SHARE).out
         last = rows(box)[-1]
         expect(0 < float(last["train_accuracy"]) <= 1 and 0 <= float(last["val_accuracy"]) <= 1, f"{last}")
-        said = re.search(r"^epoch 2, .*train_accuracy (\S+) %, .*val_accuracy (\S+) %", out, re.MULTILINE)
+        said = re.search(r"^epoch 2/2, .*train_accuracy (\S+) %, .*val_accuracy (\S+) %", out, re.MULTILINE)
         expect(said and said[1] == f"{100 * float(last['train_accuracy']):.2f}", f"the console: {out}")
         history = json.loads(box.ok("sluice-inspect", box.newest(), "--history", "--json").out)["history"]
         expect(history["rows"][-1][history["columns"].index("val_accuracy")] == float(last["val_accuracy"]), f"{history}")

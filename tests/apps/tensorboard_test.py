@@ -139,6 +139,33 @@ def resuming_doubles_nothing():
         expect(box.read(f"run/{FILE}") == data, "resuming a run that has ended changed its events")
 
 
+def switched_on_later():
+    """Epochs that nobody watched are there all the same, from metrics.csv; each once."""
+    def scalars(box, run):
+        return [event for event in without_times(box.read(f"{run}/{FILE}")) if b"train_loss" in event]
+
+    with Sandbox() as box:
+        gated(box)
+        box.ok(*TRAIN, "--train.epochs=5", "--run.dir=whole")
+        late = [*TRAIN[:2], "--run.dir=late"]
+        box.ok(*late, "--train.epochs=2")
+        expect(not os.path.exists(box.at(f"late/{FILE}")), "an event file before it was wanted")
+        box.ok(*late, "--train.epochs=3", "--log.tensorboard=yes", "--resume")
+        expect(len(scalars(box, "late")) == 3, f"{len(scalars(box, 'late'))} of 3 epochs when it was switched on")
+        box.ok(*late, "--train.epochs=4", "--resume")
+        box.ok(*late, "--train.epochs=5", "--log.tensorboard=yes", "--resume")
+        if event_accumulator is None:
+            expect(len(scalars(box, "late")) == 5, f"{len(scalars(box, 'late'))} of 5 epochs when it was switched on again")
+            return
+        told = {}
+        for run in ("whole", "late"):
+            events = event_accumulator.EventAccumulator(box.at(run), size_guidance={event_accumulator.SCALARS: 0})
+            events.Reload()
+            told[run] = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+        for tag in ("epoch", "train_loss", "val_accuracy", "val_density/conv"):
+            expect(told["late"][tag] == told["whole"][tag] and len(told["late"][tag]) == 5, f"{tag}: {told['late'][tag]}")
+
+
 def switched_off():
     with Sandbox() as box:
         box.ok("sluice-train", "net.ini")
@@ -160,7 +187,7 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for part in [says_what_the_metrics_say, resuming_doubles_nothing, switched_off]:
+    for part in [says_what_the_metrics_say, resuming_doubles_nothing, switched_on_later, switched_off]:
         part()
     if event_accumulator is None:
         print("without TensorBoard's own reader: the package tensorboard is not installed")

@@ -46,11 +46,45 @@ TEST(Table, TheLeastImportantColumnsGoFirstAndOfEqualOnesTheLast) {
             "  run     accuracy\n"
             "  first    91.20 %\n"
             "  größer    8.00 %\n"
-            "  no room for: loss, bits\n");
+            "  no room for: loss,\n"
+            "    bits\n");
 }
 
 TEST(Table, WhatMustStayStaysWhole) {
-  EXPECT_EQ(printed(runs(), 1), "run\nfirst\ngrößer\nno room for: loss, accuracy, bits\n");
+  EXPECT_EQ(printed(runs(), 1), "run\nfirst\ngrößer\nno\nroom\nfor:\nloss,\naccuracy,\nbits\n");
+}
+
+TEST(Table, ALastColumnThatWrapsTakesLinesRatherThanMakeWay) {
+  Table table(
+      {{"layer", Table::Align::kLeft}, {"ms", Table::Align::kRight, 40}, {"kernels", Table::Align::kLeft, 50, true}});
+  table.add({"conv1", "0.25", "brgconv avx2 jit and another one"});
+  table.add_heading("a heading is as wide as it likes, without making columns wide");
+  table.add({"fc", "1", "gemm"});
+  EXPECT_EQ(printed(table, std::nullopt),
+            "layer    ms  kernels\n"
+            "conv1  0.25  brgconv avx2 jit and another one\n"
+            "a heading is as wide as it likes, without making columns wide\n"
+            "fc        1  gemm\n");
+  EXPECT_EQ(printed(table, 31, " "),
+            " layer    ms  kernels\n"
+            " conv1  0.25  brgconv avx2 jit\n"
+            "              and another one\n"
+            " a heading is as wide as it likes, without making columns wide\n"
+            " fc        1  gemm\n");
+  EXPECT_EQ(printed(table, 23),
+            "layer  kernels\n"
+            "conv1  brgconv avx2 jit\n"
+            "       and another one\n"
+            "a heading is as wide as it likes, without making columns wide\n"
+            "fc     gemm\n"
+            "no room for: ms\n");
+}
+
+TEST(Table, WithoutTitlesThereIsNoLineOfThem) {
+  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  table.add({"file", "run/weights.h5 (sealed)"});
+  EXPECT_EQ(printed(table, std::nullopt), "file  run/weights.h5 (sealed)\n");
+  EXPECT_EQ(printed(table, 22), "file  run/weights.h5\n      (sealed)\n");
 }
 
 TEST(Table, CellsDoNotActOnATerminal) {

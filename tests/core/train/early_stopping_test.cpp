@@ -27,6 +27,17 @@ TEST(EarlyStopping, StopsAfterThePatienceAndSaysWhy) {
   EXPECT_EQ(stopping.state().best_epoch, 3);
 }
 
+// What somebody wrote is told in other words, so that per cent written for a share are seen.
+TEST(EarlyStopping, SaysItsRuleInTheUnitsOfPeople) {
+  const auto rule = [](const std::string& metric, std::int64_t patience, double min_delta) {
+    return EarlyStopping({metric, Goal::kAuto, patience, min_delta}).rule();
+  };
+  EXPECT_EQ(rule("val_accuracy", 20, 0.01), "stops when val_accuracy has not improved by more than 1 % for 20 epochs");
+  EXPECT_EQ(rule("val_loss", 1, 0.01), "stops when val_loss has not improved by more than 0.01 for 1 epoch");
+  EXPECT_EQ(rule("val_accuracy", 3, 0), "stops when val_accuracy has not improved for 3 epochs");
+  EXPECT_EQ(rule("val_accuracy", 0, 0.01), std::nullopt);
+}
+
 TEST(EarlyStopping, AnImprovementStartsThePatienceAnew) {
   EarlyStopping stopping({"val_loss", Goal::kAuto, 2, 0});
   EXPECT_TRUE(stopping.observe(1, 2.0));

@@ -265,20 +265,20 @@ TEST_F(ProgressTest, IntervalZeroMeansNoLines) {
 TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
   const std::vector<LinePart> values = {{"loss 1.2345", "loss 1.23", 85},
                                         {"accuracy 45.67 %", "acc 45.7%", 80},
-                                        {"gate_density 0.4530", "density 0.45", 75},
+                                        {"gate_density 0.4530", "dens 0.45", 75},
                                         {"lr 0.1", "", 30}};
   const std::pair<unsigned short, std::string> wanted[] = {
-      {60, "3/60 25% loss 1.23 acc 45.7% density 0.45 1250/s ETA 0:30"},
-      {80, "3/60 25% loss 1.23 acc 45.7% density 0.45 lr 0.1 1250/s ETA 0:30"},
+      {60, "103/160 25% loss 1.23 acc 45.7% dens 0.45 1250/s ETA 0:30"},
+      {80, "103/160 25% loss 1.23 acc 45.7% dens 0.45 lr 0.1 1250/s ETA 0:30"},
       {200,
-       "epoch 3/60  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  "
+       "epoch 103/160  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  "
        "gate_density 0.4530  lr 0.1  1250 images/s  ETA 0:30, run 38:30"}};
   for (const auto& [width, line] : wanted) {
     Pipe out;
     Terminal terminal(width);
     Log log(out.writer, terminal.writer);
     Progress progress(log, {60}, clock());
-    progress.begin("epoch 3/60", 50000, 0, 57 * 50000);
+    progress.begin("epoch 103/160", 50000, 0, 57 * 50000);
     now_ += 10;
     progress.advance(12500);
     progress.show(values);

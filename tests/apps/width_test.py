@@ -1,0 +1,157 @@
+"""What every program prints fits the terminal: at 60, 80 and 100 columns no line is wider and no word is broken; what matters most is
+there. A pipe gets everything."""
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+
+from harness import NET, TOOLS, Sandbox
+from predict_test import INI, pictures
+
+WIDTHS = (60, 80, 100)
+GATED = NET.replace("type = conv\n", "type = cg_conv\npartitions = 2\n", 1)
+LONG = ["--data.synthetic_size=60000", "--train.epochs=2"]  # an epoch that lasts long enough for a line of progress
+PICTURES = os.path.exists(os.path.join(TOOLS, "write_pictures"))
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+failures = []
+
+
+def expect(condition, text):
+    if not condition:
+        failures.append(text)
+        print("FAILED " + text)
+
+
+def on_terminal(box, width, *arguments):
+    """Exit code and all that a terminal of so many columns is sent."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    environment = {"COLUMNS": "", "TERM": "xterm"}
+    process = box.start(*arguments, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    sent = b""
+    while True:
+        try:
+            part = os.read(ours, 1 << 16)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        sent += part
+    os.close(ours)
+    return process.wait(), sent.decode().replace("\r\n", "\n")
+
+
+def lines_of(sent):
+    """What stands on the lines; a line that is drawn anew counts each time."""
+    return [part for line in sent.split("\n") for part in ESCAPES.sub("", line).split("\r")]
+
+
+def check(box, width, code, *arguments):
+    """Runs a program; returns its lines."""
+    what = f"{' '.join(arguments)}, {width} columns"
+    got, sent = on_terminal(box, width, *arguments)
+    lines = lines_of(sent)
+    expect(got == code, f"{what}: exit code {got}\n{sent}")
+    wide = [line for line in lines if len(line) > width and " " in line.strip()]
+    expect(not wide, f"{what}: {len(wide)} lines are wider:\n" + "\n".join(wide[:3]))
+    return lines
+
+
+def prepare(box):
+    box.write("gated.ini", GATED)
+    box.ok("sluice-train", "net.ini", "--run.dir=runs/dense")
+    box.ok("sluice-train", "gated.ini", "--run.dir=runs/target-0.5", "--gating_loss.penalty=0.1", "--gating_loss.target=0.5")
+    box.ok("sluice-export", "runs/dense/weights.h5", "-o", "state.h5")
+    if PICTURES:
+        pictures(box)
+        box.write("folder.ini", INI)
+        box.write("pictures.ini", "include = folder.ini\n[layer.conv]\ntype = cg_conv\npartitions = 3\nchannels = 6\n")
+        box.ok("sluice-train", "pictures.ini", "--run.dir=runs/pictures")
+
+
+# Command lines whose exit code is 0.
+CALLS = """
+sluice-train gated.ini --dry-run
+sluice-train --help
+sluice-train --help optimizer
+sluice-train --help cg_conv
+sluice-eval --help
+sluice-runs --help
+sluice-eval runs/target-0.5/weights.h5 --confusion
+sluice-eval runs/target-0.5/weights.h5 --compare
+sluice-eval runs/target-0.5/weights.h5 runs/dense/weights.h5
+sluice-eval runs/target-0.5/weights.h5 --shift=-1:1:0.5
+sluice-runs runs
+sluice-inspect runs/target-0.5/weights.h5
+sluice-inspect runs/target-0.5/weights.h5 --stats --gates --history --plot
+sluice-bench gated.ini --steps=1 --plan
+sluice-bench gated.ini --steps=1 --only=data
+sluice-deploy runs/target-0.5/weights.h5 --eval.batch=5 -o deployed.h5
+sluice-export runs/dense/weights.h5 -o state.h5
+sluice-import state.h5 net.ini -o imported.h5
+sluice-report runs/target-0.5 -o report.html
+""".strip().splitlines()
+ON_PICTURES = """
+sluice-predict runs/pictures/weights.h5 set/val --top=2
+sluice-predict runs/pictures/weights.h5 set/val --maps=maps
+sluice-pack set -o set.h5
+""".strip().splitlines()
+BAD = {
+    "sluice-train gated.ini --optimizer.learning=1": 2,
+    "sluice-train gated.ini --lr=0.1": 2,
+    "sluice-train gated.ini --run.dir=runs/dense": 2,
+    "sluice-eval nowhere/weights.h5": 5,
+    "sluice-runs nowhere": 2,
+    "sluice-eval runs/dense/weights.h5 --shift=-1:1:0.5": 2,
+    "sluice-inspect gated.ini": 5,
+    "sluice-inspect runs/target-0.5/weights.h5 --diff=runs/dense/weights.h5": 1,
+}
+
+
+def every_program(box):
+    for width in WIDTHS:
+        for call in CALLS + (ON_PICTURES if PICTURES else []):
+            check(box, width, 0, *call.split())
+        for call, code in BAD.items():
+            check(box, width, code, *call.split())
+
+
+def training(box):
+    """The line of progress and the rows of epochs."""
+    for width in WIDTHS:
+        lines = check(box, width, 0, "sluice-train", "gated.ini", *LONG, f"--run.dir=at{width}")
+        live = [line for line in lines if "ETA " in line]
+        expect(live and all(re.fullmatch(r"(epoch )?\d/2\b.* \d+ ?%.* loss \d.* acc(uracy)? \d.*dens(ity)? \d.*/s .*ETA \d.*", line)
+                            for line in live), f"live lines at {width} columns: {live[:2]}")
+        rows = [line for line in lines if re.match(r"(epoch )?\d/2\b", line) and "ETA" not in line]
+        expect(len(rows) == 2 and all("val_loss " in row and "val_acc" in row and "val_density " in row or "val_gate_density " in row
+                                      for row in rows), f"rows at {width} columns: {rows}")
+    # A pipe gets whole rows, and so does the log file.
+    result = box.ok("sluice-train", "gated.ini", "--run.dir=piped")
+    rows = [line for line in result.out.splitlines() if line.startswith("epoch ")]
+    expect(len(rows) == 2 and all(row.count(", ") >= 12 and ", data_wait_percent " in row for row in rows), f"piped rows: {rows}")
+    logged = [line.split(" ", 1)[1] for line in box.text("at60/log.txt").splitlines() if " epoch " in line and ", lr " in line]
+    expect(len(logged) == 2 and all(", data_wait_percent " in row for row in logged), f"log.txt: {logged}")
+
+
+def pipes(box):
+    """One line for an error, all columns of a table."""
+    result = box.run("sluice-train", "gated.ini", "--optimizer.learning=1")
+    expect(result.err.count("\n") == 1 and len(result.err) > 100, f"an error: {result.err}")
+    table = box.ok("sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5").out
+    expect("no room for" not in table and "times fewer" in table, f"a table: {table}")
+    for_programs, sent = on_terminal(box, 60, "sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5", "--csv")
+    expect(for_programs == 0 and sent == box.ok("sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5", "--csv").out,
+           f"--csv on a terminal: {sent}")
+
+
+if __name__ == "__main__":
+    with Sandbox() as sandbox:
+        prepare(sandbox)
+        for part in (every_program, training, pipes):
+            part(sandbox)
+    sys.exit(1 if failures else 0)
