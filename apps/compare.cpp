@@ -1,86 +1,31 @@
 #include "apps/compare.hpp"
 
-#include <algorithm>
+#include <memory>
 
-#include "apps/images.hpp"
 #include "apps/open_network.hpp"
+#include "apps/time_in_turn.hpp"
 #include "core/report/network_table.hpp"
-#include "core/train/time_budget.hpp"
 
 namespace sluice {
-namespace {
-
-constexpr int kTimingRounds = 7, kLeastRounds = 9, kMostRounds = 99;
-constexpr double kSeconds = 2;  // of timing for each network
-
-/// A network as sluice-deploy would run it: every layer by its fastest kernel on these images.
-class Deployed {
- public:
-  explicit Deployed(OpenNetwork& opened)
-      : images_(read_images(opened.experiment(), opened.images)),
-        batch_(opened.experiment().eval.batch),
-        forwards_(forwards_for(images_, batch_)),
-        executor_(opened.network(), opened.experiment().executor_options(Mode::kInference, batch_)) {
-    executor_.refresh();
-    const std::vector<KernelChoice> kernels = opened.trained->network.kernels();
-    if (kernels.empty())
-      choose_fastest(executor_, kTimingRounds, forwards_, [this] { run_images(executor_, images_, forwards_); });
-    else
-      choose_kernels(executor_, kernels);
-  }
-
-  std::int64_t batch() const { return batch_; }
-  double seconds() const { return seconds_; }
-  void step() {
-    const double begin = TimeBudget::steady_seconds();
-    run_images(executor_, images_, forwards_);
-    const double took = TimeBudget::steady_seconds() - begin;
-    seconds_ += took;
-    times_.push_back(1e3 * took / forwards_);
-  }
-  /// For a batch.
-  double median_ms() {
-    std::sort(times_.begin(), times_.end());
-    return times_[times_.size() / 2];
-  }
-
- private:
-  BenchmarkImages images_;
-  std::int64_t batch_;
-  int forwards_;
-  Executor executor_;
-  double seconds_ = 0;
-  std::vector<double> times_;
-};
-
-/// The networks take turns, so that a drift of the processor's clock meets all alike.
-void time_in_turn(const std::vector<std::unique_ptr<OpenNetwork>>& networks, std::vector<NetworkRow>& rows) {
-  std::vector<std::unique_ptr<Deployed>> deployed;
-  for (const auto& network : networks) deployed.push_back(std::make_unique<Deployed>(*network));
-  const auto enough = [](const auto& each) { return each->seconds() >= kSeconds; };
-  for (int round = 0; round < kMostRounds; ++round) {
-    if (round >= kLeastRounds && std::all_of(deployed.begin(), deployed.end(), enough)) break;
-    for (const auto& each : deployed) each->step();
-  }
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    rows[i].milliseconds = deployed[i]->median_ms();
-    rows[i].batch = deployed[i]->batch();
-  }
-}
-
-}  // namespace
 
 Records compare_networks(const std::vector<std::string>& files, const std::vector<std::string>& overrides, Split split,
                          bool time) {
-  std::vector<std::unique_ptr<OpenNetwork>> networks;  // kept only to be timed
+  std::vector<std::unique_ptr<OpenNetwork>> kept;  // to be timed
+  std::vector<OpenNetwork*> networks;
   std::vector<NetworkRow> rows;
   for (const std::string& file : files) {
     std::unique_ptr<OpenNetwork> opened = open_network(file, overrides, split);
     const Evaluation evaluation = opened->evaluate();
     rows.push_back(network_row(text_cell(file), opened->network(), evaluation));
-    if (time) networks.push_back(std::move(opened));
+    if (!time) continue;
+    networks.push_back(opened.get());
+    kept.push_back(std::move(opened));
   }
-  if (time) time_in_turn(networks, rows);
+  const std::vector<NetworkTime> times = time_in_turn(networks);
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    rows[i].milliseconds = times[i].milliseconds;
+    rows[i].batch = times[i].batch;
+  }
   return networks_table({"checkpoint", "checkpoint", Table::Align::kLeft}, rows);
 }
 

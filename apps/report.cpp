@@ -1,12 +1,14 @@
 // sluice-report: one page about a run or a network, or about several side by side.
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <iostream>
 
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "apps/report_subject.hpp"
+#include "apps/time_in_turn.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/config/text.hpp"
@@ -70,9 +72,14 @@ std::vector<std::string> short_names(std::vector<std::string> paths) {
   }
 }
 
-std::string text_at(const ReportJson& evaluation, const char* key, int digits, double factor) {
-  return evaluation.contains(key) && evaluation[key].is_number() ? fixed(factor * evaluation[key].get<double>(), digits)
-                                                                 : "-";
+std::string text_at(const ReportJson& evaluation, const char* key, const std::function<Cell(double)>& cell) {
+  return evaluation.contains(key) && evaluation[key].is_number() ? cell(evaluation[key].get<double>()).text : "-";
+}
+Cell two_digits(double value) {
+  return number_cell(value, 2);
+}
+Cell four_digits(double value) {
+  return number_cell(value, 4);
 }
 
 /// State, what differs, and the figures that networks are compared by.
@@ -82,7 +89,7 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed
   const std::vector<Difference> different = differences(runs);
   ReportJson table = {{"titles", {"run", "state"}}, {"rows", ReportJson::array()}};
   for (const Difference& difference : different) table["titles"].push_back(difference.key);
-  for (const char* title : {"accuracy", "loss", "multiply-adds", "dense", "bits", "hours"})
+  for (const char* title : {"accuracy", "loss", "multiply-adds", "dense", "bits", "time"})
     table["titles"].push_back(title);
   if (timed) table["titles"].push_back("ms");
   for (std::size_t i = 0; i < subjects.size(); ++i) {
@@ -90,19 +97,31 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed
     const ReportJson evaluation = json.value("evaluation", ReportJson::object());
     ReportJson row = {json["short"], json["state"]};
     for (const Difference& difference : different) row.push_back(difference.values[i]);
-    const std::string accuracy = text_at(evaluation, "accuracy", 2, 100);
-    row.push_back(accuracy == "-" ? accuracy : accuracy + " %");
-    row.push_back(text_at(evaluation, "loss", 4, 1));
-    for (const char* key : {"macs_executed", "macs_dense"}) {
-      const std::string operations = text_at(evaluation, key, 2, 1e-6);
-      row.push_back(operations == "-" ? operations : operations + " M");
-    }
-    row.push_back(text_at(evaluation, "average_bits", 2, 1));
-    row.push_back(text_at(json, "hours", 2, 1));
-    if (timed) row.push_back(text_at(evaluation, "milliseconds", 3, 1));
+    row.push_back(text_at(evaluation, "accuracy", percent_cell));
+    row.push_back(text_at(evaluation, "loss", four_digits));
+    for (const char* key : {"macs_executed", "macs_dense"}) row.push_back(text_at(evaluation, key, operations_cell));
+    row.push_back(text_at(evaluation, "average_bits", two_digits));
+    row.push_back(json.value("time", "-"));
+    if (timed) row.push_back(text_at(evaluation, "milliseconds", four_digits));
     table["rows"].push_back(std::move(row));
   }
   return table;
+}
+
+/// Of those whose networks were kept.
+void add_times(std::vector<ReportSubjectData>& subjects) {
+  std::vector<OpenNetwork*> networks;
+  for (const ReportSubjectData& subject : subjects)
+    if (subject.network != nullptr) networks.push_back(subject.network.get());
+  const std::vector<NetworkTime> times = time_in_turn(networks);
+  auto time = times.begin();
+  for (ReportSubjectData& subject : subjects) {
+    if (subject.network == nullptr) continue;
+    subject.json["evaluation"]["milliseconds"] = time->milliseconds;
+    subject.json["evaluation"]["batch"] = time->batch;
+    subject.network.reset();
+    ++time;
+  }
 }
 
 int report(const CommandLine& line) {
@@ -114,18 +133,20 @@ int report(const CommandLine& line) {
   options.overrides = line.overrides();
   options.split = split_of(line, "split").value_or(Split::kTest);
   options.evaluate = !line.has("no-eval");
-  options.time = line.has("time");
-  if (options.time && !options.evaluate)
-    throw Error(ExitCode::kUsage, "command line: --time does not go with --no-eval");
+  const bool timed = line.has("time");
+  if (timed && !options.evaluate) throw Error(ExitCode::kUsage, "command line: --time does not go with --no-eval");
   options.whole = line.positional().size() == 1;
+  options.time = timed && options.whole;
+  options.keep = timed && !options.whole;
   options.maps = kMaps;
   std::vector<ReportSubjectData> subjects;
   for (const std::string& path : line.positional()) subjects.push_back(report_subject(path, options));
+  add_times(subjects);
   const std::vector<std::string> names = short_names(line.positional());
   const std::string title = names.size() == 1 ? line.positional().front() : concat(names.size(), " runs side by side");
   ReportJson json = {{"title", title}, {"made", made()}, {"subjects", ReportJson::array()}};
   for (std::size_t i = 0; i < subjects.size(); ++i) subjects[i].json["short"] = names[i];
-  if (subjects.size() > 1) json["table"] = table_json(subjects, options.time);
+  if (subjects.size() > 1) json["table"] = table_json(subjects, timed);
   for (ReportSubjectData& subject : subjects) {
     for (const ReportJson& problem : subject.json["problems"])
       std::cerr << "warning: " << subject.json["name"].get<std::string>() << ": " << problem.get<std::string>() << "\n";

@@ -12,6 +12,7 @@
 #include "core/base/text_stream.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
+#include "core/report/records.hpp"
 #include "core/train/report.hpp"
 #include "gating/gating.hpp"
 
@@ -73,13 +74,6 @@ void add_thresholds(const Network& network, ReportJson& layers) {
         layer["threshold"] = threshold_json(network.parameter_data() + p.offset, p.shape.count());
     }
   }
-}
-
-std::vector<std::string> class_names(const Dataset& dataset, const Network& network) {
-  std::vector<std::string> names;
-  for (std::int64_t c = 0; c < network.classes(); ++c)
-    names.push_back(c < dataset.num_classes() ? dataset.class_name(c) : std::to_string(c));
-  return names;
 }
 
 /// What sluice-eval --json says, with metrics under one name and thresholds by layer.
@@ -147,8 +141,9 @@ void add_times(OpenNetwork& opened, ReportJson& evaluation) {
   }
 }
 
-void evaluate(const std::string& file, const ReportOptions& options, ReportJson& json) try {
-  const std::unique_ptr<OpenNetwork> opened = open_network(file, options.overrides, options.split);
+void evaluate(const std::string& file, const ReportOptions& options, ReportSubjectData& subject) try {
+  ReportJson& json = subject.json;
+  std::unique_ptr<OpenNetwork> opened = open_network(file, options.overrides, options.split);
   json["environment"] = options.whole ? environment_json(opened->trained->checkpoint) : ReportJson::object();
   const Evaluation evaluation = opened->evaluate();
   json["evaluation"] = evaluation_json(*opened, evaluation, file, options.split);
@@ -162,9 +157,10 @@ void evaluate(const std::string& file, const ReportOptions& options, ReportJson&
       json["problems"].push_back(
           concat("layer ", layer, " keeps no decisions: there is no picture of where it computes"));
   }
+  if (options.keep) subject.network = std::move(opened);
 } catch (const Error& error) {
   if (error.code() == ExitCode::kUsage) throw;  // of the call
-  json["problems"].push_back(concat("not evaluated: ", error.what()));
+  subject.json["problems"].push_back(concat("not evaluated: ", error.what()));
 }
 
 }  // namespace
@@ -178,7 +174,7 @@ ReportSubjectData report_subject(const std::string& path, const ReportOptions& o
     subject.run = read_run(path);
     subject.json["state"] = to_string(subject.run.state);
     if (subject.run.epochs > 0) subject.json["epochs"] = concat(subject.run.epochs_done(), " of ", subject.run.epochs);
-    subject.json["hours"] = rounded(subject.run.hours());
+    subject.json["time"] = hours_cell(subject.run.hours()).text;
   } else {
     const Checkpoint loaded = load_without_values(path);
     subject.run = summary_of(loaded);
@@ -193,7 +189,7 @@ ReportSubjectData report_subject(const std::string& path, const ReportOptions& o
   subject.json["environment"] = ReportJson::object();
   if (!options.evaluate) return subject;
   if (checkpoint)
-    evaluate(*checkpoint, options, subject.json);
+    evaluate(*checkpoint, options, subject);
   else
     subject.json["problems"].push_back("not evaluated: the run has no weights.h5 and no checkpoints/best.h5 yet");
   return subject;

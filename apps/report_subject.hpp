@@ -1,10 +1,12 @@
 // What a report says of one run or checkpoint.
 #pragma once
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "apps/open_network.hpp"
 #include "core/data/dataset.hpp"
 #include "core/report/run_summary.hpp"
 
@@ -16,7 +18,8 @@ struct ReportOptions {
   std::vector<std::string> overrides;
   Split split = Split::kTest;
   bool evaluate = true;
-  bool time = false;   ///< and time the network as sluice-deploy would run it
+  bool time = false;   ///< and time the network, as a whole and by layer, as sluice-deploy would run it
+  bool keep = false;   ///< and keep the network, to be timed with others
   int maps = 0;        ///< test images whose decisions are shown
   bool whole = false;  ///< with configuration, environment and history by layer
 };
@@ -25,6 +28,7 @@ struct ReportOptions {
 struct ReportSubjectData {
   RunSummary run;  ///< of a checkpoint: its configuration and history
   ReportJson json;
+  std::unique_ptr<OpenNetwork> network;  ///< where it is wanted and could be evaluated
 };
 
 /// Reads a run directory or a checkpoint, evaluates its best weights, and notes as problems of the subject what could

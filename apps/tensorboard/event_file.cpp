@@ -86,6 +86,7 @@ EventFile::EventFile(std::string path, std::int64_t last_step)
     if (!event.ParseFromString(*bytes) || event.step() > last_step || (size_ == 0 && event.file_version().empty()))
       break;
     if (std::string text = configuration_in(event); !text.empty()) configuration_ = std::move(text);
+    last_step_ = std::max<std::int64_t>(last_step_, event.step());
     size_ += static_cast<std::int64_t>(kHead + bytes->size() + kChecksum);
   }
   if (size_ == 0 && status.st_size >= kFirstRecord)

@@ -25,11 +25,13 @@ class EventFile {
   void add(const sluice_events::Event& event);
   /// The last configuration (configuration_event) that the file holds; empty where there is none.
   const std::string& configuration() const { return configuration_; }
+  /// The last step of the events that the file held when it was opened; 0 where it held none.
+  std::int64_t last_step() const { return last_step_; }
 
  private:
   std::string path_, configuration_;
   Descriptor file_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = 0, last_step_ = 0;
 };
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "apps/tensorboard/tensorboard.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <set>
 
@@ -10,6 +11,7 @@
 #include "apps/tensorboard/summaries.hpp"
 #include "core/base/error.hpp"
 #include "core/data/pipeline.hpp"
+#include "core/report/run_summary.hpp"
 #include "core/train/conditional_layers.hpp"
 #include "core/train/experiment.hpp"
 
@@ -56,10 +58,12 @@ std::vector<float> first_images(const Experiment& experiment, const TrainingData
 
 class TensorBoard : public TrainingObserver {
  public:
-  TensorBoard(Experiment& experiment, std::string file) : experiment_(experiment), path_(std::move(file)) {}
+  TensorBoard(Experiment& experiment, std::string file, std::string metrics)
+      : experiment_(experiment), path_(std::move(file)), metrics_(std::move(metrics)) {}
 
   void begin(const TrainingData& data, std::int64_t step) override {
     file_.emplace(path_, step);
+    add_epochs_before();
     const std::string configuration = experiment_.config.resolved();
     const bool is_new = file_->configuration().empty();
     if (file_->configuration() != configuration) file_->add(configuration_event(step, configuration));
@@ -89,6 +93,21 @@ class TensorBoard : public TrainingObserver {
   }
 
  private:
+  /// Of a run that nobody watched so far, or for a while. What was decided in these epochs is gone.
+  void add_epochs_before() {
+    const MetricsTable before = read_metrics(metrics_);
+    for (std::size_t row = 0; row < before.rows.size(); ++row) {
+      const double step = before.value(row, "step");
+      if (!(step > static_cast<double>(file_->last_step()))) continue;
+      sluice_events::Event event = event_at(static_cast<std::int64_t>(step));
+      for (std::size_t column = 0; column < before.columns.size(); ++column) {
+        const double value = before.rows[row][column];
+        if (before.columns[column] != "step" && !std::isnan(value)) add_scalar(event, before.columns[column], value);
+      }
+      file_->add(event);
+    }
+  }
+
   Shape shape() const { return experiment_.network().input_shape(1); }
   std::int64_t count() const { return static_cast<std::int64_t>(images_.size()) / shape().count(); }
   const float* image(std::int64_t i) const { return images_.data() + i * shape().count(); }
@@ -139,7 +158,7 @@ class TensorBoard : public TrainingObserver {
   }
 
   Experiment& experiment_;
-  std::string path_;
+  std::string path_, metrics_;
   std::optional<EventFile> file_;
   std::optional<DecisionLooker> looker_;
   std::vector<float> images_;  ///< normalised; none where no layer decides
@@ -147,8 +166,9 @@ class TensorBoard : public TrainingObserver {
 
 }  // namespace
 
-std::unique_ptr<TrainingObserver> observe_for_tensorboard(Experiment& experiment, const std::string& file) {
-  return std::make_unique<TensorBoard>(experiment, file);
+std::unique_ptr<TrainingObserver> observe_for_tensorboard(Experiment& experiment, const std::string& file,
+                                                          const std::string& metrics) {
+  return std::make_unique<TensorBoard>(experiment, file, metrics);
 }
 
 }  // namespace sluice

@@ -297,25 +297,29 @@ function picture(width, height, pixel) {
   context.putImageData(image, 0, 0);
   return canvas;
 }
-// The picture in grey, and over it how much of each pixel's gates is open.
-function overlay(one, rgb, layer, shares) {
+// The picture in grey, and over it how much of each pixel's gates is open, `most` being the brightest.
+function overlay(one, rgb, layer, shares, most) {
   return picture(one.width, one.height, (i) => {
     const x = Math.floor((i % one.width) * layer.width / one.width), y = Math.floor(Math.floor(i / one.width) * layer.height / one.height);
     const grey = 0.3 * rgb[3 * i] + 0.59 * rgb[3 * i + 1] + 0.11 * rgb[3 * i + 2];
-    return heat(shares[y * layer.width + x] / 255).map((value) => Math.round(0.7 * value + 0.3 * grey));
+    return heat(shares[y * layer.width + x] / most).map((value) => Math.round(0.7 * value + 0.3 * grey));
   });
 }
 function maps(subject) {
-  const box = make('div', {});
+  const box = make('div', {}), most = new Map();
+  for (const layer of subject.maps.flatMap((one) => one.layers)) {
+    most.set(layer.name, bytesOf(layer.shares).reduce((a, b) => Math.max(a, b), most.get(layer.name) || 1));
+  }
   for (const one of subject.maps) {
     const rgb = bytesOf(one.rgb), row = make('div', {class: 'maps'});
     row.append(make('div', {}, picture(one.width, one.height, (i) => rgb.subarray(3 * i, 3 * i + 3)), 'image'));
     for (const layer of one.layers) {
       const shares = bytesOf(layer.shares);
-      row.append(make('div', {}, overlay(one, rgb, layer, shares), layer.name, make('br'),
+      row.append(make('div', {}, overlay(one, rgb, layer, shares, most.get(layer.name)), layer.name, make('br'),
         percent(layer.density) + (layer.bits ? `, ${number(layer.bits)} bits` : '')));
     }
-    const verdict = one.label === one.predicted ? `${one.label}, found` : `${one.label}, taken for ${one.predicted}`;
+    const found = one.why === 'found' ? one.label : `${one.label}, found`;
+    const verdict = one.label === one.predicted ? found : `${one.label}, taken for ${one.predicted}`;
     box.append(make('h3', {}, `${one.why}: ${verdict}; ${percent(one.density)} of its gates are open`), row);
   }
   return box;
@@ -323,7 +327,7 @@ function maps(subject) {
 
 function facts(subject) {
   const evaluation = subject.evaluation || {};
-  const lines = [['state', subject.state], ['epochs', subject.epochs], ['hours of training', subject.hours && number(subject.hours)],
+  const lines = [['state', subject.state], ['epochs', subject.epochs], ['time of training', subject.time],
     ['evaluated on', evaluation.images && `${evaluation.images} images of ${evaluation.dataset} (${evaluation.split})`],
     ['accuracy', evaluation.accuracy !== undefined && percent(evaluation.accuracy)], ['loss', evaluation.loss && number(evaluation.loss)],
     ...Object.entries(evaluation.metrics || {}).filter(([name]) => !kNever.includes(name)).map(([name, value]) => [name.replaceAll('_', ' '), number(value)]),
@@ -345,7 +349,7 @@ function single(subject) {
   const evaluation = subject.evaluation;
   if (evaluation && evaluation.layers) section('Layers', layerTable(evaluation));
   if (subject.maps && subject.maps.length > 0) {
-    section('Where it computes', make('p', {class: 'faint'}, 'The share of open gates at each pixel, over the picture: dark is none, bright is all. Of layers whose gates add bits, the bits on average.'), maps(subject));
+    section('Where it computes', make('p', {class: 'faint'}, 'The share of open gates at each pixel, over the picture: dark is none, bright the most that a pixel of these images has in the layer. Of layers whose gates add bits, the bits on average.'), maps(subject));
   }
   if (evaluation && evaluation.classes) section('Classes', classTable(evaluation.classes));
   if (evaluation && evaluation.confusion) section('Confusion', confusion(evaluation));

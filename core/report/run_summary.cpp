@@ -58,19 +58,6 @@ double number_of(const std::string& cell) {
   return error == std::errc() && end == cell.data() + cell.size() ? value : std::nan("");
 }
 
-MetricsTable read_metrics(const std::string& path) {
-  MetricsTable table;
-  std::vector<detail::CsvRecord> records = detail::csv_records(read_tail(path, 0));
-  if (records.empty()) return table;
-  table.columns = records.front();
-  for (std::size_t i = 1; i < records.size(); ++i) {
-    std::vector<double> row(table.columns.size(), std::nan(""));
-    for (std::size_t c = 0; c < std::min(row.size(), records[i].size()); ++c) row[c] = number_of(records[i][c]);
-    table.rows.push_back(std::move(row));
-  }
-  return table;
-}
-
 /// The last line of log.txt without its time stamp.
 std::string last_line(const std::string& path) {
   constexpr std::int64_t kEnough = 64 << 10;
@@ -143,6 +130,19 @@ void collect(const std::string& directory, int depth, std::set<std::string>& fou
 }
 
 }  // namespace
+
+MetricsTable read_metrics(const std::string& path) {
+  MetricsTable table;
+  std::vector<detail::CsvRecord> records = detail::csv_records(read_tail(path, 0));
+  if (records.empty()) return table;
+  table.columns = records.front();
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    std::vector<double> row(table.columns.size(), std::nan(""));
+    for (std::size_t c = 0; c < std::min(row.size(), records[i].size()); ++c) row[c] = number_of(records[i][c]);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
 
 double MetricsTable::value(std::size_t row, const std::string& column) const {
   const auto found = std::find(columns.begin(), columns.end(), column);

@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-/// metrics.csv as numbers: NaN for empty cells and text. Accuracies are shares, also of runs that wrote them per cent.
+/// metrics.csv as numbers: NaN for empty cells and text.
 struct MetricsTable {
   std::vector<std::string> columns;
   std::vector<std::vector<double>> rows;
@@ -21,6 +21,9 @@ struct MetricsTable {
   /// Over all rows; NaN cells count nothing.
   double sum(const std::string& column) const;
 };
+
+/// Reads a metrics.csv; an empty table where there is none. Throws Error(kCheckpoint) for a file that is too large.
+MetricsTable read_metrics(const std::string& path);
 
 struct RunSummary {
   enum class State {
@@ -37,7 +40,7 @@ struct RunSummary {
   std::string reason;
   std::string configuration;  ///< resolved, as text
   Config config;
-  MetricsTable metrics;
+  MetricsTable metrics;             ///< accuracies are shares, also of runs that wrote them per cent
   std::int64_t epochs = 0;          ///< that the run was asked for; 0: unknown
   std::string watched;              ///< the column that decides which epoch is the best; empty without metrics
   std::optional<std::size_t> best;  ///< its row

@@ -8,14 +8,6 @@
 #include "core/config/keys.hpp"
 
 namespace sluice {
-namespace {
-
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-}  // namespace
-
 void EarlyStoppingOptions::describe(Keys& keys) {
   keys.optional("metric", metric, "The column of metrics.csv that decides which checkpoint is best and when to stop.");
   keys.choice("goal", goal, {{"auto", Goal::kAuto}, {"max", Goal::kMax}, {"min", Goal::kMin}},
@@ -30,7 +22,7 @@ void EarlyStoppingOptions::describe(Keys& keys) {
 
 EarlyStopping::EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {
   using Goal = EarlyStoppingOptions::Goal;
-  const bool falls = ends_with(options.metric, "loss") || ends_with(options.metric, "error");
+  const bool falls = column_ends_in(options.metric, "loss") || column_ends_in(options.metric, "error");
   minimise_ = options.goal == Goal::kMin || (options.goal == Goal::kAuto && falls);
 }
 
@@ -70,10 +62,18 @@ std::optional<std::string> EarlyStopping::reason_to_stop() const {
   const std::int64_t waited = state_.last_epoch - state_.reference_epoch;
   if (options_.patience == 0 || waited < options_.patience) return std::nullopt;
   if (!state_.reference) return concat(options_.metric, " has had no value for ", waited, " epochs");
-  const auto text = [this](double value) { return metric_text(options_.metric, value); };
-  const std::string margin = options_.min_delta > 0 ? " by more than " + text(options_.min_delta) : "";
-  return concat(options_.metric, " has not improved on ", text(*state_.reference), " (epoch ", state_.reference_epoch,
-                ")", margin, " for ", waited, " epochs");
+  return concat(options_.metric, " has not improved on ", metric_text(options_.metric, *state_.reference), " (epoch ",
+                state_.reference_epoch, ")", margin_text(), " for ", waited, " epochs");
+}
+
+std::optional<std::string> EarlyStopping::rule() const {
+  if (options_.patience == 0) return std::nullopt;
+  return concat("stops when ", options_.metric, " has not improved", margin_text(), " for ", options_.patience,
+                options_.patience == 1 ? " epoch" : " epochs");
+}
+
+std::string EarlyStopping::margin_text() const {
+  return options_.min_delta > 0 ? " by more than " + metric_text(options_.metric, options_.min_delta) : "";
 }
 
 }  // namespace sluice

@@ -36,6 +36,9 @@ class EarlyStopping {
   /// Why to stop now, or nothing: "val_accuracy has not improved on 91.2 % (epoch 40) by more than 0.1 % for 20
   /// epochs".
   std::optional<std::string> reason_to_stop() const;
+  /// When it would stop, in the units of people, or nothing where it never does: "stops when val_accuracy has not
+  /// improved by more than 0.1 % for 20 epochs".
+  std::optional<std::string> rule() const;
 
   void set_min_delta(double min_delta) { options_.min_delta = min_delta; }
   const std::string& metric() const { return options_.metric; }
@@ -51,6 +54,7 @@ class EarlyStopping {
   void restore(const State& state) { state_ = state; }
 
  private:
+  std::string margin_text() const;
   bool better(double value, const std::optional<double>& than, double margin) const;
 
   EarlyStoppingOptions options_;
