@@ -30,7 +30,7 @@ COMMAND_LINES = [
     line("unknown letter", "net.ini -n",
          f"command line: unknown option '-n'; {SPELL}; keys are set by --section.key=value"),
     line("key without section", "net.ini --batch=16",
-         "command line: unknown option '--batch'; did you mean --train.batch=16 or --eval.batch=16?"),
+         "command line: unknown option '--batch'; did you mean --train.batch=16 or --distributed.batch=16 or --eval.batch=16?"),
     line("key without section, value behind it", "net.ini --epochs 5",
          "command line: unknown option '--epochs'; did you mean --train.epochs=5?"),
     line("an em dash", "net.ini \u2014dry-run",
