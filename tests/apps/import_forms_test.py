@@ -292,6 +292,34 @@ SWISHES = [[node("HardSwish", ["c1"], "m")],
             node("Mul", ["s", "c1"], "m")]]
 
 
+def dense():
+    """Each part adds channels to its input, and joins them in the next one, as PyTorch has it in DenseNet."""
+    def part(name, src, weights, result):
+        return [node("Relu", [src], f"{result}_r", f3=f"/d/{name}/relu/Relu"),
+                node("Conv", [f"{result}_r", weights], result, f3=f"/d/{name}/conv/Conv")]
+
+    along = [whole("axis", 1)]
+    nodes = [node("Conv", ["x", "w1"], "c", f3="/stem/Conv"), *part("l1", "c", "wa", "a"),
+             node("Concat", ["c", "a"], "j", along, f3="/d/l2/Concat"), *part("l2", "j", "wb", "b"),
+             node("Concat", ["c", "a", "b"], "k", along, f3="/d/Concat"), node("GlobalAveragePool", ["k"], "y", f3="/pool/Pool")]
+    return model(nodes=nodes, weights=[tensor("w1"), floats("wa", [2, 4, 1, 1]), floats("wb", [2, 6, 1, 1])],
+                 outputs=[value("y", (1, 8))])
+
+
+DENSE = """\
+[layer.d.l1]
+block = l
+
+[layer.d.l2]
+block = l
+"""
+DENSE_PART = """\
+[block.l.concat]
+type = concat
+from = input, conv
+"""
+
+
 def take(box, data):
     """What becomes of a model: the configuration; out.h5 is the checkpoint."""
     box.write("model.onnx", data)
@@ -327,6 +355,8 @@ def main():
                  "from = half, r\n\n[layer.k]\ntype = channel_shuffle\n"
         text = take(box, keras())
         expect("keras", text == KERAS, text)
+        text = take(box, dense())
+        expect("dense", DENSE in text and DENSE_PART in text, text)
         texts = [take(box, swish(nodes)) for nodes in SWISHES]
         expect("swish", "type = hard_swish" in texts[0] and texts.count(texts[0]) == len(texts), "".join(texts))
         expect("parts", wanted in by_split and by_slices == by_split, by_split + by_slices)
