@@ -3,8 +3,10 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "core/distributed/communicator.hpp"
@@ -73,9 +75,8 @@ class MpiCommunicator : public Communicator {
   /// Waits for the other ranks.
   ~MpiCommunicator() override {
     helper_.reset();
-    // MPICH over UCX closes its connections one by one, and a rank that is done no longer answers one that is not.
-    MPI_Barrier(ranks_);
     for (MPI_Comm* ranks : {&ranks_, &exchanges_, &gathers_}) MPI_Comm_free(ranks);
+    wait_before_closing();
     MPI_Finalize();
   }
 
@@ -145,6 +146,15 @@ class MpiCommunicator : public Communicator {
   using Lock = std::lock_guard<std::mutex>;
   static constexpr std::int64_t kAtOnce = 1 << 28;  // MPI counts with int
 
+  /// MPICH over UCX closes a connection as soon as the other rank has answered, and answers no more. A rank that
+  /// answers before it begins to close would wait for ever: all begin at once, and none is inside MPI then.
+  static void wait_before_closing() {
+#ifdef MPICH_VERSION
+    MPI_Barrier(MPI_COMM_WORLD);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+#endif
+  }
+
   template <class T>
   void reduce(T* values, std::int64_t count, MPI_Datatype type, MPI_Op how) {
     const Lock lock(helper_->mpi());
@@ -158,7 +168,9 @@ class MpiCommunicator : public Communicator {
     const auto over = std::count(requests_.begin(), requests_.end(), MPI_REQUEST_NULL);
     helper_->set_underway(static_cast<int>(static_cast<std::ptrdiff_t>(requests_.size()) - over));
   }
-  MPI_Request& request(Transfer transfer) { return requests_[static_cast<std::size_t>(transfer)]; }
+  MPI_Request& request(Transfer transfer) {
+    return requests_[static_cast<std::size_t>(transfer)];
+  }
   Transfer free_transfer() {
     const auto found = std::find(requests_.begin(), requests_.end(), MPI_REQUEST_NULL);
     const auto transfer = static_cast<Transfer>(found - requests_.begin());

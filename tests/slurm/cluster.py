@@ -48,7 +48,7 @@ class Stuck(Exception):
     """What was waited for did not happen."""
 
 
-def wait_for(what, condition, seconds=240):
+def wait_for(what, condition, seconds=600):
     """The first true answer of the condition."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -111,7 +111,7 @@ class Cluster:
             os.chown(path, user.pw_uid, user.pw_gid)
         self.start_daemon(["munged", "--foreground", f"--key-file={folder}/key", f"--socket={folder}/socket", f"--log-file={folder}/log",
                            f"--pid-file={folder}/pid", f"--seed-file={folder}/seed"], user="munge", group="munge", extra_groups=[])
-        wait_for("munge", lambda: os.path.exists(folder + "/socket"), 20)
+        wait_for("munge", lambda: os.path.exists(folder + "/socket"))
 
     def start_node(self, name):
         # The shell is the first process of the namespace: it buries the dead.
@@ -132,7 +132,7 @@ class Cluster:
         return dict(line.split() for line in lines)
 
     def wait_for_nodes(self):
-        wait_for("nodes", lambda: [self.states().get(name) for name in self.names] == ["idle"] * len(self.names), 60)
+        wait_for("nodes", lambda: [self.states().get(name) for name in self.names] == ["idle"] * len(self.names))
 
     def submit(self, *arguments, cwd, env=None):
         result = subprocess.run(["sbatch", "--parsable", *arguments], cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True,
@@ -241,5 +241,5 @@ class Job:
             pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
             return "T (stopped)" not in status["State"] or pending >> (number - 1) & 1
         ranks = self.ranks()
-        wait_for(f"{signal.Signals(number).name} for job {self.number}", lambda: all(map(is_told, ranks)), 120)
+        wait_for(f"{signal.Signals(number).name} for job {self.number}", lambda: all(map(is_told, ranks)))
         self.signal_ranks(signal.SIGCONT)

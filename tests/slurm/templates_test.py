@@ -284,7 +284,7 @@ def disturb_often(cluster, count, kinds, disturb):
             kind = kinds[started % len(kinds)]
             started += 1
             job, steps, restarts, position = runs.submit(kind, "run"), runs.steps("run"), 0, 0
-            while done < count:
+            while done < count and restarts < 4:
                 position = job.hold(steps, position, may_end=True)
                 if position is None:
                     break
