@@ -48,7 +48,7 @@ class CgSkipping : public Op {
  public:
   CgSkipping(const OpRequest& request, const CgOptions& options, OpNeeds& needs)
       : constants_(request, options, needs),
-        skip_(request, options.geometry, options.mask(request.src[0].shape), options.gate.granularity, needs) {}
+        skip_(request, problem_of(request, options), needs, needs.slots.frames()) {}
 
   void refresh(const Context& c) override {
     constants_.refresh(c);
@@ -62,6 +62,14 @@ class CgSkipping : public Op {
   }
 
  private:
+  static SkipProblem problem_of(const OpRequest& request, const CgOptions& options) {
+    SkipProblem problem;
+    problem.geometry = options.geometry;
+    problem.paths = options.mask(request.src[0].shape);
+    problem.granularity = options.gate.granularity;
+    return problem;
+  }
+
   CgConstants constants_;
   SkipPath skip_;
 };

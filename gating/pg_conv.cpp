@@ -1,129 +1,13 @@
 // Precision-gated convolution (Zhang et al., Precision Gating, ICLR 2020, arXiv 2002.07136).
+#include "gating/pg_conv.hpp"
+
 #include "core/base/error.hpp"
 #include "gating/gating.hpp"
-#include "gating/two_products.hpp"
 #include "layers/layers.hpp"
 #include "layers/quantized_convolution.hpp"
 
 namespace sluice {
 namespace {
-
-struct PgOptions {
-  ConvGeometry geometry;
-  QuantizationOptions quantization;
-  GateOptions gate;
-  std::int64_t prediction_bits = 2;
-};
-
-/// What training and inference have in common: both products are one convolution of twice as many images, whose operand
-/// are the levels of T(src), then those of Q(src) - T(src).
-template <class T>
-class PgProducts {
- public:
-  PgProducts(const OpRequest& request, const PgOptions& options, OpNeeds& needs)
-      : options_(options),
-        product_(options.geometry, options.quantization, request, false, 2),
-        products_(TwoProducts<T>::one_behind_other(options.gate, product_.products(), request.dst)),
-        thresholds_(needs.slots, options.geometry.channels) {
-    levels_.desc = base_.desc = rest_.desc = product_.operand();
-    base_.desc.shape = rest_.desc.shape = request.src[0].shape;
-  }
-
-  void book_inference(OpNeeds& needs, bool records) {
-    Frames frames = needs.slots.frames();
-    levels_ = frames.forward.book(levels_.desc);
-    products_.book_inference(needs, frames.forward, records);
-    product_.book(needs, frames);
-  }
-  void book_training(OpNeeds& needs) {
-    Frames frames = needs.slots.frames();
-    levels_ = needs.slots.saved(levels_.desc);
-    products_.book_training(needs, frames.backward);
-    product_.book(needs, frames);
-  }
-
-  void refresh(const Context& c) {
-    product_.refresh(c);
-    thresholds_.refresh(c.memory, c.param[1]);
-  }
-
-  /// `scale` is that of the source, of which a level stands for `unit`.
-  void forward(const Context& c, float scale, float unit) {
-    base_.data = c.memory[levels_.memory];
-    rest_.data = second_half();
-    quantize_split(options_.quantization.activations(), options_.prediction_bits, scale, c.src[0], base_, rest_);
-    product_.forward(c, base_.data, unit, products_.products(c.memory));
-    products_.select(c, thresholds_.of(c.memory));
-  }
-
-  void backward(const Context& c, float unit) {
-    products_.backward(c, thresholds_.of(c.memory), 1);
-    const void* const diff_products = products_.diff_products(c.memory);
-    product_.backward_weights(c, c.memory[levels_.memory], unit, diff_products);
-    product_.backward_data(c, c.memory[levels_.memory], diff_products);
-  }
-
-  const QuantizationOptions& quantization() const { return options_.quantization; }
-
- private:
-  /// Where the levels of Q(src) - T(src) lie.
-  void* second_half() const {
-    const std::int64_t count = base_.desc.count();
-    if (base_.desc.type == DataType::kBF16) return base_.as<BFloat16>() + count;
-    return base_.as<float>() + count;
-  }
-
-  PgOptions options_;
-  QuantizedConvolution product_;
-  TwoProducts<T> products_;
-  ThresholdConstants thresholds_;
-  BookedTensor levels_;
-  Tensor base_, rest_;  ///< both halves of the levels, in a call
-};
-
-template <class T>
-class PgInference : public Op {
- public:
-  PgInference(const OpRequest& request, const PgOptions& options, OpNeeds& needs) : products_(request, options, needs) {
-    products_.book_inference(needs, request.record_decisions);
-  }
-
-  void refresh(const Context& c) override { products_.refresh(c); }
-
-  void forward(const Context& c) override {
-    const QuantizationOptions& quantization = products_.quantization();
-    const float scale = stored_scale(quantization, c.src[0], *c.buffer[0]);
-    products_.forward(c, scale, quantization.activations().unit(scale));
-  }
-
- private:
-  PgProducts<T> products_;
-};
-
-template <class T>
-class PgTraining : public Op {
- public:
-  PgTraining(const OpRequest& request, const PgOptions& options, OpNeeds& needs) : products_(request, options, needs) {
-    products_.book_training(needs);
-    unit_ = needs.slots.saved<float>(1);
-  }
-
-  void refresh(const Context& c) override { products_.refresh(c); }
-
-  void forward(const Context& c) override {
-    const QuantizationOptions& quantization = products_.quantization();
-    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0], c.share),
-                unit = quantization.activations().unit(scale);
-    *c.memory[unit_] = unit;
-    products_.forward(c, scale, unit);
-  }
-
-  void backward(const Context& c) override { products_.backward(c, *c.memory[unit_]); }
-
- private:
-  PgProducts<T> products_;
-  Slot<float> unit_;
-};
 
 /// src: N x I x H x W; weight: O x I/groups x KH x KW; threshold: O. Of the B = activation_bits of the quantised source
 /// Q(src) (layers/quantizer.hpp), the Bh = prediction_bits highest make T(src):
@@ -133,7 +17,8 @@ class PgTraining : public Op {
 /// of T, is 0:
 ///   diff_src = conv_backward_data(diff_A, Q(weight))
 ///   diff_weight = backward_weights(T(src), diff_A) + backward_weights(Q(src) - T(src), diff_L)
-/// Both products are one convolution of twice as many images, and so are both gradients of the weights.
+/// Where all is computed, both products are one convolution of twice as many images, and so are both gradients of the
+/// weights.
 class PgConv : public Layer {
  public:
   explicit PgConv(Keys& keys) {
@@ -175,9 +60,16 @@ class PgConv : public Layer {
     return attributes;
   }
 
+  bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {
+    return mode == Mode::kInference && conv_accepts(accepted, next);
+  }
+
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
-    if (request.training()) return make_typed<PgTraining>(request.dst.type, request, options_, needs);
-    return make_typed<PgInference>(request.dst.type, request, options_, needs);
+    if (request.training()) return make_pg_training(request, options_, needs);
+    if (request.may_skip) {
+      if (auto op = make_pg_skipping(request, options_, needs)) return op;
+    }
+    return make_pg_inference(request, options_, needs);
   }
 
  private:

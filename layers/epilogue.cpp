@@ -35,14 +35,16 @@ EpiloguePass::EpiloguePass(const OpRequest& request, OpNeeds& needs) : epilogue_
 template <class T>
 void EpiloguePass::run(const Context& c) const {
   if (epilogue_.empty()) return;
+  if (c.affine_scale != nullptr) return run<T>(c, c.affine_scale, c.affine_shift);
+  const std::int64_t channels = c.dst.desc.shape[kC];
+  std::fill_n(c.memory[ones_], channels, 1.0F);
+  std::fill_n(c.memory[zeros_], channels, 0.0F);
+  run<T>(c, c.memory[ones_], c.memory[zeros_]);
+}
+
+template <class T>
+void EpiloguePass::run(const Context& c, const float* scale, const float* shift) const {
   const ChannelGroups groups(c.dst.desc);
-  const float *scale = c.affine_scale, *shift = c.affine_shift;
-  if (scale == nullptr) {
-    std::fill_n(c.memory[ones_], groups.channels, 1.0F);
-    std::fill_n(c.memory[zeros_], groups.channels, 0.0F);
-    scale = c.memory[ones_];
-    shift = c.memory[zeros_];
-  }
   const T* const addend = c.addend.as<const T>();
   parallel_for(groups.images * groups.count, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -56,5 +58,7 @@ void EpiloguePass::run(const Context& c) const {
 
 template void EpiloguePass::run<float>(const Context&) const;
 template void EpiloguePass::run<BFloat16>(const Context&) const;
+template void EpiloguePass::run<float>(const Context&, const float*, const float*) const;
+template void EpiloguePass::run<BFloat16>(const Context&, const float*, const float*) const;
 
 }  // namespace sluice

@@ -37,6 +37,9 @@ class EpiloguePass {
   EpiloguePass(const OpRequest& request, OpNeeds& needs);
   template <class T>
   void run(const Context& c) const;
+  /// With scale and shift of its own instead of the context's, whatever the post-ops.
+  template <class T>
+  void run(const Context& c, const float* scale, const float* shift) const;
 
  private:
   Epilogue epilogue_;

@@ -162,19 +162,31 @@ void QuantizedConvolution::set_epilogue(const Context& c, float weight_unit) con
   }
 }
 
+const void* QuantizedConvolution::prepared(const Context& c, const void* operand, float& unit) {
+  if (!multiplies_int8_) return operand;
+  std::byte* const narrowed = c.memory[narrowed_.memory];
+  if (!narrow_levels(view(operand), pairs_, reinterpret_cast<std::uint8_t*>(narrowed))) {
+    unit = std::numeric_limits<float>::quiet_NaN();  // whole numbers cannot tell
+  }
+  return narrowed;
+}
+
 void QuantizedConvolution::forward(const Context& c, const void* operand, float unit, void* products) {
   const Memory& m = c.memory;
-  if (multiplies_int8_) {
-    std::byte* const narrowed = m[narrowed_.memory];
-    if (!narrow_levels(view(operand), pairs_, reinterpret_cast<std::uint8_t*>(narrowed))) {
-      unit = std::numeric_limits<float>::quiet_NaN();  // whole numbers cannot tell
-    }
-    operand = narrowed;
-  }
+  operand = prepared(c, operand, unit);
   float* const scale = m[product_scale_];
   const float* const own = m[scale_];
   for (std::int64_t o = 0; o < channels_; ++o) scale[o] = unit * own[o];
   forward_.run(m, operand, ScaleOperands{scale, m[shift_], c.addend.data}, products);
+}
+
+float QuantizedConvolution::forward_levels(const Context& c, const void* operand, float unit, void* products) {
+  const Memory& m = c.memory;
+  operand = prepared(c, operand, unit);
+  float* const scale = m[product_scale_];
+  std::fill_n(scale, channels_, 1.0F);
+  forward_.run(m, operand, ScaleOperands{scale, m[shift_], nullptr}, products);
+  return unit * m[scale_][0];
 }
 
 void QuantizedConvolution::backward_weights(const Context& c, const void* operand, float unit,

@@ -33,6 +33,8 @@ class QuantizedConvolution {
   void refresh(const Context& c);
   /// `unit`: what a level of the operand stands for.
   void forward(const Context& c, const void* operand, float unit, void* products);
+  /// The same in whole numbers, without what is fused; returns what 1 of them stands for.
+  float forward_levels(const Context& c, const void* operand, float unit, void* products);
 
   /// Adds to the gradient of the weights (and of the bias).
   void backward_weights(const Context& c, const void* operand, float unit, const void* diff_products);
@@ -41,6 +43,8 @@ class QuantizedConvolution {
 
  private:
   bool multiply_int8(const OpRequest& request, ConvProblem problem);
+  /// The operand as it is multiplied; `unit` becomes a NaN where it holds one.
+  const void* prepared(const Context& c, const void* operand, float& unit);
   void set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
   void set_epilogue(const Context& c, float weight_unit) const;

@@ -21,6 +21,11 @@ bool is_empty(const memory::desc& desc) {
 }
 #endif
 
+bool may_use(dnnl_cpu_isa_t isa) {
+  const auto needed = static_cast<unsigned>(isa);
+  return (static_cast<unsigned>(dnnl_get_effective_cpu_isa()) & needed) == needed;
+}
+
 void check(dnnl_status_t status, const char* what) {
   if (status == dnnl_success) return;
   if (status == dnnl_out_of_memory) throw std::bad_alloc();
@@ -51,8 +56,11 @@ std::string version() {
 }
 
 bool has_bf16() {
-  constexpr auto kNeeded = static_cast<unsigned>(dnnl_cpu_isa_avx512_core_bf16);
-  return cpu_has_bf16() && (static_cast<unsigned>(dnnl_get_effective_cpu_isa()) & kNeeded) == kNeeded;
+  return cpu_has_bf16() && may_use(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+bool has_blocks() {
+  return may_use(dnnl_cpu_isa_avx512_core);
 }
 
 memory::data_type data_type(DataType type) {

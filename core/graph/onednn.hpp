@@ -19,6 +19,8 @@ dnnl::stream& stream();
 std::string version();
 /// Computes bf16 natively: the processor does, and no variable in the environment keeps oneDNN from using that.
 bool has_bf16();
+/// Has fast convolutions of activations in blocks of 16 channels; else they fall to reference kernels.
+bool has_blocks();
 
 dnnl::memory::data_type data_type(DataType type);
 /// The memory descriptor of a tensor. An activation of 16 channels is both NHWC and nChw16c: `prefer_blocked` says

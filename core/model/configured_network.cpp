@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/graph/onednn.hpp"
 
 namespace sluice {
 namespace {
@@ -21,6 +23,13 @@ void pass_over_unread(Config& config) {
         section.report(config.diagnostics(), entry.key, "is not about the use of a trained network; leave it out");
     }
   }
+}
+
+/// Elsewhere oneDNN has no fast convolutions in this layout.
+void require_blocks() {
+  if (cpu_isa() == Isa::kAvx512 && onednn::has_blocks()) return;
+  throw Error(ExitCode::kEnvironment, concat("run.layout = blocked needs a processor with AVX-512, this one is ",
+                                             cpu_description(), "; use run.layout = auto"));
 }
 
 }  // namespace
@@ -52,7 +61,8 @@ void RunOptions::describe(Keys& keys) {
       "of activations and products; bf16 needs a processor that computes it natively; int8: inference of a file "
       "that sluice-deploy --precision=int8 made, products of bytes where that is faster; weights stay fp32");
   keys.choice("layout", layout, {{"auto", Layout::kAuto}, {"nhwc", Layout::kNhwc}, {"blocked", Layout::kBlocked}},
-              "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it");
+              "of activations in memory; auto: blocks of 16 channels where the processor and the network allow it; "
+              "blocked needs AVX-512");
   keys.optional("winograd", winograd, "use Winograd's algorithm for 3x3 convolutions where it is faster");
   keys.choice("backend", skip, {{"skip", true}, {"dense", false}},
               "of inference; skip: layers leave out the work that their results do not need; dense: they do all of it, "
@@ -118,10 +128,11 @@ ExecutorOptions ConfiguredNetwork::executor_options(Mode mode, std::int64_t batc
   options.batch = batch;
   options.type = activation_type(run.precision);
   options.int8 = run.precision == Precision::kInt8;
+  using Layout = ExecutorOptions::LayoutChoice;
+  if (run.layout == Layout::kBlocked) require_blocks();
   options.layout = run.layout;
   // oneDNN multiplies int8 fast in this layout.
-  if (options.int8 && run.layout == ExecutorOptions::LayoutChoice::kAuto)
-    options.layout = ExecutorOptions::LayoutChoice::kNhwc;
+  if (options.int8 && run.layout == Layout::kAuto) options.layout = Layout::kNhwc;
   options.winograd = run.winograd;
   options.skip = run.skip;
   options.seed = static_cast<std::uint64_t>(run.seed);

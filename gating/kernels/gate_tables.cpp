@@ -19,12 +19,18 @@ const SkipKernels& skip_kernels(Isa isa) {
 #endif
   return SLUICE_CHOOSE(isa, skip);
 }
-const SkipProducts& skip_products(bool int8, Isa isa) {
-  if (!int8) return SLUICE_CHOOSE(isa, skip_products_f32);
+const SkipProducts& skip_products(SkipUnits units, Isa isa) {
+  if (units == SkipUnits::kFloats) return SLUICE_CHOOSE(isa, skip_products_f32);
+  const bool levels = units == SkipUnits::kLevels;
 #ifdef __x86_64__
-  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::skip_products_int8;
+  if (isa == Isa::kAvx512 && cpu_has_vnni())
+    return levels ? avx512_vnni::skip_products_levels : avx512_vnni::skip_products_int8;
 #endif
+  if (levels) return SLUICE_CHOOSE(isa, skip_products_levels);
   return SLUICE_CHOOSE(isa, skip_products_int8);
+}
+SkipSplit skip_split(Isa isa) {
+  return SLUICE_CHOOSE(isa, skip_split);
 }
 template <>
 const SkipLoads<float>& skip_loads(Isa isa) {

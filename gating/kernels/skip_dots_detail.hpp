@@ -71,13 +71,17 @@ SLUICE_INLINE void put_sums(const typename N::Native (&sums)[8], Finish&& finish
   for (int i = 0; i < kCount; ++i) put(i, all[i < 4 ? i : i - 4 + kSecond]);
 }
 
-/// What becomes of dots of one channel: they are added to sums.
+/// What becomes of dots of one channel: they are added to sums, or replace them.
+template <bool kReplaces>
 class SumDots {
  public:
   SLUICE_INLINE SumDots(const SkipShape& s, const SkipTile& t, std::int64_t channel)
       : sums_(t.sums + channel), pitch_(s.dst_pitch) {}
   SLUICE_INLINE NativeF32 finish(NativeF32 x) const { return x; }
-  SLUICE_INLINE void put(std::int64_t pixel, float x) const { sums_[pixel * pitch_] += x; }
+  SLUICE_INLINE void put(std::int64_t pixel, float x) const {
+    float& sum = sums_[pixel * pitch_];
+    sum = kReplaces ? x : sum + x;
+  }
 
  private:
   float* sums_;
@@ -196,7 +200,7 @@ void dot_list(const SkipTile& t, const SkipDot& dot, const SkipPixel* list, std:
 template <class N>
 void dot(const SkipShape& s, const SkipTile& t, std::int64_t channel, const SkipDot& dot, const SkipPixel* list,
          std::int64_t count) {
-  dot_list<N>(t, dot, list, count, SumDots(s, t, channel));
+  dot_list<N>(t, dot, list, count, SumDots<N::kReplaces>(s, t, channel));
 }
 
 template <class N>

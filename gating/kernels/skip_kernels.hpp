@@ -3,17 +3,27 @@
 //
 // The work is cut into tiles: the same rows of some images. A tile's source is copied to a patch: pixel by pixel with
 // all channels, zeros around the image, so that everything behind it is sums without borders. The patch and the weights
-// consist of units of 4 bytes: one channel in fp32, or four channels in int8, whose sums are exact. Results are
-// collected in fp32, pixel by pixel too. Output channels are taken in vectors of the processor's own size; for each
-// vector and pixel there is a word with a bit for each lane whose gate is open.
+// consist of units of 4 bytes (SkipUnits); sums of whole numbers are exact. Results are collected in fp32, pixel by
+// pixel too. Output channels are taken in vectors of the processor's own size; for each vector and pixel there is a
+// word with a bit for each lane whose gate is open.
 #pragma once
 
 #include <cstdint>
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/cpu.hpp"
+#include "layers/kernels/quantize_kernels.hpp"
 
 namespace sluice {
+
+/// What a unit is.
+enum class SkipUnits {
+  kFloats,  ///< one channel in fp32
+  kInt8,    ///< four channels: 0 to 127, times signed bytes
+  /// Two channels in 16 bits, of precision gating: a pixel has the levels with their high bits alone, then the levels.
+  /// Products of the latter replace those of the former where a gate is open.
+  kLevels
+};
 
 /// The number of a pixel of the result in its tile.
 using SkipPixel = std::uint16_t;
@@ -34,7 +44,7 @@ struct SkipShape {
   /// channels, whose halves are whole vectors of kShuffledInt8 or lanes; 0: it is none.
   std::int32_t shuffles = 0;
   static constexpr std::int64_t kMostShuffled = 1024, kShuffledInt8 = 16;
-  float src_factor = 0;  ///< levels are the source times this, rounded to 0 to 127
+  float src_factor = 0;  ///< levels of int8 are the source times this, rounded to 0 to 127
   // Where lanes of a vector read units of their own (SkipRange).
   std::int64_t src_chunk = 0, dst_chunk = 0;
   std::int32_t lane_units[16] = {};  ///< how far behind that of lane 0 each one's is
@@ -63,10 +73,10 @@ struct SkipTile {
   std::int64_t pixels = 0;                  ///< of the result, in all images
   const std::int32_t* taps = nullptr;       ///< by pixel: where its first tap is in the patch
   void* patch = nullptr;                    ///< units
-  float* sums = nullptr;   ///< [pixel][dst_pitch]: base products, to which open conditional ones are added
-  void* open = nullptr;    ///< [vector][pixel], words
-  void* single = nullptr;  ///< the same, of what is added one by one
-  bool streams = false;    ///< results in fp32, whole cache lines, go past the caches: they do not fit
+  float* sums = nullptr;                    ///< [pixel][dst_pitch]: base products, then with what is open
+  void* open = nullptr;                     ///< [vector][pixel], words
+  void* single = nullptr;                   ///< the same, of what is added one by one
+  bool streams = false;                     ///< results in fp32, whole cache lines, go past the caches: they do not fit
   SkipAhead ahead;
 };
 
@@ -121,7 +131,7 @@ struct SkipEnding {
 };
 
 /// Where results go at once, without sums: at the tile's first pixel, one pixel dst_block behind the other. Both are in
-/// fp32, or in int8 where products are of int8.
+/// fp32, or in int8 where products are of kInt8.
 struct SkipDirect {
   void* dst = nullptr;
   const void* addend = nullptr;  ///< or null
@@ -134,6 +144,10 @@ struct SkipLoads {
   void (*int8)(const SkipShape&, const SkipTile&, const T* src);
 };
 
+/// Makes the patch of SkipUnits::kLevels; `step` is that of QuantizeKernels::split. Returns whether there is a NaN,
+/// whose levels are 0.
+using SkipSplit = bool (*)(const SkipShape&, const SkipTile&, LevelRange, float step, const float* src);
+
 /// Scales, adds, clips and stores the results: of open outputs what is `given`, unless it is null. For an addend of the
 /// result's type, and for one of the two in int8 and the other in fp32.
 template <class T, class A>
@@ -141,7 +155,8 @@ using SkipStore = void (*)(const SkipShape&, const SkipTile&, const SkipEnding&,
                            T* dst);
 
 struct SkipProducts {
-  /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open.
+  /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open (or writes, of
+  /// kLevels; so below).
   void (*multiply)(const SkipShape&, const SkipTile&, std::int64_t vector, const SkipVector&, const SkipPixels&,
                    bool conditional);
   /// Adds the products of one output for listed pixels. The same bits whatever the list.
@@ -151,7 +166,7 @@ struct SkipProducts {
   /// Writes a vector of outputs as if all of them were closed, and opens gates.
   void (*finish_closed)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t vector, const SkipVector&,
                         const SkipPixels&, const SkipDirect&);
-  /// Writes one output for listed pixels, where it is open; `dot` is over both paths' inputs.
+  /// Writes one output for listed pixels, where it is open; `dot` is over both paths' inputs (the levels, of kLevels).
   void (*finish_open)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t channel, const SkipDot&,
                       const SkipPixel* list, std::int64_t count, const SkipDirect&);
 };
@@ -175,7 +190,7 @@ const SkipLoads<T>& skip_loads(Isa isa = cpu_isa());
 template <class T, class A>
 SkipStore<T, A> skip_store(Isa isa = cpu_isa());
 const SkipKernels& skip_kernels(Isa isa = cpu_isa());
-/// Over floats, or over int8.
-const SkipProducts& skip_products(bool int8, Isa isa = cpu_isa());
+const SkipProducts& skip_products(SkipUnits units, Isa isa = cpu_isa());
+SkipSplit skip_split(Isa isa = cpu_isa());
 
 }  // namespace sluice

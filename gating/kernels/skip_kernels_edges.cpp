@@ -1,28 +1,11 @@
 // How tiles of a convolution that skips get their source and give their results, for one instruction set.
-#include "gating/kernels/skip_kernels_detail.hpp"
+#include "gating/kernels/skip_patch_detail.hpp"
 #include "gating/kernels/tables.hpp"
 
 namespace sluice::SLUICE_ISA {
 namespace {
 
 using namespace simd;
-
-/// Zeroes units, and up to a vector of what is written later.
-template <class Unit>
-SLUICE_INLINE void clear(Unit* to, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += kNativeLanes) store_native(to + i, NativeF32{});
-}
-
-/// One image's source: channels from a multiple of a vector on lie side by side.
-template <class T>
-struct Source {
-  const T* image;
-  std::int64_t block, plane;
-
-  SLUICE_INLINE const T* at(std::int64_t channel, std::int64_t pixel) const {
-    return image + channel / block * plane + pixel * block + channel % block;
-  }
-};
 
 /// Channels as they are.
 struct FloatPatch {
@@ -179,35 +162,20 @@ SLUICE_INLINE void end_pixels(const SkipShape& s, std::int64_t count, Unit* to) 
 
 template <class P, class T>
 void load(const SkipShape& s, const SkipTile& t, const T* src) {
-  const std::int64_t rows = s.src_rows(t.rows), first = t.row * s.stride - s.pad;
-  const std::int64_t plane = s.src_height * s.src_width * s.src_block;
-  const std::int64_t left = s.pad < s.columns ? s.pad : s.columns;
-  const std::int64_t count = s.columns - left < s.src_width ? s.columns - left : s.src_width;
-  const std::int64_t right = s.columns - left - count;
   const P patch{s.src_factor};
-  auto* to = static_cast<typename P::Unit*>(t.patch);
-  for (std::int64_t n = 0; n < t.images; ++n) {
-    const T* const image = src + (t.image + n) * s.src_channels * s.src_height * s.src_width;
-    const Source<T> source{image, s.src_block, plane};
-    for (std::int64_t row = 0; row < rows; ++row, to += s.row_pitch()) {
-      const std::int64_t y = first + row;
-      if (y < 0 || y >= s.src_height) {
-        clear(to, s.row_pitch());
-        continue;
-      }
-      auto* const pixels = to + left * s.pitch;
-      clear(to, left * s.pitch);
-      if (s.order != nullptr && s.shuffles == 0) {
-        copy_ordered(s, patch, source, y * s.src_width, count, pixels);
-      } else {
-        copy_pixels(s, patch, source, y * s.src_width, count, pixels);
-        if (s.shuffles > 0) shuffle_pixels<P>(s, count, pixels);
-      }
-      if (s.units < s.pitch) end_pixels(s, count, pixels);
-      clear(pixels + count * s.pitch, right * s.pitch);
-    }
-  }
-  clear(to, kNativeLanes);  // spread vectors read so much too far
+  using Unit = typename P::Unit;
+  fill_patch<Unit>(
+      s, t, src,
+      [&](const Source<T>& source, std::int64_t pixel, std::int64_t count, Unit* pixels)
+          __attribute__((always_inline)) {
+            if (s.order != nullptr && s.shuffles == 0) {
+              copy_ordered(s, patch, source, pixel, count, pixels);
+            } else {
+              copy_pixels(s, patch, source, pixel, count, pixels);
+              if (s.shuffles > 0) shuffle_pixels<P>(s, count, pixels);
+            }
+            if (s.units < s.pitch) end_pixels(s, count, pixels);
+          });
 }
 
 template <class T>

@@ -157,16 +157,18 @@ SLUICE_INLINE NativeF32 ordered(NativeF32 x) {
 }
 
 /// Where products of one vector go: sums.
+template <bool kReplaces>
 struct SumTarget {
   float* sums;
   std::int64_t pitch;
-  const Word* open;  ///< null: the results are written, else added where a gate is open
+  const Word* open;  ///< null: the results are written, else added (or written) where a gate is open
 
   template <int kSpread>
   SLUICE_INLINE void put(std::int64_t pixel, NativeF32 x) const {
     float* const to = sums + pixel * pitch;
     if (open == nullptr) return store_native(to, x);
-    store_native(to, load_f32(to) + select(open[pixel], x, NativeF32{}));
+    const NativeF32 before = load_f32(to);
+    store_native(to, kReplaces ? select(open[pixel], x, before) : before + select(open[pixel], x, NativeF32{}));
   }
   SLUICE_INLINE bool writes() const { return open == nullptr; }
   /// Of a run of pixels.
@@ -300,10 +302,10 @@ void multiply_all(const SkipShape& s, const SkipTile& t, const SkipVector& v, co
   multiply_list<N, kSpread>(s, t, v, target, pixels.list, pixels.count);
 }
 
+/// Of a vector whose lanes read units of their own.
 template <class N, class Target>
-void multiply_to(const SkipShape& s, const SkipTile& t, const SkipVector& v, const SkipPixels& pixels,
-                 const Target& target) {
-  if (!v.spread) return multiply_all<N, kSame>(s, t, v, target, pixels);
+void multiply_spread(const SkipShape& s, const SkipTile& t, const SkipVector& v, const SkipPixels& pixels,
+                     const Target& target) {
 #ifdef __AVX512F__
   if constexpr (std::is_same_v<N, Int8>) {
     if (v.quads && s.src_chunk == 1) return multiply_all<N, kQuads>(s, t, v, target, pixels);
@@ -323,11 +325,21 @@ void multiply_to(const SkipShape& s, const SkipTile& t, const SkipVector& v, con
   if constexpr (kNativeLanes > 4) multiply_all<N, kIndexed>(s, t, v, target, pixels);
 }
 
+template <class N, class Target>
+void multiply_to(const SkipShape& s, const SkipTile& t, const SkipVector& v, const SkipPixels& pixels,
+                 const Target& target) {
+  if constexpr (!N::kReplaces) {  // levels have no groups
+    if (v.spread) return multiply_spread<N>(s, t, v, pixels, target);
+  }
+  multiply_all<N, kSame>(s, t, v, target, pixels);
+}
+
 template <class N>
 void multiply(const SkipShape& s, const SkipTile& t, std::int64_t vector, const SkipVector& v, const SkipPixels& pixels,
               bool conditional) {
   const Word* const open = static_cast<const Word*>(t.open) + vector * t.pixels;
-  multiply_to<N>(s, t, v, pixels, SumTarget{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr});
+  multiply_to<N>(s, t, v, pixels,
+                 SumTarget<N::kReplaces>{t.sums + vector * kNativeLanes, s.dst_pitch, conditional ? open : nullptr});
 }
 
 template <class N>

@@ -11,6 +11,8 @@
   extern const SkipKernels skip;                                    \
   extern const SkipProducts skip_products_f32;                      \
   extern const SkipProducts skip_products_int8;                     \
+  extern const SkipProducts skip_products_levels;                   \
+  extern const SkipSplit skip_split;                                \
   extern const SkipLoads<float> skip_loads_f32;                     \
   extern const SkipLoads<BFloat16> skip_loads_bf16;                 \
   extern const SkipLoads<std::uint8_t> skip_loads_u8;               \
@@ -30,5 +32,6 @@ extern const SkipKernels skip_vbmi2;
 }
 namespace sluice::avx512_vnni {
 extern const SkipProducts skip_products_int8;
-}
+extern const SkipProducts skip_products_levels;
+}  // namespace sluice::avx512_vnni
 #endif

@@ -34,6 +34,11 @@
 // with scale[o] = max |W[o]| / 127: their sums are exact (and in fp32, where they are kept, up to 2^24). (Seven bits of
 // the source: two products then fit the 16 bits in which AVX2 adds pairs of them, so that every processor gives the
 // same sums.)
+//
+// Precision gating (SkipLevels) takes its two paths from the bits of the source instead: Yp is the product of its
+// levels with their high bits alone, and an open output becomes the product of all levels. The weights are whole
+// numbers too, and as long as sums stay below 2^24 every way, and any processor, gives the same ones. Behind them
+//   d = 1 where Yp unit > limit[o] (or the mean of that), and unit (sum) takes the place of Yp and of Yp + Yr.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +54,12 @@
 
 namespace sluice {
 
+/// The source of precision gating (layers/kernels/quantize_kernels.hpp).
+struct SkipLevels {
+  std::int64_t count = 0;  ///< its levels on each side of 0, below 2^15; 0: channel gating is meant
+  std::int64_t step = 1;   ///< a power of 2: base products see multiples of it
+};
+
 struct SkipProblem {
   /// SkipProblem::lanes_from for scalar products alone: no vector has so many open lanes.
   static constexpr int kNever = 1 << 20;
@@ -57,7 +68,8 @@ struct SkipProblem {
 
   ConvGeometry geometry;  ///< no groups
   TensorDesc src, dst;    ///< fp32, bf16 or int8 (TensorDesc::scale), each by itself
-  PathMask paths;
+  PathMask paths;         ///< of channel gating
+  SkipLevels levels;      ///< of precision gating: source and result are fp32
   Granularity granularity = Granularity::kElement;
   float src_scale = 0;         ///< above 0: products of int8, for a source without numbers below 0; one in int8 has it
   bool allow_winograd = true;  ///< for base products of floats, where it is faster: their sums round otherwise
@@ -78,6 +90,8 @@ struct SkipConstants {
   const float* open_shift = nullptr;
   const float* closed_scale = nullptr;
   const float* closed_shift = nullptr;
+  // Of precision gating: the scale of the source, and what 1 of a sum of products of levels stands for.
+  float src_scale = 1, unit = 1;
 };
 
 struct SkipTiling;
@@ -98,8 +112,8 @@ class SkipConv {
   std::int64_t packed_count() const;  ///< floats of packed weights
   /// Scratch memory of pack and of run. To be called once, before these.
   void book(Scratch refresh, Scratch forward);
-  /// `weights`: plain fp32, O x I x KH x KW, of both paths. What comes out serves all problems that differ in
-  /// lanes_from (with shared decisions up to 1), types, adds and clips alone, made for as many threads.
+  /// `weights`: plain fp32, O x I x KH x KW, of both paths (or levels, below 2^15). What comes out serves all problems
+  /// that differ in lanes_from (with shared decisions up to 1), types, adds and clips alone, made for as many threads.
   void pack(const Memory& memory, const float* weights, float* packed) const;
   /// Whether run needs `given` (SkipProblem::kGiven).
   bool takes_products() const;

@@ -22,63 +22,55 @@ std::vector<Way> ways_of(Granularity granularity, bool floats) {
   return ways;
 }
 
-SkipProblem problem_of(const OpRequest& request, const ConvGeometry& geometry, const PathMask& paths,
-                       Granularity granularity) {
-  SkipProblem problem;
-  problem.geometry = geometry;
+void complete(SkipProblem& problem, const OpRequest& request) {
   problem.src = request.src[0];
   problem.dst = request.dst;
-  problem.paths = paths;
   problem.allow_winograd = request.allow_winograd;
-  problem.granularity = granularity;
   if (request.src[0].type == DataType::kU8) {
     problem.src_scale = request.src[0].scale;
-  } else if (request.src_nonnegative[0]) {
+  } else if (request.src_nonnegative[0] && problem.levels.count == 0) {
     problem.src_scale = static_cast<float>(request.src_range / kMostInt8Level);
   }
   const Epilogue epilogue(request.post_ops);
   if (epilogue.adds) problem.addend = request.addend;
   problem.low = epilogue.low;
   problem.high = epilogue.high;
-  return problem;
 }
 
 }  // namespace
 
-SkipPath::SkipPath(const OpRequest& request, const ConvGeometry& geometry, const PathMask& paths,
-                   Granularity granularity, OpNeeds& needs)
-    : paths_(paths), channels_(geometry.channels), rows_(needs.slots, geometry.channels) {
-  SkipProblem problem = problem_of(request, geometry, paths, granularity);
-  floats_ = problem.src_scale <= 0 && problem.dst.type != DataType::kU8;
-  if (floats_) add_whole(request, geometry, needs);
-  for (const Way& way : ways_of(granularity, floats_)) {
+SkipPath::SkipPath(const OpRequest& request, SkipProblem problem, OpNeeds& needs, const Frames& frames)
+    : paths_(problem.paths), channels_(problem.geometry.channels), rows_(needs.slots, problem.geometry.channels) {
+  complete(problem, request);
+  floats_ = problem.levels.count == 0 && problem.src_scale <= 0 && problem.dst.type != DataType::kU8;
+  if (floats_) add_whole(request, problem.geometry, needs, frames);
+  for (const Way& way : ways_of(problem.granularity, floats_)) {
     problem.lanes_from = way.lanes_from;
     SkipConv& conv = ways_.emplace_back(problem);
-    Frames frames = needs.slots.frames();
-    if (conv.takes_products()) whole_products_ = frames.forward.book(request.dst);
-    conv.book(frames.refresh, frames.forward);
+    Frames own = frames;
+    if (conv.takes_products()) whole_products_ = own.forward.book(request.dst);
+    conv.book(own.refresh, own.forward);
     needs.alternatives.emplace_back(way.name);
   }
   packed_ = needs.slots.kept<float>(ways_.front().packed_count());
-  if (request.record_decisions) add_recorder(problem, needs);
+  if (request.record_decisions) add_recorder(problem, needs, frames);
   needs.kernel = ways_.front().kernel();
 }
 
-void SkipPath::add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs) {
-  Frames frames = needs.slots.frames();
+void SkipPath::add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs, Frames frames) {
   whole_ = ConvForward({geometry, request.src[0], request.dst, request.mode, false, request.allow_winograd, {}});
   whole_weights_ = frames.refresh.book<float>(geometry.weights_shape(request.src[0].shape).count());
   frames.forward.book(request.dst);  // the result stands in front, as it does for the way that takes it
   whole_.book(needs.slots, frames.refresh, frames.forward);
 }
 
-void SkipPath::add_recorder(SkipProblem problem, OpNeeds& needs) {
+void SkipPath::add_recorder(SkipProblem problem, OpNeeds& needs, const Frames& frames) {
   problem.dst.type = DataType::kF32;
   problem.addend.reset();
   problem.low = 0;
   problem.high = 1;
   recorder_ = SkipConv(problem);
-  recorder_.book(needs.slots.scratch(), needs.slots.scratch());
+  recorder_.book(frames.refresh, frames.forward);
   needs.decisions = decisions_ = needs.slots.kept<float>(problem.dst.count());
 }
 
@@ -105,14 +97,16 @@ void SkipPath::refresh(const Context& c, const float* weights, const GateConstan
   }
 }
 
-std::int64_t SkipPath::forward(const Context& c) {
+std::int64_t SkipPath::forward(const Context& c, float src_scale, float unit) {
   const Memory& m = c.memory;
   const SkipConstants constants = {{rows_(m, kLimit), rows_(m, kSlope)},
                                    rows_(m, kOpenScale),
                                    rows_(m, kOpenShift),
                                    rows_(m, differ_ ? kClosedScale : kOpenScale),
-                                   rows_(m, differ_ ? kClosedShift : kOpenShift)};
-  if (decisions_) record(c);
+                                   rows_(m, differ_ ? kClosedShift : kOpenShift),
+                                   src_scale,
+                                   unit};
+  if (decisions_) record(c, src_scale, unit);
   SkipConv& way = ways_[static_cast<std::size_t>(c.alternative)];
   const void* given = nullptr;
   if (way.takes_products()) {
@@ -124,10 +118,11 @@ std::int64_t SkipPath::forward(const Context& c) {
 }
 
 /// With scales of 0 and shifts of 1 and 0 the result is the decision.
-void SkipPath::record(const Context& c) const {
+void SkipPath::record(const Context& c, float src_scale, float unit) const {
   const Memory& m = c.memory;
   const float* const zero = rows_(m, kZero);
-  const SkipConstants constants = {{rows_(m, kLimit), rows_(m, kSlope)}, zero, rows_(m, kOne), zero, zero};
+  const SkipConstants constants = {
+      {rows_(m, kLimit), rows_(m, kSlope)}, zero, rows_(m, kOne), zero, zero, src_scale, unit};
   recorder_.run(m, c.src[0].data, m[packed_], constants, nullptr, m[*decisions_], nullptr);
 }
 

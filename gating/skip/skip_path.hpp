@@ -1,5 +1,5 @@
-// How a channel-gated layer runs where it may skip (OpRequest::may_skip): SkipConv with the layers fused behind it, in
-// the ways that one can choose from.
+// How a gated layer runs where it may skip (OpRequest::may_skip): SkipConv with the layers fused behind it, in the ways
+// that one can choose from.
 #pragma once
 
 #include <vector>
@@ -12,27 +12,27 @@ namespace sluice {
 
 class SkipPath {
  public:
-  /// Takes the post-ops that conv_accepts lets through. All ways share their weights.
-  SkipPath(const OpRequest& request, const ConvGeometry& geometry, const PathMask& paths, Granularity granularity,
-           OpNeeds& needs);
+  /// `problem`: geometry, granularity, and paths or levels; the rest is the request's. Takes the post-ops that
+  /// conv_accepts lets through. All ways share their weights. Books behind what stands in `frames`.
+  SkipPath(const OpRequest& request, SkipProblem problem, OpNeeds& needs, const Frames& frames);
 
-  /// `weights`: O x I x KH x KW. `norms`: of open and closed outputs; null where there are none.
+  /// `weights`: O x I x KH x KW (or their levels). `norms`: of open and closed outputs; null where there are none.
   void refresh(const Context& c, const float* weights, const GateConstants& gate, const NormPair* norms);
-  /// Returns how many outputs are open.
-  std::int64_t forward(const Context& c);
+  /// Returns how many outputs are open. `src_scale`, `unit`: of levels (SkipConstants).
+  std::int64_t forward(const Context& c, float src_scale = 1, float unit = 1);
 
  private:
   enum Row { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kZero, kOne, kRows };
 
-  void add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs);
-  void add_recorder(SkipProblem problem, OpNeeds& needs);
-  void record(const Context& c) const;
+  void add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs, Frames frames);
+  void add_recorder(SkipProblem problem, OpNeeds& needs, const Frames& frames);
+  void record(const Context& c, float src_scale, float unit) const;
 
   std::vector<SkipConv> ways_;  ///< by alternative
   PathMask paths_;
   std::int64_t channels_ = 0;
   bool differ_ = false;  ///< numbers of what is closed from those of what is open
-  bool floats_ = true;   ///< source and result are not in int8: there is a whole_
+  bool floats_ = true;   ///< neither products nor source and result are in whole numbers: there is a whole_
   ChannelRows<Row> rows_;
   Slot<float> packed_;
   ConvForward whole_;            ///< Yp + Yr, for the way that is given them

@@ -16,14 +16,33 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
+SkipUnits units_of(const SkipProblem& p) {
+  if (p.levels.count > 0) return SkipUnits::kLevels;
+  return p.src_scale > 0 ? SkipUnits::kInt8 : SkipUnits::kFloats;
+}
+
+/// Channels in a unit.
+std::int64_t places_of(SkipUnits units) {
+  switch (units) {
+    case SkipUnits::kFloats:
+      return 1;
+    case SkipUnits::kInt8:
+      return 4;
+    case SkipUnits::kLevels:
+      return 2;
+  }
+  return 1;
+}
+
 }  // namespace
 
 SkipTiling::SkipTiling(const SkipProblem& p, Isa wanted)
     : problem(p),
       isa(wanted),
+      kind(units_of(p)),
       kernels(skip_kernels(wanted)),
-      products(skip_products(p.src_scale > 0, wanted)),
-      places(p.src_scale > 0 ? 4 : 1) {
+      products(skip_products(kind, wanted)),
+      places(places_of(kind)) {
   make_shape();
   make_winograd();
   make_tiles();
@@ -50,8 +69,8 @@ void SkipTiling::make_shape() {
   shape.pad = g.pad;
   shape.columns = (dst[kW] - 1) * g.stride + g.dilation * (g.kernel - 1) + 1;
   vectors = ceil_div(dst[kC], kernels.lanes);
-  grouped = !problem.paths.is_base(dst[kC] - 1, 0);
-  shape.dst_chunk = grouped ? dst[kC] / (src[kC] / problem.paths.base_inputs()) : dst[kC];
+  grouped = !is_base(dst[kC] - 1, 0);
+  shape.dst_chunk = grouped ? dst[kC] / (src[kC] / base_inputs()) : dst[kC];
   make_units();
   for (std::int64_t lane = 0; lane < kernels.lanes; ++lane)
     shape.lane_units[lane] = static_cast<std::int32_t>(lane / shape.dst_chunk * shape.src_chunk);
@@ -71,24 +90,29 @@ void SkipTiling::make_shape() {
 
 // Inputs that belong together (the base inputs of some outputs, or what is left of them) share no unit with others.
 void SkipTiling::make_units() {
-  const std::int64_t channels = shape.src_channels, own = problem.paths.base_inputs();
-  bool in_order = true;
+  const std::int64_t channels = positions(), own = base_inputs();
   for (std::int64_t begin = 0; begin < channels;) {
     const std::int64_t end = grouped || begin == 0 ? std::min(begin + own, channels) : channels;
-    for (std::int64_t i = begin; i < begin + ceil_div(end - begin, places) * places; ++i) {
-      in_order = in_order && static_cast<std::int64_t>(inputs.size()) == i;
+    for (std::int64_t i = begin; i < begin + ceil_div(end - begin, places) * places; ++i)
       inputs.push_back(i < end ? i : -1);
-    }
     begin = end;
   }
-  for (std::int64_t input : inputs)
-    order.push_back(input < 0 ? -1 : static_cast<std::int32_t>(problem.paths.source_channel(input)));
-  in_order = in_order && std::is_sorted(order.begin(), order.begin() + channels);
-  if (!in_order) shape.order = order.data();
-  shape.shuffles = shuffles();
+  if (!levels()) make_order();
   shape.units = static_cast<std::int64_t>(inputs.size()) / places;
   shape.src_chunk = ceil_div(own, places);
   shape.src_factor = problem.src_scale > 0 ? 1 / problem.src_scale : 1;
+}
+
+void SkipTiling::make_order() {
+  bool in_order = true;
+  for (std::int64_t input : inputs) {
+    in_order = in_order && (input < 0 ? static_cast<std::int64_t>(order.size()) >= shape.src_channels
+                                      : input == static_cast<std::int64_t>(order.size()));
+    order.push_back(input < 0 ? -1 : static_cast<std::int32_t>(problem.paths.source_channel(input)));
+  }
+  in_order = in_order && std::is_sorted(order.begin(), order.begin() + shape.src_channels);
+  if (!in_order) shape.order = order.data();
+  shape.shuffles = shuffles();
 }
 
 // A channel shuffle in 2^n groups is n perfect shuffles. Without padding channels are out of order for no other reason.
@@ -121,7 +145,7 @@ WinogradShape SkipTiling::winograd_shape(const SkipWinogradBlocks& p, std::int64
 // Winograd's kernels multiply whole blocks of channels, all but the base inputs by zeros, and groups of tiles, full or
 // not.
 void SkipTiling::make_winograd() {
-  const bool fits = problem.allow_winograd && isa != Isa::kPortable && !int8() &&
+  const bool fits = problem.allow_winograd && isa != Isa::kPortable && kind == SkipUnits::kFloats &&
                     is_winograd_geometry(problem.geometry) && shape.dst_channels % kBlock == 0 &&
                     shape.units % kBlock == 0 && shape.units <= kBlock * WinogradShape::kMostBlocks &&
                     kTile * shape.dst_width <= kMostPixels;
@@ -264,6 +288,7 @@ void SkipTiling::make_vectors() {
 // as many as do.
 std::int64_t SkipTiling::pass_vectors() const {
   const std::int64_t all_vectors = ceil_div(shape.units, kernels.lanes);
+  if (levels()) return all_vectors;  // half of them are read, and what is replaced is replaced once
   const std::int64_t cache = isa == Isa::kAvx512 ? 48 << 10 : 32 << 10;
   const std::int64_t bytes = images * shape.src_rows(rows) * shape.columns * kernels.lanes * 4;  // of one vector
   if (all_vectors * bytes <= 3 * cache / 2) return all_vectors;
@@ -303,7 +328,12 @@ void SkipTiling::make_dots() {
     }
   }
   offsets.push_back(0);  // they are read in pairs
-  if (complete) make_whole_dots();
+  if (levels()) {        // what replaces base products is a whole already
+    whole_dots = problem.granularity == Granularity::kElement;
+    for (SkipDotOutputs& d : dots) d.whole_weights = d.weights;
+  } else if (complete) {
+    make_whole_dots();
+  }
 }
 
 // The base inputs may lie in the same vectors: with their weights, open outputs need no base products. In int8 that

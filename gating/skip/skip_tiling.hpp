@@ -36,6 +36,7 @@ struct SkipTiling {
 
   SkipProblem problem;
   Isa isa;
+  SkipUnits kind;
   const SkipKernels& kernels;
   const SkipProducts& products;
   SkipShape shape;
@@ -78,7 +79,14 @@ struct SkipTiling {
   static constexpr int kNumbers = 6;  ///< rows by channel: those of SkipEnding
   std::int64_t number_row = 0;        ///< floats of one
 
-  bool int8() const { return places > 1; }
+  bool int8() const { return kind == SkipUnits::kInt8; }
+  bool levels() const { return kind == SkipUnits::kLevels; }
+  // Input channels by position: of precision gating the source stands there twice, for the high bits and for all.
+  std::int64_t positions() const { return levels() ? 2 * shape.src_channels : shape.src_channels; }
+  std::int64_t base_inputs() const { return levels() ? shape.src_channels : problem.paths.base_inputs(); }
+  bool is_base(std::int64_t output, std::int64_t input) const {
+    return levels() ? input < shape.src_channels : problem.paths.is_base(output, input);
+  }
   /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.
   bool compact() const { return shape.wrap >= 0; }
   bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
@@ -93,6 +101,7 @@ struct SkipTiling {
  private:
   void make_shape();
   void make_units();
+  void make_order();
   std::int32_t shuffles() const;
   void make_winograd();
   void make_tiles();

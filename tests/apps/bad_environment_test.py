@@ -115,6 +115,7 @@ RUN_DIRECTORIES = [
 ]
 
 ISA = "SLUICE_MAX_ISA: expected portable, avx2 or avx512, got 'sse'; correct or unset it"
+BLOCKS = "run.layout = blocked needs a processor with AVX-512, this one is <processor>; use run.layout = auto"
 BF16 = "run.precision = bf16 needs a processor with AVX512_BF16, this one is <processor>; use run.precision = fp32"
 
 PROCESSORS = [
@@ -126,6 +127,11 @@ PROCESSORS = [
     Case("no bf16, evaluation", "sluice-eval run/weights.h5 --run.precision=bf16", 6, BF16, env={"SLUICE_MAX_ISA": "avx2"},
          make=lambda box: (trained(box), processor(box))),
     Case("no bf16, benchmark", "sluice-bench net.ini --run.precision=bf16", 6, BF16, env={"SLUICE_MAX_ISA": "avx2"},
+         make=processor),
+    Case("no blocks", TRAIN + " --run.layout=blocked", 6, BLOCKS, env={"SLUICE_MAX_ISA": "avx2"}, make=processor),
+    Case("no blocks, evaluation", "sluice-eval run/weights.h5 --run.layout=blocked", 6, BLOCKS,
+         env={"SLUICE_MAX_ISA": "avx2"}, make=lambda box: (trained(box), processor(box))),
+    Case("no blocks, benchmark", "sluice-bench net.ini --run.layout=blocked", 6, BLOCKS, env={"SLUICE_MAX_ISA": "avx2"},
          make=processor),
 ]
 
