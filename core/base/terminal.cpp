@@ -21,14 +21,22 @@ std::optional<int> wanted_columns() {
   return columns;
 }
 
+/// 0: not a terminal, or one that does not know.
+int reported_columns(int fd) {
+  winsize size{};
+  return ::isatty(fd) == 1 && ::ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 }  // namespace
+
+bool is_terminal(int fd) {
+  return reported_columns(fd) > 0;
+}
 
 std::optional<int> terminal_width(int fd) {
   if (const std::optional<int> wanted = wanted_columns()) return wanted;
-  if (::isatty(fd) != 1) return std::nullopt;
-  constexpr int kUsual = 80;
-  winsize size{};
-  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+  const int columns = reported_columns(fd);
+  return columns > 0 ? std::optional(columns) : std::nullopt;
 }
 
 }  // namespace sluice

@@ -1,7 +1,5 @@
 #include "core/base/wrap.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <exception>
 
@@ -51,11 +49,11 @@ std::string wrapped(std::string_view text, std::size_t width, int hang) {
 }
 
 std::string lines_for(int fd, std::string_view text) {
-  if (::isatty(fd) != 1) return std::string(text);
+  if (!is_terminal(fd)) return std::string(text);
   return wrapped(text, static_cast<std::size_t>(terminal_width(fd).value_or(1)));
 }
 
-WrappingBuffer::WrappingBuffer(std::streambuf& to, int fd) : to_(to), fd_(fd), wraps_(::isatty(fd) == 1) {}
+WrappingBuffer::WrappingBuffer(std::streambuf& to, int fd) : to_(to), fd_(fd), wraps_(is_terminal(fd)) {}
 
 WrappingBuffer::~WrappingBuffer() {
   try {

@@ -2,7 +2,6 @@
 #include "core/train/log.hpp"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,7 +36,7 @@ std::string time_stamp() {
 
 bool redraws(int fd) {
   const char* term = std::getenv("TERM");
-  return ::isatty(fd) == 1 && (term == nullptr || std::string_view(term) != "dumb");
+  return is_terminal(fd) && (term == nullptr || std::string_view(term) != "dumb");
 }
 
 }  // namespace
@@ -75,8 +74,8 @@ void Log::note(const std::string& text) {
 
 void Log::figures(const std::vector<LinePart>& parts) {
   const auto line_of = [&](std::size_t room) { return printable(fitting_line(parts, room, ", ")); };
-  const bool narrow = ::isatty(out_) == 1;
-  const std::size_t room = narrow ? static_cast<std::size_t>(terminal_width(out_).value_or(80)) : SIZE_MAX;
+  const std::optional<int> width = is_terminal(out_) ? terminal_width(out_) : std::nullopt;
+  const std::size_t room = width ? static_cast<std::size_t>(*width) : SIZE_MAX;
   write(out_, line_of(room), line_of(SIZE_MAX));
 }
 
@@ -111,8 +110,8 @@ void Log::file_lines(const std::string& text) {
 }
 
 int Log::width() const {
-  winsize size{};
-  return ::ioctl(err_, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  constexpr int kUsual = 80;
+  return terminal_width(err_).value_or(kUsual);
 }
 
 void Log::set_status(const std::string& text) {

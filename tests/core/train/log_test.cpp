@@ -312,6 +312,16 @@ TEST_F(ProgressTest, ABarOnATerminalIsRedrawnInPlaceAndRemoved) {
   EXPECT_EQ(out.read_all(), "");
 }
 
+TEST_F(LogTest, ATerminalWithoutColumnsPassesEverythingOn) {
+  Terminal launcher(0);
+  Log log(launcher.writer, launcher.writer);
+  std::string words;
+  for (int i = 0; i < 50; ++i) words += "word ";
+  log.set_status("1/2");
+  log.info(words + "end");
+  EXPECT_EQ(launcher.read_all(), words + "end\r\n");
+}
+
 TEST_F(ProgressTest, ANarrowTerminalLosesTheBarFirstAndNeverWraps) {
   Pipe out;
   Terminal terminal(40);
