@@ -91,7 +91,7 @@ int run_parsed(const char* name, const Program& program, int argc, char** argv, 
   flags.push_back({"help", "",
                    program.configuration ? "Print this text, or that of the section behind it." : "Print this text.",
                    'h'});
-  flags.push_back({"version", "", "Print the versions of the program, its libraries and the processor."});
+  flags.push_back({"version", "", "Print the versions of program, libraries and processor."});
   const CommandLine line = parse_command_line(argc, argv, flags, program.keys);
   if (program.prints) check_open_output();
   const auto given = [&](const std::string& flag) { return line.has(flag); };

@@ -31,7 +31,19 @@ ReportJson rounded(double value) {
   return short_value;
 }
 
-/// Every so many rows of a long history, the last one among them.
+/// Every so many rows of a long history, the last one among them: of those at ends of epochs, and of those between.
+std::vector<std::size_t> shown_rows(const MetricsTable& table) {
+  const std::size_t stride = (table.rows.size() + kMostRows - 1) / kMostRows;
+  std::size_t seen[2] = {};
+  std::vector<std::size_t> shown;
+  for (std::size_t row = table.rows.size(); row > 0; --row) {
+    const double epoch = table.value(row - 1, "epoch");
+    if (seen[epoch == std::floor(epoch) ? 1 : 0]++ % stride == 0) shown.push_back(row - 1);
+  }
+  std::reverse(shown.begin(), shown.end());
+  return shown;
+}
+
 ReportJson history_json(const MetricsTable& table, bool with_layers) {
   std::vector<std::size_t> kept;
   ReportJson json = {{"columns", ReportJson::array()}, {"rows", ReportJson::array()}};
@@ -40,11 +52,10 @@ ReportJson history_json(const MetricsTable& table, bool with_layers) {
     kept.push_back(c);
     json["columns"].push_back(table.columns[c]);
   }
-  const std::size_t rows = table.rows.size(), stride = (rows + kMostRows - 1) / kMostRows;
-  for (std::size_t back = 0; back < rows; back += stride) {
+  for (const std::size_t shown : shown_rows(table)) {
     ReportJson row = ReportJson::array();
-    for (const std::size_t c : kept) row.push_back(rounded(table.rows[rows - 1 - back][c]));
-    json["rows"].insert(json["rows"].begin(), std::move(row));
+    for (const std::size_t c : kept) row.push_back(rounded(table.rows[shown][c]));
+    json["rows"].push_back(std::move(row));
   }
   return json;
 }

@@ -7,8 +7,10 @@
 #include <iostream>
 #include <memory>
 
+#include "apps/find_lr.hpp"
 #include "apps/load.hpp"
 #include "apps/on_all_ranks.hpp"
+#include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/descriptor.hpp"
@@ -37,22 +39,25 @@ Program describe() {
   Program program;
   program.usage = "CONFIG.ini... [--section.key=value ...] [options]";
   program.summary =
-      "Trains the network that configuration files declare; later files and overrides win. Writes a run directory with "
-      "the resolved configuration, metrics, log and checkpoints.";
+      "Trains the network that configuration files declare; later files and overrides win. Writes a run directory: "
+      "configuration, metrics, log and checkpoints.";
   program.prints = false;  // the log file has it too
-  program.flags = {
-      {"dry-run", "", "Check everything, print the layer table, and stop."},
-      {"print-config", "", "Print the resolved configuration, and stop."},
-      {"resume", "", "Continue the run in run.dir."},
-      {"auto-resume", "", "Continue the run in run.dir if there is one, else start it."},
-      {"extend", "", "Continued with another train.epochs: stretch the schedule to it."},
-      {"accept-changes", "", "Continue with other data or keys that decide the result; changes.log notes them."}};
+  program.flags = {{"dry-run", "", "Check everything, print the layer table, and stop."},
+                   {"print-config", "", "Print the resolved configuration, and stop."},
+                   {"find-lr", "", "Try growing rates, suggest an optimizer.lr; makes no run."},
+                   {"lr-range", "FROM:TO", "With --find-lr: the rates to try (1e-6:10)."},
+                   {"lr-steps", "N", "With --find-lr: the number of rates (300)."},
+                   {"output", "FILE", "With --find-lr: write rate, loss, smoothed loss as CSV.", 'o'},
+                   force_flag(),
+                   {"resume", "", "Continue the run in run.dir."},
+                   {"auto-resume", "", "Continue the run in run.dir, or start it."},
+                   {"extend", "", "With another train.epochs: stretch the schedule to it."},
+                   {"accept-changes", "", "Continue with other data or keys; changes.log notes them."}};
   program.exact = {"print-config"};
   program.keys = key_names;
   program.notes = {
-      "Exit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 stopped early "
-      "and resumable (SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or train.max_time), 128 + n on a second "
-      "SIGTERM or SIGINT."};
+      "Exit codes: 0 done, 2 usage or configuration, 3 data, 4 diverged, 5 checkpoint, 6 environment, 75 stopped "
+      "and resumable, 128 + n on a second signal."};
   program.configuration = key_documentation;
   program.usual = {"run.dir", "data.kind", "data.dir", "train.epochs", "train.batch", "train.max_time", "optimizer.lr"};
   return program;
@@ -219,6 +224,33 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   }
 }
 
+constexpr int kPlainWidth = 80;  // of what is no terminal
+
+/// The root speaks for all ranks.
+int find_lr(Experiment& experiment, Communicator& ranks, const CommandLine& line, const std::string& fewer_threads) {
+  StopSignals::end_at_once(false);
+  LrSweepOptions options;
+  std::optional<Output> output;
+  together(ranks, [&] {
+    options = sweep_options(line);
+    if (ranks.is_root()) output = sweep_output(line, experiment);
+  });
+  const bool prints_table = output && output->is_standard_output();
+  const Descriptor nowhere("/dev/null", O_WRONLY | O_CLOEXEC, "/dev/null");
+  Log log(!ranks.is_root() ? nowhere.get()
+          : prints_table   ? STDERR_FILENO
+                           : STDOUT_FILENO,
+          ranks.is_root() ? STDERR_FILENO : nowhere.get());
+  if (!fewer_threads.empty()) log.warning(fewer_threads);
+  for (const std::string& warning : experiment.config.diagnostics().warnings()) log.warning(warning);
+  const LrSweep sweep = sweep_learning_rates(experiment, ranks, log, options);
+  if (!ranks.is_root()) return 0;
+  if (output) output->write(table_of(sweep));
+  print_sweep(output ? report_stream(*output) : std::cout, sweep, options, experiment,
+              terminal_width(prints_table ? STDERR_FILENO : STDOUT_FILENO).value_or(kPlainWidth));
+  return 0;
+}
+
 /// The configuration, or what is wrong with it: the ranks are connected in between, as it says.
 struct Loaded {
   Registry registry;
@@ -237,6 +269,7 @@ struct Loaded {
 
 int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, double start) {
   together(ranks, [&] {
+    check_find_lr(line);
     if (loaded.error) std::rethrow_exception(loaded.error);
   });
   Experiment& experiment = *loaded.experiment;
@@ -251,6 +284,7 @@ int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, doub
     fewer_threads = experiment.configure_threads();
   });
   if (experiment.distributed.helper) ranks.start_helper();
+  if (line.has("find-lr")) return find_lr(experiment, ranks, line, fewer_threads);
   if (line.has("dry-run")) return ranks.is_root() ? dry_run(experiment, fewer_threads) : 0;
   return train(experiment, ranks, line, start, fewer_threads);
 }

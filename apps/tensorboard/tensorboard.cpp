@@ -13,6 +13,7 @@
 #include "core/data/pipeline.hpp"
 #include "core/report/run_summary.hpp"
 #include "core/train/conditional_layers.hpp"
+#include "core/train/epoch_row.hpp"
 #include "core/train/experiment.hpp"
 
 namespace sluice {
@@ -86,8 +87,7 @@ class TensorBoard : public TrainingObserver {
     const auto step = std::find_if(row.begin(), row.end(), [](const auto& item) { return item.first == "step"; });
     sluice_events::Event event = event_at(std::get<std::int64_t>(step->second));
     for (const auto& [name, value] : row) {
-      if (const auto* number = std::get_if<double>(&value)) add_scalar(event, name, *number);
-      if (name == "epoch") add_scalar(event, name, static_cast<double>(std::get<std::int64_t>(value)));
+      if (name == "epoch" || std::holds_alternative<double>(value)) add_scalar(event, name, as_number(value));
     }
     file_->add(event);
   }

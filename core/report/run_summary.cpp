@@ -111,7 +111,7 @@ void read_best(RunSummary& run) {
   options.metric = run.watched;
   EarlyStopping watch(options);
   for (std::size_t row = 0; row < run.metrics.rows.size(); ++row) {
-    if (watch.offer(static_cast<std::int64_t>(row), run.metrics.value(row, run.watched))) run.best = row;
+    if (watch.offer(static_cast<double>(row), run.metrics.value(row, run.watched))) run.best = row;
   }
 }
 
@@ -151,6 +151,13 @@ double MetricsTable::value(std::size_t row, const std::string& column) const {
 
 bool MetricsTable::has(const std::string& column) const {
   return std::find(columns.begin(), columns.end(), column) != columns.end();
+}
+
+double MetricsTable::last(const std::string& column) const {
+  for (std::size_t row = rows.size(); row > 0; --row) {
+    if (const double cell = value(row - 1, column); !std::isnan(cell)) return cell;
+  }
+  return std::nan("");
 }
 
 double MetricsTable::sum(const std::string& column) const {

@@ -20,6 +20,8 @@ struct MetricsTable {
   bool has(const std::string& column) const;
   /// Over all rows; NaN cells count nothing.
   double sum(const std::string& column) const;
+  /// The last value that is a number; NaN where there is none.
+  double last(const std::string& column) const;
 };
 
 /// Reads a metrics.csv; an empty table where there is none. Throws Error(kCheckpoint) for a file that is too large.

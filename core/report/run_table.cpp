@@ -149,18 +149,23 @@ std::string short_metric(const std::string& metric, const std::vector<std::strin
   return one ? metric.substr(set.size()) : metric;
 }
 
+/// "3", "2.375" where it was evaluated within an epoch.
+Cell epoch_cell(double epoch) {
+  return number_cell(epoch, epoch == std::floor(epoch) ? 0 : 3);
+}
+
 std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::vector<Difference>& different,
                          const std::vector<std::string>& metrics) {
   std::vector<Cell> row = {text_cell(run.directory), text_cell(to_string(run.state))};
   for (const Difference& difference : different) row.push_back(value_cell(difference.values[index]));
   row.push_back(count_cell(run.epochs_done()));
   row.push_back(run.epochs > 0 ? count_cell(run.epochs) : Cell{});
-  row.push_back(run.best ? number_cell(run.metrics.value(*run.best, "epoch"), 0) : Cell{});
+  row.push_back(run.best ? epoch_cell(run.metrics.value(*run.best, "epoch")) : Cell{});
   for (const std::string& metric : metrics)
     row.push_back(run.best ? metric_cell(metric, run.metrics.value(*run.best, metric)) : Cell{});
   row.push_back(hours_cell(run.hours()));
-  const bool any = !run.metrics.rows.empty();
-  row.push_back(any ? number_cell(run.metrics.value(run.metrics.rows.size() - 1, "images_per_second"), 0) : Cell{});
+  const double rate = run.metrics.last("images_per_second");
+  row.push_back(std::isnan(rate) ? Cell{} : number_cell(rate, 0));
   return row;
 }
 

@@ -6,13 +6,15 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/keys.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice {
 void EarlyStoppingOptions::describe(Keys& keys) {
   keys.optional("metric", metric, "The column of metrics.csv that decides which checkpoint is best and when to stop.");
   keys.choice("goal", goal, {{"auto", Goal::kAuto}, {"max", Goal::kMax}, {"min", Goal::kMin}},
               "Whether the metric should rise or fall; auto: fall if its name ends in loss or error.");
-  keys.optional("patience", patience, at_least(0), "Epochs without improvement after which training stops; 0 = never.");
+  keys.optional("patience", patience, at_least(0.0),
+                "Epochs without improvement after which training stops, also parts of one; 0 = never.");
   keys.optional(
       "min_delta", min_delta, at_least(0.0),
       "What an improvement must exceed to count for the patience; accuracies are shares from 0 to 1: 0.001 is 0.1 %.");
@@ -32,7 +34,7 @@ bool EarlyStopping::better(double value, const std::optional<double>& than, doub
   return minimise_ ? value < *than - margin : value > *than + margin;
 }
 
-bool EarlyStopping::observe(std::int64_t epoch, double value) {
+bool EarlyStopping::observe(double epoch, double value) {
   state_.last_epoch = epoch;
   if (better(value, state_.reference, options_.min_delta)) {
     state_.reference = value;
@@ -41,7 +43,7 @@ bool EarlyStopping::observe(std::int64_t epoch, double value) {
   return offer(epoch, value);
 }
 
-bool EarlyStopping::offer(std::int64_t epoch, double value) {
+bool EarlyStopping::offer(double epoch, double value) {
   if (!better(value, state_.best, 0)) return false;
   state_.best = value;
   state_.best_epoch = epoch;
@@ -53,17 +55,19 @@ void EarlyStopping::forget_best() {
   state_.best_epoch = 0;
 }
 
-void EarlyStopping::restart(std::int64_t epoch) {
+void EarlyStopping::restart(double epoch) {
   state_ = {};
   state_.reference_epoch = state_.last_epoch = epoch;
 }
 
 std::optional<std::string> EarlyStopping::reason_to_stop() const {
-  const std::int64_t waited = state_.last_epoch - state_.reference_epoch;
-  if (options_.patience == 0 || waited < options_.patience) return std::nullopt;
-  if (!state_.reference) return concat(options_.metric, " has had no value for ", waited, " epochs");
+  constexpr double kDigits = 1e6;  // of places within epochs
+  const double waited = std::round(kDigits * (state_.last_epoch - state_.reference_epoch)) / kDigits;
+  if (options_.patience == 0 || waited + 1 / kDigits < options_.patience) return std::nullopt;
+  const std::string epochs = concat(" for ", epochs_text(waited), waited == 1 ? " epoch" : " epochs");
+  if (!state_.reference) return concat(options_.metric, " has had no value", epochs);
   return concat(options_.metric, " has not improved on ", metric_text(options_.metric, *state_.reference), " (epoch ",
-                state_.reference_epoch, ")", margin_text(), " for ", waited, " epochs");
+                epochs_text(state_.reference_epoch), ")", margin_text(), epochs);
 }
 
 std::optional<std::string> EarlyStopping::rule() const {
@@ -74,6 +78,10 @@ std::optional<std::string> EarlyStopping::rule() const {
 
 std::string EarlyStopping::margin_text() const {
   return options_.min_delta > 0 ? " by more than " + metric_text(options_.metric, options_.min_delta) : "";
+}
+
+std::string epochs_text(double epochs) {
+  return epochs == std::floor(epochs) ? concat(static_cast<std::int64_t>(epochs)) : fixed(epochs, 3);
 }
 
 }  // namespace sluice

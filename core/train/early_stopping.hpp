@@ -13,9 +13,9 @@ class Keys;
 struct EarlyStoppingOptions {
   enum class Goal { kAuto, kMax, kMin };
   std::string metric = "val_accuracy";
-  Goal goal = Goal::kAuto;    ///< kAuto: a metric whose name ends in "loss" or "error" goes down, any other up
-  std::int64_t patience = 0;  ///< epochs; 0 = never stop
-  double min_delta = 0;       ///< an improvement by less does not reset the patience; in the metric's unit
+  Goal goal = Goal::kAuto;  ///< kAuto: a metric whose name ends in "loss" or "error" goes down, any other up
+  double patience = 0;      ///< epochs; 0 = never stop
+  double min_delta = 0;     ///< an improvement by less does not reset the patience; in the metric's unit
   void describe(Keys& keys);
 };
 
@@ -25,14 +25,15 @@ class EarlyStopping {
  public:
   explicit EarlyStopping(const EarlyStoppingOptions& options);
 
-  /// Takes the metric of an evaluation after `epoch` whole epochs. Returns whether it is the best so far; NaN never is.
-  bool observe(std::int64_t epoch, double value);
+  /// Takes the metric of an evaluation after so many epochs: 2.5 is in the middle of the third. Returns whether it is
+  /// the best so far; NaN never is.
+  bool observe(double epoch, double value);
   /// The part of `observe` that is about the best, not about the patience.
-  bool offer(std::int64_t epoch, double value);
+  bool offer(double epoch, double value);
   /// The best is lost, and is found again among what is offered and observed from now on.
   void forget_best();
   /// As at the beginning of a run that starts after `epoch` epochs: the metric is another one.
-  void restart(std::int64_t epoch);
+  void restart(double epoch);
   /// Why to stop now, or nothing: "val_accuracy has not improved on 91.2 % (epoch 40) by more than 0.1 % for 20
   /// epochs".
   std::optional<std::string> reason_to_stop() const;
@@ -45,10 +46,10 @@ class EarlyStopping {
 
   struct State {
     std::optional<double> best;  ///< absent before the first finite value
-    std::int64_t best_epoch = 0;
+    double best_epoch = 0;
     std::optional<double> reference;  ///< the value that counts for the patience: the last one better by min_delta
-    std::int64_t reference_epoch = 0;
-    std::int64_t last_epoch = 0;
+    double reference_epoch = 0;
+    double last_epoch = 0;
   };
   const State& state() const { return state_; }
   void restore(const State& state) { state_ = state; }
@@ -61,5 +62,8 @@ class EarlyStopping {
   bool minimise_;
   State state_;
 };
+
+/// "3", "2.375": epochs for people.
+std::string epochs_text(double epochs);
 
 }  // namespace sluice

@@ -35,7 +35,13 @@ void EmaOptions::describe(Keys& keys) {
   keys.optional("decay", decay, between(0.0, 1.0),
                 "Decay of the weights' moving average at each step, such as 0.999; 0 = none.");
   keys.optional("warmup", warmup, "Begin with a smaller decay: at update t at most (1 + t) / (10 + t).");
+  keys.optional("statistics_batches", statistics_batches, at_least(std::int64_t{0}),
+                "before each evaluation the running statistics of the averaged weights are measured over this many "
+                "training batches, at most an epoch, as torch's update_bn does; 0: they are averaged like the weights");
   keys.role(KeyRole::kContinues, {"decay", "warmup"}, "the average goes on so from here");
+  keys.role(KeyRole::kContinues, {"statistics_batches"}, "the averaged weights are evaluated so from here");
+  if (!keys.documenting() && decay == 0 && statistics_batches > 0)
+    keys.error("statistics_batches", "there is no average; set ema.decay, or leave statistics_batches at 0");
   if (decay >= 1) keys.error("decay", "expected a number below 1: with 1 the average never moves");
 }
 

@@ -15,12 +15,13 @@ class Keys;
 struct EmaOptions {
   double decay = 0;    ///< 0 = off
   bool warmup = true;  ///< shorter memory at the start: decay of update t is min(decay, (1 + t) / (10 + t))
+  std::int64_t statistics_batches = 0;  ///< that running statistics are measured over (StatisticsPass); 0: averaged
   void describe(Keys& keys);
   bool enabled() const { return decay > 0; }
 };
 
 /// Keeps `average += (1 - decay) * (value - average)` for every parameter and, with a copy of its own, for every
-/// persistent buffer (running statistics belong to the weights they were measured with).
+/// persistent buffer: running statistics belong to the weights they were measured with.
 class Ema {
  public:
   /// Sizes of the two arenas in elements. The averages start as the values given.

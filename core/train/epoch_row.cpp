@@ -8,6 +8,7 @@
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/train/conditional_layers.hpp"
+#include "core/train/early_stopping.hpp"
 
 namespace sluice {
 namespace {
@@ -106,6 +107,12 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
   table.rows.push_back(std::move(values));
 }
 
+std::optional<double> last_value(const HistoryTable& table, const std::string& column) {
+  const auto found = std::find(table.columns.begin(), table.columns.end(), column);
+  if (table.rows.empty() || found == table.columns.end()) return std::nullopt;
+  return table.rows.back()[static_cast<std::size_t>(found - table.columns.begin())];
+}
+
 namespace {
 
 /// "val_", "test_"; "" for figures of the training.
@@ -132,6 +139,7 @@ std::string cell_text(const std::string& column, const MetricValue& value) {
   const double number = as_number(value);
   if (std::holds_alternative<std::int64_t>(value)) return std::to_string(std::get<std::int64_t>(value));
   if (column == "lr") return concat(number);
+  if (column == "epoch") return epochs_text(number);
   return is_accuracy(column) ? fixed(100 * number, 2) + " %" : fixed(number, 3);
 }
 

@@ -1,6 +1,7 @@
 // What a row of metrics holds beyond times and losses: figures of plug-ins and costs; and the table of all rows.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ void append_live_metrics(std::vector<LinePart>& line, const Network& network, co
 
 /// Appends a row without its times, in which equal runs differ, adding columns that are new (older rows get NaN there).
 void append_row(HistoryTable& table, const MetricsRow& row);
+
+/// What the last row has in a column, or nothing.
+std::optional<double> last_value(const HistoryTable& table, const std::string& column);
 
 /// The row as a line for people, of a run of so many epochs: "epoch 3/60, lr 0.1, train_loss 1.234, val_accuracy
 /// 91.20 %, ...", without what is 1 minus the column before it. Where there is no room, what was evaluated stays

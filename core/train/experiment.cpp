@@ -55,6 +55,10 @@ void TrainOptions::describe(Keys& keys) {
   if (accumulate > 0 && batch % accumulate != 0)
     keys.error("accumulate", concat("expected a number that divides the batch of ", batch, ", got ", accumulate));
   keys.optional("evaluate_every", evaluate_every, at_least(std::int64_t{1}), "epochs from one evaluation to the next");
+  keys.optional(
+      "evaluate_every_steps", evaluate_every_steps, at_least(std::int64_t{0}),
+      "steps from one evaluation to the next besides, also within epochs: rows of metrics, the best checkpoint "
+      "and early stopping take them like the others; 0: only at ends of epochs");
   duration_key(
       keys, "max_time", max_time_text, max_time,
       "stop with a checkpoint before this much time is used up (2h, 90m, 1:30:00, Slurm's 1-12:30; a bare number is "
@@ -68,6 +72,7 @@ void TrainOptions::describe(Keys& keys) {
             "steps have this size from here on; lr, momentum and averages are per step");
   keys.role(KeyRole::kContinues, {"accumulate"}, "batch normalisation sees parts of this size from here on");
   keys.role(KeyRole::kContinues, {"evaluate_every"}, "epochs that are not evaluated cannot be the best");
+  keys.role(KeyRole::kContinues, {"evaluate_every_steps"}, "what is evaluated can be the best");
   keys.role(KeyRole::kNothing, {"max_time"}, "no effect on the result");
   keys.of_machine({"max_time"});
 }

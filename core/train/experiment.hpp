@@ -20,8 +20,9 @@ namespace sluice {
 struct TrainOptions {
   std::int64_t epochs = 1;
   std::int64_t batch = 128;
-  std::int64_t accumulate = 1;      ///< parts of a batch
-  std::int64_t evaluate_every = 1;  ///< epochs
+  std::int64_t accumulate = 1;            ///< parts of a batch
+  std::int64_t evaluate_every = 1;        ///< epochs
+  std::int64_t evaluate_every_steps = 0;  ///< besides; 0: only at ends of epochs
   std::string max_time_text;
   double max_time = 0;        ///< seconds, 0: no limit
   std::string init;           ///< checkpoint to take the first weights from; empty: none

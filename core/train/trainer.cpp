@@ -6,25 +6,14 @@
 
 #include "core/base/atomic_file.hpp"
 #include "core/base/digest.hpp"
-#include "core/base/parallel.hpp"
 #include "core/base/signals.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
-#include "core/graph/gated_layers.hpp"
-#include "core/graph/layer_table.hpp"
 #include "core/train/advice.hpp"
 #include "core/train/epoch_row.hpp"
+#include "core/train/first_weights.hpp"
 
 namespace sluice {
-
-namespace {
-
-/// Images of each batch that this rank computes.
-std::int64_t share(std::int64_t batch, const Communicator& ranks) {
-  return batch * (ranks.rank() + 1) / ranks.size() - batch * ranks.rank() / ranks.size();
-}
-
-}  // namespace
 
 Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& ranks, Log& log, double start,
                  const ResumePermission& permission)
@@ -34,42 +23,27 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
       log_(log),
       network_(experiment.network()),
       budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
-  if (experiment.run.precision == Precision::kInt8) {
-    throw Error(ExitCode::kUsage, concat(experiment.where("run", "precision"),
-                                         ": int8 is for inference; train in fp32 or bf16, then run sluice-deploy "
-                                         "--precision=int8"));
-  }
+  check_trainable(experiment);
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
   open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  if (!experiment.train.init.empty() && !last) start_from(experiment.train.init);
-  ExecutorOptions training = experiment.executor_options(Mode::kTraining, share(experiment.train.part_batch(), ranks));
-  if (experiment.distributed.sync_batchnorm && ranks.size() > 1)
-    training.share = {&ranks, experiment.train.part_batch()};
-  training.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
-  executor_ = std::make_unique<Executor>(network_, training);
+  if (!last) take_first_weights(experiment, network_, data_, log);
+  step_ = std::make_unique<TrainingStep>(experiment, data_, ranks, log, [this] {
+    return RankWishes{stop_reason().has_value(), save_due()};
+  });
   statistics_ = std::make_unique<Statistics>(network_);
-  for (const std::string& line : slow_kernels(*executor_)) log_.warning(line);
-  if (experiment.train.accumulate > 1)
-    gradient_sum_ = Buffer(std::max<std::int64_t>(1, network_.parameter_count()) * 4);
-  if (ranks.size() > 1) {
-    GradientReducer::Options reduction;
-    reduction.wire = experiment.distributed.gradients;
-    reducer_ = std::make_unique<GradientReducer>(ranks, step_gradients(), network_.parameter_count(),
-                                                 network_.buffer_data(), network_.buffer_count(), reduction);
-  }
-  optimizer_ =
-      std::make_unique<Optimizer>(experiment.optimizer, parameter_ranges(network_), network_.parameter_count());
   schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),
                                          experiment.train.epochs);
   if (experiment.ema.enabled()) {
     ema_ = std::make_unique<Ema>(experiment.ema, network_.parameter_data(), network_.parameter_count(),
                                  network_.buffer_data(), network_.buffer_count());
   }
-  take_teachers();
-  if (Mixing{experiment.data.mixup, experiment.data.cutmix}.enabled())
-    mixed_loss_ = std::make_unique<MixedLoss>(*executor_, network_);
+  if (experiment.ema.statistics_batches > 0) {
+    statistics_pass_ = std::make_unique<StatisticsPass>(step_->executor(), network_, *data_.sets.train,
+                                                        training_batches(experiment, data_.normalization, ranks),
+                                                        experiment.train.accumulate, ranks);
+  }
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
   position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   if (directory.holds_run() && !last) start_over();
@@ -77,31 +51,10 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   if (const auto rule = early_stopping_->rule()) log_.info(*rule);
   for (const std::string& line : advice_on_min_delta(experiment.early_stopping)) log_.warning(line);
   if (!ranks.is_root()) {
-    executor_->reset_statistics();  // the root has those of the epoch so far
+    step_->executor().reset_statistics();  // the root has those of the epoch so far
     return;
   }
-  // The row of an unfinished epoch is written again when the epoch ends.
-  metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(),
-                                            position_.step - position_.batch);
-}
-
-void Trainer::start_from(const std::string& init) {
-  const Checkpoint checkpoint = load(init);
-  const RestoreReport report = restore_weights(checkpoint, network_, false);
-  if (report.restored.empty()) {
-    throw Error(ExitCode::kCheckpoint, concat(init, ": none of its ", report.extra.size(),
-                                              " tensors belongs to the network; train.init wants the same network"));
-  }
-  if (!experiment_.train.init_partial && !(report.missing.empty() && report.extra.empty())) {
-    const std::string& first = report.missing.empty() ? report.extra.front() : report.missing.front();
-    throw Error(ExitCode::kCheckpoint, concat(init, ": lacks ", report.missing.size(),
-                                              " of the network's tensors and has ", report.extra.size(), " others, ",
-                                              first, " for one; train.init_partial = yes takes what both have"));
-  }
-  for (const std::string& warning : compare_start(checkpoint, data_)) log_.warning(warning);
-  log_.info(concat("starts from the weights of ", init));
-  for (const std::string& path : report.missing) log_.info(concat("  without ", path, ", which starts anew"));
-  for (const std::string& path : report.extra) log_.info(concat("  leaves out ", path));
+  metrics_ = std::make_unique<MetricsFiles>(directory.metrics_csv(), directory.metrics_jsonl(), recorded_step());
 }
 
 void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
@@ -112,28 +65,11 @@ void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
                                              "; nothing is lost, start again with the same command"));
   });
   for (const std::string& warning : data_.warnings) log_.warning(warning);
-  PipelineOptions training = training_pipeline(options, data_.normalization, experiment_.train.batch,
-                                               static_cast<std::uint64_t>(experiment_.run.seed));
-  training.rank = ranks_.rank();
-  training.world = ranks_.size();
-  training.parts = experiment_.train.accumulate;
-  pipeline_ = std::make_unique<Pipeline>(*data_.sets.train, training);
+  pipeline_ = std::make_unique<Pipeline>(*data_.sets.train, training_batches(experiment_, data_.normalization, ranks_));
   evaluated_set_ = data_.sets.validation != nullptr ? "val" : "test";
   evaluator_ = std::make_unique<Evaluator>(
       network_, experiment_.executor_options(Mode::kInference, experiment_.eval.batch), data_.evaluated(),
       evaluation_pipeline(options, data_.normalization, experiment_.eval.batch), &ranks_);
-}
-
-void Trainer::take_teachers() {
-  const DistillationOptions& options = experiment_.distillation;
-  if (!options.enabled()) return;
-  teachers_ =
-      std::make_unique<Teachers>(experiment_, data_.normalization, share(experiment_.train.part_batch(), ranks_));
-  distilled_loss_ = std::make_unique<DistilledLoss>(*executor_, network_);
-  distilled_loss_->set(teachers_->logits(), &options.weight, &options.temperature);
-  for (const std::string& warning : teachers_->warnings(*data_.sets.train)) log_.warning(warning);
-  log_.info(concat("learns from ", join(options.teachers, ", "), " with weight ", options.weight, " at temperature ",
-                   options.temperature));
 }
 
 /// The metric that decides which checkpoint is best must be a column that evaluations write.
@@ -149,7 +85,7 @@ EarlyStoppingOptions Trainer::watched_metric() {
     columns.push_back(concat(evaluated_set_, "_top", k, "_accuracy"));
   for (const std::string& column : figure_columns(evaluated_set_ + "_", network_)) columns.push_back(column);
   columns.insert(columns.end(), {"train_accuracy", "train_loss"});
-  if (teachers_ != nullptr) columns.insert(columns.end(), {"train_cross_entropy", "distillation_loss"});
+  if (step_->teachers() != nullptr) columns.insert(columns.end(), {"train_cross_entropy", "distillation_loss"});
   for (const auto& loss : network_.auxiliary_losses()) columns.push_back(loss.first);
   for (const std::string& column : figure_columns("", network_)) columns.push_back(column);
   if (std::find(columns.begin(), columns.end(), options.metric) == columns.end()) {
@@ -164,8 +100,9 @@ EarlyStoppingOptions Trainer::watched_metric() {
 Trainer::~Trainer() = default;
 
 TrainingParts Trainer::parts() {
-  return {experiment_,      network_,  *executor_, *optimizer_, ema_.get(),          teachers_.get(),
-          *early_stopping_, position_, history_,   evaluation_, data_.normalization, data_.sets.train->class_names(),
+  return {experiment_,      network_,          step_->executor(),   step_->optimizer(),
+          ema_.get(),       step_->teachers(), *early_stopping_,    position_,
+          history_,         evaluation_,       data_.normalization, data_.sets.train->class_names(),
           data_.description};
 }
 
@@ -177,9 +114,9 @@ void Trainer::advise(const Remarks& at_end) {
 }
 
 ExitCode Trainer::run(const Remarks& at_end, TrainingObserver* observer) {
-  executor_->refresh();
+  step_->executor().refresh();
   observer_ = ranks_.is_root() ? observer : nullptr;
-  if (observer_ != nullptr) observer_->begin(data_, position_.step - position_.batch);
+  if (observer_ != nullptr) observer_->begin(data_, recorded_step());
   last_saved_time_ = TimeBudget::steady_seconds();
   const std::int64_t before = position_.step;
   while (position_.epoch < experiment_.train.epochs) {
@@ -194,25 +131,29 @@ ExitCode Trainer::run(const Remarks& at_end, TrainingObserver* observer) {
   if (early_stopping_->state().best) {
     const std::string& metric = early_stopping_->metric();
     log_.info(concat("done: best ", metric, " ", metric_text(metric, *early_stopping_->state().best), " after epoch ",
-                     early_stopping_->state().best_epoch));
+                     epochs_text(early_stopping_->state().best_epoch)));
   }
   return ExitCode::kDone;
 }
 
 Trainer::Outcome Trainer::train_epoch() {
-  const double begin = TimeBudget::steady_seconds();
+  double begin = TimeBudget::steady_seconds();
   const double waited = pipeline_->wait_seconds() - position_.data_wait_seconds;
   const double trained = position_.train_seconds;
   const std::int64_t per_epoch = pipeline_->batches() * experiment_.train.batch;
   Progress progress(log_, experiment_.log);
   progress.begin(concat("epoch ", position_.epoch + 1, "/", experiment_.train.epochs), per_epoch, position_.images,
                  (experiment_.train.epochs - position_.epoch - 1) * per_epoch);
-  if (position_.batch == 0) executor_->reset_statistics();
+  if (position_.batch == 0) step_->executor().reset_statistics();
   pipeline_->start(position_.epoch, position_.images);
   while (const Batch* batch = pipeline_->next()) {
     const double start = TimeBudget::steady_seconds();
+    if (evaluation_is_due()) {
+      if (!evaluate_within_epoch()) return Outcome::kStopped;
+      if (early_stopping_->reason_to_stop()) return Outcome::kContinue;
+      begin += TimeBudget::steady_seconds() - start;
+    }
     step(*batch);
-    budget_.record_step(TimeBudget::steady_seconds() - start);
     position_.train_seconds = trained + TimeBudget::steady_seconds() - begin;
     position_.data_wait_seconds = pipeline_->wait_seconds() - waited;
     progress.advance(batch->whole);
@@ -232,7 +173,7 @@ Trainer::Outcome Trainer::train_epoch() {
 
 /// Of the epoch that is running.
 std::vector<LinePart> Trainer::live_figures() const {
-  const Statistics& statistics = executor_->statistics();
+  const Statistics& statistics = step_->executor().statistics();
   const double loss = position_.loss_sum / static_cast<double>(position_.images);
   std::vector<LinePart> figures = {{concat("loss ", fixed(loss, 4)), concat("loss ", fixed(loss, 2)), 85}};
   if (const std::int64_t images = statistics.count(Role::kImages); images > 0) {
@@ -244,13 +185,63 @@ std::vector<LinePart> Trainer::live_figures() const {
   return figures;
 }
 
+void Trainer::step(const Batch& batch) {
+  const double start = TimeBudget::steady_seconds();
+  lr_ = schedule_->lr_at(schedule_step());
+  step_->run(batch, lr_, position_);
+  if (ema_ != nullptr) ema_->update(network_.parameter_data(), network_.buffer_data());
+  budget_.record_step(TimeBudget::steady_seconds() - start);
+}
+
+double Trainer::schedule_step() const {
+  const double done = static_cast<double>(position_.images) / static_cast<double>(experiment_.train.batch);
+  const auto per_epoch = static_cast<double>(pipeline_->batches());
+  return static_cast<double>(position_.epoch) * per_epoch + std::min(done, per_epoch);
+}
+
+/// For rows: 2.5 in the middle of the third epoch.
+double Trainer::epochs_done() const {
+  constexpr double kDigits = 1e6;
+  return std::round(kDigits * schedule_step() / static_cast<double>(pipeline_->batches())) / kDigits;
+}
+
+/// Of the last row of metrics; 0 where there is none.
+std::int64_t Trainer::recorded_step() const {
+  return static_cast<std::int64_t>(last_value(history_, "step").value_or(0));
+}
+
+std::optional<std::string> Trainer::stop_reason() const {
+  if (const int signal = stop_requested(); signal != 0) return concat("received ", signal_name(signal));
+  if (!budget_.step_fits()) return budget_.reason();
+  return std::nullopt;
+}
+
+/// Why all stop now, if they do.
+std::optional<std::string> Trainer::common_stop_reason() const {
+  std::optional<std::string> reason = stop_reason();
+  if (ranks_.size() == 1) return reason;
+  if (!step_->wishes().stop) return std::nullopt;
+  const int rank = first_rank(ranks_, reason.has_value());
+  return broadcast(ranks_, concat(rank_name(ranks_.rank(), host_name()), " ", reason.value_or("")), rank);
+}
+
+bool Trainer::save_due() const {
+  const double interval = experiment_.checkpoint.interval;
+  return interval > 0 && TimeBudget::steady_seconds() - last_saved_time_ > interval;
+}
+
+bool Trainer::common_save_due() const {
+  return ranks_.size() == 1 ? save_due() : step_->wishes().save;
+}
+
 /// Of the epoch so far over all ranks. The root takes them over, so that they are counted once.
 const Statistics& Trainer::gather_statistics() {
-  *statistics_ = executor_->statistics();
+  Executor& executor = step_->executor();
+  *statistics_ = executor.statistics();
   if (ranks_.size() == 1) return *statistics_;
   statistics_->sum_over(ranks_);
-  executor_->reset_statistics();
-  if (ranks_.is_root()) executor_->add_statistics(*statistics_);
+  executor.reset_statistics();
+  if (ranks_.is_root()) executor.add_statistics(*statistics_);
   return *statistics_;
 }
 
@@ -264,7 +255,7 @@ MetricsRow Trainer::training_row(double seconds) {
                     {"lr", lr_},
                     {"train_loss", position_.loss_sum / trained}};
   if (images > 0) row.emplace_back("train_accuracy", static_cast<double>(correct) / static_cast<double>(images));
-  if (teachers_ != nullptr) {
+  if (step_->teachers() != nullptr) {
     row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
     row.emplace_back("distillation_loss", position_.divergence_sum / trained);
   }
@@ -279,47 +270,19 @@ MetricsRow Trainer::training_row(double seconds) {
   return row;
 }
 
-bool Trainer::evaluate(MetricsRow& row) {
-  std::unique_ptr<Ema::Swap> swap;
-  if (ema_ != nullptr) swap = std::make_unique<Ema::Swap>(*ema_, network_.parameter_data(), network_.buffer_data());
-  const std::optional<Evaluation> evaluation = evaluator_->run({}, [] { return stop_requested() != 0; });
-  if (!evaluation) return false;
-  for (const std::string& warning : picture_warnings(data_.evaluated(), *evaluation)) log_.warning(warning);
-  budget_.record_evaluation(evaluation->seconds);
-  if (evaluation_.empty()) {  // the first one
-    for (const std::string& warning : uncounted_layers(network_, evaluation->counts)) log_.warning(warning);
-  }
-  evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
-  advice_ = advice_on_decisions(network_, evaluation->counts);
-  row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
-  row.emplace_back(evaluated_set_ + "_accuracy", evaluation->accuracy());
-  if (const std::int64_t k = experiment_.eval.top_k; k > 0)
-    row.emplace_back(concat(evaluated_set_, "_top", k, "_accuracy"), evaluation->accuracy_among(k));
-  append_figures(row, evaluated_set_ + "_", network_, evaluation->counts);
-  append_layers(row, evaluated_set_ + "_", network_, evaluation->counts);
-  if (observer_ != nullptr) observer_->evaluated(position_.step);
-  return true;
-}
-
 Trainer::Outcome Trainer::end_epoch(double seconds) {
   MetricsRow row = training_row(seconds);
   const bool last = position_.epoch + 1 == experiment_.train.epochs;
-  const bool evaluates = last || (position_.epoch + 1) % experiment_.train.evaluate_every == 0;
-  const bool fits = first_rank(ranks_, evaluates && !budget_.evaluation_fits(evaluator_->batches())) < 0;
-  if (!fits || (evaluates && !evaluate(row))) {
+  const bool evaluates = last || evaluation_is_due() || (position_.epoch + 1) % experiment_.train.evaluate_every == 0;
+  const std::optional<std::string> reason = evaluates ? evaluate_in_time(row) : std::nullopt;
+  if (reason) {
     checkpoint(false);
-    const int signal = stop_requested();
-    const std::string reason =
-        fits ? signal != 0 ? concat("received ", signal_name(signal)) : "another rank was stopped" : budget_.reason();
-    log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", reason,
+    log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", *reason,
                      "; continue with --resume"));
     return Outcome::kStopped;
   }
   for (const std::string& note : data_.sets.train->take_notes()) log_.warning(note);
-  bool best = false;
-  for (const auto& [name, value] : row) {
-    if (name == early_stopping_->metric()) best = early_stopping_->observe(position_.epoch + 1, as_number(value));
-  }
+  const bool best = watch(row, static_cast<double>(position_.epoch + 1));
   record(row);
   position_.elapsed_seconds += seconds;
   ++position_.epoch;

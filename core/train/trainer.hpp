@@ -8,25 +8,22 @@
 #include <string>
 #include <vector>
 
-#include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
 #include "core/checkpoint/store.hpp"
 #include "core/data/pipeline.hpp"
 #include "core/distributed/communicator.hpp"
-#include "core/distributed/gradient_reducer.hpp"
-#include "core/train/distilled_loss.hpp"
 #include "core/train/evaluator.hpp"
 #include "core/train/experiment.hpp"
 #include "core/train/known_data.hpp"
 #include "core/train/metrics.hpp"
-#include "core/train/mixed_loss.hpp"
 #include "core/train/observer.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/run_changes.hpp"
 #include "core/train/run_directory.hpp"
-#include "core/train/teacher.hpp"
+#include "core/train/statistics_pass.hpp"
 #include "core/train/time_budget.hpp"
 #include "core/train/training_checkpoint.hpp"
+#include "core/train/training_step.hpp"
 
 namespace sluice {
 
@@ -55,8 +52,6 @@ class Trainer {
   enum class Outcome { kContinue, kStopped };
 
   void open_data(const Checkpoint* before, bool accept_changes);
-  void start_from(const std::string& init);
-  void take_teachers();
   EarlyStoppingOptions watched_metric();
   void start_over();
   /// False where the run had ended and nothing about it changes.
@@ -69,18 +64,19 @@ class Trainer {
   void choose_best(const std::string& why);
   void write_configuration();
   double schedule_step() const;
+  double epochs_done() const;
+  std::int64_t recorded_step() const;
   Outcome train_epoch();
   std::vector<LinePart> live_figures() const;
   void step(const Batch& batch);
-  float* step_gradients() const;
-  void differentiate(const BatchPart& batch, std::int64_t part);
-  void add_part(std::int64_t part);
-  void tell(std::int64_t count);
-  [[noreturn]] void stop_diverged(double value, const char* what);
-  std::string divergence(double value, const char* what, const std::string& layer);
+  bool evaluation_is_due() const;
+  bool evaluate_within_epoch();
   const Statistics& gather_statistics();
   Outcome end_epoch(double seconds);
+  std::optional<std::string> evaluate_in_time(MetricsRow& row);
   bool evaluate(MetricsRow& row);  ///< false: a stop signal came meanwhile
+  bool evaluate_weights(MetricsRow& row);
+  bool watch(const MetricsRow& row, double epoch);
   std::optional<std::string> stop_reason() const;
   std::optional<std::string> common_stop_reason() const;
   bool save_due() const;
@@ -99,17 +95,12 @@ class Trainer {
   Network& network_;
   TrainingData data_;
   std::unique_ptr<Pipeline> pipeline_;
-  std::unique_ptr<Executor> executor_;
-  Buffer gradient_sum_;                       ///< of the parts of a step, where there are several
-  std::unique_ptr<GradientReducer> reducer_;  ///< where there are several ranks
+  std::unique_ptr<TrainingStep> step_;
   std::unique_ptr<Evaluator> evaluator_;
   std::string evaluated_set_;  ///< "val" or "test": the prefix of its columns
-  std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Ema> ema_;
-  std::unique_ptr<Teachers> teachers_;
-  std::unique_ptr<DistilledLoss> distilled_loss_;
-  std::unique_ptr<MixedLoss> mixed_loss_;
+  std::unique_ptr<StatisticsPass> statistics_pass_;  ///< of its averages
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;
@@ -120,11 +111,9 @@ class Trainer {
   StatisticTable evaluation_;               ///< of the last evaluation
   std::vector<std::string> advice_;         ///< by it
   std::unique_ptr<Statistics> statistics_;  ///< of the epoch, over all ranks
-  std::vector<double> told_;                ///< by all ranks after the last part of a step
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
   double lr_ = 0;
-  double weight_ = 1;  ///< of this rank's images in the step
 };
 
 }  // namespace sluice

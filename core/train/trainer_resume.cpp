@@ -10,6 +10,7 @@
 #include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/per_cent.hpp"
 #include "core/config/text.hpp"
+#include "core/train/epoch_row.hpp"
 #include "core/train/old_metrics.hpp"
 #include "core/train/trainer.hpp"
 
@@ -33,8 +34,8 @@ bool is_beginning(const HistoryTable& part, const HistoryTable& whole) {
   return true;
 }
 
-/// A metric after an epoch; NaN where there is none.
-double value_after(const HistoryTable& history, std::int64_t epoch, const std::string& metric) {
+/// A metric after so many epochs; NaN where there is none.
+double value_after(const HistoryTable& history, double epoch, const std::string& metric) {
   const auto column_of = [&](const std::string& name) {
     const auto found = std::find(history.columns.begin(), history.columns.end(), name);
     return static_cast<std::size_t>(found - history.columns.begin());
@@ -42,19 +43,20 @@ double value_after(const HistoryTable& history, std::int64_t epoch, const std::s
   const std::size_t epochs = column_of("epoch"), values = column_of(metric);
   if (epochs == history.columns.size() || values == history.columns.size()) return std::nan("");
   for (const std::vector<double>& row : history.rows)
-    if (row[epochs] == static_cast<double>(epoch)) return row[values];
+    if (row[epochs] == epoch) return row[values];
   return std::nan("");
 }
 
-/// The number of the epoch that a checkpoint of this run was written at the end of. Throws Error(kCheckpoint) for a
-/// file that cannot be used, and for one of another run or of the middle of an epoch.
-std::int64_t epoch_of(const std::string& path, const HistoryTable& history) {
+/// After how many epochs a checkpoint of this run was evaluated and written. Throws Error(kCheckpoint) for a file that
+/// cannot be used, and for one of another run or that nothing was measured of.
+double epoch_of(const std::string& path, const HistoryTable& history) {
   const Checkpoint checkpoint = load_without_values(path);
   const auto refuse = [&](const char* why) { throw Error(ExitCode::kCheckpoint, concat(path, ": ", why)); };
   if (checkpoint.kind != Checkpoint::Kind::kFull) refuse("is no full checkpoint");
   if (!is_beginning(checkpoint.history, history)) refuse("is not of this run as it stands");
-  if (state_value<std::int64_t>(checkpoint, "batch") != 0) refuse("is of the middle of an epoch");
-  return state_value<std::int64_t>(checkpoint, "epoch");
+  const auto step = static_cast<double>(state_value<std::int64_t>(checkpoint, "step"));
+  if (last_value(checkpoint.history, "step") != step) refuse("is of the middle of an epoch");
+  return last_value(checkpoint.history, "epoch").value_or(std::nan(""));
 }
 
 std::string place(const TrainingPosition& position) {
@@ -86,7 +88,7 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
   const bool other_metric = std::any_of(changes.begin(), changes.end(), [](const Change& change) {
     return change.section == "early_stopping" && (change.key == "metric" || change.key == "goal");
   });
-  if (other_metric) early_stopping_->restart(position_.epoch);
+  if (other_metric) early_stopping_->restart(epochs_done());
   Config before = Config::stored(last.checkpoint.config, last.path);
   const bool follows =
       experiment_.schedule.follows_epochs() || before.read<ScheduleOptions>("schedule").follows_epochs();
@@ -97,8 +99,8 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
   last_saved_step_ = accepted.decides ? -1 : position_.step;
   lr_ = schedule_->lr_at(std::max(0.0, schedule_step() - 1));
   // The run may have been killed between the two files.
-  if (ranks_.is_root() && position_.batch == 0 && early_stopping_->state().best_epoch == position_.epoch &&
-      position_.epoch > 0)
+  if (ranks_.is_root() && position_.step > 0 && recorded_step() == position_.step &&
+      early_stopping_->state().best_epoch == last_value(history_, "epoch"))
     store_->make_best(last.path);
   if (other_metric)
     choose_best("early_stopping.metric or its goal was changed");
@@ -137,7 +139,7 @@ std::vector<Change> Trainer::changes_since(const Checkpoint& checkpoint) const {
   std::vector<Change> changes = compare(Config::stored(checkpoint.config, checkpoint.file), experiment_.config);
   const std::optional<std::string> before = teachers_of(checkpoint);
   const std::optional<std::string> now =
-      teachers_ != nullptr ? std::optional<std::string>(teachers_->digest()) : std::nullopt;
+      step_->teachers() != nullptr ? std::optional<std::string>(step_->teachers()->digest()) : std::nullopt;
   if (before != now) changes.push_back({"distillation", "weights of teacher", before, now, {}});
   return changes;
 }
@@ -173,9 +175,10 @@ void Trainer::mend_best() {
   const EarlyStopping::State& state = early_stopping_->state();
   if (!state.best) return;
   try {
-    const std::int64_t epoch = epoch_of(store_->best_path(), history_);
+    const double epoch = epoch_of(store_->best_path(), history_);
     if (epoch == state.best_epoch) return;
-    choose_best(concat(store_->best_path(), ": is of epoch ", epoch, ", the best one was ", state.best_epoch));
+    choose_best(concat(store_->best_path(), ": is of epoch ", epochs_text(epoch), ", the best one was ",
+                       epochs_text(state.best_epoch)));
   } catch (const Error& error) {
     if (error.code() != ExitCode::kCheckpoint) throw;
     choose_best(error.what());
@@ -186,7 +189,7 @@ void Trainer::mend_best() {
 void Trainer::choose_best(const std::string& why) {
   std::vector<std::string> paths = {store_->best_path()};
   for (const std::int64_t step : store_->steps()) paths.push_back(store_->path_of(step));
-  std::map<std::int64_t, std::string> by_epoch;
+  std::map<double, std::string> by_epoch;
   for (const std::string& path : paths) {
     try {
       by_epoch[epoch_of(path, history_)] = path;
@@ -205,8 +208,8 @@ void Trainer::choose_best(const std::string& why) {
     return;
   }
   if (ranks_.is_root() && best != store_->best_path()) store_->make_best(best);
-  log_.warning(concat(why, "; of the checkpoints that there are, that of epoch ", early_stopping_->state().best_epoch,
-                      " is the best one now"));
+  log_.warning(concat(why, "; of the checkpoints that there are, that of epoch ",
+                      epochs_text(early_stopping_->state().best_epoch), " is the best one now"));
 }
 
 }  // namespace sluice

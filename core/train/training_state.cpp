@@ -46,6 +46,19 @@ std::int64_t count_of(const Checkpoint& checkpoint, const std::string& key) {
   return count;
 }
 
+/// A place in the run; files of before knew whole epochs alone.
+double epochs_of(const Checkpoint& checkpoint, const std::string& key) {
+  constexpr double kMost = 1e12;
+  const auto found = checkpoint.state.find(key);
+  const bool whole = found != checkpoint.state.end() && std::holds_alternative<std::int64_t>(found->second);
+  const double epochs =
+      whole ? static_cast<double>(std::get<std::int64_t>(found->second)) : state_value<double>(checkpoint, key);
+  if (!(epochs >= 0 && epochs <= kMost))
+    throw Error(ExitCode::kCheckpoint, concat(checkpoint.file, ": /state/", key, " is ", epochs, ", expected 0 to ",
+                                              kMost, "; resume from another checkpoint"));
+  return epochs;
+}
+
 }  // namespace
 
 void save_early_stopping(Checkpoint& checkpoint, const EarlyStopping& early) {
@@ -60,10 +73,10 @@ void save_early_stopping(Checkpoint& checkpoint, const EarlyStopping& early) {
 void restore_early_stopping(const Checkpoint& checkpoint, EarlyStopping& early) {
   EarlyStopping::State state;
   if (checkpoint.state.count("best") != 0) state.best = state_value<double>(checkpoint, "best");
-  state.best_epoch = state_value<std::int64_t>(checkpoint, "best_epoch");
+  state.best_epoch = epochs_of(checkpoint, "best_epoch");
   if (checkpoint.state.count("reference") != 0) state.reference = state_value<double>(checkpoint, "reference");
-  state.reference_epoch = state_value<std::int64_t>(checkpoint, "reference_epoch");
-  state.last_epoch = state_value<std::int64_t>(checkpoint, "last_evaluated_epoch");
+  state.reference_epoch = epochs_of(checkpoint, "reference_epoch");
+  state.last_epoch = epochs_of(checkpoint, "last_evaluated_epoch");
   early.restore(state);
 }
 

@@ -2,7 +2,7 @@
 from harness import Case, run_table
 
 TRAIN = "sluice-train bad.ini"
-SPELL = "known options: --dry-run, --print-config, --resume, --auto-resume, --extend, --accept-changes, --help, --version"
+SPELL = "known options: --dry-run, --print-config, --find-lr, --lr-range, --lr-steps, --output, --force, --resume, --auto-resume, --extend, --accept-changes, --help, --version"
 
 
 def ini(name, text, message):

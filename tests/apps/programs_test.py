@@ -93,7 +93,7 @@ def words_of_others_are_understood():
     with Sandbox() as box:
         for word, meant in [("--lr=0.1", "--optimizer.lr=0.1"), ("--epochs=5", "--train.epochs=5"), ("--wd=1e-4", "--optimizer.weight_decay=1e-4"),
                             ("--learning-rate=1", "--optimizer.lr=1"),
-                            ("--batch-size=64", "--train.batch=64 or --eval.batch=64"), ("--num-workers=2", "--data.workers=2")]:
+                            ("--batch-size=64", "--train.batch=64 or --distributed.batch=64 or --eval.batch=64"), ("--num-workers=2", "--data.workers=2")]:
             result = box.run("sluice-train", "net.ini", word)
             expect(result.code == 2 and result.err == f"sluice-train: command line: unknown option '{word.split('=')[0]}'; did you mean {meant}?\n",
                    f"{word}: {result.err}")

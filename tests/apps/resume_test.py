@@ -72,6 +72,10 @@ COUNTED = PLAIN.replace("epochs = 14", "epochs = 14\nevaluate_every = 2") + "[em
 MIXED = EVERYTHING.replace("crop_padding = 1", "crop_padding = 1\nmixup = 0.3\ncutmix = 1").replace("[train]", "[train]\naccumulate = 2")
 DISTILLED = MIXED + "[distillation]\nteacher = teacher/weights.h5\nweight = 0.7\ntemperature = 3\n"
 
+# Evaluated also within epochs, by averages whose running statistics are measured anew.
+EVALUATED = MIXED.replace("epochs = 14", "epochs = 14\nevaluate_every = 3\nevaluate_every_steps = 23").replace(
+    "decay = 0.98", "decay = 0.98\nstatistics_batches = 3")
+
 MOSTLY_EVALUATION = """\
 include = net.ini
 [data]
@@ -125,7 +129,7 @@ def stop(name, box, number, first):
     code = paced.end()
     expect(code == 75, f"{name}: exit code {code} after {number.name}")
     last = paced.lines[-1]
-    expect(re.fullmatch(rf"stopped (at epoch \d+, step \d+|before the evaluation of epoch \d+): received {number.name}; "
+    expect(re.fullmatch(rf"stopped (at epoch \d+, step \d+|before the evaluation (of epoch|at step) \d+): received {number.name}; "
                         r"continue with --resume\n", last), f"{name}: last line {last}")
     state = box.header(box.newest())["state"]
     expect(state["step"] > before, f"{name}: step {state['step']} after {before}")
@@ -249,7 +253,7 @@ def another_build():
 
 if __name__ == "__main__":
     variants = [("plain", NET, PLAIN), ("everything", NET, EVERYTHING), ("epochs of one step", NET, ONE_STEP_EPOCHS),
-                ("counted", COUNTED_NET, COUNTED), ("distilled", NET, DISTILLED)]
+                ("counted", COUNTED_NET, COUNTED), ("distilled", NET, DISTILLED), ("evaluated", NET, EVALUATED)]
     for name, net, text in variants:
         with Sandbox() as reference:
             write_configuration(reference, net, text)

@@ -58,7 +58,87 @@ def accuracy_among_the_best_answers():
         expect(not any(key.startswith("top") for key in plain), f"{plain.keys()}")
 
 
+def places(box, run="run"):
+    return [(row["epoch"], row["step"]) for row in rows(box, run)]
+
+
+def evaluations_within_epochs():
+    """Six steps an epoch: also behind steps 4 and 8. Step 12 ends the second epoch, and is evaluated once."""
+    with Sandbox() as box:
+        bests = set()
+        for goal in ("min", "max"):
+            result = box.ok("sluice-train", "net.ini", f"--run.dir={goal}", "--train.evaluate_every_steps=4",
+                            "--early_stopping.metric=val_loss", f"--early_stopping.goal={goal}")
+            expect(places(box, goal) == [("0.666667", "4"), ("1", "6"), ("1.333333", "8"), ("2", "12")], f"{places(box, goal)}")
+            for row in rows(box, goal):
+                inside = "." in row["epoch"]
+                expect(row["val_loss"] != "" and row["lr"] != "" and (row["train_loss"] == "") == inside, f"{goal}: {row}")
+            best = (min if goal == "min" else max)(rows(box, goal), key=lambda row: float(row["val_loss"]))
+            bests.add(best["step"])
+            weights = box.header(f"{goal}/weights.h5")
+            expect(str(weights["state"]["step"]) == best["step"], f"{goal}: {weights['state']}, best {best}")
+            epoch = float(best["epoch"])
+            said = f"after epoch {epoch:.3f}" if epoch % 1 else f"after epoch {epoch:.0f}"
+            expect(result.out.splitlines()[-1].endswith(said), f"{goal}: {result.out}")
+            expect(f"epoch {float(rows(box, goal)[0]['epoch']):.3f}/2, lr " in result.out, f"{goal}: {result.out}")
+            lines = [json.loads(line) for line in box.text(goal + "/metrics.jsonl").splitlines()]
+            expect([line["epoch"] for line in lines] == [0.666667, 1, 1.333333, 2] and "train_loss" not in lines[0], f"{lines}")
+        expect(bests & {"4", "8"}, f"the best is never within an epoch: {bests}")
+        table = json.loads(box.ok("sluice-runs", "min", "max", "--json").out)
+        found = {str(row["best_epoch"]) for row in table["rows"]} if isinstance(table, dict) else {str(row["best_epoch"]) for row in table}
+        expect(found & {"0.666667", "1.333333"}, f"{table}")
+        plot = box.ok("sluice-inspect", box.newest("min"), "--plot").out
+        expect("train_loss: last " in plot and "nan" not in plot, plot)
+
+
+def early_stopping_within_an_epoch():
+    """A metric that never changes: the first evaluation is the best one, and half an epoch of patience ends at step 8."""
+    with Sandbox() as box:
+        result = box.ok("sluice-train", "net.ini", "--train.epochs=9", "--train.evaluate_every_steps=4",
+                        "--early_stopping.metric=val_macs_executed", "--early_stopping.patience=0.5")
+        expect(places(box)[-1] == ("1.333333", "8"), f"{places(box)}")
+        expect("(epoch 0.667) for 0.667 epochs\n" in result.out, result.out)
+        state = box.header(box.newest())["state"]
+        expect(state["step"] == 8 and state["batch"] == 2 and state["epoch"] == 1, f"{state}")
+        before = box.tree()
+        again = box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=9", "--train.evaluate_every_steps=4",
+                       "--early_stopping.metric=val_macs_executed", "--early_stopping.patience=0.5")
+        changed = {name for name, digest in box.tree().items() if before.get(name) != digest}
+        expect(changed <= {"run/log.txt", "run/.lock"}, f"{changed}: {again.out}")
+        box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=2", "--train.evaluate_every_steps=4",
+               "--early_stopping.metric=val_macs_executed", "--early_stopping.patience=0")
+        with Sandbox() as whole:
+            whole.ok("sluice-train", "net.ini", "--train.evaluate_every_steps=4", "--early_stopping.metric=val_macs_executed")
+            expect(places(box) == places(whole), f"{places(box)}")
+            for ours, theirs in zip(rows(box), rows(whole)):
+                expect(ours["val_loss"] == theirs["val_loss"] and ours["train_loss"] == theirs["train_loss"], f"{ours} {theirs}")
+
+
+def averages_and_their_statistics():
+    """What the weights at the end are evaluated to is what the best evaluation said, however statistics came to be."""
+    with Sandbox() as box:
+        losses = {}
+        for batches in (0, 3):
+            run = f"run{batches}"
+            box.ok("sluice-train", "net.ini", f"--run.dir={run}", "--ema.decay=0.9", f"--ema.statistics_batches={batches}",
+                   "--early_stopping.metric=val_loss")
+            report = json.loads(box.ok("sluice-eval", run + "/weights.h5", "--split=validation", "--json").out)
+            best = min(float(row["val_loss"]) for row in rows(box, run))
+            expect(abs(report["loss"] - best) <= 1e-6 * best, f"{run}: {report['loss']} of the weights, {best} of the run")
+            losses[batches] = best
+            trained = [row["train_loss"] for row in rows(box, run)]
+            losses["trained", batches] = trained
+        expect(losses[0] != losses[3], f"measuring changes nothing: {losses}")
+        expect(losses["trained", 0] == losses["trained", 3], f"measuring changes the training: {losses}")
+        refused = box.run("sluice-train", "net.ini", "--run.dir=bad", "--ema.statistics_batches=3")
+        expect(refused.code == 2 and "[ema] statistics_batches: there is no average; set ema.decay, or leave statistics_batches "
+               "at 0" in refused.err, refused.err)
+
+
 if __name__ == "__main__":
     parts_give_the_step_of_the_whole()
+    evaluations_within_epochs()
+    early_stopping_within_an_epoch()
+    averages_and_their_statistics()
     accuracy_among_the_best_answers()
     sys.exit(1 if failures else 0)

@@ -164,7 +164,8 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
   };
   const std::map<std::string, Roles> expected = {
       {"run", {"precision, seed", "", "backend, layout, threads, winograd", "dir"}},
-      {"train", {"init, init_partial", "accumulate, batch, epochs, evaluate_every", "", "max_time"}},
+      {"train",
+       {"init, init_partial", "accumulate, batch, epochs, evaluate_every, evaluate_every_steps", "", "max_time"}},
       {"eval", {"", "", "batch", "top_k"}},
       {"checkpoint", {"", "", "", "every_epochs, interval, keep"}},
       {"data",
@@ -180,7 +181,7 @@ TEST(Experiment, EveryKeySaysWhatItsChangeMeansForARun) {
         "idx_test_labels, idx_train_images, idx_train_labels, max_pixels, on_bad_image, prefetch, workers"}},
       {"optimizer", {"clip_norm, clip_value, lr, momentum, nesterov, no_decay, type, weight_decay", "", "", ""}},
       {"schedule", {"type, warmup_epochs", "", "", ""}},
-      {"ema", {"", "decay, warmup", "", ""}},
+      {"ema", {"", "decay, statistics_batches, warmup", "", ""}},
       {"distillation", {"temperature, weight", "", "", "teacher"}},
       {"distributed", {"", "batch, gradients, sync_batchnorm", "", "engine, progress"}},
       {"early_stopping", {"", "goal, metric, min_delta, patience", "", ""}},

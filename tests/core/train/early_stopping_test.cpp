@@ -29,7 +29,7 @@ TEST(EarlyStopping, StopsAfterThePatienceAndSaysWhy) {
 
 // What somebody wrote is told in other words, so that per cent written for a share are seen.
 TEST(EarlyStopping, SaysItsRuleInTheUnitsOfPeople) {
-  const auto rule = [](const std::string& metric, std::int64_t patience, double min_delta) {
+  const auto rule = [](const std::string& metric, double patience, double min_delta) {
     return EarlyStopping({metric, Goal::kAuto, patience, min_delta}).rule();
   };
   EXPECT_EQ(rule("val_accuracy", 20, 0.01), "stops when val_accuracy has not improved by more than 1 % for 20 epochs");
@@ -52,10 +52,27 @@ TEST(EarlyStopping, AnImprovementStartsThePatienceAnew) {
 // Evaluating every fourth epoch does not multiply the patience.
 TEST(EarlyStopping, PatienceCountsEpochsNotEvaluations) {
   EarlyStopping stopping({"val_accuracy", Goal::kAuto, 8, 0});
-  for (std::int64_t epoch : {4, 8}) stopping.observe(epoch, 0.5);
+  for (const double epoch : {4.0, 8.0}) stopping.observe(epoch, 0.5);
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
   stopping.observe(12, 0.5);
   EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 50 % (epoch 4) for 8 epochs");
+}
+
+// Evaluations within epochs count where they are.
+TEST(EarlyStopping, PatienceMayEndWithinAnEpoch) {
+  EarlyStopping stopping({"val_loss", Goal::kAuto, 1.5, 0});
+  EXPECT_TRUE(stopping.observe(0.5, 2.0));
+  EXPECT_TRUE(stopping.observe(1, 1.5));
+  for (const double epoch : {1.333333, 1.666667, 2.0, 2.333333}) {
+    EXPECT_FALSE(stopping.observe(epoch, 1.6));
+    EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
+  }
+  EXPECT_FALSE(stopping.observe(2.5, 1.6));
+  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has not improved on 1.5 (epoch 1) for 1.500 epochs");
+  EarlyStopping one({"val_loss", Goal::kAuto, 1, 0});
+  one.observe(0.666667, 2.0);
+  EXPECT_FALSE(one.observe(1.666667, 2.0));
+  EXPECT_EQ(one.reason_to_stop(), "val_loss has not improved on 2 (epoch 0.667) for 1 epoch");
 }
 
 TEST(EarlyStopping, TheGoalComesFromTheNameUnlessItIsGiven) {
@@ -86,7 +103,7 @@ TEST(EarlyStopping, NaNIsNeverTheBest) {
 
 TEST(EarlyStopping, WithoutPatienceItNeverStops) {
   EarlyStopping stopping({"val_accuracy", Goal::kAuto, 0, 0});
-  for (std::int64_t epoch = 1; epoch < 1000; ++epoch) stopping.observe(epoch, 1);
+  for (int epoch = 1; epoch < 1000; ++epoch) stopping.observe(epoch, 1);
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
 }
 
@@ -108,7 +125,7 @@ TEST(EarlyStopping, Keys) {
   EXPECT_EQ(
       config.diagnostics().errors(),
       (std::vector<std::string>{"a.ini:3: [early_stopping] goal: expected one of auto, max, min, got 'up'",
-                                "a.ini:4: [early_stopping] patience: expected an integer of at least 0, got '-1'"}));
+                                "a.ini:4: [early_stopping] patience: expected a number of at least 0, got '-1'"}));
 }
 
 }  // namespace
