@@ -3,6 +3,7 @@
 Wants root, and to be the first process of PID, mount and UTS namespaces of its own: whatever was started ends with it."""
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -74,8 +75,7 @@ class Cluster:
         self.names = [f"n{i + 1}" for i in range(nodes)]
         self.daemons = {}  # by name of node
         os.chmod(folder, 0o755)
-        for name in ["state", *(f"{kind}.{node}" for kind in ("spool", "tmp") for node in self.names)]:
-            os.makedirs(os.path.join(folder, name))
+        os.makedirs(os.path.join(folder, "state"))
         self.ports = free_ports(nodes + 1)
         os.environ["SLURM_CONF"] = self.write("slurm.conf", CONFIGURATION.format(
             folder=folder, port=self.ports[-1],
@@ -114,6 +114,11 @@ class Cluster:
         wait_for("munge", lambda: os.path.exists(folder + "/socket"))
 
     def start_node(self, name):
+        # Like one that was set up anew: with the sockets that lost steps leave, Slurm 22.05 cannot start the same job there again.
+        for kind in ("spool", "tmp"):
+            path = os.path.join(self.folder, f"{kind}.{name}")
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path)
         # The shell is the first process of the namespace: it buries the dead.
         self.daemons[name] = self.start_daemon(["unshare", "--pid", "--mount-proc", "--uts", "--fork", "--kill-child", "bash", "-c",
                                                 f"hostname {name}; slurmd -N {name} -D & wait"])
