@@ -96,7 +96,8 @@ std::vector<KernelChoice> choices_of(const std::vector<TimedKernel>& kernels) {
   return choices;
 }
 
-/// On the whole test set; without kernels: by the checkpoint's own precision (fp32 for int8), everything computed.
+/// On the whole test set; without kernels: by the checkpoint's own precision (fp32 for int8, and for bf16 where this
+/// processor has none), everything computed.
 Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::vector<KernelChoice>* kernels) {
   const Checkpoint& checkpoint = trained.checkpoint;
   Experiment& experiment = *trained.experiment;
@@ -104,7 +105,7 @@ Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::
   if (kernels == nullptr) {
     const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
     options.skip = false;
-    options.type = activation_type(own);
+    options.type = cpu_has_bf16() ? activation_type(own) : DataType::kF32;
     options.int8 = false;
   }
   Evaluator evaluator(experiment.network(), options, *test.dataset,

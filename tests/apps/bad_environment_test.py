@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import BIN, PLUGINS, Case, Sandbox, run_table
+from harness import BIN, PLUGINS, SOURCE, Case, Sandbox, run_table
 
 TRAIN = "sluice-train net.ini"
 FULL = "free some space, or choose a place with more room"
@@ -181,6 +181,15 @@ def version():
     return text.split()[1]
 
 
+def bf16_elsewhere():
+    """A network that was trained in bf16 is deployed in fp32 by a processor that has no bf16."""
+    with Sandbox() as box:
+        result = box.run("sluice-deploy", f"{SOURCE}/configs/pretrained/cifar10_resnet8_48.h5", "-o", "deployed.h5", "--precision=fp32",
+                         "--data.kind=synthetic", "--data.synthetic_size=8", "--data.synthetic_test_size=8", "--data.validation=0",
+                         "--eval.batch=4", env={"SLUICE_MAX_ISA": "avx2"})
+        return [] if result.code == 0 and "accuracy after" in result.out else [f"bf16 deployed in fp32: {result.code}, {result.err}"]
+
+
 def full_standard_output():
     """Output that cannot be written is no success."""
     problems = []
@@ -232,7 +241,7 @@ def small_disk():
 
 
 if __name__ == "__main__":
-    found = [] if len(sys.argv) > 1 else full_standard_output() + small_disk()
+    found = [] if len(sys.argv) > 1 else full_standard_output() + bf16_elsewhere() + small_disk()
     for problem in found:
         print("FAILED " + problem)
     run_table(RUN_DIRECTORIES + PROCESSORS + PLUG_INS, 35, len(found))
