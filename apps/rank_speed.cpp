@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "core/data/pipeline.hpp"
 #include "core/distributed/gradient_reducer.hpp"
 #include "core/train/benchmark.hpp"
 #include "core/train/time_budget.hpp"
@@ -30,7 +31,7 @@ class Stepper {
       : network_(experiment.network()),
         ranks_(ranks),
         whole_(experiment.train.part_batch()),
-        own_(whole_ * (ranks.rank() + 1) / ranks.size() - whole_ * ranks.rank() / ranks.size()),
+        own_(rank_share(whole_, ranks.rank(), ranks.size()).size()),
         executor_(network_, options(experiment)),
         optimizer_(experiment.optimizer, parameter_ranges(network_), network_.parameter_count()),
         images_(random_images(network_, own_)) {}

@@ -4,6 +4,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "layers/identity.hpp"
 #include "layers/kernels/dropout_kernels.hpp"
 #include "layers/layers.hpp"
 
@@ -13,14 +14,6 @@ namespace {
 constexpr double kMostRate = 0.999;
 constexpr std::int64_t kGroupBytes = kDropoutGroup / 8;
 constexpr std::int64_t kMostElements = std::int64_t{8} << 24;  ///< a stream has 2^24 blocks of 8 halves
-
-/// The identity.
-class DropoutInference : public Op {
- public:
-  void forward(const Context& c) override {
-    if (c.dst.data != c.src[0].data) copy_memory(c.src[0], c.dst);
-  }
-};
 
 template <class T>
 class DropoutTraining : public Op {
@@ -109,7 +102,7 @@ class Dropout : public Layer {
     needs.dst_may_overwrite_src = true;
     needs.kernel = "sluice:" + to_string(cpu_isa());
     if (request.training()) return make_typed<DropoutTraining>(request.dst.type, request, rate_, needs);
-    return std::make_unique<DropoutInference>();
+    return std::make_unique<IdentityOp>();
   }
 
  private:

@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
+#include "layers/identity.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -12,14 +13,6 @@ namespace {
 
 constexpr double kMostRate = 0.999;
 constexpr std::int64_t kMostPlaces = 100000;
-
-/// The identity.
-class DepthInference : public Op {
- public:
-  void forward(const Context& c) override {
-    if (c.dst.data != c.src[0].data) copy_memory(c.src[0], c.dst);
-  }
-};
 
 template <class T>
 class DepthTraining : public Op {
@@ -100,7 +93,7 @@ class StochasticDepth : public Layer {
     needs.dst_may_overwrite_src = true;
     needs.kernel = "sluice";
     if (request.training()) return make_typed<DepthTraining>(request.dst.type, request, rate(), needs);
-    return std::make_unique<DepthInference>();
+    return std::make_unique<IdentityOp>();
   }
 
  private:

@@ -2,9 +2,7 @@
 #include "core/config/substitute.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
-#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/config/expression.hpp"
@@ -70,15 +68,12 @@ std::string environment_value(const std::string& text, const std::function<std::
 
 std::set<std::string> words_in_braces(const std::string& text) {
   std::set<std::string> words;
-  std::size_t depth = 0;
-  std::string word;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const bool continues = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
-    if (depth > 0 && continues) word += c;
-    if (!continues && !word.empty()) words.insert(std::exchange(word, {}));
-    if (c == '{' && i > 0 && text[i - 1] == '$') ++depth;
-    if (c == '}' && depth > 0) --depth;
+  const auto keep = [&words](const std::string& name) { return *words.insert(name).first; };
+  std::size_t end = 0;
+  for (std::size_t open = text.find("${"); open != std::string::npos; open = text.find("${", end)) {
+    end = closing_brace(text, open + 2);
+    if (end == std::string::npos) break;
+    replace_names(text.substr(open + 2, end - open - 2), keep);
   }
   return words;
 }

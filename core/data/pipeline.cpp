@@ -249,11 +249,12 @@ void Pipeline::State::begin_batch(std::int64_t number, BatchSlot& target) const 
   Batch& batch = target.batch;
   batch.epoch = epoch;
   batch.whole = std::min(options.batch, dataset.size() - begin);
-  const std::int64_t part = batch.whole / options.parts, from = part * rank / world, to = part * (rank + 1) / world;
-  batch.first = begin + from;
+  const std::int64_t part = batch.whole / options.parts;
+  const RankShare own = rank_share(part, rank, world);
+  batch.first = begin + own.begin;
   target.places.clear();
   for (std::int64_t start_of_part = begin; start_of_part < begin + batch.whole; start_of_part += part)
-    for (std::int64_t i = from; i < to; ++i) target.places.push_back(start_of_part + i);
+    for (std::int64_t i = own.begin; i < own.end; ++i) target.places.push_back(start_of_part + i);
   batch.count = target.images();
   if (options.mixing.enabled()) choose_others(begin, target);
   const auto images = static_cast<std::size_t>(target.images());

@@ -36,6 +36,15 @@ struct BatchPart {
 /// Part number `which` of `parts`, into which the batch can be divided.
 BatchPart part_of(const Batch& batch, std::int64_t which, std::int64_t parts);
 
+/// Those of `count` images that one of several ranks computes: [begin, end).
+struct RankShare {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+constexpr RankShare rank_share(std::int64_t count, std::int64_t rank, std::int64_t world) {
+  return {count * rank / world, count * (rank + 1) / world};
+}
+
 struct PipelineOptions {
   std::int64_t batch = 128;  ///< images of a batch, over all ranks
   bool shuffle = false;      ///< a new order for each epoch; else the data set's order
@@ -50,7 +59,7 @@ struct PipelineOptions {
   /// made inside next().
   std::int64_t workers = 1;
   std::int64_t prefetch = 4;  ///< batches prepared ahead at most
-  std::int64_t rank = 0;      ///< this process takes images [n*rank/world, n*(rank+1)/world) of each part of n
+  std::int64_t rank = 0;      ///< this process takes its rank_share of each part
   std::int64_t world = 1;
   /// Into which a batch is divided; this process takes its share of each of them, one behind the other.
   std::int64_t parts = 1;

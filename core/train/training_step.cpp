@@ -20,7 +20,7 @@ double one_if(bool yes) {
 
 /// Images of each batch that this rank computes.
 std::int64_t share(std::int64_t batch, const Communicator& ranks) {
-  return batch * (ranks.rank() + 1) / ranks.size() - batch * ranks.rank() / ranks.size();
+  return rank_share(batch, ranks.rank(), ranks.size()).size();
 }
 
 }  // namespace
