@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <functional>
+#include <iomanip>
 #include <iostream>
 #include <memory>
 
@@ -19,6 +20,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/signals.hpp"
 #include "core/base/terminal.hpp"
+#include "core/config/text.hpp"
 #include "core/distributed/engine.hpp"
 #include "core/distributed/rank_facts.hpp"
 #include "core/graph/layer_table.hpp"
@@ -131,13 +133,27 @@ std::unique_ptr<RunDirectory> open_directory(Communicator& ranks, const std::str
   return directory;
 }
 
+/// The others take what the root has measured of the images as given: each reading all of them once more would take as
+/// long again, and a large set from a file system that all share longer still.
+void share_normalization(Communicator& ranks, const Trainer* of_root, DataOptions& options) {
+  const Normalization known = ranks.is_root() ? of_root->normalization() : Normalization{};
+  for (const auto& [values, words] : {std::pair(&known.mean, &options.mean), std::pair(&known.std, &options.std)}) {
+    std::string text;
+    for (const double value : *values) text += concat(text.empty() ? "" : ",", std::setprecision(17), value);
+    text = broadcast(ranks, text, 0);
+    if (!ranks.is_root()) *words = split_list(text);
+  }
+}
+
 /// The root first: what it mends of a run that goes on is there when the others look.
-std::unique_ptr<Trainer> make_trainer(Communicator& ranks, const std::function<std::unique_ptr<Trainer>()>& make) {
+std::unique_ptr<Trainer> make_trainer(Communicator& ranks, DataOptions& data,
+                                      const std::function<std::unique_ptr<Trainer>()>& make) {
   std::unique_ptr<Trainer> trainer;
   for (const bool turn_of_root : {true, false}) {
     together(ranks, [&] {
       if (ranks.is_root() == turn_of_root) trainer = make();
     });
+    if (turn_of_root) share_normalization(ranks, trainer.get(), data);
   }
   return trainer;
 }
@@ -209,7 +225,7 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   for (const std::string& warning : advice_on_decay(experiment.network(), experiment.optimizer)) log.warning(warning);
   bool started = false;
   try {
-    const std::unique_ptr<Trainer> trainer = make_trainer(ranks, [&] {
+    const std::unique_ptr<Trainer> trainer = make_trainer(ranks, experiment.data, [&] {
       const ResumePermission permission{line.has("extend"), line.has("accept-changes")};
       return std::make_unique<Trainer>(experiment, *directory, ranks, log, start, permission);
     });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 #include "core/base/error.hpp"
 
@@ -19,6 +20,18 @@ std::vector<std::vector<std::int64_t>> images_by_class(const Dataset& dataset) {
   classes.erase(std::remove_if(classes.begin(), classes.end(), [](const auto& images) { return images.empty(); }),
                 classes.end());
   return classes;
+}
+
+/// The group of each of `images` images; nothing where there are none.
+std::vector<std::uint32_t> images_by_group(const std::vector<std::int64_t>& starts, std::size_t images) {
+  std::vector<std::uint32_t> groups;
+  if (starts.empty()) return groups;
+  groups.reserve(images);
+  for (std::uint32_t group = 0; group < starts.size(); ++group) {
+    const bool last = group + 1 == starts.size();
+    groups.resize(last ? images : static_cast<std::size_t>(starts[group + 1]), group);
+  }
+  return groups;
 }
 
 /// A stream of random numbers is finite; each serves this many draws, far fewer than it has.
@@ -47,7 +60,9 @@ EpochOrder::EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed,
       shuffle_(shuffle),
       groups_(shuffle ? dataset.groups() : ReadGroups{}),
       indices_(static_cast<std::size_t>(dataset.size())),
-      group_order_(groups_.starts.size()) {
+      group_order_(groups_.starts.size()),
+      group_of_(images_by_group(groups_.starts, indices_.size())),
+      place_in_window_(groups_.starts.size()) {
   std::iota(indices_.begin(), indices_.end(), 0);
   if (!balance || !shuffle) return;
   if (!groups_.starts.empty())
@@ -91,16 +106,32 @@ void EpochOrder::shuffle_groups(Shuffler& shuffler) {
   auto at = indices_.begin();
   for (std::size_t first = 0; first < groups; first += window) {
     const auto begin = at;
-    for (std::size_t i = first; i < std::min(first + window, groups); ++i) {
+    const std::size_t end_of_window = std::min(first + window, groups);
+    for (std::size_t i = first; i < end_of_window; ++i) {
       const auto group = static_cast<std::size_t>(group_order_[i]);
       const std::int64_t start = groups_.starts[group];
       const std::int64_t end =
           group + 1 < groups ? groups_.starts[group + 1] : static_cast<std::int64_t>(indices_.size());
+      place_in_window_[group] = static_cast<double>(at - begin);
       std::iota(at, at + (end - start), start);
       at += end - start;
     }
+    for (std::size_t i = first; i < end_of_window; ++i)
+      place_in_window_[static_cast<std::size_t>(group_order_[i])] /= static_cast<double>(at - begin);
     shuffler.shuffle(&*begin, at - begin);
   }
+}
+
+void EpochOrder::gather_groups(std::int64_t first, std::int64_t images) {
+  if (group_order_.empty()) return;
+  const auto in_order = [this](std::int64_t a, std::int64_t b) {
+    const std::uint32_t group_a = group_of_[static_cast<std::size_t>(a)],
+                        group_b = group_of_[static_cast<std::size_t>(b)];
+    return std::tuple(place_in_window_[group_a], group_a, a) < std::tuple(place_in_window_[group_b], group_b, b);
+  };
+  const auto all = static_cast<std::int64_t>(indices_.size());
+  for (std::int64_t begin = first; begin < all; begin += images)
+    std::sort(indices_.begin() + begin, indices_.begin() + std::min(begin + images, all), in_order);
 }
 
 }  // namespace sluice

@@ -35,6 +35,9 @@ class EpochOrder {
   /// Throws Error(kData) where a set that is read in groups is to be balanced.
   EpochOrder(const Dataset& dataset, bool shuffle, std::uint64_t seed, bool balance = false);
   void set_epoch(std::int64_t epoch);
+  /// Of a set that is read in groups: within each `images` images from place `first` on, those of a group come to stand
+  /// together, and groups as they stand in their window. Ranks that share such a batch then read few groups in common.
+  void gather_groups(std::int64_t first, std::int64_t images);
   const std::vector<std::int64_t>& indices() const { return indices_; }
   /// How often the image at a place in the order stood in it before.
   std::uint64_t times_before(std::int64_t place) const {
@@ -50,6 +53,8 @@ class EpochOrder {
   ReadGroups groups_;
   std::vector<std::int64_t> indices_;
   std::vector<std::int64_t> group_order_;
+  std::vector<std::uint32_t> group_of_;             ///< of each image
+  std::vector<double> place_in_window_;             ///< of each group, from 0 to 1
   std::vector<std::vector<std::int64_t>> classes_;  ///< the images of each that has any; balanced only
   std::vector<std::uint32_t> before_;
 };

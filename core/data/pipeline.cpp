@@ -89,7 +89,7 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
     std::shared_ptr<State> life;  // a task may begin, or be dropped, when the pipeline is gone
     void operator()() const { take_over(state)->work(); }
   };
-  std::int64_t batches_of(std::int64_t images) const;
+  RankShare batches_of(std::int64_t images) const;
   void begin(std::int64_t new_epoch, std::int64_t done);
   void cancel(std::unique_lock<std::mutex>& lock);
   void enqueue(std::int64_t tasks, std::unique_lock<std::mutex>& lock);
@@ -114,8 +114,9 @@ struct Pipeline::State : std::enable_shared_from_this<Pipeline::State> {
   EpochOrder order;
   std::int64_t whole_epoch = 0;  // batches
   std::int64_t epoch = 0;
-  std::int64_t start = 0;    // images of the epoch before the first batch
-  std::int64_t batches = 0;  // behind them
+  std::int64_t start = 0;        // images of the epoch before the first batch
+  std::int64_t batches = 0;      // behind them
+  std::int64_t first_batch = 0;  // of all ranks' batches behind them, the first one here
   double waited = 0;
 
   std::mutex mutex;  // guards what follows; a claimed slot belongs to who claimed it until it is ready
@@ -143,7 +144,7 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
   if (set.size() > kMostImages) {
     throw Error(ExitCode::kData, concat(set.name(), ": expected at most ", kMostImages, " images, got ", set.size()));
   }
-  whole_epoch = batches_of(set.size());
+  whole_epoch = batches_of(set.size()).size();
   if (whole_epoch == 0 && !options.whole_batches) {
     throw Error(ExitCode::kData, concat(set.name(), ": ", set.size(), " images do not fill a batch of ", options.batch,
                                         "; use a smaller batch"));
@@ -168,9 +169,10 @@ Pipeline::State::State(const Dataset& set, const PipelineOptions& wanted)
   }
 }
 
-std::int64_t Pipeline::State::batches_of(std::int64_t images) const {
+/// Those of the epoch's batches that are made here, where so many images are left.
+RankShare Pipeline::State::batches_of(std::int64_t images) const {
   const std::int64_t all = options.drop_last ? images / options.batch : (images + options.batch - 1) / options.batch;
-  return options.whole_batches ? (all + options.world - 1 - options.rank) / options.world : all;
+  return options.whole_batches ? rank_share(all, options.rank, options.world) : RankShare{0, all};
 }
 
 void Pipeline::State::cancel(std::unique_lock<std::mutex>& lock) {
@@ -183,8 +185,11 @@ void Pipeline::State::begin(std::int64_t new_epoch, std::int64_t done) {
   cancel(lock);
   epoch = new_epoch;
   start = std::min(done, dataset.size());
-  batches = batches_of(dataset.size() - start);
+  const RankShare own = batches_of(dataset.size() - start);
+  batches = own.size();
+  first_batch = own.begin;
   order.set_epoch(epoch);
+  order.gather_groups(start, options.batch / options.parts);
   for (BatchSlot& each : slots) each.ready = false;
   next_claim = next_take = handed_back = 0;
   enqueue(claimable() - next_claim, lock);
@@ -243,8 +248,7 @@ void Pipeline::State::share_out(BatchSlot& target, std::unique_lock<std::mutex>&
 }
 
 void Pipeline::State::begin_batch(std::int64_t number, BatchSlot& target) const {
-  const std::int64_t place = options.whole_batches ? number * options.world + options.rank : number;
-  const std::int64_t begin = start + place * options.batch;
+  const std::int64_t begin = start + (first_batch + number) * options.batch;
   const std::int64_t rank = options.whole_batches ? 0 : options.rank, world = options.whole_batches ? 1 : options.world;
   Batch& batch = target.batch;
   batch.epoch = epoch;

@@ -63,7 +63,7 @@ struct PipelineOptions {
   std::int64_t world = 1;
   /// Into which a batch is divided; this process takes its share of each of them, one behind the other.
   std::int64_t parts = 1;
-  /// Ranks take whole batches in turns instead: this process those whose number is rank modulo world.
+  /// Each rank takes its rank_share of the epoch's batches instead, whole ones that follow each other.
   bool whole_batches = false;
 };
 

@@ -48,6 +48,9 @@ class Trainer {
   /// `observer`, if any, must outlive the call.
   ExitCode run(const Remarks& at_end = {}, TrainingObserver* observer = nullptr);
 
+  /// Of the images, given or measured.
+  const Normalization& normalization() const { return data_.normalization; }
+
  private:
   enum class Outcome { kContinue, kStopped };
 

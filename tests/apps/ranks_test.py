@@ -223,7 +223,7 @@ def main():
         print("no MPI launcher with an engine")
         return 77
     for launcher in launchers:
-        same_training(launcher, PLAIN)
+        same_training(launcher, PLAIN, "--data.mean=measure", "--data.std=measure")
         same_training(launcher, NET, "--distributed.sync_batchnorm=yes")
         same_training(launcher, GATED, "--distributed.sync_batchnorm=yes")
         same_training(launcher, QUANTIZED, "--distributed.sync_batchnorm=yes")

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
 
 #include "core/base/error.hpp"
 
@@ -149,6 +150,48 @@ TEST(EpochOrder, MixesTheGroupsOfAWindow) {
     EXPECT_EQ(images, distinct_images);
   }
   EXPECT_EQ(at, order.size());
+}
+
+TEST(EpochOrder, GathersTheGroupsOfABatch) {
+  // Groups of 10, the last of 5; windows of four groups; batches of 15 behind the first 5 images.
+  const Grouped set(95, {{0, 10, 20, 30, 40, 50, 60, 70, 80, 90}, 8});
+  EpochOrder order(set, true, 1);
+  order.set_epoch(0);
+  const std::vector<std::int64_t> before = order.indices();
+  order.gather_groups(5, 15);
+  const std::vector<std::int64_t>& after = order.indices();
+  EXPECT_TRUE(std::equal(after.begin(), after.begin() + 5, before.begin()));
+  std::vector<std::int64_t> first_window;  // its groups, as they follow each other in the first batch
+  for (std::ptrdiff_t begin = 5; begin < 95; begin += 15) {
+    const std::ptrdiff_t end = std::min<std::ptrdiff_t>(begin + 15, 95);
+    EXPECT_TRUE(std::is_permutation(after.begin() + begin, after.begin() + end, before.begin() + begin));
+    std::vector<std::int64_t> groups;
+    for (std::ptrdiff_t i = begin; i < end; ++i) groups.push_back(after[static_cast<std::size_t>(i)] / 10);
+    groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+    EXPECT_EQ(std::set<std::int64_t>(groups.begin(), groups.end()).size(), groups.size()) << "at " << begin;
+    if (begin == 5) {
+      first_window = groups;
+    } else if (begin == 20) {
+      EXPECT_EQ(groups, first_window);
+    }
+  }
+  EXPECT_EQ(first_window.size(), 4u);
+}
+
+TEST(EpochOrder, ABatchOfTwoWindowsHasTheirGroupsSideBySide) {
+  // Two windows of two groups each: their first halves come before their second ones.
+  const Grouped set(400, {{0, 100, 200, 300}, 4});
+  EpochOrder order(set, true, 1);
+  order.set_epoch(0);
+  order.gather_groups(100, 200);
+  std::vector<std::int64_t> groups;
+  for (std::size_t i = 100; i < 300; ++i) groups.push_back(order.indices()[i] / 100);
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+  ASSERT_EQ(groups.size(), 4u);
+  std::set<std::int64_t> window;
+  for (std::size_t i = 0; i < 100; ++i) window.insert(order.indices()[i] / 100);
+  EXPECT_EQ(window.count(groups[0]) + window.count(groups[1]), 1u);
+  EXPECT_EQ(window.count(groups[2]) + window.count(groups[3]), 1u);
 }
 
 TEST(Shuffler, GoesOnPastTheEndOfOneStream) {
