@@ -1,12 +1,13 @@
 // The communicator over MPI; compiled once for each MPI library, for their binary interfaces differ.
 #include <link.h>
 #include <mpi.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <set>
-#include <thread>
+#include <string_view>
 #include <vector>
 
 #include "core/distributed/communicator.hpp"
@@ -61,6 +62,25 @@ std::string device_text() {
   return whole.substr(begin, whole.find_first_of("\n", begin) - begin);
 }
 
+/// Ends MPI where MPI_Finalize must not be called: that of MPICH 4.0 over UCX may wait for ever for the answer of a
+/// rank that has closed its connections already. What remains to be done is to tell the launcher, in PMI 1 on the
+/// socket that it gave: without that it takes the first end for a crash and kills the other ranks of the node.
+bool leave_without_finalize() {
+#if defined(MPICH_NUMVERSION) && MPICH_NUMVERSION < 40100000
+  const char* const launcher = std::getenv("PMI_FD");
+  const bool other_pmi = whole_library_text().find("--with-pmi=") != std::string::npos;
+  if (launcher == nullptr || other_pmi || device_text() != "ch4:ucx") return false;
+  MPI_Barrier(MPI_COMM_WORLD);
+  constexpr std::string_view kEnd = "cmd=finalize\n";
+  const int socket = std::atoi(launcher);
+  char answer = ::send(socket, kEnd.data(), kEnd.size(), MSG_NOSIGNAL) < 0 ? '\n' : ' ';
+  while (answer != '\n' && ::read(socket, &answer, 1) == 1) continue;
+  return true;
+#else
+  return false;
+#endif
+}
+
 class MpiCommunicator : public Communicator {
  public:
   MpiCommunicator() {
@@ -76,8 +96,7 @@ class MpiCommunicator : public Communicator {
   ~MpiCommunicator() override {
     helper_.reset();
     for (MPI_Comm* ranks : {&ranks_, &exchanges_, &gathers_}) MPI_Comm_free(ranks);
-    wait_before_closing();
-    MPI_Finalize();
+    if (!leave_without_finalize()) MPI_Finalize();
   }
 
   int rank() const override { return rank_; }
@@ -146,15 +165,6 @@ class MpiCommunicator : public Communicator {
   using Lock = std::lock_guard<std::mutex>;
   static constexpr std::int64_t kAtOnce = 1 << 28;  // MPI counts with int
 
-  /// MPICH over UCX closes a connection as soon as the other rank has answered, and answers no more. A rank that
-  /// answers before it begins to close would wait for ever: all begin at once, and none is inside MPI then.
-  static void wait_before_closing() {
-#ifdef MPICH_VERSION
-    MPI_Barrier(MPI_COMM_WORLD);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-#endif
-  }
-
   template <class T>
   void reduce(T* values, std::int64_t count, MPI_Datatype type, MPI_Op how) {
     const Lock lock(helper_->mpi());
@@ -168,9 +178,7 @@ class MpiCommunicator : public Communicator {
     const auto over = std::count(requests_.begin(), requests_.end(), MPI_REQUEST_NULL);
     helper_->set_underway(static_cast<int>(static_cast<std::ptrdiff_t>(requests_.size()) - over));
   }
-  MPI_Request& request(Transfer transfer) {
-    return requests_[static_cast<std::size_t>(transfer)];
-  }
+  MPI_Request& request(Transfer transfer) { return requests_[static_cast<std::size_t>(transfer)]; }
   Transfer free_transfer() {
     const auto found = std::find(requests_.begin(), requests_.end(), MPI_REQUEST_NULL);
     const auto transfer = static_cast<Transfer>(found - requests_.begin());

@@ -1,6 +1,6 @@
 """The job templates on a real Slurm: what a user submits, and what time limits, preemption, scancel and lost nodes make of it.
 
-    run.sh BUILD_DIRECTORY [TEST...] [--preemptions N] [--lost N]
+    run.sh BUILD_DIRECTORY [TEST...] [--preemptions N] [--lost N] [--ends N]
 
 Whatever happens to a job, its run ends with the bits of an undisturbed one."""
 import argparse
@@ -311,6 +311,15 @@ def lose_often(cluster, count):
     disturb_often(cluster, count, [*MPI, REQUEUE], lose)
 
 
+def end_often(cluster, count):
+    """Short runs of each MPI library between nodes: none hangs at its end, and each ends with the right code."""
+    with Runs(cluster) as runs:
+        jobs = [(kind, f"{kind.name}{i}") for i in range(count) for kind in MPI]
+        jobs = [(kind, run, runs.submit(kind, run, config="net.ini")) for kind, run in jobs]
+        for kind, run, job in jobs:
+            runs.expect_whole(run, kind, job, run, least=0, config="net.ini")
+
+
 TESTS = [as_they_are, stop_and_submit_again, time_limit, preemption, cancel, sweep, lost_node, fewer_nodes, first_second, mpirun_in_a_job]
 
 
@@ -320,8 +329,9 @@ def main():
     parser.add_argument("tests", nargs="*", help="by default all: " + " ".join(test.__name__ for test in TESTS))
     parser.add_argument("--preemptions", type=int, default=0, metavar="N", help="instead: N, of one run after another")
     parser.add_argument("--lost", type=int, default=0, metavar="N", help="instead: N lost nodes")
+    parser.add_argument("--ends", type=int, default=0, metavar="N", help="instead: N short runs of each MPI library")
     arguments = parser.parse_args()
-    loops = [(preempt_often, arguments.preemptions), (lose_often, arguments.lost)]
+    loops = [(preempt_often, arguments.preemptions), (lose_often, arguments.lost), (end_often, arguments.ends)]
     chosen = [(lambda cluster, loop=loop, count=count: loop(cluster, count), loop.__name__) for loop, count in loops if count]
     chosen = chosen or [(test, test.__name__) for test in TESTS if not arguments.tests or test.__name__ in arguments.tests]
     with tempfile.TemporaryDirectory(prefix="sluice-slurm-", dir="/var/tmp") as folder:
