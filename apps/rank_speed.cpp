@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 
+#include "apps/rank_link.hpp"
+#include "core/base/median.hpp"
 #include "core/data/pipeline.hpp"
 #include "core/distributed/gradient_reducer.hpp"
 #include "core/train/benchmark.hpp"
@@ -16,12 +18,6 @@ constexpr std::int64_t kWarmup = 2;
 
 double now_ms() {
   return 1e3 * TimeBudget::steady_seconds();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Training steps without data.
@@ -51,8 +47,6 @@ class Stepper {
       reducer.begin(static_cast<double>(own_) / static_cast<double>(whole_));
       executor_.backward([&](std::int64_t first) { reducer.advance(first); });
       reducer.finish();
-      double told = 0;
-      ranks_.sum(&told, 1);
     });
   }
 
@@ -91,6 +85,8 @@ class Stepper {
     executor_.refresh();
     executor_.forward(number_++);
     differentiate();
+    double told = 0;  // which training steps have, too: they end when all ranks have got there
+    ranks_.sum(&told, 1);
     float* const gradients = executor_.gradients();
     optimizer_.step(network_.parameter_data(), gradients, 0.0, optimizer_.gradient_norm(gradients));
     return now_ms() - begin;
@@ -105,37 +101,8 @@ class Stepper {
   std::uint64_t number_ = 0;
 };
 
-/// Median milliseconds of so many exchanges that are started together.
-double exchange_ms(Communicator& ranks, std::int64_t bytes, std::size_t count) {
-  constexpr int kRounds = 9;
-  const std::int64_t all = bytes * ranks.size() * static_cast<std::int64_t>(count);
-  const Buffer pieces(all), received(all);
-  std::vector<double> times;
-  std::vector<Communicator::Transfer> transfers(count);
-  for (int round = -1; round < kRounds; ++round) {
-    double together = 0;
-    ranks.sum(&together, 1);
-    const double begin = now_ms();
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::int64_t at = bytes * ranks.size() * static_cast<std::int64_t>(i);
-      transfers[i] = ranks.start_exchange(pieces.at(at), received.at(at), bytes);
-    }
-    for (const Communicator::Transfer transfer : transfers) ranks.wait(transfer);
-    if (round >= 0) times.push_back(now_ms() - begin);
-  }
-  return median(times);
-}
-
-LinkSpeed measure_link(Communicator& ranks) {
-  constexpr std::int64_t kSmall = 8, kLarge = 1 << 20;
-  constexpr std::size_t kMany = 32, kFew = 8;
-  const auto others = static_cast<double>(ranks.size() - 1);
-  LinkSpeed link;
-  link.latency_ms = exchange_ms(ranks, kSmall, 1);
-  link.message_ms = std::max(0.0, exchange_ms(ranks, kSmall, kMany) - link.latency_ms) / (kMany - 1) / others;
-  const double large = exchange_ms(ranks, kLarge, kFew) - link.latency_ms;
-  link.bytes_per_ms = others * static_cast<double>(kLarge) * kFew / std::max(1e-6, large);
-  return link;
+std::int64_t largest_bucket(const StepTrace& trace) {
+  return *std::max_element(trace.bytes.begin(), trace.bytes.end());
 }
 
 }  // namespace
@@ -180,7 +147,7 @@ RankSpeed time_ranks(Experiment& experiment, Communicator& ranks, std::int64_t s
   speed.buckets = static_cast<std::int64_t>(overlapping->plan().size());
   speed.bytes_sent = overlapping->bytes_per_step();
   speed.bytes_early = static_cast<std::int64_t>(median(early));
-  speed.link = measure_link(ranks);
+  speed.link = measure_link(ranks, largest_bucket(speed.alone));
   return speed;
 }
 

@@ -31,9 +31,12 @@ double predicted_speed(const RankSpeed& speed, std::int64_t ranks) {
 }
 
 void print_prediction(std::ostream& out, const RankSpeed& speed) {
+  const auto predicted = [&](bool overlap) {
+    return fixed(predicted_step_ms(speed.alone, speed.link, speed.ranks, overlap), 1);
+  };
   out << "\nprediction, with " << speed.own_batch << " images on each rank; of " << speed.ranks << " ranks "
-      << fixed(predicted_step_ms(speed.alone, speed.link, speed.ranks), 1) << " ms a step were predicted, "
-      << fixed(predicted_step_ms(speed.alone, speed.link, speed.ranks, false), 1) << " ms without overlap\n";
+      << predicted(true) << " ms a step were predicted, " << fixed(speed.step_ms, 1) << " measured; without overlap "
+      << predicted(false) << " and " << fixed(speed.apart_ms, 1) << "\n";
   Table table({{"ranks"}, {"step ms"}, {"without overlap"}, {"images/s"}, {"efficiency"}});
   for (const std::int64_t ranks : kPredicted) {
     const double step = predicted_step_ms(speed.alone, speed.link, ranks);
@@ -60,7 +63,8 @@ void print_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
       << fixed(100 * share_early(speed), 1) << " % had arrived when backward was over\n"
       << "  link               latency " << fixed(1e3 * speed.link.latency_ms, 1) << " us, "
       << fixed(1e3 * speed.link.message_ms, 1) << " us a message, " << fixed(speed.link.bytes_per_ms / 1e6, 3)
-      << " GB/s\n";
+      << " GB/s; beside computing " << speed.link.asks << (speed.link.asks == 1 ? " ask" : " asks") << " and "
+      << fixed(speed.link.busy_ms_per_byte * (1 << 20), 3) << " ms a MiB\n";
   if (predict) print_prediction(out, speed);
 }
 
@@ -85,6 +89,8 @@ void print_json_rank_speed(std::ostream& out, const RankSpeed& speed, bool predi
       {"latency_ms", speed.link.latency_ms},
       {"message_ms", speed.link.message_ms},
       {"bytes_per_ms", speed.link.bytes_per_ms},
+      {"asks", speed.link.asks},
+      {"busy_ms_per_byte", speed.link.busy_ms_per_byte},
       {"predicted_ms", predicted_step_ms(speed.alone, speed.link, speed.ranks)},
       {"predicted_apart_ms", predicted_step_ms(speed.alone, speed.link, speed.ranks, false)}};
   if (predict) {

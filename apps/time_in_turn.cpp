@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/images.hpp"
+#include "core/base/median.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
@@ -38,10 +39,7 @@ class Deployed {
     times_.push_back(1e3 * took / forwards_);
   }
   /// For a batch.
-  double median_ms() {
-    std::sort(times_.begin(), times_.end());
-    return times_[times_.size() / 2];
-  }
+  double median_ms() const { return median(times_); }
 
  private:
   BenchmarkImages images_;

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
+#include "core/base/median.hpp"
+
 namespace sluice {
 namespace {
 
 int count_of(const OperationInfo& operation) {
   return static_cast<int>(operation.alternatives.size());
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Every operation at its alternative k, or its last one.

@@ -31,14 +31,29 @@ TEST(RankModel, WhatBackwardHidesCostsNothing) {
 }
 
 TEST(RankModel, LatencyIsOnceForEachPhaseAndMessagesTakeTurns) {
-  // A phase of four ranks: 7.5 ms for the bytes, two messages more, and the latency.
-  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 0.5, 100}, 4), 200 + 3 + 19);
-  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 0.5, 100}, 4, false), 200 + 3 + 17 + 19);
+  // A phase of four ranks: 7.5 ms for the bytes, two messages more, and the latency. The messages of the first bucket's
+  // phases are sent instead of computing.
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 0.5, 100}, 4), 200 + 3 + 2 + 19);
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {1, 0.5, 100}, 4, false), 200 + 3 + 4 * 8.5 + 1);
 }
 
 TEST(RankModel, ABusyLinkDelaysTheNextBucket) {
   // 50 ms for a phase: the first bucket has the link until 50 ms after backward, the second 100 ms more.
   EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 10}, 2), 200 + 3 + 150);
+}
+
+TEST(RankModel, WhatIsNotAskedForOftenEnoughWaits) {
+  // The first bucket's exchange is seen at the end of backward, or not until then: it comes before or behind the
+  // other's.
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 3}, 2), 200 + 3 + 10);
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 6}, 2), 200 + 3 + 15);
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 7}, 2), 200 + 3 + 20);
+}
+
+TEST(RankModel, WhatTheProcessorSendsItDoesNotCompute) {
+  // Memory that ranks share: overlap hides nothing.
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 1, 0.01}, 2), 200 + 3 + 20);
+  EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 1, 0.01}, 2, false), 200 + 3 + 20);
 }
 
 }  // namespace
