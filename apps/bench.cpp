@@ -135,6 +135,7 @@ int bench(const CommandLine& line) {
   if (is_checkpoint_name(first)) note_unmeasured(trained.network);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   options.kernels = trained.network.kernels();
+  options.alone = !line.has("plan");
   if (split) options.images = read_images(experiment, open_images(trained, *split));
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(experiment.network(), batch);

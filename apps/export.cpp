@@ -134,7 +134,7 @@ int export_onnx(const CommandLine& line, const std::string& input) {
   const std::optional<Normalization> normalization = known_normalization(trained.network);
   const PortableGraph graph =
       portable_graph(trained.network.network(), options_of(line, trained.network, normalization));
-  output.write(onnx_model(graph, opset, metadata_of(trained.checkpoint, normalization, line.has("normalize"))));
+  output.write(onnx_model(graph, opset, metadata_of(load(input), normalization, line.has("normalize"))));
   std::ostream& out = report_stream(output);
   if (line.has("json"))
     print_json(out, input, output.path(), opset, graph);

@@ -5,6 +5,7 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/checkpoint/stored_checkpoint.hpp"
 #include "core/plugin/load.hpp"
 #include "core/train/known_data.hpp"
 #include "sluice/layer.hpp"
@@ -41,13 +42,14 @@ Experiment load_experiment(const std::vector<std::string>& files, const std::vec
 }
 
 Trained load_trained(const std::string& path, const std::vector<std::string>& overrides, Registry& registry) {
-  Checkpoint checkpoint = load(path);
+  StoredCheckpoint stored(path);
+  const Checkpoint& checkpoint = stored.document();
   register_all(registry);
   Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
   load_plugins_for_checkpoint(config, checkpoint.file, registry);
   auto experiment = std::make_shared<Experiment>(std::move(config), registry);
-  TrainedNetwork network(checkpoint, experiment);
-  return {std::move(checkpoint), std::move(experiment), std::move(network)};
+  TrainedNetwork network(stored, experiment);
+  return {checkpoint, std::move(experiment), std::move(network)};
 }
 
 void start_threads(const Experiment& experiment) {

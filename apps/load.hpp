@@ -29,7 +29,7 @@ Experiment load_experiment(const std::vector<std::string>& files, const std::vec
 
 /// A trained network with the experiment that it comes from.
 struct Trained {
-  Checkpoint checkpoint;
+  Checkpoint checkpoint;  ///< without values: they are in the network
   std::shared_ptr<Experiment> experiment;
   TrainedNetwork network;
 };

@@ -89,12 +89,11 @@ class Maps {
 class Predictor {
  public:
   /// `maps`: null, or where they are to be written.
-  Predictor(const Trained& trained, const Normalization& normalization, std::int64_t batch, std::int64_t top,
-            Maps* maps)
+  Predictor(Trained& trained, const Normalization& normalization, std::int64_t batch, std::int64_t top, Maps* maps)
       : image_(trained.network.image()),
         classes_(trained.network.classes()),
         top_(top),
-        executor_(trained.network.make_executor(batch)),
+        executor_(maps == nullptr ? trained.network.make_only_executor(batch) : trained.network.make_executor(batch)),
         input_(trained.experiment->data, image_),
         pixels_(image_, normalization, {}),
         bytes_(static_cast<std::size_t>(image_.count())),
@@ -233,7 +232,7 @@ int predict(const CommandLine& line) {
   const std::int64_t top = top_of(line);
   const std::vector<PictureFile> files = find_pictures({line.positional().begin() + 1, line.positional().end()});
   Registry registry;
-  const Trained trained = load_trained(line.positional().front(), line.overrides(), registry);
+  Trained trained = load_trained(line.positional().front(), line.overrides(), registry);
   start_threads(*trained.experiment);
   note_foreign_kernels(trained);
   note_unmeasured(trained.network);

@@ -76,6 +76,7 @@ class CgConv : public Layer {
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return make_cg_training(request, options_, needs);
+    needs.packed_params = {0};  // the weights
     if (request.may_skip) return make_cg_skipping(request, options_, needs);
     return make_cg_inference(request, options_, needs);
   }

@@ -66,6 +66,7 @@ class PgConv : public Layer {
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return make_pg_training(request, options_, needs);
+    needs.packed_params = {0};  // the weights
     if (request.may_skip) {
       if (auto op = make_pg_skipping(request, options_, needs)) return op;
     }

@@ -60,7 +60,6 @@ class ConvInference : public Op {
     if (folded_) scaled_ = frames.refresh.book<float>(channels_ * filter_);
     forward_.book(needs.slots, frames.refresh, frames.forward);
     if (folded_) folded_bias_ = needs.slots.kept<float>(channels_);
-    needs.dst_starts_as_addend = adds_in_place(request);
     needs.kernel = forward_.kernel();
   }
 
@@ -89,6 +88,9 @@ class ConvInference : public Op {
   ConvForward forward_;
   Slot<float> scaled_, folded_bias_;
 };
+
+/// The ways to run in int8.
+constexpr char kFloats[] = "fp32", kInt8[] = "int8";
 
 class Conv : public Layer {
  public:
@@ -128,12 +130,19 @@ class Conv : public Layer {
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<ConvTraining>(request, geometry_, bias_, needs);
-    auto floats = std::make_unique<ConvInference>(request, geometry_, bias_, needs);
+    needs.packed_params = {0};  // the weights
+    needs.dst_starts_as_addend = adds_in_place(request);
     std::string kernel;
-    std::unique_ptr<Op> int8 = make_int8_convolution(request, geometry_, bias_, needs, kernel);
+    std::unique_ptr<Op> int8;
+    if (request.way != kFloats) int8 = make_int8_convolution(request, geometry_, bias_, needs, kernel);
+    if (int8 != nullptr && request.way == kInt8) {
+      needs.kernel = kernel;
+      return int8;
+    }
+    auto floats = std::make_unique<ConvInference>(request, geometry_, bias_, needs);
     if (int8 == nullptr) return floats;
     needs.kernel += " " + kernel;
-    needs.alternatives = {"fp32", "int8"};
+    needs.alternatives = {kFloats, kInt8};
     needs.alternative = 1;
     auto ways = std::make_unique<Ways>();
     ways->add(std::move(floats));

@@ -47,6 +47,7 @@ class Linear : public Layer {
   }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
+    needs.packed_params = {0};  // the weights
     return std::make_unique<LinearOp>(request, geometry_, needs);
   }
 

@@ -127,6 +127,7 @@ class QuantizedConv : public Layer {
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<QuantizedConvTraining>(request, options_, needs);
+    needs.packed_params = {0};  // the weights
     return std::make_unique<QuantizedConvInference>(request, options_, needs);
   }
 

@@ -150,6 +150,7 @@ class QuantizedLinear : public Layer {
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<QuantizedLinearTraining>(request, geometry_, options_, needs);
+    needs.packed_params = {0};  // the weights
     return std::make_unique<QuantizedLinearInference>(request, geometry_, options_, needs);
   }
 

@@ -67,11 +67,11 @@ std::string safetensors_of(const Checkpoint& weights, const std::map<std::string
   return safetensors(tensors);
 }
 
-TorchModuleFacts facts_of(const Trained& trained, bool hdf5) {
+TorchModuleFacts facts_of(const Trained& trained, const Checkpoint& stored, bool hdf5) {
   TorchModuleFacts facts;
   const Shape batch = trained.network.network().input_shape(1);
   facts.image = {batch[kC], batch[kH], batch[kW]};
-  facts.content_digest = content_digest(trained.checkpoint);
+  facts.content_digest = content_digest(stored);
   facts.class_names = trained.checkpoint.class_names;
   facts.normalization = known_normalization(trained.network);
   facts.weights_are_hdf5 = hdf5;
@@ -105,9 +105,9 @@ int export_torch_module(const CommandLine& line) {
   module.refuse_inputs({input});
   weights.refuse_inputs({input, module_path});
   const TorchParts parts = torch_parts(trained.network.network(), torch_layers());
-  const Checkpoint tensors = weights_for(trained.checkpoint, parts.layers);
+  const Checkpoint stored = load(input), tensors = weights_for(stored, parts.layers);
   const std::map<std::string, std::string> names = names_in(registry);
-  const std::string text = torch_module(parts, facts_of(trained, hdf5));
+  const std::string text = torch_module(parts, facts_of(trained, stored, hdf5));
   if (hdf5)
     weights.write(export_weights(tensors, names, weights_path).bytes);
   else

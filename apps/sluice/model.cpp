@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/checkpoint/stored_checkpoint.hpp"
 #include "core/data/picture_input.hpp"
 #include "core/data/pixel_pass.hpp"
 #include "core/graph/registry.hpp"
@@ -13,7 +14,7 @@ namespace sluice {
 
 struct Model::State {
   Registry registry;
-  std::unique_ptr<const TrainedNetwork> trained;
+  std::unique_ptr<TrainedNetwork> trained;
   Normalization normalization;
   ImageShape image;
   std::vector<std::string> class_names;
@@ -33,14 +34,15 @@ Model::Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
 Model Model::load(const std::string& path, const std::vector<std::string>& overrides,
                   void (*register_more)(Registry&)) {
-  const Checkpoint checkpoint = sluice::load(path);
+  StoredCheckpoint stored(path);
+  const Checkpoint& checkpoint = stored.document();
   const auto state = std::make_shared<State>();
   register_all(state->registry);
   if (register_more != nullptr) register_more(state->registry);
   Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
   load_plugins_for_checkpoint(config, checkpoint.file, state->registry);
   auto configured = std::make_shared<ConfiguredNetwork>(std::move(config), state->registry);
-  state->trained = std::make_unique<TrainedNetwork>(checkpoint, std::move(configured));
+  state->trained = std::make_unique<TrainedNetwork>(stored, std::move(configured));
   const TrainedNetwork& trained = *state->trained;
   const std::vector<std::string> unmeasured = unmeasured_layers(trained.network());
   if (!unmeasured.empty())
@@ -87,11 +89,11 @@ std::vector<std::uint8_t> Model::decode_picture(std::string_view file) const {
 }
 
 struct Session::State {
-  State(Model of, std::int64_t batch)
+  State(Model of, std::unique_ptr<Executor> made)
       : model(std::move(of)),
-        executor(model.state_->trained->make_executor(checked(batch))),
+        executor(std::move(made)),
         pixels(model.image(), model.state_->normalization, {}),
-        images(static_cast<std::size_t>(batch * model.image().count())),
+        images(static_cast<std::size_t>(executor->options().batch * model.image().count())),
         logits(static_cast<std::size_t>(model.classes())) {}
 
   /// Gives each batch to `fill(first, count)`, which puts its images in their place.
@@ -117,7 +119,29 @@ struct Session::State {
   std::vector<float> logits;  ///< of one image
 };
 
-Session::Session(Model model, std::int64_t batch) : state_(std::make_unique<State>(std::move(model), batch)) {}
+std::unique_ptr<Executor> Session::executor_of(const Model& model, std::int64_t batch) {
+  if (!model.state_->trained->network().has_parameters())
+    throw Error(ExitCode::kUsage,
+                "session: the weights of this model went into its only session (Session::only); load the model again "
+                "for another");
+  return model.state_->trained->make_executor(checked(batch));
+}
+
+Session::Session(Model model, std::int64_t batch) {
+  auto executor = executor_of(model, batch);
+  state_ = std::make_unique<State>(std::move(model), std::move(executor));
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Session Session::only(Model&& model, std::int64_t batch) {
+  if (model.state_.use_count() != 1)
+    throw Error(ExitCode::kUsage, concat("session: this model has ", model.state_.use_count(),
+                                         " owners (copies of it and sessions), and Session::only needs it alone"));
+  auto executor = model.state_->trained->make_only_executor(checked(batch));
+  return Session(std::make_unique<State>(std::move(model), std::move(executor)));
+}
+
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;

@@ -14,6 +14,7 @@
 
 namespace sluice {
 
+class Executor;
 class Registry;
 
 /// A trained network: loaded once, immutable, shared by any number of sessions and threads. Copies are the same model.
@@ -59,6 +60,10 @@ class Session {
   /// `batch` images are computed together: 1 for the shortest wait, more for the highest rate. Everything is made
   /// here; `run` and `classify` do not allocate.
   explicit Session(Model model, std::int64_t batch = 1);
+  /// The one session of a program that makes no other: while it packs the model's weights it gives their memory back.
+  /// `model` is its last copy. Throws Error(kUsage) where there is another; so does a later session of this one's
+  /// model.
+  static Session only(Model&& model, std::int64_t batch = 1);
   ~Session();
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
@@ -78,6 +83,9 @@ class Session {
 
  private:
   struct State;
+  explicit Session(std::unique_ptr<State> state);
+  static std::unique_ptr<Executor> executor_of(const Model& model, std::int64_t batch);
+
   std::unique_ptr<State> state_;
 };
 

@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-/// Owns `bytes` of memory, aligned to 64 bytes (large ones to 2 MiB) and zeroed. Throws Error(kEnvironment) when there
-/// is not enough.
+/// Owns `bytes` of memory, aligned to 64 bytes (large ones to 2 MiB) and zeroed; of a large one the system gives the
+/// pages that are written. Throws Error(kEnvironment) when there is not enough.
 class Buffer {
  public:
   static constexpr std::int64_t kAlignment = 64;
@@ -25,6 +25,9 @@ class Buffer {
   }
   /// `offset` bytes from the start.
   std::byte* at(std::int64_t offset) const { return as<std::byte>() + offset; }
+
+  /// Gives the memory of the first `bytes` back to the system, as far as they are whole pages of 2 MiB: zeros again.
+  void give_back(std::int64_t bytes);
 
  private:
   struct Free {

@@ -3,23 +3,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/checkpoint/stored_checkpoint.hpp"
 
 namespace sluice {
 namespace {
 
 /// "" when all values are finite.
-std::string find_bad_value(const std::vector<float>& values) {
+std::string find_bad_value(const float* values, std::int64_t count) {
   const auto bad = [](float value) { return !std::isfinite(value); };
-  const auto first = std::find_if(values.begin(), values.end(), bad);
-  if (first == values.end()) return "";
-  const auto count = std::count_if(first, values.end(), bad);
-  return concat(count, " of ", values.size(), " values are NaN or Inf, the first (", *first, ") is element ",
-                first - values.begin());
+  const float* const end = values + count;
+  const float* const first = std::find_if(values, end, bad);
+  if (first == end) return "";
+  return concat(std::count_if(first, end, bad), " of ", count, " values are NaN or Inf, the first (", *first,
+                ") is element ", first - values);
 }
 
 std::string join(const std::string& prefix, const std::string& path) {
@@ -34,10 +36,12 @@ std::string describe(const std::string& file, std::size_t total, const std::vect
   return text;
 }
 
-}  // namespace
+/// What is wrong with the values of a tensor for a slot, or "".
+using Look = std::function<std::string(const CheckpointTensor&, const TensorSlot&)>;
 
-RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot>& slots, const std::string& prefix,
-                      bool strict) {
+/// Finds the tensor of each slot and looks at its values. Throws where anything is wrong.
+RestoreReport match(const Checkpoint& checkpoint, const std::vector<TensorSlot>& slots, const std::string& prefix,
+                    bool strict, const Look& look) {
   std::map<std::string, const CheckpointTensor*> tensors;
   for (const CheckpointTensor& tensor : checkpoint.tensors) {
     if (prefix.empty() || tensor.path.compare(0, prefix.size() + 1, prefix + "/") == 0) tensors[tensor.path] = &tensor;
@@ -61,7 +65,7 @@ RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot
           concat(path, ": the checkpoint has ", to_string(shape), ", the network ", to_string(slot.shape)));
       continue;
     }
-    const std::string bad = find_bad_value(checkpoint.values_of(*found->second).values);
+    const std::string bad = look(*found->second, slot);
     if (!bad.empty()) problems.push_back(path + ": " + bad);
     report.restored.push_back(path);
   }
@@ -74,13 +78,33 @@ RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot
   }
   if (!problems.empty())
     throw ErrorLines(ExitCode::kCheckpoint, describe(checkpoint.file, report.extra.size() + slots.size(), problems));
+  return report;
+}
+
+}  // namespace
+
+RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot>& slots, const std::string& prefix,
+                      bool strict) {
+  const auto values_of = [&](const CheckpointTensor& tensor) -> const std::vector<float>& {
+    return checkpoint.values_of(tensor).values;
+  };
+  const RestoreReport report =
+      match(checkpoint, slots, prefix, strict, [&](const CheckpointTensor& tensor, const TensorSlot&) {
+        return find_bad_value(values_of(tensor).data(), static_cast<std::int64_t>(values_of(tensor).size()));
+      });
   for (const TensorSlot& slot : slots) {
-    const auto found = tensors.find(join(prefix, slot.path));
-    if (found == tensors.end()) continue;
-    const std::vector<float>& values = checkpoint.values_of(*found->second).values;
-    std::copy(values.begin(), values.end(), slot.data);
+    const CheckpointTensor* const tensor = checkpoint.find(join(prefix, slot.path));
+    if (tensor != nullptr) std::copy(values_of(*tensor).begin(), values_of(*tensor).end(), slot.data);
   }
   return report;
+}
+
+RestoreReport restore(StoredCheckpoint& stored, const std::vector<TensorSlot>& slots, const std::string& prefix,
+                      bool strict) {
+  return match(stored.document(), slots, prefix, strict, [&](const CheckpointTensor& tensor, const TensorSlot& slot) {
+    stored.read(tensor, slot.data);
+    return find_bad_value(slot.data, slot.shape.count());
+  });
 }
 
 }  // namespace sluice

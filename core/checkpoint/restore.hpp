@@ -8,6 +8,8 @@
 
 namespace sluice {
 
+class StoredCheckpoint;
+
 /// Memory for one tensor: `shape.count()` floats, row-major, logical layout.
 struct TensorSlot {
   std::string path;  ///< below the prefix given to `restore`: "conv1/weight"
@@ -25,6 +27,9 @@ struct RestoreReport {
 /// a line for each tensor that is missing, extra (below the prefix, without a slot), misshapen (with both shapes) or
 /// holds NaN or Inf. With `strict` off, missing and extra tensors are left alone and only reported.
 RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot>& slots, const std::string& prefix,
+                      bool strict = true);
+/// The same from a file, one tensor after the other. What stands in the slots after an error is not said.
+RestoreReport restore(StoredCheckpoint& stored, const std::vector<TensorSlot>& slots, const std::string& prefix,
                       bool strict = true);
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "core/graph/bound_inputs.hpp"
 #include "core/graph/call_operation.hpp"
 #include "core/graph/execution_plan.hpp"
+#include "core/graph/parameter_use.hpp"
 #include "core/graph/tensor_values.hpp"
 
 namespace sluice {
@@ -180,6 +181,32 @@ struct Executor::State {
     }
   }
 
+  void refresh(std::size_t operation) {
+    Runtime& run = runtime[operation];
+    const Stopwatch watch(profiling ? &run.refresh_ms : nullptr);
+    if (!run.affine.empty()) fold(plan.operations[operation], run);
+    call_refresh(plan, plan.operations[operation], run.context);
+  }
+
+  /// What operations read after refresh gets memory of its own; without the rest they do from here on.
+  void copy_parameters() {
+    const auto each = [this](const auto& use) {
+      for (std::size_t i = 0; i < runtime.size(); ++i) {
+        for (const std::size_t k : read_in_forward(plan.operations[i]))
+          use(runtime[i].context.param[k], plan.operations[i].declared.parameters[k].shape.count() * 4);
+      }
+    };
+    std::int64_t total = 0, used = 0;
+    each([&](float*, std::int64_t bytes) { total += align_up(bytes); });
+    own_parameters = Buffer(total);
+    each([&](float*& parameter, std::int64_t bytes) {
+      std::byte* const own = own_parameters.at(used);
+      std::memcpy(own, parameter, static_cast<std::size_t>(bytes));
+      parameter = reinterpret_cast<float*>(own);
+      used += align_up(bytes);
+    });
+  }
+
   void forward(std::size_t operation, std::uint64_t step) {
     Runtime& run = runtime[operation];
     const Stopwatch watch(profiling ? &run.forward_ms : nullptr);
@@ -192,7 +219,9 @@ struct Executor::State {
   ExecutorOptions options;
   ExecutionPlan plan;
   Statistics statistics;
+  Network::User user = network.user();
   Buffer memory, scratch, kept, gradients;
+  Buffer own_parameters;  ///< copies of those that are read in forward, where the network has none
   std::int64_t kept_used = 0;
   std::vector<Runtime> runtime;
   std::vector<float> scale, shift;  ///< of one folded layer
@@ -251,13 +280,25 @@ void Executor::set_input(std::string_view name, const void* values) {
 
 void Executor::refresh() {
   detail::adopt_threads(state_->threads);
-  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
-    State::Runtime& run = state_->runtime[i];
-    const Stopwatch watch(state_->profiling ? &run.refresh_ms : nullptr);
-    const PlannedOperation& op = state_->plan.operations[i];
-    if (!run.affine.empty()) state_->fold(op, run);
-    call_refresh(state_->plan, op, run.context);
+  state_->network.require_parameters();
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->refresh(i);
+}
+
+void Executor::refresh_and_give_back() {
+  State& s = *state_;
+  assert(s.options.mode == Mode::kInference);
+  detail::adopt_threads(s.threads);
+  s.network.require_parameters();
+  s.network.give_back_parameters(0, s.user);
+  s.copy_parameters();
+  const std::vector<std::int64_t> before = packed_before(s.plan);
+  for (std::size_t i = 0; i < s.runtime.size(); ++i) {
+    s.refresh(i);
+    s.network.give_back_parameters(before[i], s.user);
+    for (const int k : s.plan.operations[i].needs.packed_params)
+      s.runtime[i].context.param[static_cast<std::size_t>(k)] = nullptr;
   }
+  s.scratch.give_back(s.scratch.bytes());
 }
 
 void Executor::forward(std::uint64_t step) {

@@ -29,6 +29,9 @@ struct ExecutorOptions {
   bool skip = true;               ///< inference: let layers leave out work that their results do not need
   /// Inference: let layers round weights and sources to int8 where that is faster; needs Network::calibration.
   bool int8 = false;
+  /// Inference: by layer, the one of its ways (OperationInfo::alternatives) that will run, where that is known; the
+  /// layer may leave the others out. What no layer has is passed over.
+  std::map<std::string, std::string> kernels;
 };
 
 /// A row of the layer table: what one executed step is. Fused layers appear in the row of the layer that does their
@@ -70,6 +73,11 @@ class Executor {
   void set_input(std::string_view name, const void* values);
   /// To be called when parameters (or, for inference, buffers) have changed.
   void refresh();
+  /// Inference: the last refresh of an executor that is all its network is for. Parameters go back to the system as
+  /// they are packed (OpNeeds::packed_params), others are copied: in the end the network has none
+  /// (Network::has_parameters), and `refresh` throws Error(kInternal). So does this where the network has another
+  /// executor.
+  void refresh_and_give_back();
   /// One pass; afterwards `loss`, `logits` and the statistics speak of this batch. `step` addresses the random numbers
   /// of dropout.
   void forward(std::uint64_t step = 0);

@@ -82,6 +82,24 @@ int Network::find(const std::string& name) const {
   return kNotFound;
 }
 
+void Network::require_parameters() const {
+  if (!has_parameters_)
+    throw Error(ExitCode::kInternal,
+                "the network's parameters were given back when an executor had packed them; load the network again");
+}
+
+void Network::give_back_parameters(std::int64_t end, const User& user) {
+  constexpr long kOneUser = 2;  // it and this
+  if (user != users_ || users_.use_count() != kOneUser)
+    throw Error(ExitCode::kInternal,
+                "the network's parameters cannot be given back: another executor uses them; refresh it alone");
+  has_parameters_ = false;
+  if (end == parameter_floats_)
+    parameter_arena_ = Buffer();
+  else
+    parameter_arena_.give_back(end * static_cast<std::int64_t>(sizeof(float)));
+}
+
 double Calibration::range(const std::string& layer) const {
   const auto found = ranges.find(layer);
   return found != ranges.end() ? found->second : 0.0;

@@ -114,10 +114,23 @@ class Network {
   const Registry& registry() const { return registry_; }
 
   /// The arenas: all parameters (buffers) one behind the other, each aligned to 64 bytes with zeros between.
-  float* parameter_data() const { return parameter_arena_.as<float>(); }
+  float* parameter_data() const {
+    require_parameters();
+    return parameter_arena_.as<float>();
+  }
   std::int64_t parameter_count() const { return parameter_floats_; }
   float* buffer_data() const { return buffer_arena_.as<float>(); }
   std::int64_t buffer_count() const { return buffer_floats_; }
+  /// Gives the memory of parameters back to the system, of those before `end` (floats from the start of the arena): of
+  /// an inference that has packed them, and is all that the network is for. There are no parameters from then on.
+  /// `user`: it, which must be the only one. Throws Error(kInternal) where there is another.
+  using User = std::shared_ptr<const int>;
+  void give_back_parameters(std::int64_t end, const User& user);
+  bool has_parameters() const { return has_parameters_; }
+  /// Throws Error(kInternal) where there are none any more.
+  void require_parameters() const;
+  /// To be held by whoever keeps addresses of parameters: an executor.
+  User user() const { return users_; }
   /// Learned numbers, each shared one once.
   std::int64_t learned_count() const;
 
@@ -149,6 +162,8 @@ class Network {
   Calibration calibration_;
   Buffer parameter_arena_, buffer_arena_;
   std::int64_t parameter_floats_ = 0, buffer_floats_ = 0;
+  bool has_parameters_ = true;
+  User users_ = std::make_shared<const int>(0);
 };
 
 }  // namespace sluice

@@ -57,6 +57,9 @@ struct OpRequest {
   /// Inference: an operation that decides which of its outputs it computes in full keeps its decisions
   /// (OpNeeds::decisions).
   bool record_decisions = false;
+  /// Inference: the one of OpNeeds::alternatives that will run, or "". An operation need not make the others then, and
+  /// names none where it has one way alone.
+  std::string way;
 
   bool training() const { return mode == Mode::kTraining; }
   bool has(PostOp::Kind kind) const;
@@ -75,6 +78,9 @@ struct OpNeeds {
   /// The result may be written over source 0, element by element: the executor passes the same memory for both where
   /// nobody reads that source later and both have the same size in bytes.
   bool dst_may_overwrite_src = false;
+  /// Inference: parameters (indices into Context::param) that refresh alone reads. Calls may find null for them then,
+  /// once refresh has run.
+  std::vector<int> packed_params;
   /// The kernel that will run, for `--dry-run`: oneDNN's implementation names or our own.
   std::string kernel = "sluice";
   /// Ways to the same result up to rounding (in int8 too, where src_range allows it), which may be chosen from by

@@ -9,6 +9,7 @@
 
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
+#include "core/checkpoint/stored_checkpoint.hpp"
 
 namespace sluice {
 namespace {
@@ -122,17 +123,31 @@ std::optional<Normalization> stored_normalization(const std::string& file, const
   return stored;
 }
 
-RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict) {
-  const std::string prefix = has_average(checkpoint) ? concat(kAverage, "/") : std::string();
+namespace {
+
+/// `source`: the checkpoint, or where it is stored.
+template <class Source>
+RestoreReport restore_from(Source& source, const Checkpoint& document, Network& network, bool strict) {
+  const std::string prefix = has_average(document) ? concat(kAverage, "/") : std::string();
   RestoreReport report =
-      restore(checkpoint, parameter_slots(network, network.parameter_data()), prefix + "weights", strict);
+      restore(source, parameter_slots(network, network.parameter_data()), prefix + "weights", strict);
   const RestoreReport buffers =
-      restore(checkpoint, buffer_slots(network, network.buffer_data()), prefix + "buffers", strict);
+      restore(source, buffer_slots(network, network.buffer_data()), prefix + "buffers", strict);
   report.missing.insert(report.missing.end(), buffers.missing.begin(), buffers.missing.end());
   report.extra.insert(report.extra.end(), buffers.extra.begin(), buffers.extra.end());
   report.restored.insert(report.restored.end(), buffers.restored.begin(), buffers.restored.end());
-  if (strict) network.set_calibration({checkpoint.ranges});
+  if (strict) network.set_calibration({document.ranges});
   return report;
+}
+
+}  // namespace
+
+RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict) {
+  return restore_from(checkpoint, checkpoint, network, strict);
+}
+
+RestoreReport restore_weights(StoredCheckpoint& stored, Network& network) {
+  return restore_from(stored, stored.document(), network, true);
 }
 
 }  // namespace sluice

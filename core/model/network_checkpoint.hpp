@@ -44,5 +44,6 @@ std::optional<Normalization> stored_normalization(const std::string& file, const
 
 /// Puts weights and buffers into a network, the averaged ones where the checkpoint has them. `strict` as for `restore`.
 RestoreReport restore_weights(const Checkpoint& checkpoint, Network& network, bool strict = true);
+RestoreReport restore_weights(StoredCheckpoint& stored, Network& network);
 
 }  // namespace sluice

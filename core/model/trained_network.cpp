@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/checkpoint/stored_checkpoint.hpp"
 #include "core/model/network_checkpoint.hpp"
 
 namespace sluice {
@@ -37,13 +38,21 @@ std::string unmeasured_text(const std::vector<std::string>& layers) {
       "by its own largest number, so that answers depend on the batch");
 }
 
-TrainedNetwork::TrainedNetwork(const Checkpoint& checkpoint, std::shared_ptr<ConfiguredNetwork> configured)
+TrainedNetwork::TrainedNetwork(std::shared_ptr<ConfiguredNetwork> configured, const Checkpoint& document)
     : configured_(std::move(configured)),
-      file_(checkpoint.file),
-      class_names_(checkpoint.class_names),
-      trained_with_{checkpoint.mean, checkpoint.std},
-      kernels_(checkpoint.kernels.begin(), checkpoint.kernels.end()) {
+      file_(document.file),
+      class_names_(document.class_names),
+      trained_with_{document.mean, document.std},
+      kernels_(document.kernels.begin(), document.kernels.end()) {}
+
+TrainedNetwork::TrainedNetwork(const Checkpoint& checkpoint, std::shared_ptr<ConfiguredNetwork> configured)
+    : TrainedNetwork(std::move(configured), checkpoint) {
   restore_weights(checkpoint, network());
+}
+
+TrainedNetwork::TrainedNetwork(StoredCheckpoint& stored, std::shared_ptr<ConfiguredNetwork> configured)
+    : TrainedNetwork(std::move(configured), stored.document()) {
+  restore_weights(stored, network());
 }
 
 ImageShape TrainedNetwork::image() const {
@@ -75,11 +84,23 @@ Normalization TrainedNetwork::normalization(const std::function<std::shared_ptr<
   return chosen;
 }
 
-std::unique_ptr<Executor> TrainedNetwork::make_executor(std::int64_t batch) const {
-  auto executor =
-      std::make_unique<Executor>(configured_->network(), configured_->executor_options(Mode::kInference, batch));
+std::unique_ptr<Executor> TrainedNetwork::new_executor(std::int64_t batch) const {
+  ExecutorOptions options = configured_->executor_options(Mode::kInference, batch);
+  options.kernels = {kernels_.begin(), kernels_.end()};
+  auto executor = std::make_unique<Executor>(configured_->network(), options);
   choose_kernels(*executor, kernels_);
+  return executor;
+}
+
+std::unique_ptr<Executor> TrainedNetwork::make_executor(std::int64_t batch) const {
+  auto executor = new_executor(batch);
   executor->refresh();
+  return executor;
+}
+
+std::unique_ptr<Executor> TrainedNetwork::make_only_executor(std::int64_t batch) {
+  auto executor = new_executor(batch);
+  executor->refresh_and_give_back();
   return executor;
 }
 

@@ -16,6 +16,8 @@
 
 namespace sluice {
 
+class StoredCheckpoint;
+
 using Warnings = std::vector<std::string>;
 
 /// Layers whose evaluation needs a measure of their sources that nothing was measured for yet: those of a network whose
@@ -30,6 +32,8 @@ class TrainedNetwork {
   /// `configured` is what the checkpoint's configuration describes (Config::stored); it gets the weights, the averaged
   /// ones where there are any, and the ranges of int8. Throws Error(kCheckpoint) where they do not fit.
   TrainedNetwork(const Checkpoint& checkpoint, std::shared_ptr<ConfiguredNetwork> configured);
+  /// The same, but the weights come out of the file one after the other.
+  TrainedNetwork(StoredCheckpoint& stored, std::shared_ptr<ConfiguredNetwork> configured);
 
   /// One whose tensors are not a checkpoint's: all that its file would say is empty.
   explicit TrainedNetwork(std::shared_ptr<ConfiguredNetwork> configured) : configured_(std::move(configured)) {}
@@ -59,8 +63,16 @@ class TrainedNetwork {
 
   /// Ready to infer on `batch` images with these kernels. What it says belongs to its user; the network stays as it is.
   std::unique_ptr<Executor> make_executor(std::int64_t batch) const;
+  /// The one that is all this is for: the network's parameters go back to the system once it has packed them
+  /// (Executor::refresh_and_give_back).
+  std::unique_ptr<Executor> make_only_executor(std::int64_t batch);
 
  private:
+  /// Without weights.
+  TrainedNetwork(std::shared_ptr<ConfiguredNetwork> configured, const Checkpoint& document);
+  /// Not refreshed yet.
+  std::unique_ptr<Executor> new_executor(std::int64_t batch) const;
+
   std::shared_ptr<ConfiguredNetwork> configured_;
   std::string file_;
   std::vector<std::string> class_names_;

@@ -50,6 +50,7 @@ class ReaderProcess : private Channel {
   /// more answers.
   void wait();
   using Channel::get;
+  using Channel::read;
   FieldReader<Channel> fields() { return FieldReader<Channel>(*this); }
   /// For an answer that cannot be: ends the reader and throws ReaderFailed.
   using Channel::reject;

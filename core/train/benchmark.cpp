@@ -79,9 +79,13 @@ PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& opt
 /// One of the networks whose inference is timed.
 class Contender {
  public:
-  Contender(Network& network, const ExecutorOptions& options, const BenchmarkImages& data)
+  /// `alone`: as BenchmarkOptions has it.
+  Contender(Network& network, const ExecutorOptions& options, const BenchmarkImages& data, bool alone = false)
       : network_(network), executor_(network, options), data_(data) {
-    executor_.refresh();
+    if (alone)
+      executor_.refresh_and_give_back();
+    else
+      executor_.refresh();
   }
 
   Executor& executor() { return executor_; }
@@ -148,7 +152,9 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   if (executor.int8 && experiment.network().calibration().empty())
     experiment.network().set_calibration(calibrate(experiment.network(), executor, data));
   std::vector<std::unique_ptr<Contender>> contenders;
-  contenders.push_back(std::make_unique<Contender>(experiment.network(), executor, data));
+  ExecutorOptions own = executor;
+  if (options.alone) own.kernels = {options.kernels.begin(), options.kernels.end()};
+  contenders.push_back(std::make_unique<Contender>(experiment.network(), own, data, options.alone));
   result.kernels = kernel_rows(contenders[0]->executor(), options);
   result.peak_memory_bytes = peak_memory();
   const Registry& registry = experiment.network().registry();

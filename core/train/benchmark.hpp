@@ -41,6 +41,9 @@ struct BenchmarkOptions {
   BenchmarkImages images;  ///< that inference sees: a batch or more
   /// Inference: what a deployed file says; layers that are not in it run what is fastest here.
   std::vector<KernelChoice> kernels;
+  /// Inference as a program runs it that does nothing else: layers make the given kernels alone, and the network's
+  /// parameters go back to the system (Executor::refresh_and_give_back).
+  bool alone = false;
 };
 
 /// One of training and inference.

@@ -20,6 +20,8 @@ OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
   for (int s : op.src) request.src.push_back(plan.tensor(s).desc);
   for (const NodeResult& s : plan.own_node(op).src)
     request.src_nonnegative.push_back(!s.is_input() && s.result == 0 && plan.node(s.node).declared.nonnegative);
+  const auto way = options.kernels.find(plan.own_node(op).name);
+  if (way != options.kernels.end()) request.way = way->second;
   if (options.int8) request.src_range = plan.network->calibration().range(plan.own_node(op).name);
   request.dst = plan.tensor(op.dst).desc;
   for (int more : op.more_dst) request.more_dst.push_back(plan.tensor(more).desc);

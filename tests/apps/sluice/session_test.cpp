@@ -104,6 +104,50 @@ TEST_F(Sessions, WriteNoMoreThanTheyAreAskedFor) {
   EXPECT_EQ(logits[kClasses], -7.0F);
 }
 
+/// What is wrong with a use of the library.
+template <class Function>
+std::string error_text(Function function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUsage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(Sessions, TheOnlyOneAnswersTheSame) {
+  for (const std::int64_t batch : {1, 7}) {
+    Session session = Session::only(Model::load(path_), batch);
+    std::vector<float> logits(kImages * kClasses);
+    for (int time = 0; time < 2; ++time) {
+      session.run(bytes_.data(), kImages, logits.data());
+      expect_answer(logits);
+    }
+    EXPECT_EQ(session.model().class_names()[1], "bee");
+    EXPECT_EQ(error_text([&] { const Session another(session.model()); }),
+              "session: the weights of this model went into its only session (Session::only); load the model again for "
+              "another");
+  }
+}
+
+TEST_F(Sessions, TheOnlyOneNeedsTheModelAlone) {
+  Model model = Model::load(path_);
+  {
+    const Model copy = model;
+    EXPECT_EQ(error_text([&] { const Session only = Session::only(std::move(model)); }),
+              "session: this model has 2 owners (copies of it and sessions), and Session::only needs it alone");
+    Session session(model, kImages);
+    std::vector<float> logits(kImages * kClasses);
+    session.run(bytes_.data(), kImages, logits.data());
+    expect_answer(logits);
+  }
+  Session session = Session::only(std::move(model), kImages);
+  std::vector<float> logits(kImages * kClasses);
+  session.run(bytes_.data(), kImages, logits.data());
+  expect_answer(logits);
+}
+
 TEST_F(Sessions, WorkSideBySide) {
   const int threads = num_threads();
   set_threads(1);
