@@ -34,9 +34,11 @@ Buffer::Buffer(std::int64_t bytes) : bytes_(bytes) {
   std::memset(memory_.get(), 0, static_cast<std::size_t>(rounded));
 }
 
-void Buffer::give_back(std::int64_t bytes) {
-  const std::int64_t whole = bytes / kHugePage * kHugePage;
-  if (whole > 0 && !drop_pages(memory_.get(), whole)) std::memset(memory_.get(), 0, static_cast<std::size_t>(whole));
+void Buffer::give_back(std::int64_t begin) {
+  const auto pages = [](std::int64_t bytes) { return (bytes + kHugePage - 1) / kHugePage; };
+  const std::int64_t first = pages(begin) * kHugePage, bytes = pages(bytes_) * kHugePage - first;
+  if (bytes_ < kHugePage || bytes <= 0) return;
+  if (!drop_pages(at(first), bytes)) std::memset(at(first), 0, static_cast<std::size_t>(bytes));
 }
 
 }  // namespace sluice

@@ -26,8 +26,8 @@ class Buffer {
   /// `offset` bytes from the start.
   std::byte* at(std::int64_t offset) const { return as<std::byte>() + offset; }
 
-  /// Gives the memory of the first `bytes` back to the system, as far as they are whole pages of 2 MiB: zeros again.
-  void give_back(std::int64_t bytes);
+  /// Gives the memory from there to the end back to the system, as far as it is whole pages of 2 MiB: zeros again.
+  void give_back(std::int64_t begin);
 
  private:
   struct Free {

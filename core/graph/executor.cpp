@@ -289,16 +289,17 @@ void Executor::refresh_and_give_back() {
   assert(s.options.mode == Mode::kInference);
   detail::adopt_threads(s.threads);
   s.network.require_parameters();
-  s.network.give_back_parameters(0, s.user);
+  s.network.give_back_parameters(s.network.parameter_count(), s.user);
   s.copy_parameters();
-  const std::vector<std::int64_t> before = packed_before(s.plan);
-  for (std::size_t i = 0; i < s.runtime.size(); ++i) {
+  const std::vector<std::int64_t> from = packed_from(s.plan);
+  // The last first: they have most of the weights, and these seldom grow as those of Winograd's algorithm do.
+  for (std::size_t i = s.runtime.size(); i-- > 0;) {
     s.refresh(i);
-    s.network.give_back_parameters(before[i], s.user);
+    s.network.give_back_parameters(from[i], s.user);
     for (const int k : s.plan.operations[i].needs.packed_params)
       s.runtime[i].context.param[static_cast<std::size_t>(k)] = nullptr;
   }
-  s.scratch.give_back(s.scratch.bytes());
+  s.scratch.give_back(0);
 }
 
 void Executor::forward(std::uint64_t step) {

@@ -88,16 +88,16 @@ void Network::require_parameters() const {
                 "the network's parameters were given back when an executor had packed them; load the network again");
 }
 
-void Network::give_back_parameters(std::int64_t end, const User& user) {
+void Network::give_back_parameters(std::int64_t first, const User& user) {
   constexpr long kOneUser = 2;  // it and this
   if (user != users_ || users_.use_count() != kOneUser)
     throw Error(ExitCode::kInternal,
                 "the network's parameters cannot be given back: another executor uses them; refresh it alone");
   has_parameters_ = false;
-  if (end == parameter_floats_)
+  if (first == 0)
     parameter_arena_ = Buffer();
   else
-    parameter_arena_.give_back(end * static_cast<std::int64_t>(sizeof(float)));
+    parameter_arena_.give_back(first * static_cast<std::int64_t>(sizeof(float)));
 }
 
 double Calibration::range(const std::string& layer) const {

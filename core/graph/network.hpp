@@ -121,11 +121,11 @@ class Network {
   std::int64_t parameter_count() const { return parameter_floats_; }
   float* buffer_data() const { return buffer_arena_.as<float>(); }
   std::int64_t buffer_count() const { return buffer_floats_; }
-  /// Gives the memory of parameters back to the system, of those before `end` (floats from the start of the arena): of
-  /// an inference that has packed them, and is all that the network is for. There are no parameters from then on.
+  /// Gives the memory of parameters back to the system, from `first` on (floats from the start of the arena): of an
+  /// inference that has packed them, and is all that the network is for. There are no parameters from then on.
   /// `user`: it, which must be the only one. Throws Error(kInternal) where there is another.
   using User = std::shared_ptr<const int>;
-  void give_back_parameters(std::int64_t end, const User& user);
+  void give_back_parameters(std::int64_t first, const User& user);
   bool has_parameters() const { return has_parameters_; }
   /// Throws Error(kInternal) where there are none any more.
   void require_parameters() const;

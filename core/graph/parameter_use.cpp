@@ -10,17 +10,18 @@ bool is_packed(const PlannedOperation& op, std::size_t param) {
   return std::find(packed.begin(), packed.end(), static_cast<int>(param)) != packed.end();
 }
 
-/// Where the first of the parameters stands that an operation packs, or that layers have which it does on the way out.
-std::int64_t first_packed(const ExecutionPlan& plan, const PlannedOperation& op) {
-  std::int64_t first = plan.network->parameter_count();
+/// Where the last of the parameters ends that an operation packs, or that layers have which it does on the way out.
+std::int64_t end_of_packed(const ExecutionPlan& plan, const PlannedOperation& op) {
+  std::int64_t end = 0;
   for (const int node : op.nodes) {
     const std::vector<int>& params = plan.node(node).params;
     for (std::size_t k = 0; k < params.size(); ++k) {
       if (node == op.nodes[0] && !is_packed(op, k)) continue;
-      first = std::min(first, plan.network->parameters()[static_cast<std::size_t>(params[k])].offset);
+      const Parameter& parameter = plan.network->parameters()[static_cast<std::size_t>(params[k])];
+      end = std::max(end, parameter.offset + parameter.shape.count());
     }
   }
-  return first;
+  return end;
 }
 
 }  // namespace
@@ -33,14 +34,14 @@ std::vector<std::size_t> read_in_forward(const PlannedOperation& op) {
   return read;
 }
 
-std::vector<std::int64_t> packed_before(const ExecutionPlan& plan) {
-  std::vector<std::int64_t> before(plan.operations.size());
-  std::int64_t first = plan.network->parameter_count();
-  for (std::size_t i = plan.operations.size(); i-- > 0;) {
-    before[i] = first;
-    first = std::min(first, first_packed(plan, plan.operations[i]));
+std::vector<std::int64_t> packed_from(const ExecutionPlan& plan) {
+  std::vector<std::int64_t> from;
+  std::int64_t end = 0;
+  for (const PlannedOperation& op : plan.operations) {
+    from.push_back(end);
+    end = std::max(end, end_of_packed(plan, op));
   }
-  return before;
+  return from;
 }
 
 }  // namespace sluice

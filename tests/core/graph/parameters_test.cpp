@@ -140,25 +140,22 @@ TEST(ParametersInUse, AreReadInForwardOrPacked) {
   }
 }
 
-TEST(ParametersInUse, GoWhenTheirLastUserHasThem) {
+TEST(ParametersInUse, GoWhenTheirFirstUserHasThem) {
   const Built net(kNetwork);
   const ExecutionPlan plan = plan_execution(*net, options_of(Mode::kInference, kImages));
-  const std::vector<std::int64_t> before = packed_before(plan);
-  const std::int64_t fc =
-      net->parameters()[static_cast<std::size_t>(net->nodes()[static_cast<std::size_t>(net->find("fc"))].params[0])]
-          .offset;
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    const std::string& name = plan.own_node(plan.operations[i]).name;
-    if (name == "first" || name == "max" || name == "norm") {  // `again` shares them
-      EXPECT_EQ(before[i], 0) << name;
+  const std::vector<std::int64_t> from = packed_from(plan);
+  const auto end_of = [&](const std::string& path) {
+    for (const Parameter& p : net->parameters()) {
+      if (p.path() == path) return p.offset + p.shape.count();
     }
-    if (name == "again") {
-      EXPECT_EQ(before[i], fc);
-    }
-    if (name == "fc") {
-      EXPECT_EQ(before[i], net->parameter_count());
-    }
-  }
+    return std::int64_t{-1};
+  };
+  std::map<std::string, std::int64_t> by_name;
+  for (std::size_t i = 0; i < from.size(); ++i) by_name[plan.own_node(plan.operations[i]).name] = from[i];
+  EXPECT_EQ(by_name.at("first"), 0);
+  for (const char* name : {"max", "norm", "again"}) EXPECT_EQ(by_name.at(name), end_of("first/weight")) << name;
+  for (const char* name : {"pool", "fc"}) EXPECT_EQ(by_name.at(name), end_of("again_norm/bias")) << name;
+  EXPECT_EQ(by_name.at("loss"), end_of("fc/weight"));
 }
 
 /// An operation with a choice in int8, where there are kernels for it.
