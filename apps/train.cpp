@@ -141,7 +141,7 @@ void share_normalization(Communicator& ranks, const Trainer* of_root, DataOption
     std::string text;
     for (const double value : *values) text += concat(text.empty() ? "" : ",", std::setprecision(17), value);
     text = broadcast(ranks, text, 0);
-    if (!ranks.is_root()) *words = split_list(text);
+    if (!ranks.is_root() && *words == std::vector<std::string>{"measure"}) *words = split_list(text);
   }
 }
 
