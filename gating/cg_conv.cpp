@@ -12,7 +12,7 @@ namespace {
 /// src: N x I x H x W; weight: O x I x KH x KW, split into W (.) M (base) and W (.) (1 - M) (conditional); threshold:
 /// O.
 ///   Yp = conv(src, W (.) M),  Yr = conv(src, W (.) (1 - M)),  q = BN0(Yp) - threshold  (BN0: no affine parameters)
-///   dst = Yp + d (.) Yr,  d = 1 where q > 0 (gating/gate.hpp)
+///   dst = Yp + d (.) Yr,  d = 1 where q > 0; or its mean over those that share a decision (gating/gate.hpp)
 ///   diff_threshold = -sum(u),  diff_Yp = g + BN0_backward(u),  diff_Yr = g (.) d
 /// With two_norms, dst = d (.) BN_full(Yp + Yr) + (1 - d) (.) BN_base(Yp): affine batch normalisations that take their
 /// statistics over all outputs (those of BN_base are BN0's); gradients flow through the one selected, and
@@ -23,7 +23,7 @@ class CgConv : public Layer {
     options_.gate.alpha = 2.0;
     options_.geometry.describe(keys);
     options_.paths.describe(keys);
-    options_.gate.describe(keys);
+    options_.gate.describe(keys, {true, true});
     keys.optional("gate_eps", options_.eps, above_zero(), "added to the variance of the gate's normalisation");
     keys.optional("gate_momentum", options_.momentum, between(0.0, 1.0),
                   "weight of the newest batch in the gate's statistics");
@@ -44,7 +44,7 @@ class CgConv : public Layer {
     const Shape weights = geometry.weights_shape(src[0]);
     const PathMask mask = options_.mask(src[0]);
     declare.parameter("weight", weights, "weights", Init::kaiming(weights[1] * weights[2] * weights[3]));
-    declare.parameter(kThreshold, {geometry.channels}, kThreshold, Init::constant(options_.gate.threshold_init));
+    declare.parameter(kThreshold, {geometry.channels}, kThreshold, options_.gate.initial_threshold());
     declare.buffer("gate_running_mean", {geometry.channels}, 0.0F);
     declare.buffer("gate_running_var", {geometry.channels}, 1.0F);
     if (options_.two_norms) TwoNorms::declare(declare, geometry.channels);
@@ -72,16 +72,21 @@ class CgConv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
-  Int8Wish int8_wish(bool may_skip) const override { return may_skip ? Int8Wish::kMultiplies : Int8Wish::kNever; }
+  Int8Wish int8_wish(bool may_skip) const override {
+    return may_skip && !decides_late() ? Int8Wish::kMultiplies : Int8Wish::kNever;
+  }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return make_cg_training(request, options_, needs);
     needs.packed_params = {0};  // the weights
-    if (request.may_skip) return make_cg_skipping(request, options_, needs);
+    if (request.may_skip && !decides_late()) return make_cg_skipping(request, options_, needs);
     return make_cg_inference(request, options_, needs);
   }
 
  private:
+  /// A decision needs the base path of the whole image.
+  bool decides_late() const { return options_.gate.granularity == Granularity::kChannel; }
+
   CgOptions options_;
 };
 

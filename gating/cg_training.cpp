@@ -13,6 +13,7 @@ class CgTraining : public Op {
       : mask_(options.mask(request.src[0].shape)),
         momentum_(options.momentum),
         two_norms_(options.two_norms),
+        measures_(options.gate.open_share > 0),
         rows_(needs.slots, options.geometry.channels),
         limits_(needs.slots, options.geometry.channels, options.eps),
         products_(options.gate, request.src[0], request.dst),
@@ -28,6 +29,17 @@ class CgTraining : public Op {
   }
 
   void refresh(const Context& c) override { convolution_.refresh(c, mask_); }
+
+  void measure(const Context& c) override {
+    if (!measures_) return;
+    const T* const both = products_.products(c.memory);
+    convolution_.forward(c, products_.products(c.memory));
+    float *const mean = rows_(c.memory, kMean), *const variance = rows_(c.memory, kVariance);
+    batch_statistics(products_.channels(), both, mean, variance, c.memory[statistics_], c.share);
+    std::fill_n(c.param[1], products_.channels().channels, 0.0F);
+    limits_.set(c, mean, variance);
+    products_.measure(c, limits_.of(c.memory), c.param[1]);
+  }
 
   void forward(const Context& c) override {
     const T* const both = products_.products(c.memory);
@@ -91,7 +103,7 @@ class CgTraining : public Op {
 
   PathMask mask_;
   double momentum_;
-  bool two_norms_;
+  bool two_norms_, measures_;
   ChannelRows<Row> rows_;
   CgLimits limits_;
   TwoNorms norms_;

@@ -1,8 +1,13 @@
 #include "gating/gate.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <cstdlib>
 
+#include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice {
 namespace {
@@ -27,13 +32,21 @@ void for_each_item(std::int64_t images, std::int64_t items, Body&& body) {
 
 }  // namespace
 
-void GateOptions::describe(Keys& keys) {
+void GateOptions::describe(Keys& keys, Abilities abilities) {
   keys.optional("alpha", alpha, above_zero(), "steepness of the sigmoid whose gradient stands in for the gate's");
   keys.optional("sparse_backprop", sparse_backprop, "no gradient through gates that are closed");
-  keys.optional("threshold_init", threshold_init, any_number(), "initial threshold");
-  keys.choice("granularity", granularity,
-              {{"element", Granularity::kElement}, {"slice", Granularity::kSlice}, {"pixel", Granularity::kPixel}},
-              "one decision for each output; for 16 consecutive channels of a pixel; or for a whole pixel");
+  if (abilities.measures)
+    describe_threshold(keys, threshold_init, open_share);
+  else
+    keys.optional("threshold_init", threshold_init, any_number(), "initial threshold");
+  std::vector<std::pair<std::string, Granularity>> choices = {
+      {"element", Granularity::kElement}, {"slice", Granularity::kSlice}, {"pixel", Granularity::kPixel}};
+  if (abilities.by_channel) choices.emplace_back("channel", Granularity::kChannel);
+  keys.choice("granularity", granularity, choices,
+              abilities.by_channel
+                  ? "one decision for each output; for 16 consecutive channels of a pixel; for a whole pixel; or "
+                    "for a channel of an image"
+                  : "one decision for each output; for 16 consecutive channels of a pixel; or for a whole pixel");
 }
 
 void GateOptions::describe(Attributes& attributes) const {
@@ -41,7 +54,35 @@ void GateOptions::describe(Attributes& attributes) const {
   attributes.set("sparse_backprop", sparse_backprop);
   attributes.set("granularity", std::string(granularity == Granularity::kElement ? "element"
                                             : granularity == Granularity::kSlice ? "slice"
-                                                                                 : "pixel"));
+                                            : granularity == Granularity::kPixel ? "pixel"
+                                                                                 : "channel"));
+}
+
+void describe_threshold(Keys& keys, double& value, double& open_share) {
+  std::string text = concat(value);
+  keys.optional(
+      "threshold_init", text,
+      "initial threshold; or density:SHARE: those with which, on a run's first images, so many gates are open");
+  const std::string prefix = "density:";
+  const bool measured = starts_with(text, prefix);
+  const std::string number = measured ? text.substr(prefix.size()) : text;
+  char* end = nullptr;
+  const double given = std::strtod(number.c_str(), &end);
+  const bool sound = !number.empty() && *end == '\0' && std::isfinite(given);
+  if (!sound || (measured && (given <= 0 || given > 1)))
+    return keys.error("threshold_init",
+                      concat("expected a number, or density:SHARE with a share above 0, up to 1, got '", text, "'"));
+  (measured ? open_share : value) = given;
+}
+
+float threshold_for(std::vector<float>& values, double open_share) {
+  const auto count = static_cast<double>(values.size());
+  const auto closed = static_cast<std::size_t>(std::llround((1 - open_share) * count));
+  if (closed == values.size()) return *std::max_element(values.begin(), values.end());
+  const auto place = values.begin() + static_cast<std::ptrdiff_t>(closed);
+  std::nth_element(values.begin(), place, values.end());
+  if (closed == 0) return *place - 1e-3F * (1 + std::abs(*place));
+  return (*std::max_element(values.begin(), place) + *place) / 2;
 }
 
 TensorDesc Gate::products_desc(const TensorDesc& src, const TensorDesc& dst) {
@@ -82,7 +123,8 @@ GateForward<T> Gate::operands(const T* products, T* dst, const GateNorms* norms,
 
 template <class T>
 GateBackward<T> Gate::operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
-                               const GateNorms* norms, NormPair& own, std::int64_t image, std::int64_t group) const {
+                               const GateNorms* norms, const float* gain, NormPair& own, std::int64_t image,
+                               std::int64_t group) const {
   const std::int64_t base = base_.offset(image, group), conditional = conditional_offset(image, group);
   GateBackward<T> b{products + base,
                     products + conditional,
@@ -91,6 +133,7 @@ GateBackward<T> Gate::operands(const T* products, const T* diff_dst, const float
                     diff_products + base,
                     diff_products + conditional,
                     mean == nullptr ? nullptr : mean + 16 * group,
+                    gain == nullptr ? 0.0F : gain[image],
                     nullptr,
                     nullptr,
                     nullptr};
@@ -115,6 +158,15 @@ std::int64_t Gate::forward(const T* products, const GateConstants& constants, T*
     });
     return open;
   }
+  if (by_channel()) {
+    for_each_item(base_.images, base_.count, [&](std::int64_t n, std::int64_t group) {
+      NormPair own;
+      float* const q = score + n * base_.padded() + 16 * group;
+      kernels.channel_score(base_.at(group), of_group(constants, group), products + base_.offset(n, group), q);
+      open += kernels.forward_channels(base_.at(group), q, operands(products, dst, norms, own, n, group));
+    });
+    return open;
+  }
   const std::int64_t groups = base_.count / slices();
   for_each_item(base_.images, slices(), [&](std::int64_t n, std::int64_t slice) {
     float* const q = score + (n * slices() + slice) * base_.rows;
@@ -132,8 +184,8 @@ std::int64_t Gate::forward(const T* products, const GateConstants& constants, T*
 
 template <class T>
 void Gate::backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
-                    const float* score, float* gradient, T* diff_products, ChannelSums& sums,
-                    const GateNorms* norms) const {
+                    const float* score, float* gradient, T* diff_products, ChannelSums& sums, const GateNorms* norms,
+                    const float* gain) const {
   const GateKernels<T>& kernels = gate_kernels<T>();
   sums.clear();
   if (norms != nullptr) {
@@ -145,7 +197,19 @@ void Gate::backward(const T* products, const T* diff_dst, const GateConstants& c
       NormPair own;
       double* const sum = sums.of(n, group);
       kernels.backward(base_.at(group), of_group(constants, group), surrogate_,
-                       operands(products, diff_dst, mean, diff_products, norms, own, n, group), sum, sum + 16);
+                       operands(products, diff_dst, mean, diff_products, norms, gain, own, n, group), sum, sum + 16);
+    });
+    return;
+  }
+  if (by_channel()) {
+    for_each_item(base_.images, base_.count, [&](std::int64_t n, std::int64_t group) {
+      NormPair own;
+      const std::int64_t at = n * base_.padded() + 16 * group;
+      const GateBackward<T> b = operands(products, diff_dst, mean, diff_products, norms, gain, own, n, group);
+      double* const sum = sums.of(n, group);
+      kernels.channel_gradient(base_.at(group), b, gradient + at);
+      kernels.backward_channels(base_.at(group), of_group(constants, group), surrogate_, score + at, gradient + at, b,
+                                sum, sum + 16);
     });
     return;
   }
@@ -157,16 +221,46 @@ void Gate::backward(const T* products, const T* diff_dst, const GateConstants& c
     NormPair own;
     std::int64_t width = 0;
     for (std::int64_t group = first; group < first + groups; ++group) {
-      kernels.gradient(base_.at(group), operands(products, diff_dst, mean, diff_products, norms, own, n, group), whole,
-                       group > first);
+      kernels.gradient(base_.at(group), operands(products, diff_dst, mean, diff_products, norms, gain, own, n, group),
+                       whole, group > first);
       width += base_.at(group).lanes;
     }
     for (std::int64_t group = first; group < first + groups; ++group) {
       double* const sum = sums.of(n, group);
       kernels.backward_scored(base_.at(group), of_group(constants, group), surrogate_, width, q, whole,
-                              operands(products, diff_dst, mean, diff_products, norms, own, n, group), sum, sum + 16);
+                              operands(products, diff_dst, mean, diff_products, norms, gain, own, n, group), sum,
+                              sum + 16);
     }
   });
+}
+
+template <class T>
+void Gate::measure_thresholds(const T* products, const GateConstants& constants, float* thresholds) const {
+  const Granularity shared = options_.granularity;
+  const std::int64_t width = shared == Granularity::kPixel ? base_.channels : shared == Granularity::kSlice ? 16 : 1;
+  std::vector<float> scores;
+  for (std::int64_t first = 0; first < base_.channels; first += width) {
+    const std::int64_t last = std::min(first + width, base_.channels);
+    const auto score_of = [&](std::int64_t n, std::int64_t row) {
+      double sum = 0;
+      for (std::int64_t o = first; o < last; ++o) {
+        const T p = products[base_.offset(n, o / 16) + o % 16 + row * base_.at(o / 16).stride];
+        sum += static_cast<double>((widen(p) - constants.limit[o]) * constants.slope[o]);
+      }
+      return sum / static_cast<double>(last - first);
+    };
+    scores.clear();
+    for (std::int64_t n = 0; n < base_.images; ++n) {
+      double image = 0;
+      for (std::int64_t row = 0; row < base_.rows; ++row) {
+        const double score = score_of(n, row);
+        image += score / static_cast<double>(base_.rows);
+        if (!by_channel()) scores.push_back(static_cast<float>(score));
+      }
+      if (by_channel()) scores.push_back(static_cast<float>(image));
+    }
+    std::fill(thresholds + first, thresholds + last, threshold_for(scores, options_.open_share));
+  }
 }
 
 template <class T>
@@ -175,10 +269,11 @@ void Gate::decisions(const T* products, const GateConstants& constants, const fl
   for_each_item(base_.images, base_.channels, [&](std::int64_t n, std::int64_t channel) {
     const std::int64_t group = channel / 16, lane = channel % 16, slice = slices() == 1 ? 0 : group;
     const std::int64_t own = base_.offset(n, group) + lane, result = dst_.offset(n, group) + lane;
-    const float* const q = score + (n * slices() + slice) * base_.rows;
+    const float* const q =
+        by_channel() ? score + n * base_.padded() + channel : score + (n * slices() + slice) * base_.rows;
     for (std::int64_t row = 0; row < base_.rows; ++row) {
       const float distance = widen(products[own + row * base_.at(group).stride]) - constants.limit[channel];
-      const float decided = shared ? q[row] : distance * constants.slope[channel];
+      const float decided = by_channel() ? *q : shared ? q[row] : distance * constants.slope[channel];
       dst[result + row * dst_stride_] = decided > 0.0F ? 1.0F : 0.0F;
     }
   });
@@ -225,7 +320,8 @@ void Gate::correct(const T* products, const GateCorrection& correction, T* diff_
 #define SLUICE_INSTANTIATE_GATE(T)                                                                               \
   template std::int64_t Gate::forward(const T*, const GateConstants&, T*, float*, const GateNorms*) const;       \
   template void Gate::backward(const T*, const T*, const GateConstants&, const float*, const float*, float*, T*, \
-                               ChannelSums&, const GateNorms*) const;                                            \
+                               ChannelSums&, const GateNorms*, const float*) const;                              \
+  template void Gate::measure_thresholds(const T*, const GateConstants&, float*) const;                          \
   template void Gate::decisions(const T*, const GateConstants&, const float*, float*) const;                     \
   template void Gate::full_statistics(const T*, float*, float*, double*, const BatchShare*) const;               \
   template void Gate::correct(const T*, const GateCorrection&, T*) const;

@@ -2,18 +2,20 @@
 // decision has.
 //
 // With base product P, conditional product R (N x O x H x W each), and q = (P - limit[o]) * slope[o]:
-//   dst = P + d (.) R,  d = 1 where the mean of q over the decision's channels is above 0, else 0 (a tie is closed)
+//   dst = P + d (.) R,  d = 1 where the mean of q over the decision's outputs is above 0, else 0 (a tie is closed)
 // The step has no useful derivative, so backward takes that of s = sigmoid(alpha * mean q) in its place (Hua et al.,
 // NeurIPS 2019, section 3.3; Zhang et al., ICLR 2020, section 3.2):
-//   u = sum over the decision's channels of (g (.) R) * alpha s (1 - s) / channels,
+//   u = sum over the decision's outputs of (g (.) R + gain) * alpha s (1 - s) / outputs,
 //       with sparse_backprop 0 where mean q < 0;
 //   diff_R = g (.) d,  diff_P = g + slope u,  and sum(u) for the threshold
+// (gain: what an auxiliary loss says of one more open output, Context::diff_open)
 #pragma once
 
 #include <cstdint>
 
 #include "core/config/keys.hpp"
 #include "core/graph/attributes.hpp"
+#include "core/graph/layer.hpp"
 #include "gating/kernels/gate_kernels.hpp"
 #include "layers/batch_statistics.hpp"
 
@@ -23,7 +25,8 @@ namespace sluice {
 enum class Granularity {
   kElement,  ///< nobody: one decision for each output, as published
   kSlice,    ///< 16 consecutive channels of a pixel (fewer in the last slice)
-  kPixel     ///< all channels of a pixel
+  kPixel,    ///< all channels of a pixel
+  kChannel   ///< all pixels of a channel of an image
 };
 
 /// Keys that every gated layer has.
@@ -31,11 +34,25 @@ struct GateOptions {
   double alpha = 1;
   bool sparse_backprop = false;
   double threshold_init = 0;
+  double open_share = 0;  ///< instead, where above 0: thresholds are measured so that so many gates open at first
   Granularity granularity = Granularity::kElement;
 
-  void describe(Keys& keys);
+  /// What a layer's operations can do beside what every one can.
+  struct Abilities {
+    bool by_channel = false;  ///< Granularity::kChannel
+    bool measures = false;    ///< Op::measure
+  };
+  void describe(Keys& keys, Abilities abilities);
+  void describe(Keys& keys) { describe(keys, {}); }
   void describe(Attributes& attributes) const;
+  /// Of the thresholds; with open_share, the operation has to measure them (Op::measure).
+  Init initial_threshold() const { return open_share > 0 ? Init::measured() : Init::constant(threshold_init); }
 };
+
+/// The key threshold_init: a number, or density:SHARE.
+void describe_threshold(Keys& keys, double& value, double& open_share);
+/// Such that so many of `values`, which are reordered, are above it.
+float threshold_for(std::vector<float>& values, double open_share);
 
 /// What two normalisations, one for open gates and one for closed ones, add to a gate's work; by channel of base().
 struct GateNorms {
@@ -58,7 +75,8 @@ class Gate {
   /// Numbers that decisions are made by, where they are shared: kept from forward to backward, which wants as many of
   /// its own.
   std::int64_t scores() const {
-    return options_.granularity == Granularity::kElement ? 0 : base_.images * slices() * base_.rows;
+    if (options_.granularity == Granularity::kElement) return 0;
+    return base_.images * (by_channel() ? base_.padded() : slices() * base_.rows);
   }
 
   /// Returns how many of the outputs are open. `score` holds scores(). With `norms` the result is that of two
@@ -67,11 +85,14 @@ class Gate {
   std::int64_t forward(const T* products, const GateConstants& constants, T* dst, float* score,
                        const GateNorms* norms = nullptr) const;
   /// Writes both gradients to `diff_products`; by channel of base(), `sums` has sum(u) first and sum(u (P - mean))
-  /// second (where `mean` is not null). `gradient` holds scores().
+  /// second (where `mean` is not null). `gradient` holds scores(); `gain` is by image, or null.
   template <class T>
   void backward(const T* products, const T* diff_dst, const GateConstants& constants, const float* mean,
                 const float* score, float* gradient, T* diff_products, ChannelSums& sums,
-                const GateNorms* norms = nullptr) const;
+                const GateNorms* norms = nullptr, const float* gain = nullptr) const;
+  /// By channel, what to subtract from q so that the share GateOptions::open_share of these products' gates is open.
+  template <class T>
+  void measure_thresholds(const T* products, const GateConstants& constants, float* thresholds) const;
   /// What forward decided, as 1 and 0 in the layout of the result.
   template <class T>
   void decisions(const T* products, const GateConstants& constants, const float* score, float* dst) const;
@@ -87,6 +108,7 @@ class Gate {
   static TensorDesc products_desc(const TensorDesc& src, const TensorDesc& dst);
 
  private:
+  bool by_channel() const { return options_.granularity == Granularity::kChannel; }
   std::int64_t slices() const { return options_.granularity == Granularity::kSlice ? base_.count : 1; }
   std::int64_t conditional_offset(std::int64_t image, std::int64_t group) const {
     return conditional_start_ + conditional_.offset(image, group);
@@ -97,7 +119,8 @@ class Gate {
                           std::int64_t group) const;
   template <class T>
   GateBackward<T> operands(const T* products, const T* diff_dst, const float* mean, T* diff_products,
-                           const GateNorms* norms, NormPair& own, std::int64_t image, std::int64_t group) const;
+                           const GateNorms* norms, const float* gain, NormPair& own, std::int64_t image,
+                           std::int64_t group) const;
 
   GateOptions options_;
   Surrogate surrogate_;

@@ -20,6 +20,8 @@ const Plugin& gating_plugin();
 
 std::unique_ptr<Layer> make_cg_conv(Keys& keys);
 std::unique_ptr<Layer> make_pg_conv(Keys& keys);
+std::unique_ptr<Layer> make_channel_decision(Keys& keys);
+std::vector<Section> expand_channel_gate(Keys& keys, const std::vector<Shape>& src);
 std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys);
 
 /// When training is over: a warning where the gating loss pulled thresholds less than half of the way to its target,

@@ -1,5 +1,5 @@
-// The term of the training loss that pulls thresholds towards a target (Hua et al., NeurIPS 2019, section 3.3; Zhang et
-// al., ICLR 2020, section 3.3). A higher threshold skips more.
+// The term of the training loss that makes gates close: it pulls thresholds towards a target (Hua et al., NeurIPS 2019,
+// section 3.3; Zhang et al., ICLR 2020, section 3.3; a higher threshold skips more), or what the network costs.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/network.hpp"
+#include "gating/cost_target.hpp"
 #include "gating/gating.hpp"
 
 namespace sluice {
@@ -26,20 +27,34 @@ constexpr const char* kFormAttribute = "gating_loss_form";
 /// Over the gated layers l, with D_l = sum over channels of (threshold - target)^2 and weights w_l:
 ///   squares: penalty * sum of w_l D_l          (channel gating)
 ///   norm:    penalty * sum of w_l sqrt(D_l)    (precision gating)
+///   cost:    see CostTarget; nothing of thresholds
 /// w_l = 1; or, with penalty_by_cost, the layer's multiply-adds over the mean of all gated layers', so that the target
 /// speaks of the network's cost. Thresholds are the parameters of group `threshold`; shared ones count once, with the
 /// multiply-adds of all their layers.
 class GatingLoss : public AuxiliaryLoss {
  public:
   explicit GatingLoss(Keys& keys) {
-    keys.optional("target", target_, any_number(), "what thresholds are pulled to");
-    keys.optional("penalty", penalty_, at_least(0.0), "strength of the pull");
-    keys.choice("form", form_, {{"auto", Form::kAuto}, {"squares", Form::kSquares}, {"norm", Form::kNorm}},
-                "of the distance; auto: norm for pg_conv, squares for other layers, as published");
-    keys.optional("penalty_by_cost", by_cost_, "weight each layer by its multiply-adds");
+    keys.choice("form", form_,
+                {{"auto", Form::kAuto}, {"squares", Form::kSquares}, {"norm", Form::kNorm}, {"cost", Form::kCost}},
+                "squares, norm: of the thresholds' distance to target; auto: norm for pg_conv, squares for other "
+                "layers, as published; cost: of the network's cost to cost_target");
+    const bool by_cost = form_ == Form::kCost;
+    if (by_cost && !keys.documenting()) {
+      keys.idle({"target", "penalty", "penalty_by_cost"}, "form = cost");
+    } else {
+      keys.optional("target", target_, any_number(), "what thresholds are pulled to");
+      keys.optional("penalty", penalty_, at_least(0.0), "strength of the pull");
+      keys.optional("penalty_by_cost", by_cost_, "weight each layer by its multiply-adds");
+    }
+    if (by_cost || keys.documenting()) {
+      cost_.describe(keys);
+    } else {
+      keys.idle({"cost_target", "cost_penalty", "ramp_epochs"}, "another form than cost");
+    }
   }
 
   void bind(const Network& network) override {
+    if (form_ == Form::kCost) return cost_.bind(network);
     double macs = 0;
     for (const Parameter& p : network.parameters()) {
       if (p.group != kThreshold) continue;
@@ -57,9 +72,11 @@ class GatingLoss : public AuxiliaryLoss {
       term.weight = by_cost_ && macs > 0 ? term.weight * static_cast<double>(terms_.size()) / macs : 1.0;
   }
 
-  bool applies() const override { return !terms_.empty(); }
+  bool applies() const override { return form_ == Form::kCost ? cost_.applies() : !terms_.empty(); }
+  bool wants_counts() const override { return form_ == Form::kCost; }
 
-  double forward(const Network& network) override {
+  double forward(const Network& network, const AuxiliaryStep& step) override {
+    if (form_ == Form::kCost) return cost_.forward(network, step);
     double loss = 0;
     for (const Term& term : terms_) {
       const double distance = squared_distance(network, term);
@@ -70,6 +87,7 @@ class GatingLoss : public AuxiliaryLoss {
 
   /// See advice_on_thresholds.
   std::vector<std::string> advice(const Network& network) const {
+    if (form_ == Form::kCost || starts_measured(network)) return {};
     const double start = mean(network, [](const Parameter& p, std::int64_t) { return p.init.value; });
     const double end = mean(network, [&](const Parameter& p, std::int64_t i) {
       return static_cast<double>(network.parameter_data()[p.offset + i]);
@@ -83,7 +101,9 @@ class GatingLoss : public AuxiliaryLoss {
                    " times as long, would bring them near it")};
   }
 
-  void backward(const Network& network, float* diff_params) override {
+  void backward(const Network& network, const AuxiliaryStep& step, float* diff_params,
+                CountGradients& diff_counts) override {
+    if (form_ == Form::kCost) return cost_.backward(network, step, diff_counts);
     for (const Term& term : terms_) {
       // The norm has no gradient at the target itself; 0 is one of its subgradients.
       const double norm = term.norm ? std::sqrt(squared_distance(network, term)) : 0.5;
@@ -95,7 +115,7 @@ class GatingLoss : public AuxiliaryLoss {
   }
 
  private:
-  enum class Form { kAuto, kSquares, kNorm };
+  enum class Form { kAuto, kSquares, kNorm, kCost };
   /// One layer's thresholds.
   struct Term {
     std::int64_t offset, count;
@@ -106,6 +126,14 @@ class GatingLoss : public AuxiliaryLoss {
   static constexpr double kNear = 0.1;  // of the target, where nobody wants advice
   static constexpr double kMostTimes = 99;
   static constexpr double kWanted = 0.9;  // of the way
+
+  /// Where thresholds began is not known.
+  static bool starts_measured(const Network& network) {
+    const std::vector<Parameter>& all = network.parameters();
+    return std::any_of(all.begin(), all.end(), [](const Parameter& p) {
+      return p.group == kThreshold && p.init.kind == Init::Kind::kMeasured;
+    });
+  }
 
   /// Over all thresholds.
   template <class Value>
@@ -139,6 +167,7 @@ class GatingLoss : public AuxiliaryLoss {
   double target_ = 1.0, penalty_ = 1e-4;
   Form form_ = Form::kAuto;
   bool by_cost_ = false;
+  CostTarget cost_;
   std::vector<Term> terms_;
 };
 

@@ -28,7 +28,7 @@ class PgConv : public Layer {
     options_.quantization.describe(keys);
     keys.optional("prediction_bits", options_.prediction_bits, between(1, 15),
                   "the highest of the source's bits, which the gate decides by; below activation_bits");
-    options_.gate.describe(keys);
+    options_.gate.describe(keys, {false, true});
     const std::int64_t bits = options_.quantization.activation_bits;
     if (options_.prediction_bits >= bits) {
       keys.error("prediction_bits",
@@ -41,7 +41,7 @@ class PgConv : public Layer {
     const auto& [geometry, quantization, gate, prediction_bits] = options_;
     require_sources(src, 1);
     QuantizedConvolution::declare(geometry, quantization, src[0], declare);
-    declare.parameter(kThreshold, {geometry.channels}, kThreshold, Init::constant(gate.threshold_init));
+    declare.parameter(kThreshold, {geometry.channels}, kThreshold, gate.initial_threshold());
     const int open = declare.count("open", Role::kOpen), total = declare.count("total", Role::kTotal);
     const std::int64_t macs = geometry.macs(src[0]);
     const int weight_bits = quantization.weight_cost_bits(), bits = static_cast<int>(prediction_bits);

@@ -53,6 +53,7 @@ class PgProducts {
     return product_.forward_levels(c, base_.data, unit, products_.products(c.memory));
   }
   void select(const Context& c, const GateConstants& constants) const { products_.select(c, constants); }
+  void measure(const Context& c, const GateConstants& constants) const { products_.measure(c, constants, c.param[1]); }
 
   void backward(const Context& c, const GateConstants& constants, float unit) {
     products_.backward(c, constants, 1);
@@ -143,7 +144,10 @@ template <class T>
 class PgTraining : public Op {
  public:
   PgTraining(const OpRequest& request, const PgOptions& options, OpNeeds& needs)
-      : products_(request, options), thresholds_(needs.slots, options.geometry.channels) {
+      : products_(request, options),
+        thresholds_(needs.slots, options.geometry.channels),
+        channels_(options.geometry.channels),
+        measures_(options.gate.open_share > 0) {
     products_.book_training(needs);
     unit_ = needs.slots.saved<float>(1);
   }
@@ -153,20 +157,34 @@ class PgTraining : public Op {
     thresholds_.refresh(c.memory, c.param[1]);
   }
 
+  void measure(const Context& c) override {
+    if (!measures_) return;
+    std::fill_n(c.param[1], channels_, 0.0F);
+    thresholds_.refresh(c.memory, c.param[1]);
+    multiply(c);
+    products_.measure(c, thresholds_.of(c.memory));
+  }
+
   void forward(const Context& c) override {
-    const QuantizationOptions& quantization = products_.quantization();
-    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0], c.share),
-                unit = quantization.activations().unit(scale);
-    *c.memory[unit_] = unit;
-    products_.multiply(c, scale, unit);
+    multiply(c);
     products_.select(c, thresholds_.of(c.memory));
   }
 
   void backward(const Context& c) override { products_.backward(c, thresholds_.of(c.memory), *c.memory[unit_]); }
 
  private:
+  void multiply(const Context& c) {
+    const QuantizationOptions& quantization = products_.quantization();
+    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0], c.share),
+                unit = quantization.activations().unit(scale);
+    *c.memory[unit_] = unit;
+    products_.multiply(c, scale, unit);
+  }
+
   PgProducts<T> products_;
   ThresholdConstants thresholds_;
+  std::int64_t channels_;
+  bool measures_;
   Slot<float> unit_;
 };
 

@@ -26,6 +26,10 @@ std::string decisions(const PortableLayer& layer, PortableGraph& graph, const st
                       std::vector<float> limit, std::vector<float> slope) {
   const std::string granularity = layer.word("granularity"), limits = by_channel(graph, layer.part("limit"), limit);
   if (granularity == "element") return graph.add("Greater", layer.part("open"), {base, limits});
+  if (granularity == "channel") {  // slopes are above 0
+    const std::string mean = graph.add("GlobalAveragePool", layer.part("mean"), {base});
+    return graph.add("Greater", layer.part("open"), {mean, limits});
+  }
   const auto channels = static_cast<std::int64_t>(slope.size());
   const bool by_pixel = granularity == "pixel";
   const Shape shape{by_pixel ? 1 : channels, channels, 1, 1};
@@ -91,6 +95,19 @@ std::string channel_gated_convolution(const PortableLayer& layer, PortableGraph&
   return graph.add("Where", layer.name(), {open, full, base});
 }
 
+/// A factor for each channel, 0 where q = saliency - threshold is not above 0.
+std::string channel_decision(const PortableLayer& layer, PortableGraph& graph) {
+  const std::string limit = graph.constant(layer.part("limit"), layer.shape("threshold"), layer.copy("threshold"));
+  const std::string q = graph.add("Sub", layer.part("distance"), {layer.src[0], limit});
+  const std::string zero = graph.constant(layer.part("none"), 0);
+  const std::string open = graph.add("Greater", layer.part("open"), {q, zero}), scale = layer.word("scale");
+  if (scale == "saliency") return graph.add("Where", layer.name(), {open, q, zero});
+  if (scale == "none") return graph.add("Where", layer.name(), {open, graph.constant(layer.part("one"), 1), zero});
+  const std::string half = graph.add("Sigmoid", layer.part("sigmoid"), {q});
+  const std::string factor = graph.add("Mul", layer.part("factor"), {half, graph.constant(layer.part("two"), 2)});
+  return graph.add("Where", layer.name(), {open, factor, zero});
+}
+
 /// T(levels): all but the highest bits of their magnitude cut off.
 std::string cut(const PortableLayer& layer, PortableGraph& graph, const std::string& levels) {
   const std::int64_t low_bits = layer.whole("activation_bits") - layer.whole("prediction_bits");
@@ -128,6 +145,7 @@ std::string precision_gated_convolution(const PortableLayer& layer, PortableGrap
 void register_gated_translators(Registry& registry) {
   registry.add_translator("channel_gated_convolution", channel_gated_convolution);
   registry.add_translator("precision_gated_convolution", precision_gated_convolution);
+  registry.add_translator("channel_decision", channel_decision);
 }
 
 }  // namespace sluice

@@ -19,10 +19,16 @@ void register_types(Registry& registry) {
   registry.add_layer("pg_conv",
                      "precision-gated convolution: multiplies the low bits of its source where the high ones say so",
                      make_pg_conv);
+  registry.add_layer("channel_decision",
+                     "a factor for each channel of an image, from its saliency: 0 where a gate closes the channel",
+                     make_channel_decision);
+  registry.add_composite("channel_gate",
+                         "closes whole channels of an image: pooled source, linear layer, decision, factor",
+                         expand_channel_gate);
   register_gated_translators(registry);
   registry.add_dense_type("cg_conv", "conv");
   registry.add_dense_type("pg_conv", "quantized_conv");
-  registry.add_auxiliary_loss("gating_loss", "pulls thresholds towards a target: the higher, the more is skipped",
+  registry.add_auxiliary_loss("gating_loss", "makes gates close: pulls thresholds, or the network's cost, to a target",
                               make_gating_loss);
   // The published module normalises with a BatchNorm2d named bn.
   registry.add_torch_name("gate_running_mean", "bn.running_mean");

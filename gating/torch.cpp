@@ -8,9 +8,11 @@ namespace {
 const TorchDefinition kOpenGates{R"(
 def open_gates(score, alpha, sparse_backprop, granularity):
     """1 where the score is above 0, else 0, with the gradient of sigmoid(alpha * score) (with sparse_backprop none where
-    the score is below 0). Outputs that share a decision, 16 channels of a pixel ("slice") or all ("pixel"), go by the
-    mean of their scores."""
-    if granularity != "element":
+    the score is below 0). Outputs that share a decision, 16 channels of a pixel ("slice"), all ("pixel"), or all pixels of
+    a channel ("channel"), go by the mean of their scores."""
+    if granularity == "channel":
+        score = score.mean((2, 3), keepdim=True).expand_as(score)
+    elif granularity != "element":
         width = 16 if granularity == "slice" else score.shape[1]
         score = torch.cat([part.mean(1, keepdim=True).expand_as(part) for part in score.split(width, 1)], 1)
     slope = torch.sigmoid(alpha * score)
@@ -112,6 +114,30 @@ class PGConv2d(QuantizedConv2d):
 )",
                                       {&kTorchQuantizedConvolution, &kOpenGates}};
 
+const TorchDefinition kChannelDecision{R"(
+class ChannelDecision(nn.Module):
+    """A factor for each channel of an image, 0 where its saliency is not above a learned threshold. `gates` are the last
+    decisions."""
+
+    def __init__(self, channels, alpha=2.0, sparse_backprop=False, noise=0.0, scale="sigmoid"):
+        super().__init__()
+        self.threshold = nn.Parameter(torch.zeros(channels))
+        self.alpha, self.sparse_backprop, self.noise, self.scale = alpha, sparse_backprop, noise, scale
+        self.gates = None
+
+    def forward(self, saliency):
+        distance = saliency - self.threshold
+        score = distance
+        if self.training and self.noise:
+            score = score + self.noise * torch.logit(torch.rand_like(score), 1e-7)
+        gates = open_gates(score, self.alpha, self.sparse_backprop, "element")
+        self.gates = gates.detach()
+        if self.scale == "none":
+            return gates
+        return gates * (2 * torch.sigmoid(distance) if self.scale == "sigmoid" else distance.clamp(min=0))
+)",
+                                       {&kOpenGates}};
+
 void add_gate(const PortableLayer& layer, const char* usual_alpha, TorchArguments& arguments) {
   arguments.push_back({"alpha", torch_text(layer.number("alpha")), usual_alpha});
   arguments.push_back({"sparse_backprop", torch_text(layer.flag("sparse_backprop")), "False"});
@@ -139,9 +165,20 @@ TorchLayer write_precision_gated_convolution(const PortableLayer& layer) {
   return torch;
 }
 
+TorchLayer write_channel_decision(const PortableLayer& layer) {
+  TorchLayer torch{"ChannelDecision", {{"channels", torch_text(layer.shape("threshold")[0])}}};
+  torch.arguments.push_back({"alpha", torch_text(layer.number("alpha")), "2.0"});
+  torch.arguments.push_back({"sparse_backprop", torch_text(layer.flag("sparse_backprop")), "False"});
+  torch.arguments.push_back({"noise", torch_text(layer.number("noise")), "0.0"});
+  torch.arguments.push_back({"scale", "\"" + layer.word("scale") + "\"", "\"sigmoid\""});
+  torch.needs = {&kChannelDecision};
+  return torch;
+}
+
 }  // namespace
 
 void register_gated_torch_layers(TorchLayers& layers) {
+  layers.add("channel_decision", write_channel_decision);
   layers.add("channel_gated_convolution", write_channel_gated_convolution);
   layers.add("precision_gated_convolution", write_precision_gated_convolution);
 }

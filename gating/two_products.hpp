@@ -54,6 +54,11 @@ class TwoProducts {
   /// Where the products are to be written.
   T* products(const Memory& memory) const { return reinterpret_cast<T*>(memory[products_.memory]); }
 
+  /// Thresholds for products that stand there (Gate::measure_thresholds).
+  void measure(const Context& c, const GateConstants& constants, float* thresholds) const {
+    gate_.measure_thresholds(products(c.memory), constants, thresholds);
+  }
+
   /// Of products that stand there. With `norms` the result is that of two normalisations.
   void select(const Context& c, const GateConstants& constants, const GateNorms* norms = nullptr) const {
     const T* const both = products(c.memory);
@@ -71,7 +76,7 @@ class TwoProducts {
     ChannelSums sums(channels(), c.memory[sums_]);
     T* const diff = diff_products(c.memory);
     gate_.backward(products(c.memory), c.diff_dst[0].as<const T>(), constants, mean, c.memory[score_],
-                   c.memory[gradient_], diff, sums, norms);
+                   c.memory[gradient_], diff, sums, norms, c.diff_open);
     finish(sums, products(c.memory), diff);
   }
   /// The same for a gate that compares P with thresholds, parameter `threshold` of the layer: adds their gradient.

@@ -46,6 +46,8 @@ class ActivationLayer : public Layer {
     declare.dst = src[0];
     declare.like_src = true;
     declare.is_activation = true;
+    declare.by_channel = true;
+    declare.keeps_zeros = activation_.function != Function::kSigmoid && activation_.function != Function::kHardSigmoid;
     declare.nonnegative = activation_.function == Function::kSigmoid || activation_.function == Function::kHardSigmoid;
   }
 

@@ -223,6 +223,7 @@ class BatchNorm : public Layer {
     const Shape channels{src[0][kC]};
     declare.dst = src[0];
     declare.like_src = true;
+    declare.by_channel = true;
     if (options_.affine) {
       declare.parameter("weight", channels, "norm", Init::constant(1));
       declare.parameter("bias", channels, "norm", Init::constant(0));

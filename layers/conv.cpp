@@ -110,6 +110,7 @@ class Conv : public Layer {
                         Init::uniform(1.0 / std::sqrt(static_cast<double>(fan_in))));
     const std::int64_t macs = geometry_.macs(src[0]);
     declare.costs.push_back({macs});
+    declare.multiplies_channels = geometry_.groups == 1;
   }
 
   Attributes attributes() const override {

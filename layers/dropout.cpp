@@ -89,6 +89,7 @@ class Dropout : public Layer {
     declare.dst = src[0];
     declare.like_src = true;
     declare.keeps_nonnegative = true;
+    declare.by_channel = declare.keeps_zeros = true;
     declare.stochastic = true;
   }
 

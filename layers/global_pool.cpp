@@ -64,6 +64,7 @@ class GlobalPool : public Layer {
     declare.dst = {src[0][kN], src[0][kC]};
     declare.dst_type = DataType::kF32;
     declare.keeps_nonnegative = true;
+    declare.by_channel = declare.keeps_zeros = true;
   }
 
   Attributes attributes() const override { return Attributes("global_average_pool"); }

@@ -15,6 +15,7 @@ void LinearGeometry::describe(Keys& keys) {
   keys.renamed("channels", "features");
   keys.required("features", features, at_least(std::int64_t{1}), "number of outputs (once `channels`)");
   keys.optional("bias", bias, "add a learned number to each output");
+  keys.optional("init_scale", init_scale, at_least(0.0), "what initial weights are multiplied by");
 }
 
 void LinearGeometry::declare(const Shape& src, Declarations& declare) const {
@@ -22,7 +23,8 @@ void LinearGeometry::declare(const Shape& src, Declarations& declare) const {
     throw ShapeError("", concat("expected N x I or an image N x C x H x W, got ", to_string(src)));
   declare.dst = {src[kN], features};
   declare.dst_type = DataType::kF32;
-  declare.parameter("weight", {features, inputs(src)}, "weights", Init::kaiming(inputs(src)));
+  declare.parameter("weight", {features, inputs(src)}, "weights",
+                    Init::normal(init_scale * Init::kaiming(inputs(src)).value));
   if (bias) {
     declare.parameter("bias", {features}, "bias", Init::uniform(1.0 / std::sqrt(static_cast<double>(inputs(src)))));
   }

@@ -14,6 +14,7 @@ namespace sluice {
 struct LinearGeometry {
   std::int64_t features = 0;  ///< O
   bool bias = true;
+  double init_scale = 1;  ///< of the initial weights
 
   void describe(Keys& keys);
   /// Result, weight (parameter 0) and bias (parameter 1); throws ShapeError where the source does not fit.

@@ -38,6 +38,7 @@ class Linear : public Layer {
     require_sources(src, 1);
     geometry_.declare(src[0], declare);
     declare.costs.push_back({geometry_.features * LinearGeometry::inputs(src[0])});
+    declare.multiplies_channels = true;
   }
 
   Attributes attributes() const override {

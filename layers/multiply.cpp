@@ -81,6 +81,7 @@ class Multiply : public Layer {
     declare.dst = src[0];
     declare.like_src = true;
     declare.keeps_nonnegative = true;
+    if (by_channel) declare.channel_factors = 1;
   }
 
   Attributes attributes() const override { return Attributes("multiply"); }

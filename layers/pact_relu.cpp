@@ -67,6 +67,7 @@ class PactRelu : public Layer {
     declare.like_src = true;
     declare.is_activation = true;
     declare.nonnegative = true;
+    declare.by_channel = declare.keeps_zeros = true;
     declare.parameter("upper_bound", {1}, "bound", Init::constant(init_));
   }
 

@@ -47,6 +47,8 @@ class ClipLayer : public Layer {
     declare.like_src = true;
     declare.is_activation = true;
     declare.nonnegative = clip_.low >= 0;
+    declare.by_channel = true;
+    declare.keeps_zeros = clip_.low <= 0 && clip_.high >= 0;
   }
 
   Attributes attributes() const override {

@@ -233,6 +233,7 @@ class Pooling : public Layer {
     declare.dst = {src[0][kN], src[0][kC], geometry_.outputs(src[0][kH]), geometry_.outputs(src[0][kW])};
     declare.like_src = true;
     declare.keeps_nonnegative = true;
+    declare.by_channel = declare.keeps_zeros = true;
   }
 
  protected:
@@ -310,6 +311,7 @@ class AdaptiveAveragePool : public Layer {
     declare.dst = {src[0][kN], src[0][kC], size_, size_};
     declare.like_src = true;
     declare.keeps_nonnegative = true;
+    declare.by_channel = declare.keeps_zeros = true;
   }
 
   Attributes attributes() const override {

@@ -111,6 +111,7 @@ class QuantizedConv : public Layer {
     if (bias) declare.parameter("bias", {geometry.channels}, "bias", Init::uniform(1.0 / std::sqrt(terms)));
     const std::int64_t macs = geometry.macs(src[0]);
     declare.costs.push_back({macs, quantization.weight_cost_bits(), quantization.activation_cost_bits()});
+    declare.multiplies_channels = geometry.groups == 1 && quantization.activation_bits != 1;  // Q(0) = -1 in one bit
   }
 
   Attributes attributes() const override {

@@ -70,6 +70,7 @@ class StochasticDepth : public Layer {
     declare.dst = src[0];
     declare.like_src = true;
     declare.keeps_nonnegative = true;
+    declare.by_channel = declare.keeps_zeros = true;
     declare.stochastic = true;
   }
 

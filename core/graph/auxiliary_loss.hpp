@@ -1,21 +1,40 @@
-// A term of the training loss that depends on parameters alone, such as a penalty on thresholds.
+// A term of the training loss beside the graph's own: of parameters, such as a penalty on thresholds, and of what
+// layers count, such as a penalty on what a step costs.
 #pragma once
+
+#include <vector>
+
+#include "core/graph/statistics.hpp"
 
 namespace sluice {
 
 class Network;
 
+/// What an auxiliary loss may depend on beside the parameters.
+struct AuxiliaryStep {
+  double epochs = 0;    ///< of training that were done when the step began
+  CountsByNode counts;  ///< of the step's forward, by all ranks together; empty where no loss wants them
+};
+
+/// d loss / d count, by node, in the order of its declaration.
+using CountGradients = std::vector<std::vector<double>>;
+
 /// Enabled by its section in the configuration; every training executor of the network adds it, whoever writes the
-/// loop.
+/// loop. (A part of a step, with train.accumulate, is a step of its own here.)
 class AuxiliaryLoss {
  public:
   virtual ~AuxiliaryLoss() = default;
   /// Called once, when the network is complete.
   virtual void bind(const Network&) {}
   /// The term's value for the network's current parameters.
-  virtual double forward(const Network& network) = 0;
-  /// Adds its gradient to the arena `diff_params`, which is laid out like the network's parameters.
-  virtual void backward(const Network& network, float* diff_params) = 0;
+  virtual double forward(const Network& network, const AuxiliaryStep& step) = 0;
+  /// Adds its gradient: to the arena `diff_params`, which is laid out like the network's parameters, and to that of the
+  /// counts of Role::kOpen, and of others that costs name. Operations take it to what they decide by
+  /// (Context::diff_open).
+  virtual void backward(const Network& network, const AuxiliaryStep& step, float* diff_params,
+                        CountGradients& diff_counts) = 0;
+  /// It depends on AuxiliaryStep::counts.
+  virtual bool wants_counts() const { return false; }
   /// False where the network that it was bound to has nothing it depends on: the network then leaves it out.
   virtual bool applies() const { return true; }
 };

@@ -50,6 +50,10 @@ void call_backward(const ExecutionPlan& plan, const PlannedOperation& op, const 
   call(plan, op, context, &Op::backward, "backward");
 }
 
+void call_measure(const ExecutionPlan& plan, const PlannedOperation& op, const Context& context) {
+  call(plan, op, context, &Op::measure, "measure");
+}
+
 void call_refresh(const ExecutionPlan& plan, const PlannedOperation& op, Context& context) {
   const int last = std::max(0, static_cast<int>(op.needs.alternatives.size()) - 1);
   const int chosen = std::exchange(context.alternative, last);

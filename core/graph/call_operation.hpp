@@ -11,6 +11,7 @@ namespace sluice {
 void call_forward(const ExecutionPlan& plan, const PlannedOperation& op, const Context& context);
 void call_backward(const ExecutionPlan& plan, const PlannedOperation& op, const Context& context);
 /// The operation finds its last alternative chosen, so that it can tell when it has fewer.
+void call_measure(const ExecutionPlan& plan, const PlannedOperation& op, const Context& context);
 void call_refresh(const ExecutionPlan& plan, const PlannedOperation& op, Context& context);
 
 }  // namespace sluice

@@ -51,6 +51,15 @@ std::vector<Cost> layer_costs(const Network& network, const std::vector<std::vec
   return costs;
 }
 
+Cost cost_of_one_more(const Node& node, const std::int64_t* counts, int open) {
+  Cost cost;
+  for (const CostTerm& term : node.declared.costs) {
+    if (term.open == open && counts[term.total] != 0)
+      add_term(cost, term, 1.0 / static_cast<double>(counts[term.total]));
+  }
+  return cost;
+}
+
 Cost total(const std::vector<Cost>& costs) {
   Cost sum;
   for (const Cost& cost : costs) {

@@ -8,6 +8,7 @@ namespace sluice {
 
 class Network;
 struct CostTerm;
+struct Node;
 
 /// Cost of one image. `macs` counts multiply-adds; `bit_operations` weighs each by weight bits x activation bits (32 x
 /// 32 in floating point). The dense columns count every term a layer declares; the executed ones count conditional
@@ -32,6 +33,8 @@ void add_term(Cost& cost, const CostTerm& term, double share);
 /// they are zero or absent, conditional terms count as done.
 std::vector<Cost> layer_costs(const Network& network, const std::vector<std::vector<std::int64_t>>& counts);
 Cost total(const std::vector<Cost>& costs);
+/// What one more of a node's count `open` adds to the executed columns of its row (the others mean nothing).
+Cost cost_of_one_more(const Node& node, const std::int64_t* counts, int open);
 
 /// Some term depends on counts; some activations have fewer than 32 bits.
 bool has_conditional_cost(const Network& network);

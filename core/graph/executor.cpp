@@ -12,6 +12,7 @@
 #include "core/config/text.hpp"
 #include "core/graph/bound_inputs.hpp"
 #include "core/graph/call_operation.hpp"
+#include "core/graph/decided_counts.hpp"
 #include "core/graph/execution_plan.hpp"
 #include "core/graph/parameter_use.hpp"
 #include "core/graph/tensor_values.hpp"
@@ -53,7 +54,12 @@ struct Executor::State {
     double refresh_ms = 0, forward_ms = 0, backward_ms = 0;
   };
 
-  State(Network& n, const ExecutorOptions& o) : network(n), options(o), plan(plan_execution(n, o)), statistics(n) {
+  State(Network& n, const ExecutorOptions& o)
+      : network(n),
+        options(o),
+        plan(plan_execution(n, o)),
+        statistics(n),
+        decided(n, statistics, o.batch, o.mode == Mode::kTraining, o.counted) {
     memory = Buffer(plan.memory.total_bytes());
     scratch = Buffer(plan.scratch_bytes);
     if (options.mode == Mode::kTraining) {
@@ -91,6 +97,8 @@ struct Executor::State {
     }
     context.counts = statistics.counts(node_index);
     context.sums = statistics.sums(node_index);
+    context.open_by_image = decided.open_by_image(node_index);
+    context.diff_open = decided.diff_open(node_index);
   }
 
   void bind(const PlannedOperation& op, Runtime& run) {
@@ -219,6 +227,7 @@ struct Executor::State {
   ExecutorOptions options;
   ExecutionPlan plan;
   Statistics statistics;
+  DecidedCounts decided;
   Network::User user = network.user();
   Buffer memory, scratch, kept, gradients;
   Buffer own_parameters;  ///< copies of those that are read in forward, where the network has none
@@ -306,9 +315,22 @@ void Executor::forward(std::uint64_t step) {
   if (!state_->inputs.is_given(BoundInputs::kImages))
     throw Error(ExitCode::kInternal, "an executor runs before it has images; call set_batch first");
   detail::adopt_threads(state_->threads);
+  state_->decided.begin();
   for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
-  for (std::size_t i = 0; i < state_->auxiliary.size(); ++i)
-    state_->auxiliary[i] = state_->network.auxiliary_losses()[i].second->forward(state_->network);
+  state_->decided.end();
+  if (state_->options.mode == Mode::kTraining) state_->auxiliary = state_->decided.auxiliary_forward();
+}
+
+void Executor::measure() {
+  detail::adopt_threads(state_->threads);
+  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+    const PlannedOperation& op = state_->plan.operations[i];
+    Context& context = state_->runtime[i].context;
+    call_refresh(state_->plan, op, context);
+    call_measure(state_->plan, op, context);
+    call_refresh(state_->plan, op, context);
+    state_->forward(i, 0);
+  }
 }
 
 std::string Executor::find_non_finite(std::uint64_t step) {
@@ -338,7 +360,7 @@ std::map<std::string, double> Executor::largest_sources() {
 void Executor::backward(const FinalGradients& on_final) {
   State& s = *state_;
   std::memset(s.gradients.data(), 0, static_cast<std::size_t>(s.gradients.bytes()));
-  for (const auto& loss : s.network.auxiliary_losses()) loss.second->backward(s.network, s.gradients.as<float>());
+  s.decided.auxiliary_backward(s.gradients.as<float>());
   for (std::size_t i = s.runtime.size(); i-- > 0;) {
     const PlannedOperation& op = s.plan.operations[i];
     if (!op.has_backward) continue;
@@ -350,6 +372,10 @@ void Executor::backward(const FinalGradients& on_final) {
     call_backward(s.plan, op, run.context);
     if (on_final) on_final(run.final_from);
   }
+}
+
+void Executor::set_epochs(double epochs) {
+  state_->decided.set_epochs(epochs);
 }
 
 double Executor::loss() const {

@@ -26,6 +26,7 @@ struct ExecutorOptions {
   bool fuse = true;               ///< let layers do their neighbours' work as post-ops
   bool record_decisions = false;  ///< inference: for decisions()
   BatchShare share;               ///< training: of batches whose statistics are those of all ranks together
+  BatchShare counted;             ///< training: of batches whose counts are those of all ranks, for auxiliary losses
   bool skip = true;               ///< inference: let layers leave out work that their results do not need
   /// Inference: let layers round weights and sources to int8 where that is faster; needs Network::calibration.
   bool int8 = false;
@@ -87,6 +88,10 @@ class Executor {
   using FinalGradients = std::function<void(std::int64_t first)>;
   void backward(const FinalGradients& on_final = {});
 
+  /// Of training: all of forward, with parameters on the way set that are measured (Init::measured), for this batch.
+  void measure();
+  /// Epochs of training that are done, for auxiliary losses that change with them.
+  void set_epochs(double epochs);
   /// What backward differentiates: the loss nodes' results in the last forward, and in training every auxiliary loss of
   /// the network. A training loop need not know which there are.
   double loss() const;

@@ -20,10 +20,12 @@ namespace sluice {
 
 /// Initial values of a parameter, drawn from the run's seed, the layer's and the parameter's names.
 struct Init {
-  enum class Kind { kConstant, kNormal, kUniform };
+  enum class Kind { kConstant, kNormal, kUniform, kMeasured };
   Kind kind = Kind::kConstant;
   double value = 0;  ///< the constant, the standard deviation, or the bound of (-bound, bound)
   static Init constant(double value) { return {Kind::kConstant, value}; }
+  /// 0 until the first images of a run are there (Op::measure).
+  static Init measured() { return {Kind::kMeasured, 0}; }
   static Init normal(double deviation) { return {Kind::kNormal, deviation}; }
   static Init uniform(double bound) { return {Kind::kUniform, bound}; }
   /// Kaiming fan-in with a = 0 (He et al. 2015, eq. 10): normal with variance 2 / fan_in.
@@ -94,6 +96,16 @@ struct Declarations {
   bool is_activation = false;      ///< an element-wise non-linear function
   bool nonnegative = false;        ///< the (first) result holds no number below 0
   bool keeps_nonnegative = false;  ///< ... if no source does
+  /// Channel c of the result is made of channel c of the (only) source alone; and is zero where that one is.
+  bool by_channel = false, keeps_zeros = false;
+  /// Each product that the layer costs takes a channel of the source to a channel of the result: there is none to do
+  /// where the first is zero, or where nobody needs the second.
+  bool multiplies_channels = false;
+  /// Which of the sources holds a number for each channel of source 0, by which it is multiplied; -1: none.
+  int channel_factors = -1;
+  /// The result, N x C, is zero where a decision closes the channel; the others are counted as Role::kOpen, also by
+  /// image (Context::open_by_image).
+  bool closes_channels = false;
   bool wants_activation =
       false;  ///< means something only where an activation follows, behind normalisation or addition
 

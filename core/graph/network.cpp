@@ -22,6 +22,7 @@ void draw(const Init& init, Random random, float* data, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     switch (init.kind) {
       case Init::Kind::kConstant:
+      case Init::Kind::kMeasured:
         data[i] = static_cast<float>(init.value);
         break;
       case Init::Kind::kNormal:

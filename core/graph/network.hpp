@@ -80,6 +80,16 @@ struct Node {
   std::unique_ptr<const Layer> layer;  ///< shared by all executors
 };
 
+/// A node whose products each take one of so many `inputs` to one of so many `outputs`, and the nodes that close some
+/// of them (Declarations::closes_channels; -1: none does). It counts, for each image, the pairs of channels that are
+/// open on both sides, and all pairs.
+struct ChannelProducts {
+  int node = 0;
+  int closes_inputs = -1, closes_outputs = -1;
+  std::int64_t inputs = 0, outputs = 0;
+  int open = 0, total = 0;  ///< indices of its counts
+};
+
 /// `[network]`
 struct NetworkOptions {
   std::vector<std::int64_t> input = {3, 32, 32};  ///< channels, height, width
@@ -142,6 +152,9 @@ class Network {
     return auxiliary_losses_;
   }
 
+  /// Layers whose products are fewer where other layers close channels.
+  const std::vector<ChannelProducts>& channel_products() const { return channel_products_; }
+
   /// What inference in int8 rounds by.
   const Calibration& calibration() const { return calibration_; }
   void set_calibration(Calibration calibration) { calibration_ = std::move(calibration); }
@@ -159,6 +172,7 @@ class Network {
   std::vector<Parameter> parameters_;
   std::vector<StateBuffer> buffers_;
   std::vector<std::pair<std::string, std::unique_ptr<AuxiliaryLoss>>> auxiliary_losses_;
+  std::vector<ChannelProducts> channel_products_;
   Calibration calibration_;
   Buffer parameter_arena_, buffer_arena_;
   std::int64_t parameter_floats_ = 0, buffer_floats_ = 0;

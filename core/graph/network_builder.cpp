@@ -8,6 +8,7 @@
 #include "core/base/text_stream.hpp"
 #include "core/config/blocks.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/closed_channels.hpp"
 #include "core/graph/declare.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/graph/network.hpp"
@@ -348,8 +349,11 @@ class Network::Builder {
 
   static std::string member_sources(const std::string& composite, const std::string& from, const std::string& input) {
     std::string text;
+    const std::vector<std::string> inputs = split_list(input);
     for (const std::string& name : split_list(from)) {
-      text += (text.empty() ? "" : ", ") + (name == "input" ? input : composite + "." + name);
+      const bool one = starts_with(name, "input:");
+      const std::string source = one ? inputs.at(std::stoul(name.substr(6))) : input;
+      text += (text.empty() ? "" : ", ") + (one || name == "input" ? source : composite + "." + name);
     }
     return text;
   }
@@ -386,6 +390,7 @@ Network::Network(Config& config, const Registry& registry) : registry_(registry)
     auxiliary_losses_.emplace_back(section, registry.make_auxiliary_loss(section, keys));
   }
   config.diagnostics().throw_if_errors();
+  channel_products_ = count_channel_products(*this, nodes_);
   for (auto& [section, loss] : auxiliary_losses_) {
     loss->bind(*this);
     warn_of_idle(*loss, *this, config.section(section), config.diagnostics());

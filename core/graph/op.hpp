@@ -110,7 +110,12 @@ struct Context {
   Memory memory;                      ///< of the operation's slots
   std::int64_t* counts = nullptr;     ///< forward adds
   double* sums = nullptr;             ///< forward adds
-  std::uint64_t seed = 0;             ///< with step and layer_index, addresses the random numbers of this call
+  /// forward writes how many of its outputs are open, of each image (Role::kOpen); null where nobody asks.
+  std::int64_t* open_by_image = nullptr;
+  /// By image, what the loss grows by where backward opens one more output, beside what diff_dst says: of an auxiliary
+  /// loss that depends on counts of Role::kOpen. Null where there is none.
+  const float* diff_open = nullptr;
+  std::uint64_t seed = 0;  ///< with step and layer_index, addresses the random numbers of this call
   std::uint64_t step = 0;
   std::uint32_t layer_index = 0;  ///< of the layer's node in the network, whatever is fused
   int alternative = 0;            ///< index into OpNeeds::alternatives
@@ -132,6 +137,9 @@ class Op {
 
   /// Parameters have changed: reorder, fold, quantise. Runs before forward, once for each change.
   virtual void refresh(const Context&) {}
+  /// Of training, before a run's first step: sets parameters whose initial values are measured (Init::measured) by the
+  /// sources at hand. Then come refresh and forward. May allocate.
+  virtual void measure(const Context&) {}
   virtual void forward(const Context&) = 0;
   /// Of training alone; the others throw Error(kInternal).
   virtual void backward(const Context&);

@@ -19,7 +19,7 @@ using LayerFactory = std::function<std::unique_ptr<Layer>(Keys&)>;
 
 /// Replaces a layer by layers of other types once its source shapes are known; their names are appended to the layer's
 /// own with a dot. An empty result means that the layer is the identity. Each returned section has `type` and may have
-/// `from` (names of earlier members, or `input`); the default is the member before.
+/// `from` (names of earlier members, `input`, or input:K for source K of several); the default is the member before.
 using CompositeFactory = std::function<std::vector<Section>(Keys&, const std::vector<Shape>& src)>;
 
 /// Makes an auxiliary loss from its section.

@@ -13,6 +13,11 @@ void add_to(std::vector<T>& sum, const std::vector<T>& term) {
   for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += term[i];
 }
 
+template <class T>
+void subtract_from(std::vector<T>& sum, const std::vector<T>& term) {
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] -= term[i];
+}
+
 /// The values of each node.
 template <class T>
 std::vector<std::vector<T>> by_node(const std::vector<T>& values, const std::vector<std::size_t>& offsets) {
@@ -66,6 +71,11 @@ void Statistics::clear() {
 void Statistics::add(const Statistics& other) {
   add_to(counts_, other.counts_);
   add_to(sums_, other.sums_);
+}
+
+void Statistics::subtract(const Statistics& other) {
+  subtract_from(counts_, other.counts_);
+  subtract_from(sums_, other.sums_);
 }
 
 void Statistics::sum_over(Communicator& ranks) {

@@ -50,6 +50,7 @@ class Statistics {
   void clear();
   /// `other` is of the same network.
   void add(const Statistics& other);
+  void subtract(const Statistics& other);
   /// Adds up those of all ranks, for everybody.
   void sum_over(Communicator& ranks);
 

@@ -8,7 +8,8 @@
 namespace sluice {
 
 /// Puts the weights of train.init into the network, if it is set, and says so. Throws Error(kCheckpoint) where it is
-/// not of this network, and Error(kData) where its classes are not those of the data.
-void take_first_weights(const Experiment& experiment, Network& network, const TrainingData& data, Log& log);
+/// not of this network, and Error(kData) where its classes are not those of the data. True where parameters are still
+/// to be measured (Init::measured).
+bool take_first_weights(const Experiment& experiment, Network& network, const TrainingData& data, Log& log);
 
 }  // namespace sluice

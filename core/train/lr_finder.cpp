@@ -60,11 +60,15 @@ LrSweep sweep_learning_rates(Experiment& experiment, Communicator& ranks, Log& l
   for (const std::string& warning : data.warnings) log.warning(warning);
   Network& network = experiment.network();
   network.initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  take_first_weights(experiment, network, data, log);
+  const bool measures = take_first_weights(experiment, network, data, log);
   TrainingStep step(experiment, data, ranks, log);
   step.executor().refresh();
   Pipeline pipeline(*data.sets.train, training_batches(experiment, data.normalization, ranks));
   pipeline.start(0);
+  if (measures) {
+    if (const Batch* const batch = pipeline.next()) step.measure(*batch);
+    pipeline.start(0);
+  }
 
   Progress progress(log, experiment.log);
   progress.begin("learning rates", options.steps * experiment.train.batch);

@@ -28,10 +28,11 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
   const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
   open_data(last ? &last->checkpoint : nullptr, permission.accept_changes);
   network_.initialise(static_cast<std::uint64_t>(experiment.run.seed));
-  if (!last) take_first_weights(experiment, network_, data_, log);
+  const bool measures = !last && take_first_weights(experiment, network_, data_, log);
   step_ = std::make_unique<TrainingStep>(experiment, data_, ranks, log, [this] {
     return RankWishes{stop_reason().has_value(), save_due()};
   });
+  if (measures) measure_first_values();
   statistics_ = std::make_unique<Statistics>(network_);
   schedule_ = std::make_unique<Schedule>(experiment.schedule, experiment.optimizer.lr, pipeline_->batches(),
                                          experiment.train.epochs);
@@ -95,6 +96,11 @@ EarlyStoppingOptions Trainer::watched_metric() {
                                          options.metric, "'; this run has ", known));
   }
   return options;
+}
+
+void Trainer::measure_first_values() {
+  pipeline_->start(0);
+  if (const Batch* const batch = pipeline_->next()) step_->measure(*batch);
 }
 
 Trainer::~Trainer() = default;

@@ -56,6 +56,7 @@ class Trainer {
 
   void open_data(const Checkpoint* before, bool accept_changes);
   EarlyStoppingOptions watched_metric();
+  void measure_first_values();
   void start_over();
   /// False where the run had ended and nothing about it changes.
   bool resume(const CheckpointStore::Last& last, const ResumePermission& permission);

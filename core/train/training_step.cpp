@@ -45,10 +45,15 @@ PipelineOptions training_batches(const Experiment& experiment, const Normalizati
 
 TrainingStep::TrainingStep(Experiment& experiment, const TrainingData& data, Communicator& ranks, Log& log,
                            std::function<RankWishes()> wishes)
-    : experiment_(experiment), network_(experiment.network()), ranks_(ranks), own_wishes_(std::move(wishes)) {
+    : experiment_(experiment),
+      network_(experiment.network()),
+      ranks_(ranks),
+      own_wishes_(std::move(wishes)),
+      images_(data.sets.train->size()) {
   ExecutorOptions options = experiment.executor_options(Mode::kTraining, share(experiment.train.part_batch(), ranks));
   if (experiment.distributed.sync_batchnorm && ranks.size() > 1)
     options.share = {&ranks, experiment.train.part_batch()};
+  if (ranks.size() > 1) options.counted = {&ranks, experiment.train.part_batch()};
   options.seed += static_cast<std::uint64_t>(ranks.rank()) << 32;  // other images, other dropout
   executor_ = std::make_unique<Executor>(network_, options);
   for (const std::string& line : slow_kernels(*executor_)) log.warning(line);
@@ -78,8 +83,20 @@ void TrainingStep::take_teachers(const TrainingData& data, Log& log) {
                   options.temperature));
 }
 
+void TrainingStep::measure(const Batch& batch) {
+  const std::vector<float> buffers(network_.buffer_data(), network_.buffer_data() + network_.buffer_count());
+  const BatchPart part = part_of(batch, 0, experiment_.train.accumulate);
+  executor_->lend_batch(part.images, part.labels);
+  executor_->measure();
+  ranks_.broadcast(network_.parameter_data(), network_.parameter_count() * 4, 0);
+  std::copy(buffers.begin(), buffers.end(), network_.buffer_data());
+  executor_->reset_statistics();
+}
+
 void TrainingStep::run(const Batch& batch, double lr, TrainingPosition& position) {
   const std::int64_t parts = experiment_.train.accumulate;
+  executor_->set_epochs(static_cast<double>(position.epoch) +
+                        static_cast<double>(position.images) / static_cast<double>(images_));
   weight_ = static_cast<double>(batch.count) / static_cast<double>(batch.whole);
   for (std::int64_t part = 0; part < parts; ++part) differentiate(part_of(batch, part, parts), part, position);
   position.gradient_norm = optimizer_->gradient_norm(gradients());

@@ -42,6 +42,10 @@ class TrainingStep {
   TrainingStep(Experiment& experiment, const TrainingData& data, Communicator& ranks, Log& log,
                std::function<RankWishes()> wishes = {});
 
+  /// Sets what the network's layers measure at the start of a run (Init::measured), by a batch of `training_batches`;
+  /// nothing else changes. All ranks take the root's.
+  void measure(const Batch& batch);
+
   /// Updates the weights by a batch of `training_batches`. `position` moves on by it, and its sums take in the losses
   /// of all ranks. Throws Error(kDiverged) on NaN or Inf, before the update.
   void run(const Batch& batch, double lr, TrainingPosition& position);
@@ -75,6 +79,7 @@ class TrainingStep {
   std::unique_ptr<MixedLoss> mixed_loss_;
   std::vector<double> told_;  ///< by all ranks after the last part of a step
   double weight_ = 1;         ///< of this rank's images in the step
+  std::int64_t images_;       ///< of an epoch
 };
 
 }  // namespace sluice

@@ -189,13 +189,13 @@ void backward(ChannelGroup g, const GateConstants& gate, Surrogate surrogate, co
   dispatch(
       g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
         Gradients<whole.value, norms.value, T> gradients(g, gate, b);
-        const F32 limit = get<whole.value>(gate.limit, g.lanes);
+        const F32 limit = get<whole.value>(gate.limit, g.lanes), gain = set(b.gain);
         for (std::int64_t row = 0; row < g.rows; ++row) {
           const std::int64_t at = row * g.stride;
           const F32 p = get<whole.value>(b.base + at, g.lanes), r = get<whole.value>(b.conditional + at, g.lanes);
           const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes);
           const F32 q = (p - limit) * gradients.slope;
-          const F32 u = diff * gradients.values.difference(p, r) * surrogate_slope(q, surrogate);
+          const F32 u = (diff * gradients.values.difference(p, r) + gain) * surrogate_slope(q, surrogate);
           gradients.add(at, p, r, diff, if_greater(p, limit, diff, F32{}), u);
           if (row % kSummedInSingle == kSummedInSingle - 1) gradients.flush(sum, dot);
         }
@@ -208,11 +208,12 @@ void gradient(ChannelGroup g, const GateBackward<T>& b, float* gradient, bool ad
   dispatch(
       g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
         const Values<whole.value, norms.value> values(b.norms, g.lanes);
+        const float gain = b.gain * static_cast<float>(g.lanes);
         for (std::int64_t row = 0; row < g.rows; ++row) {
           const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes);
           const F32 p = get<whole.value>(b.base + row * g.stride, g.lanes);
           const F32 r = get<whole.value>(b.conditional + row * g.stride, g.lanes);
-          const float sum = sum_of(diff * values.difference(p, r));
+          const float sum = sum_of(diff * values.difference(p, r)) + gain;
           gradient[row] = add ? gradient[row] + sum : sum;
         }
       });
@@ -230,6 +231,83 @@ void backward_scored(ChannelGroup g, const GateConstants& gate, Surrogate surrog
           const F32 p = get<whole.value>(b.base + at, g.lanes), r = get<whole.value>(b.conditional + at, g.lanes);
           const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes), s = set(score[row]);
           const F32 u = set(gradient[row]) * surrogate_slope(s * share, surrogate) * share;
+          gradients.add(at, p, r, diff, if_greater(s, F32{}, diff, F32{}), u);
+          if (row % kSummedInSingle == kSummedInSingle - 1) gradients.flush(sum, dot);
+        }
+        gradients.flush(sum, dot);
+      });
+}
+
+/// result = sums by channel of row(r) over the group's rows: in fp32 for runs of them, then in double.
+template <class Row>
+SLUICE_INLINE void sum_rows(ChannelGroup g, float* result, Row&& row) {
+  double sums[kLanes] = {};
+  for (std::int64_t begin = 0; begin < g.rows; begin += kSummedInSingle) {
+    const std::int64_t end = begin + kSummedInSingle < g.rows ? begin + kSummedInSingle : g.rows;
+    F32 sum{};
+    for (std::int64_t r = begin; r < end; ++r) sum += row(r);
+    widen_add(sums, sum, g.lanes);
+  }
+  for (int lane = 0; lane < g.lanes; ++lane) result[lane] = static_cast<float>(sums[lane]);
+}
+
+template <class T>
+void channel_score(ChannelGroup g, const GateConstants& gate, const T* base, float* score) {
+  by_width(
+      g.lanes, [&](auto whole) __attribute__((always_inline)) {
+        const F32 limit = get<whole.value>(gate.limit, g.lanes), slope = get<whole.value>(gate.slope, g.lanes);
+        sum_rows(
+            g, score, [&](std::int64_t r) __attribute__((always_inline)) {
+              return (get<whole.value>(base + r * g.stride, g.lanes) - limit) * slope;
+            });
+      });
+}
+
+template <class T>
+std::int64_t forward_channels(ChannelGroup g, const float* score, const GateForward<T>& f) {
+  dispatch(
+      g.lanes, f.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        const Values<whole.value, norms.value> values(f.norms, g.lanes);
+        const F32 s = get<whole.value>(score, g.lanes);
+        for (std::int64_t r = 0; r < g.rows; ++r) {
+          const F32 p = get<whole.value>(f.base + r * g.stride, g.lanes);
+          const F32 full = values.full(p, get<whole.value>(f.conditional + r * g.stride, g.lanes));
+          put<whole.value>(f.dst + r * f.dst_stride, if_greater(s, F32{}, full, values.base(p)), g.lanes);
+        }
+      });
+  std::int64_t open = 0;
+  for (int lane = 0; lane < g.lanes; ++lane) open += score[lane] > 0 ? g.rows : 0;
+  return open;
+}
+
+template <class T>
+void channel_gradient(ChannelGroup g, const GateBackward<T>& b, float* gradient) {
+  dispatch(
+      g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        const Values<whole.value, norms.value> values(b.norms, g.lanes);
+        const F32 gain = set(b.gain);
+        sum_rows(
+            g, gradient, [&](std::int64_t r) __attribute__((always_inline)) {
+              const F32 diff = get<whole.value>(b.diff_dst + r * b.dst_stride, g.lanes);
+              const F32 p = get<whole.value>(b.base + r * g.stride, g.lanes);
+              return diff * values.difference(p, get<whole.value>(b.conditional + r * g.stride, g.lanes)) + gain;
+            });
+      });
+}
+
+template <class T>
+void backward_channels(ChannelGroup g, const GateConstants& gate, Surrogate surrogate, const float* score,
+                       const float* gradient, const GateBackward<T>& b, double* sum, double* dot) {
+  const F32 share = set(1.0F / static_cast<float>(g.rows));
+  dispatch(
+      g.lanes, b.norms != nullptr, [&](auto whole, auto norms) __attribute__((always_inline)) {
+        Gradients<whole.value, norms.value, T> gradients(g, gate, b);
+        const F32 s = get<whole.value>(score, g.lanes);
+        const F32 u = get<whole.value>(gradient, g.lanes) * surrogate_slope(s * share, surrogate) * share;
+        for (std::int64_t row = 0; row < g.rows; ++row) {
+          const std::int64_t at = row * g.stride;
+          const F32 p = get<whole.value>(b.base + at, g.lanes), r = get<whole.value>(b.conditional + at, g.lanes);
+          const F32 diff = get<whole.value>(b.diff_dst + row * b.dst_stride, g.lanes);
           gradients.add(at, p, r, diff, if_greater(s, F32{}, diff, F32{}), u);
           if (row % kSummedInSingle == kSummedInSingle - 1) gradients.flush(sum, dot);
         }
@@ -288,8 +366,9 @@ void correct(ChannelGroup g, const GateCorrection& correction, const GateBackwar
 
 template <class T>
 constexpr GateKernels<T> table() {
-  return {forward<T>,  backward<T>,        score<T>,           forward_scored<T>,
-          gradient<T>, backward_scored<T>, full_statistics<T>, correct<T>};
+  return {forward<T>,          backward<T>,          score<T>,           forward_scored<T>,
+          gradient<T>,         backward_scored<T>,   channel_score<T>,   forward_channels<T>,
+          channel_gradient<T>, backward_channels<T>, full_statistics<T>, correct<T>};
 }
 
 }  // namespace

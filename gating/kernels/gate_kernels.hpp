@@ -41,9 +41,10 @@ struct GateForward {
   const NormPair* norms = nullptr;  ///< null: the result is P + d (.) R
 };
 
-/// Operands of the backward kernels. They write diff_conditional = g d and diff_base = g + slope u, where u is the
-/// surrogate's gradient with respect to q; `diff_*` lie as base and conditional do. With two normalisations these are
-/// full_scale g d and full_scale g d + base_scale g (1 - d) + slope u.
+/// Operands of the backward kernels. The surrogate's upstream gradient is g R + gain. They write diff_conditional = g d
+/// and diff_base = g + slope u, where u is the surrogate's gradient with respect to q; `diff_*` lie as base and
+/// conditional do. With two normalisations these are full_scale g d and full_scale g d + base_scale g (1 - d) + slope
+/// u.
 template <class T>
 struct GateBackward {
   const T* base = nullptr;
@@ -53,6 +54,7 @@ struct GateBackward {
   T* diff_base = nullptr;
   T* diff_conditional = nullptr;
   const float* mean = nullptr;  ///< by channel: the second sum is of u (P - mean); null: it is not wanted
+  float gain = 0;               ///< what one more open output adds to the loss, beside g R
   const NormPair* norms = nullptr;
   /// With norms, adds by channel the sums of g d and g d (P + R - full_mean), and of g (1 - d) and g (1 - d) (P -
   /// mean): 2 x 16 each.
@@ -89,11 +91,22 @@ struct GateKernels {
   void (*score)(ChannelGroup, const GateConstants&, const T* base, float* score, bool add);
   /// Open where score > 0. Returns the number of open values.
   std::int64_t (*forward_scored)(ChannelGroup, const float* score, const GateForward<T>&);
-  /// gradient (+)= sum of g R, or of g (F - B), over the group's channels.
+  /// gradient (+)= sum of g R + gain, or of g (F - B) + gain, over the group's channels.
   void (*gradient)(ChannelGroup, const GateBackward<T>&, float* gradient, bool add);
   /// u = gradient * surrogate(score / width) / width for each of the slice's `width` channels. Sums as in `backward`.
   void (*backward_scored)(ChannelGroup, const GateConstants&, Surrogate, std::int64_t width, const float* score,
                           const float* gradient, const GateBackward<T>&, double* sum, double* dot);
+
+  // One decision for a channel of an image. `score` and `gradient` have a number for each of the group's channels.
+  /// score = sum of q over the rows.
+  void (*channel_score)(ChannelGroup, const GateConstants&, const T* base, float* score);
+  /// Open where score > 0. Returns the number of open values.
+  std::int64_t (*forward_channels)(ChannelGroup, const float* score, const GateForward<T>&);
+  /// gradient = sum of g R + gain, or of g (F - B) + gain, over the rows.
+  void (*channel_gradient)(ChannelGroup, const GateBackward<T>&, float* gradient);
+  /// u = gradient * surrogate(score / rows) / rows for each row. Sums as in `backward`.
+  void (*backward_channels)(ChannelGroup, const GateConstants&, Surrogate, const float* score, const float* gradient,
+                            const GateBackward<T>&, double* sum, double* dot);
 
   /// As NormKernels::statistics, of P + R.
   void (*full_statistics)(ChannelGroup, const T* base, const T* conditional, const float* pivot, double* sum,

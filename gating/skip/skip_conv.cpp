@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 
 #include "core/base/buffer.hpp"
 #include "core/base/error.hpp"
@@ -178,6 +179,9 @@ class Worker {
         return 16 / kernels_.lanes;
       case Granularity::kPixel:
         return tiling_.vectors;
+      case Granularity::kChannel:
+        assert(false);  // a tile cannot decide
+        break;
     }
     return 0;
   }

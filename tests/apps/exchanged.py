@@ -26,6 +26,8 @@ NETWORKS = [
      "[define]\nblock = two_norms\ngated_conv = cg_conv\nsecond_conv = cg_conv\n" + GATE + "two_norms = yes\n"),
     ("channel gates by slices", "resnet20", "[define]\ngated_conv = cg_conv\n" + GATE + "granularity = slice\n"),
     ("channel gates by pixels", "resnet20", "[define]\ngated_conv = cg_conv\n" + GATE + "granularity = pixel\n"),
+    ("channel gates by images", "resnet20", "[define]\ngated_conv = cg_conv\n[type.cg_conv]\ngranularity = channel\n"),
+    ("whole channels", "resnet20_channels", "[type.channel_gate]\ninit_scale = 1\nthreshold_init = 0.1\n"),
     ("precision gates", "resnet20", "[define]\ngated_conv = pg_conv\nsecond_conv = pg_conv\n[type.pg_conv]\nactivation_bits = 4\n"),
     ("quantised", "resnet20", "[define]\ngated_conv = quantized_conv\nsecond_conv = quantized_conv\n"),
     ("quantised to 3 bits", "resnet20",

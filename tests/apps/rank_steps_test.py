@@ -11,7 +11,7 @@ TRAIN = os.path.join(BIN, "sluice-train")
 STEPS = 20
 FIRST = 1e-5  # how far apart losses of the first step may be
 # What a ReLU, a gate or a level that tips over makes of rounding by chance: threads may tip none where ranks tip one.
-CHANCE = {"dense": 2e-4, "channel gates": 3e-2, "precision gates": 5e-2}
+CHANCE = {"dense": 2e-4, "channel gates": 3e-2, "precision gates": 5e-2, "cost as the target": 3e-2, "whole channels": 3e-2}
 problems = []
 
 # An epoch is a step.
@@ -35,13 +35,19 @@ sync_batchnorm = yes
 [run]
 threads = 1
 """
+COST = ("--gating_loss.form=cost", "--gating_loss.ramp_epochs=0")
 NETWORKS = {"dense": (), "channel gates": ("--define.gated_conv=cg_conv",),
-            "precision gates": ("--define.gated_conv=pg_conv", "--define.activation=pact_relu")}
+            "precision gates": ("--define.gated_conv=pg_conv", "--define.activation=pact_relu"),
+            "cost as the target": ("--define.gated_conv=cg_conv", "--gating_loss.cost_target=0.7", *COST),
+            "whole channels": ("--block.basic.gate.type=channel_gate", "--block.basic.gate.after=relu",
+                               "--block.basic.gate.from=relu, input", "--block.basic.gate.threshold_init=0",
+                               "--gating_loss.cost_target=0.3", *COST)}
 
 
 def losses(box, run):
+    """With what gates add to it."""
     with open(box.at(run + "/metrics.csv"), encoding="utf-8", newline="") as file:
-        return [float(row["train_loss"]) for row in csv.DictReader(file)]
+        return [float(row["train_loss"]) + float(row.get("gating_loss") or 0) for row in csv.DictReader(file)]
 
 
 def distance(ours, theirs):

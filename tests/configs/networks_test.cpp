@@ -325,6 +325,7 @@ const std::map<std::string, std::vector<Overrides>> kRuns = {
      {{},
       {"--define.activation=pact_relu", "--define.shortcut=projection", "--define.blocks=1",
        "--type.pact_relu.init=0.5"}}},
+    {"resnet20_channels.ini", {{"--define.blocks=1"}, {"--define.width=12", "--define.shortcut=projection"}}},
     {"resnet18.ini",
      {{"--define.width=16"},
       {"--define.width=12", "--define.shortcut=pad"},

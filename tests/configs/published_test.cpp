@@ -288,7 +288,7 @@ TEST_P(PublishedRecipe, PullsThresholdsAsPublished) {
   Network& network = experiment.network();
   network.initialise(1);
   double loss = 0;
-  for (const auto& term : network.auxiliary_losses()) loss += term.second->forward(network);
+  for (const auto& term : network.auxiliary_losses()) loss += term.second->forward(network, {});
   EXPECT_NEAR(loss, GetParam().gating_loss, 1e-12);
 }
 

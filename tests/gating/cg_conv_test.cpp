@@ -66,6 +66,21 @@ std::vector<LayerCase> gate_cases() {
   return cases;
 }
 
+/// One decision for a channel of an image.
+std::vector<LayerCase> channel_cases() {
+  std::vector<LayerCase> cases;
+  const std::string keys = "granularity = channel\n";
+  add(cases, "channel", {5, 6, 4, 3}, keys + "channels = 5\nkernel = 1\npartitions = 2");
+  add(cases, "channel_sparse", {5, 4, 5, 7}, keys + "channels = 6\nkernel = 3\nstride = 2\nsparse_backprop = yes");
+  add(cases, "channel_blocks", {4, 16, 4, 3}, keys + "channels = 48\nkernel = 3\npad = 1\nown_chunk = yes");
+  add(cases, "channel_tail", {5, 6, 4, 5}, keys + "channels = 20\nkernel = 3\npad = 1\npartitions = 3\nshuffle = yes");
+  add(cases, "channel_many_rows", {3, 4, 17, 19}, keys + "channels = 3\nkernel = 1\npartitions = 2");
+  cases.back().tolerance = 1e-5;  // sums over many
+  add(cases, "channel_two_norms", {5, 4, 5, 3}, keys + "channels = 6\nkernel = 3\npad = 1\ntwo_norms = yes");
+  add(cases, "channel_one_pixel", {7, 4, 1, 1}, keys + "channels = 6\nkernel = 1\npartitions = 2");
+  return cases;
+}
+
 std::vector<LayerCase> norm_cases() {
   std::vector<LayerCase> cases;
   const std::string keys = "kernel = 3\npad = 1\ntwo_norms = yes\n";
@@ -97,6 +112,7 @@ LayerCase in_a_block() {
 std::vector<LayerCase> cg_cases() {
   std::vector<LayerCase> cases = path_cases();
   for (const LayerCase& c : gate_cases()) cases.push_back(c);
+  for (const LayerCase& c : channel_cases()) cases.push_back(c);
   for (const LayerCase& c : norm_cases()) cases.push_back(c);
   cases.push_back(in_a_block());
   for (LayerCase& c : cases) {

@@ -10,11 +10,13 @@ struct GateCount {
   std::int64_t open = 0, total = 0;
 };
 
-GateCount count_gates(const Array& scores, std::int64_t channels) {
+GateCount count_gates(const Array& scores, const Shape& dst) {
   GateCount count;
+  const std::int64_t channels = dst[kC];
+  const std::int64_t pixels = dst.rank() == 4 ? dst[kH] * dst[kW] / (scores.shape[kH] * scores.shape[kW]) : 1;
   for (std::int64_t n = 0; n < scores.shape[kN]; ++n) {
     for (std::int64_t slice = 0; slice < scores.shape[kC]; ++slice) {
-      const std::int64_t width = slice_range(slice, scores.shape[kC], channels).width();
+      const std::int64_t width = pixels * slice_range(slice, scores.shape[kC], channels).width();
       for (std::int64_t h = 0; h < scores.shape[kH]; ++h) {
         for (std::int64_t w = 0; w < scores.shape[kW]; ++w) {
           count.open += scores.at(n, slice, h, w) > 0 ? width : 0;
@@ -35,7 +37,7 @@ GateCount reference_gates(const LayerCase& c, const CaseNetwork& built, const Ca
   graph.labels = batch.label_array;
   graph.forward(training);
   return count_gates(graph.scores[static_cast<std::size_t>(node)],
-                     built.network->nodes()[static_cast<std::size_t>(node)].declared.dst[kC]);
+                     built.network->nodes()[static_cast<std::size_t>(node)].declared.dst);
 }
 
 int gated_node(const Network& network) {

@@ -28,15 +28,17 @@ Scores of_slice(const Array& scores, std::int64_t slice) {
   return values;
 }
 
-/// The middle of the widest gap that has values of both modes on both sides.
-double widest_gap(const Scores& training, const Scores& evaluation, double needed, const std::string& where) {
+/// The middle of the widest gap that has values of training on both sides; with `both`, of evaluation too.
+double widest_gap(const Scores& training, const Scores& evaluation, bool both, double needed,
+                  const std::string& where) {
   Scores all = training;
   all.insert(all.end(), evaluation.begin(), evaluation.end());
   std::sort(all.begin(), all.end());
   double half = 0, middle = 0;
   for (std::size_t i = 1; i < all.size(); ++i) {
-    const bool inside = all[i - 1] >= std::max(training.front(), evaluation.front()) &&
-                        all[i] <= std::min(training.back(), evaluation.back());
+    const double least = both ? std::max(training.front(), evaluation.front()) : training.front();
+    const double most = both ? std::min(training.back(), evaluation.back()) : training.back();
+    const bool inside = all[i - 1] >= least && all[i] <= most;
     if (!inside || (all[i] - all[i - 1]) / 2 <= half) continue;
     half = (all[i] - all[i - 1]) / 2;
     middle = all[i - 1] + half;
@@ -95,10 +97,13 @@ void clear_edges(Network& network, const CaseBatch& batch) {
     if (threshold == nullptr) continue;
     move_running_means(network, node);
     const Array training = scores_of(network, batch, v, true), evaluation = scores_of(network, batch, v, false);
+    const Shape& dst = node.declared.dst;
+    const std::int64_t pixels = dst.rank() == 4 ? dst[kH] * dst[kW] / (training.shape[kH] * training.shape[kW]) : 1;
     for (std::int64_t slice = 0; slice < training.shape[kC]; ++slice) {
-      const SliceRange range = slice_range(slice, training.shape[kC], node.declared.dst[kC]);
-      const double needed = kClear / std::sqrt(static_cast<double>(range.width()));
-      const double middle = widest_gap(of_slice(training, slice), of_slice(evaluation, slice), needed,
+      const SliceRange range = slice_range(slice, training.shape[kC], dst[kC]);
+      const double needed = kClear / std::sqrt(static_cast<double>(range.width() * pixels));
+      // Means over images differ little within a mode, and more between the modes.
+      const double middle = widest_gap(of_slice(training, slice), of_slice(evaluation, slice), pixels == 1, needed,
                                        concat(node.name, ", slice ", slice));
       for (std::int64_t o = range.begin; o < range.end; ++o) threshold[o] += static_cast<float>(middle);
     }

@@ -19,10 +19,12 @@ struct GatedNetwork {
 /// decision's channels, open where it is above 0.
 ReferenceTable gated_references();
 void add_pg_reference(ReferenceTable& table);
+void add_channel_decision_reference(ReferenceTable& table);
 
 /// For LayerCase::prepare: moves thresholds (and brings running means closer) so that no decision of a case's gated
 /// layers, in training or in evaluation, is so near to its edge that rounding to bf16 could change it, while some are
-/// open and some closed in both modes. Throws where there is no such place: choose another seed.
+/// open and some closed in both modes (where images are decided about as a whole: in training). Throws where there is
+/// no such place: choose another seed.
 void clear_edges(Network& network, const CaseBatch& batch);
 
 /// Channels of the decision number `slice`, where `slices` of them share `channels`.

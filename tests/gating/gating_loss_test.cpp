@@ -63,7 +63,7 @@ struct Built {
   }
 
   AuxiliaryLoss& loss() const { return *network->auxiliary_losses().at(0).second; }
-  double value() const { return loss().forward(*network); }
+  double value() const { return loss().forward(*network, {}); }
   const Parameter& threshold(const std::string& layer) const {
     for (const Parameter& p : network->parameters()) {
       if (p.path() == layer + "/threshold") return p;
@@ -80,7 +80,8 @@ struct Built {
   }
   std::vector<float> gradient() const {
     std::vector<float> diff(static_cast<std::size_t>(network->parameter_count()), 0.0F);
-    loss().backward(*network, diff.data());
+    CountGradients none;
+    loss().backward(*network, {}, diff.data(), none);
     return diff;
   }
 
@@ -187,7 +188,8 @@ TEST(GatingLoss, AddsToGradients) {
   const Built built(std::string(kLayers) + "[gating_loss]\ntarget = 2\n");
   const std::vector<float> once = built.gradient();
   std::vector<float> more(once.size(), 5.0F);
-  built.loss().backward(*built.network, more.data());
+  CountGradients none;
+  built.loss().backward(*built.network, {}, more.data(), none);
   for (std::size_t i = 0; i < once.size(); ++i) EXPECT_FLOAT_EQ(more[i], 5 + once[i]);
 }
 

@@ -31,7 +31,7 @@ std::vector<BadLayer> bad_layers() {
       {"gate_momentum", "cg_conv", "channels = 4\nkernel = 3\ngate_momentum = 2",
        "[layer.bad] gate_momentum: expected a number from 0 to 1, got '2'"},
       {"granularity", "cg_conv", "channels = 4\nkernel = 3\ngranularity = image",
-       "[layer.bad] granularity: expected one of element, slice, pixel, got 'image'"},
+       "[layer.bad] granularity: expected one of element, slice, pixel, channel, got 'image'"},
       {"kernel", "cg_conv", "channels = 4\nkernel = 6\npartitions = 2",
        "[layer.bad] kernel: the filter covers 6 pixels (dilation x (kernel - 1) + 1) but the padded image has only 4x5 "
        "(cg_conv of 1x6x4x5)"},
@@ -51,6 +51,20 @@ std::vector<BadLayer> bad_layers() {
        "decide about"},
       {"weight_bits", "pg_conv", "channels = 4\nkernel = 3\nweight_bits = 17",
        "[layer.bad] weight_bits: expected an integer from 0 to 16, got '17'"},
+      {"threshold_word", "cg_conv", "channels = 4\nkernel = 3\nthreshold_init = low",
+       "[layer.bad] threshold_init: expected a number, or density:SHARE with a share above 0, up to 1, got 'low'"},
+      {"threshold_density", "cg_conv", "channels = 4\nkernel = 3\nthreshold_init = density:90",
+       "[layer.bad] threshold_init: expected a number, or density:SHARE with a share above 0, up to 1, got "
+       "'density:90'"},
+      {"decision_of_image", "channel_decision", "",
+       "[layer.bad]: expected rows N x C, got 1x6x4x5 (channel_decision of 1x6x4x5)"},
+      {"gate_of_row", "channel_gate", "from = row",
+       "[layer.bad]: expected an image N x C x H x W, got 1x4 (channel_gate of 1x4)"},
+      {"gate_sources", "channel_gate", "from = image, image, image",
+       "[layer.bad] from: expected what is gated, and what tells the saliency, got 3 sources (channel_gate of 1x6x4x5, "
+       "1x6x4x5, 1x6x4x5)"},
+      {"gate_scale", "channel_gate", "scale = two",
+       "[layer.bad] scale: expected one of sigmoid, saliency, none, got 'two'"},
       {"pg_of_row", "pg_conv", "channels = 4\nkernel = 1\nfrom = row",
        "[layer.bad]: expected an image N x C x H x W, got 1x4 (pg_conv of 1x4)"},
   };

@@ -70,7 +70,8 @@ class Measured {
     executor.forward();
     open_ = 0;
     for (int node = 0; node < static_cast<int>(network().nodes().size()); ++node) {
-      if (!network().nodes()[static_cast<std::size_t>(node)].declared.counts.empty()) open_ += executor.counts(node)[0];
+      const int open = find_role(network().nodes()[static_cast<std::size_t>(node)].declared.counts, Role::kOpen);
+      if (open >= 0) open_ += executor.counts(node)[open];
     }
     return to_array(executor.logits());
   }
@@ -205,7 +206,14 @@ INSTANTIATE_TEST_SUITE_P(
     Layers, PortableGates,
     ::testing::Values("channels = 8\n", "channels = 8\npartitions = 2\nown_chunk = yes\nstride = 2\n",
                       "channels = 8\npartitions = 2\nshuffle = yes\ntwo_norms = yes\n",
-                      "channels = 24\npartitions = 1\n", "channels = 24\ngranularity = slice\n",
+                      "channels = 24\npartitions = 1\n", "channels = 24\ngranularity = channel\n",
+                      "channels = 6\n[layer.relu]\ntype = relu\n[layer.channels]\ntype = channel_gate\n"
+                      "init_scale = 1\nthreshold_init = 0.1\n",
+                      "channels = 6\n[layer.relu]\ntype = relu\n[layer.channels]\ntype = channel_gate\n"
+                      "init_scale = 1\nthreshold_init = 0.1\nscale = saliency\nfrom = relu, act\n",
+                      "channels = 6\n[layer.relu]\ntype = relu\n[layer.channels]\ntype = channel_gate\n"
+                      "init_scale = 1\nthreshold_init = 0.1\nscale = none\n",
+                      "channels = 24\ngranularity = slice\n",
                       "channels = 24\nown_chunk = yes\nshuffle = yes\ngranularity = pixel\ntwo_norms = yes\n",
                       "[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\nactivation_bits = 4\n",
                       "[layer.act]\ntype = relu\n[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\n"

@@ -50,6 +50,7 @@ class CgConvReference : public ReferenceOp {
         two_norms_(keys.text("two_norms", "no") == "yes") {
     const std::string granularity = keys.text("granularity", "element");
     slices_ = granularity == "pixel" ? 1 : granularity == "slice" ? (channels_ + 15) / 16 : channels_;
+    whole_images_ = granularity == "channel";
   }
 
   void forward(ReferenceCall& call) override {
@@ -61,11 +62,13 @@ class CgConvReference : public ReferenceOp {
     const Array now = scores(call, y.base, s);
     if (!call.held) *call.scores = now;
     call.dst = Array(y.base.shape);
+    call.open.assign(index(y.base.shape[kN]), 0.0);
     for_results(call.dst, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
       const std::int64_t slice = slice_of(o);
-      const double at = call.scores->at(n, slice, p, q), step = at > 0 ? 1 : 0;
-      const double change = sigmoid(alpha_ * now.at(n, slice, p, q)) - sigmoid(alpha_ * at);
+      const double at = call.scores->at(n, slice, pixel(p), pixel(q)), step = at > 0 ? 1 : 0;
+      const double change = sigmoid(alpha_ * now.at(n, slice, pixel(p), pixel(q))) - sigmoid(alpha_ * at);
       const double gate = step + (sparse_ && at < 0 ? 0 : change);
+      call.open[index(n)] += gate;
       const double closed = ends.closed.at(n, o, p, q);
       call.dst.at(n, o, p, q) = closed + gate * (ends.open.at(n, o, p, q) - closed);
     });
@@ -83,8 +86,8 @@ class CgConvReference : public ReferenceOp {
     for_results(diff_q, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
       const std::int64_t slice = slice_of(o);
       const double g = call.diff_dst.at(n, o, p, q);
-      diff_q.at(n, o, p, q) = diff_score.at(n, slice, p, q) / static_cast<double>(range_of(slice).width());
-      const bool open = score.at(n, slice, p, q) > 0;
+      diff_q.at(n, o, p, q) = diff_score.at(n, slice, pixel(p), pixel(q)) / outputs(slice, diff_q);
+      const bool open = score.at(n, slice, pixel(p), pixel(q)) > 0;
       diff_ends.open.at(n, o, p, q) = open ? g : 0;
       diff_ends.closed.at(n, o, p, q) = open ? 0 : g;
       diff.rest.at(n, o, p, q) = full_scale[index(o)] * diff_ends.open.at(n, o, p, q);
@@ -103,6 +106,12 @@ class CgConvReference : public ReferenceOp {
   static std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
   std::int64_t slice_of(std::int64_t o) const { return slices_ == channels_ ? o : slices_ == 1 ? 0 : o / 16; }
   SliceRange range_of(std::int64_t slice) const { return slice_range(slice, slices_, channels_); }
+  /// Where the decision about row or column p stands.
+  std::int64_t pixel(std::int64_t p) const { return whole_images_ ? 0 : p; }
+  /// That share a decision.
+  double outputs(std::int64_t slice, const Array& y) const {
+    return static_cast<double>(range_of(slice).width() * (whole_images_ ? y.shape[kH] * y.shape[kW] : 1));
+  }
 
   /// The mask M: does weight [o][i] belong to the base path?
   bool in_base(std::int64_t o, std::int64_t i, std::int64_t inputs) const {
@@ -230,10 +239,10 @@ class CgConvReference : public ReferenceOp {
   /// The mean of q = BN0(Yp) - threshold over the channels of each decision.
   Array scores(const ReferenceCall& call, const Array& y, const Statistics& s) const {
     const Array& threshold = *call.param.at("threshold");
-    Array score(Shape{y.shape[kN], slices_, y.shape[kH], y.shape[kW]});
+    Array score(Shape{y.shape[kN], slices_, whole_images_ ? 1 : y.shape[kH], whole_images_ ? 1 : y.shape[kW]});
     for_results(y, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t w) {
       const double q = (y.at(n, o, p, w) - s.mean[index(o)]) / s.deviation[index(o)] - threshold[o];
-      score.at(n, slice_of(o), p, w) += q / static_cast<double>(range_of(slice_of(o)).width());
+      score.at(n, slice_of(o), pixel(p), pixel(w)) += q / outputs(slice_of(o), y);
     });
     return score;
   }
@@ -297,16 +306,17 @@ class CgConvReference : public ReferenceOp {
     backward_of("base", y.base, diff_ends.closed, diff.base);
   }
 
-  /// u: sum of g (open - closed) over the decision's channels, times the sigmoid's slope.
+  /// u: sum of g (open - closed), and of what an open output costs, over the decision's channels, times the sigmoid's
+  /// slope.
   Array surrogate_gradient(const ReferenceCall& call, const Ends& ends, const Array& score) const {
     Array u(score.shape);
-    for_results(score, [&](std::int64_t n, std::int64_t slice, std::int64_t p, std::int64_t q) {
-      const double z = alpha_ * score.at(n, slice, p, q), s = sigmoid(z);
+    for_results(ends.open, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
+      const std::int64_t slice = slice_of(o);
+      const double z = alpha_ * score.at(n, slice, pixel(p), pixel(q)), s = sigmoid(z);
       if (sparse_ && z < 0) return;
-      for (std::int64_t o = range_of(slice).begin; o < range_of(slice).end; ++o) {
-        const double difference = ends.open.at(n, o, p, q) - ends.closed.at(n, o, p, q);
-        u.at(n, slice, p, q) += call.diff_dst.at(n, o, p, q) * difference * alpha_ * s * (1 - s);
-      }
+      const double difference = ends.open.at(n, o, p, q) - ends.closed.at(n, o, p, q);
+      const double cost = call.diff_open.empty() ? 0 : call.diff_open[index(n)];
+      u.at(n, slice, pixel(p), pixel(q)) += (call.diff_dst.at(n, o, p, q) * difference + cost) * alpha_ * s * (1 - s);
     });
     return u;
   }
@@ -327,7 +337,7 @@ class CgConvReference : public ReferenceOp {
   }
 
   std::int64_t channels_, kernel_, stride_, pad_, dilation_, partitions_, slices_;
-  bool group_, shuffle_;
+  bool group_, shuffle_, whole_images_ = false;
   double alpha_;
   bool sparse_;
   double eps_, momentum_;
@@ -346,6 +356,7 @@ ReferenceTable gated_references() {
   ReferenceTable table = {
       {"cg_conv", [](const ReferenceKeys& keys) { return std::make_unique<CgConvReference>(keys); }}};
   add_pg_reference(table);
+  add_channel_decision_reference(table);
   return table;
 }
 

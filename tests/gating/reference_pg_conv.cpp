@@ -49,11 +49,13 @@ class PgConvReference : public ReferenceOp {
     const Array now = scores(call, y.high);
     if (!call.held) *call.scores = now;
     call.dst = Array(y.high.shape);
+    call.open.assign(static_cast<std::size_t>(y.high.shape[kN]), 0.0);
     for_results(call.dst, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
       const std::int64_t slice = slice_of(o);
       const double at = call.scores->at(n, slice, p, q), step = at > 0 ? 1 : 0;
       const double change = sigmoid(alpha_ * now.at(n, slice, p, q)) - sigmoid(alpha_ * at);
       const double gate = step + (sparse_ && at < 0 ? 0 : change);
+      call.open[static_cast<std::size_t>(n)] += gate;
       call.dst.at(n, o, p, q) = y.high.at(n, o, p, q) + gate * y.low.at(n, o, p, q);
     });
   }
@@ -145,7 +147,8 @@ class PgConvReference : public ReferenceOp {
     for_results(low, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
       const double z = alpha_ * score.at(n, slice_of(o), p, q), s = sigmoid(z);
       if (sparse_ && s < 0.5) return;
-      u.at(n, slice_of(o), p, q) += call.diff_dst.at(n, o, p, q) * low.at(n, o, p, q) * alpha_ * s * (1 - s);
+      const double cost = call.diff_open.empty() ? 0 : call.diff_open[static_cast<std::size_t>(n)];
+      u.at(n, slice_of(o), p, q) += (call.diff_dst.at(n, o, p, q) * low.at(n, o, p, q) + cost) * alpha_ * s * (1 - s);
     });
     return u;
   }

@@ -24,12 +24,12 @@ class Pull : public AuxiliaryLoss {
       if (p.group == "bias") biases_.push_back(p);
     }
   }
-  double forward(const Network& network) override {
+  double forward(const Network& network, const AuxiliaryStep&) override {
     double sum = 0;
     for_each(network, [&](std::int64_t, double d) { sum += strength_ * d * d; });
     return sum;
   }
-  void backward(const Network& network, float* diff_params) override {
+  void backward(const Network& network, const AuxiliaryStep&, float* diff_params, CountGradients&) override {
     for_each(network, [&](std::int64_t i, double d) { diff_params[i] += static_cast<float>(2 * strength_ * d); });
   }
 

@@ -228,8 +228,8 @@ struct Gated {
 
   class IdleLoss : public AuxiliaryLoss {
    public:
-    double forward(const Network&) override { return 0; }
-    void backward(const Network&, float*) override {}
+    double forward(const Network&, const AuxiliaryStep&) override { return 0; }
+    void backward(const Network&, const AuxiliaryStep&, float*, CountGradients&) override {}
     bool applies() const override { return false; }
   };
 

@@ -38,6 +38,8 @@ ReferenceGraph::ReferenceGraph(const Network& network, const ReferenceTable& ref
     ops_.push_back(found->second(ReferenceKeys(node.section)));
   }
   scores.resize(ops_.size());
+  open.resize(ops_.size());
+  diff_open.resize(ops_.size());
   load();
 }
 
@@ -77,6 +79,7 @@ void ReferenceGraph::forward(bool training) {
   for (int v = 0; v < static_cast<int>(ops_.size()); ++v) {
     ReferenceCall call = make_call(v, training);
     ops_[idx(v)]->forward(call);
+    open[idx(v)] = call.open;
     std::vector<Array>& results = results_[idx(v)];
     results = std::move(call.more_dst);
     results.insert(results.begin(), std::move(call.dst));
@@ -103,6 +106,7 @@ void ReferenceGraph::backward() {
     call.more_diff_dst.assign(diff[idx(v)].begin() + 1, diff[idx(v)].end());
     for (const Array* src : call.src) call.diff_src.emplace_back(src->shape);
     for (int p : node.params) call.diff_param[network_.parameters()[idx(p)].name] = &diff_params[idx(p)];
+    call.diff_open = diff_open[idx(v)];
     ops_[idx(v)]->backward(call);
     for (std::size_t k = 0; k < node.src.size(); ++k) {
       const NodeResult& source = node.src[k];

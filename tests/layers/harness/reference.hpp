@@ -32,6 +32,8 @@ struct ReferenceCall {
   /// since: a smooth function, with the layer's value and gradient at that point.
   Array* scores = nullptr;
   bool held = false;
+  std::vector<double> open;       ///< they also set how many of their outputs are open, by image: as smooth
+  std::vector<double> diff_open;  ///< backward: what one more adds to the loss; empty: nothing
 
   // Backward alone:
   Array diff_dst;
@@ -79,8 +81,10 @@ class ReferenceGraph {
   /// Nodes whose results and gradients the executor stores as bf16: they are rounded here too. Empty: none.
   std::vector<bool> rounded;
   std::uint64_t seed = 0, step = 0;
-  std::vector<Array> scores;  ///< by node, of layers that decide
-  bool held = false;          ///< see ReferenceCall; for differences, which must not cross a step
+  std::vector<Array> scores;                   ///< by node, of layers that decide
+  std::vector<std::vector<double>> open;       ///< by node, of these: ReferenceCall::open in the last forward
+  std::vector<std::vector<double>> diff_open;  ///< for backward
+  bool held = false;                           ///< see ReferenceCall; for differences, which must not cross a step
 
   void forward(bool training);
   /// After a forward in training: the gradient of the summed losses.
