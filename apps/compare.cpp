@@ -26,7 +26,8 @@ Records compare_networks(const std::vector<std::string>& files, const std::vecto
     rows[i].milliseconds = times[i].milliseconds;
     rows[i].batch = times[i].batch;
   }
-  return networks_table({"checkpoint", "checkpoint", Table::Align::kLeft}, rows);
+  return networks_table({"checkpoint", "checkpoint", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths},
+                        rows);
 }
 
 }  // namespace sluice

@@ -142,7 +142,8 @@ void print(std::ostream& out, const std::string& output, const std::vector<Timed
            const Evaluation& before, const Evaluation& after) {
   out << (kernels.empty() ? "plan: empty, no layer of this network can run in several ways\n"
                           : "plan: milliseconds of each way to run a layer, in brackets the one that runs\n");
-  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   for (const TimedKernel& kernel : kernels) table.add({kernel.layer, ways_text(kernel)});
   table.print(out, width_of(out), "  ");
   out << std::fixed << std::setprecision(2) << "accuracy before  " << 100 * before.accuracy() << " % ("

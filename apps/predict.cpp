@@ -149,10 +149,10 @@ class Predictor {
 Records records_of(const Predictions& predictions, const TrainedNetwork& network, bool with_density) {
   const auto left = Table::Align::kLeft;
   Records records;
-  records.columns = {{"file", "picture", left},
+  records.columns = {{"file", "picture", left, Table::kAlways, Table::Narrow::kCutsPaths},
                      {"rank", "rank", Table::Align::kRight, 0},
                      {"class", "class", Table::Align::kRight, 0},
-                     {"name", "class", left},
+                     {"name", "class", left, Table::kAlways, Table::Narrow::kCuts},
                      {"probability", "probability"}};
   if (with_density) records.columns.push_back({"density", "open gates", Table::Align::kRight, 50});
   for (const Prediction& prediction : predictions.good) {

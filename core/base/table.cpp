@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::size_t kGap = 2;
 constexpr std::size_t kLeastWrapped = 16;  // characters of a column that wraps
+constexpr std::size_t kLeastCut = 16;      // of one whose names are cut
+
+bool cuts(const Table::Column& column) {
+  return column.narrow == Table::Narrow::kCuts || column.narrow == Table::Narrow::kCutsPaths;
+}
 
 std::size_t characters(const std::string& text) {
   return count_characters(text, text.size());
@@ -40,36 +45,76 @@ void Table::add_heading(const std::string& text) {
   rows_.push_back({one_line(text)});
 }
 
-std::vector<std::size_t> Table::widths() const {
+/// Without headings, and without what the column is shown without.
+std::vector<std::string> Table::cells_of(std::size_t column, const Layout& layout) const {
+  std::vector<std::string> cells;
+  for (const auto& row : rows_)
+    if (row.size() == columns_.size()) cells.push_back(layout.shared[column].rest_of(row[column]));
+  return cells;
+}
+
+std::vector<std::size_t> Table::whole_widths(const Layout& layout) const {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     std::size_t width = characters(columns_[c].title);
-    for (const auto& row : rows_)
-      if (row.size() == columns_.size()) width = std::max(width, characters(row[c]));
+    for (const std::string& cell : cells_of(c, layout)) width = std::max(width, characters(cell));
     widths.push_back(width);
   }
   return widths;
 }
 
-/// The columns that are shown, in order.
-std::vector<std::size_t> Table::fitting(const std::vector<std::size_t>& widths, std::size_t room) const {
-  std::vector<std::size_t> shown(columns_.size());
-  std::iota(shown.begin(), shown.end(), std::size_t{0});
-  const auto taken = [&] {
-    std::size_t sum = 0;
-    for (std::size_t c : shown) {
-      const bool wraps = columns_[c].wraps && c == shown.back();
-      sum += (wraps ? std::min(widths[c], kLeastWrapped) : widths[c]) + (sum == 0 ? 0 : kGap);
-    }
-    return sum;
-  };
+/// Of columns that cut their cells the width at which these still tell rows apart, as far as that leaves half of the
+/// room to others.
+std::vector<std::size_t> Table::least_widths(const Layout& layout, std::size_t room) const {
+  std::vector<std::size_t> widths = layout.widths;
+  const auto names = static_cast<std::size_t>(
+      std::count_if(columns_.begin(), columns_.end(), [](const Column& c) { return cuts(c); }));
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    if (!cuts(columns_[c])) continue;
+    const std::size_t least = std::max(kLeastCut, characters(columns_[c].title));
+    const std::size_t most = std::max(least, room / (names + 1));
+    widths[c] = std::min(widths[c], telling_width(cells_of(c, layout), least, most));
+  }
+  return widths;
+}
+
+/// Characters of a line without its indent.
+std::size_t Table::taken(const Layout& layout, const std::vector<std::size_t>& widths) const {
+  std::size_t sum = 0;
+  for (const std::size_t c : layout.shown) {
+    const bool wraps = columns_[c].narrow == Narrow::kWraps && c == layout.shown.back();
+    sum += (wraps ? std::min(widths[c], kLeastWrapped) : widths[c]) + (sum == 0 ? 0 : kGap);
+  }
+  return sum;
+}
+
+/// Columns below an importance make way until lines fit.
+void Table::drop(Layout& layout, const std::vector<std::size_t>& widths, int importance, std::size_t room) const {
+  std::vector<std::size_t>& shown = layout.shown;
   const auto less = [&](std::size_t a, std::size_t b) { return columns_[a].importance < columns_[b].importance; };
-  while (!shown.empty() && taken() > room) {
+  while (!shown.empty() && taken(layout, widths) > room) {
     const auto last = std::min_element(shown.rbegin(), shown.rend(), less);
-    if (columns_[*last].importance >= kAlways) break;
+    if (columns_[*last].importance >= importance) return;
     shown.erase(std::next(last).base());
   }
-  return shown;
+}
+
+void Table::fit(Layout& layout, std::size_t room) const {
+  if (taken(layout, layout.widths) <= room) return;
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    if (columns_[c].narrow == Narrow::kCutsPaths) layout.shared[c] = shared_path(cells_of(c, layout));
+  layout.widths = whole_widths(layout);
+  const std::vector<std::size_t> least = least_widths(layout, room);
+  drop(layout, layout.widths, kFigure, room);
+  drop(layout, least, kAlways, room);
+  // Names take what is left.
+  std::size_t spare = room - std::min(room, taken(layout, least));
+  for (const std::size_t c : layout.shown) {
+    if (!cuts(columns_[c])) continue;
+    const std::size_t more = std::min(spare, layout.widths[c] - least[c]);
+    layout.widths[c] = least[c] + more;
+    spare -= more;
+  }
 }
 
 /// One row, indented; more lines where its last cell wraps.
@@ -77,35 +122,53 @@ std::string Table::line(const std::vector<std::string>& cells, const Layout& lay
   std::string text = layout.indent;
   if (cells.size() < columns_.size()) return text + cells.front();
   std::size_t begin = 0;  // of the last cell
-  for (std::size_t c : layout.shown) {
-    const std::string fill(layout.widths[c] - characters(cells[c]), ' ');
+  for (const std::size_t c : layout.shown) {
+    const std::string cell = cuts(columns_[c]) ? cut_middle(cells[c], layout.widths[c]) : cells[c];
+    const std::string fill(layout.widths[c] - characters(cell), ' ');
     if (c != layout.shown.front()) text += std::string(kGap, ' ');
     begin = characters(text);
-    text += columns_[c].align == Align::kLeft ? cells[c] + fill : fill + cells[c];
+    text += columns_[c].align == Align::kLeft ? cell + fill : fill + cell;
   }
   text.erase(text.find_last_not_of(' ') + 1);
-  const bool wraps = !layout.shown.empty() && columns_[layout.shown.back()].wraps;
+  const bool wraps = !layout.shown.empty() && columns_[layout.shown.back()].narrow == Narrow::kWraps;
   return wraps ? wrapped(text, layout.room, static_cast<int>(begin)) : text;
+}
+
+/// What is not shown; empty where all is.
+std::string Table::notes(const Layout& layout) const {
+  std::string text, missing;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    const std::string& title = columns_[c].title;
+    const SharedPath& shared = layout.shared[c];
+    if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end())
+      missing += (missing.empty() ? "" : ", ") + title;
+    else if (!shared.empty())
+      text += wrapped(concat(layout.indent, title, ": ", shared.front, "*", shared.back), layout.room) + "\n";
+  }
+  if (!missing.empty()) text += wrapped(concat(layout.indent, "no room for: ", missing), layout.room) + "\n";
+  return text;
 }
 
 void Table::print(std::ostream& out, std::optional<int> width, const std::string& indent) const {
   Layout layout;
   layout.indent = indent;
   layout.room = width ? static_cast<std::size_t>(*width) : SIZE_MAX;
-  layout.widths = widths();
-  layout.shown = fitting(layout.widths, layout.room - std::min(layout.room, indent.size()));
+  layout.shown.resize(columns_.size());
+  std::iota(layout.shown.begin(), layout.shown.end(), std::size_t{0});
+  layout.shared.resize(columns_.size());
+  layout.widths = whole_widths(layout);
+  fit(layout, layout.room - std::min(layout.room, indent.size()));
   std::vector<std::string> titles;
-  std::string missing;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    titles.push_back(columns_[c].title);
-    if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end())
-      missing += (missing.empty() ? "" : ", ") + columns_[c].title;
-  }
+  for (const Column& column : columns_) titles.push_back(column.title);
   const bool titled =
       std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); });
   if (titled) out << line(titles, layout) << "\n";
-  for (const auto& row : rows_) out << line(row, layout) << "\n";
-  if (!missing.empty()) out << wrapped(concat(indent, "no room for: ", missing), layout.room) << "\n";
+  for (std::vector<std::string> row : rows_) {
+    for (std::size_t c = 0; row.size() == columns_.size() && c < row.size(); ++c)
+      row[c] = layout.shared[c].rest_of(row[c]);
+    out << line(row, layout) << "\n";
+  }
+  out << notes(layout);
 }
 
 std::string markdown_table(const std::vector<Table::Column>& columns,

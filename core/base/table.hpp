@@ -6,19 +6,29 @@
 #include <string>
 #include <vector>
 
+#include "core/base/shorten.hpp"
+
 namespace sluice {
 
 class Table {
  public:
   enum class Align { kLeft, kRight };
+  /// What becomes of cells that a line has no room for.
+  enum class Narrow {
+    kNever,     ///< they stay whole
+    kWraps,     ///< of the last column that is shown: they are broken between words
+    kCuts,      ///< names: their middle makes way
+    kCutsPaths  ///< the same, after the folders that all begin with and the names that all end with
+  };
   /// Columns of this importance stay, whatever room there is.
   static constexpr int kAlways = 1000;
+  /// Names are cut before a column of this importance makes way.
+  static constexpr int kFigure = 50;
   struct Column {
     std::string title;
     Align align = Align::kRight;
     int importance = kAlways;
-    bool wraps =
-        false;  ///< where it is the last one that is shown: its cells are broken between words rather than cut off
+    Narrow narrow = Narrow::kNever;
   };
 
   /// Where all titles are empty there is no line of titles.
@@ -31,20 +41,26 @@ class Table {
   bool empty() const { return rows_.empty(); }
 
   /// Lines of at most `width` characters as far as the columns that stay allow it: of the others the least important go
-  /// first (of equal ones the last), and a line below names them. No cell is cut; one that `wraps` takes several lines.
+  /// first (of equal ones the last). Lines below name them, and say what paths were left without.
   void print(std::ostream& out, std::optional<int> width, const std::string& indent = "") const;
 
  private:
   /// How all rows stand.
   struct Layout {
     std::string indent;
-    std::vector<std::size_t> shown;   ///< columns
-    std::vector<std::size_t> widths;  ///< of all columns, in characters
     std::size_t room = 0;             ///< characters of a line
+    std::vector<std::size_t> shown;   ///< columns
+    std::vector<SharedPath> shared;   ///< by column: what cells are shown without
+    std::vector<std::size_t> widths;  ///< by column, in characters
   };
-  std::vector<std::size_t> widths() const;
-  std::vector<std::size_t> fitting(const std::vector<std::size_t>& widths, std::size_t room) const;
+  std::vector<std::string> cells_of(std::size_t column, const Layout& layout) const;
+  std::vector<std::size_t> whole_widths(const Layout& layout) const;
+  std::vector<std::size_t> least_widths(const Layout& layout, std::size_t room) const;
+  std::size_t taken(const Layout& layout, const std::vector<std::size_t>& widths) const;
+  void drop(Layout& layout, const std::vector<std::size_t>& widths, int importance, std::size_t room) const;
+  void fit(Layout& layout, std::size_t room) const;
   std::string line(const std::vector<std::string>& cells, const Layout& layout) const;
+  std::string notes(const Layout& layout) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;  ///< of `columns_` cells, or a heading

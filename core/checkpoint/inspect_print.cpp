@@ -15,6 +15,8 @@ namespace sluice::detail {
 namespace {
 
 constexpr auto kLeft = Table::Align::kLeft, kRight = Table::Align::kRight;
+constexpr auto kCuts = Table::Narrow::kCuts, kWraps = Table::Narrow::kWraps;
+constexpr auto kAlways = Table::kAlways;
 
 std::string number(double value, const char* format) {
   char text[64];
@@ -100,7 +102,7 @@ void print_json(std::ostream& out, const Json& json) {
 }
 
 void print_header(std::ostream& out, const Json& header, Width width) {
-  Table table({{"", kLeft}, {"", kLeft, Table::kAlways, true}});
+  Table table({{"", kLeft}, {"", kLeft, kAlways, kWraps}});
   table.add({"file", concat(show(header["file"]), " (", size_text(header["bytes"].get<double>()), ", ",
                             seal_text(header["seal"].get<std::string>()), ")")});
   for (const Json& problem : header["problems"]) table.add({"problem", show(problem)});
@@ -142,8 +144,8 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
   const auto any = [&](const char* member) {
     return std::any_of(tensors.begin(), tensors.end(), [&](const Json& t) { return t.contains(member); });
   };
-  std::vector<Table::Column> columns = {{"tensor", kLeft},        {"dtype", kLeft, 30}, {"shape", kLeft, 90},
-                                        {"elements", kRight, 60}, {"MiB", kRight, 40},  {"%", kRight, 20}};
+  std::vector<Table::Column> columns = {{"tensor", kLeft, kAlways, kCuts}, {"dtype", kLeft, 30}, {"shape", kLeft, 90},
+                                        {"elements", kRight, 60},          {"MiB", kRight, 40},  {"%", kRight, 20}};
   if (any("stats"))
     columns.insert(columns.end(), {{"min", kRight, 80},
                                    {"max", kRight, 80},
@@ -153,7 +155,7 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
                                    {"NaN", kRight, 70},
                                    {"Inf", kRight, 70}});
   const std::size_t remarks = columns.size();
-  if (any("alias_of") || any("problem")) columns.push_back({"", kLeft, Table::kAlways, true});
+  if (any("alias_of") || any("problem")) columns.push_back({"", kLeft, kAlways, kWraps});
   Table table(columns);
   std::string group;
   double elements = 0, bytes = 0;
@@ -191,7 +193,7 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
 
 /// How soon it makes way.
 int importance_of(const std::string& column) {
-  if (column == "epoch") return Table::kAlways;
+  if (column == "epoch") return kAlways;
   const int of_training = starts_with(column, "val_") || starts_with(column, "test_") ? 0 : 15;
   for (const auto& [words, importance] : {std::pair<const char*, int>{"accuracy", 90}, {"_loss", 80}, {"density", 70}})
     if (column_ends_in(column, words)) return importance - of_training;
@@ -233,10 +235,10 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
     if (totals.empty()) out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
     return;
   }
-  std::vector<Table::Column> columns = {{"layer", kLeft}};
+  std::vector<Table::Column> columns = {{"layer", kLeft, kAlways, kCuts}};
   for (const Json& name : deciding)
     columns.insert(columns.end(),
-                   {{concat(name.get<std::string>(), " min"), kRight, 50}, {"mean", kRight, 50}, {"max", kRight, 50}});
+                   {{concat(name.get<std::string>(), " mean"), kRight, 70}, {"min", kRight, 45}, {"max", kRight, 45}});
   columns.insert(columns.end(), {{"density", kRight, 90},
                                  {"MACs", kRight, 40},
                                  {"executed", kRight, 60},
@@ -247,7 +249,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
     std::vector<std::string> cells = {show(layer["layer"])};
     for (const Json& name : deciding) {
       const auto values = layer.find(name.get<std::string>());
-      for (const char* value : {"min", "mean", "max"})
+      for (const char* value : {"mean", "min", "max"})
         cells.push_back(values != layer.end() ? show((*values)[value]) : "-");
     }
     const std::vector<std::string> more = cost_cells(layer);
@@ -274,7 +276,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
 }
 
 void print_diff(std::ostream& out, const Json& diff, Width width) {
-  Table table({{"tensor", kLeft},
+  Table table({{"tensor", kLeft, kAlways, kCuts},
                {"shape", kLeft, 60},
                {"max abs", kRight, 90},
                {"max rel", kRight, 80},

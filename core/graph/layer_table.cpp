@@ -105,14 +105,14 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
   const std::vector<Cost> costs = layer_costs(network, {});
   const std::vector<Execution> executions = executions_of(network, executor);
   const auto left = Table::Align::kLeft, right = Table::Align::kRight;
-  Table table({{"layer", left},
+  Table table({{"layer", left, Table::kAlways, Table::Narrow::kCuts},
                {"type", left, 90},
                {"source", left, 20},
                {"result", left, 80},
                {"parameters", right, 60},
                {"MACs", right, 70},
                {"memory", right, 40},
-               {"kernel", left, 50, true}});
+               {"kernel", left, 50, Table::Narrow::kWraps}});
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
     std::int64_t learned = 0;

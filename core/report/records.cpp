@@ -91,7 +91,7 @@ void Records::print(std::ostream& out, RecordFormat format, std::optional<int> w
   if (format == RecordFormat::kJson) return print_json(out, *this);
   std::vector<Table::Column> titles;
   for (const RecordColumn& column : columns)
-    if (column.importance > 0) titles.push_back({column.title, column.align, column.importance});
+    if (column.importance > 0) titles.push_back({column.title, column.align, column.importance, column.narrow});
   std::vector<std::vector<std::string>> lines;
   for (const auto& row : rows) lines.push_back(texts(*this, row));
   if (format == RecordFormat::kMarkdown) {

@@ -32,6 +32,7 @@ struct RecordColumn {
   std::string name, title;
   Table::Align align = Table::Align::kRight;
   int importance = Table::kAlways;  ///< 0: in files only
+  Table::Narrow narrow = Table::Narrow::kNever;
 };
 
 enum class RecordFormat { kTable, kCsv, kJson, kMarkdown };

@@ -103,7 +103,8 @@ bool is_of_evaluation(const std::string& column) {
 
 int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
-  if (column_ends_in(metric, "_macs_executed") || column_ends_in(metric, "_density")) return 60;
+  if (column_ends_in(metric, "_density")) return 75;
+  if (column_ends_in(metric, "_macs_executed")) return 60;
   return column_ends_in(metric, "_loss") ? 40 : 30;
 }
 
@@ -116,6 +117,13 @@ Cell metric_cell(const std::string& metric, double value) {
 Cell value_cell(const std::string& text) {
   if (const std::optional<double> number = number_in(text)) return {*number, text};
   return {text, text};
+}
+
+/// That all are finished goes without saying.
+int importance_of_state(const std::vector<RunSummary>& runs) {
+  const bool finished = std::all_of(runs.begin(), runs.end(),
+                                    [](const RunSummary& run) { return run.state == RunSummary::State::kFinished; });
+  return finished ? 20 : 80;
 }
 
 std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
@@ -210,9 +218,11 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   const std::vector<Difference> different = differences(runs);
   const std::vector<std::string> metrics = metrics_of(runs);
   Records records;
-  records.columns = {{"run", "run", Table::Align::kLeft}, {"state", "state", Table::Align::kLeft, 80}};
+  records.columns = {{"run", "run", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths},
+                     {"state", "state", Table::Align::kLeft, importance_of_state(runs)}};
   for (const Difference& difference : different)
-    records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight, 70});
+    records.columns.push_back(
+        {difference.key, short_title(difference.key, different), Table::Align::kRight, 70, Table::Narrow::kCuts});
   records.columns.insert(records.columns.end(), {{"epochs", "epochs", Table::Align::kRight, 50},
                                                  {"epochs_wanted", "of", Table::Align::kRight, 49},
                                                  {"best_epoch", "best at", Table::Align::kRight, 35}});

@@ -28,9 +28,10 @@ void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, 
   out << "\n" << name << ", batch " << phase.batch << "\n";
   const bool backward = std::any_of(phase.operations.begin(), phase.operations.end(),
                                     [](const OperationInfo& o) { return o.backward_ms > 0; });
-  std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft}, {"forward"}};
+  std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+                                        {"forward"}};
   if (backward) columns.push_back({"backward"});
-  columns.push_back({"kernel", Table::Align::kLeft, 50, true});
+  columns.push_back({"kernel", Table::Align::kLeft, 50, Table::Narrow::kWraps});
   Table table(columns);
   for (const OperationInfo& o : phase.operations) {
     std::string layers = o.name;
@@ -151,7 +152,8 @@ void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::o
     return;
   }
   out << "\nplan: milliseconds of each way to run a layer, in brackets the one that runs, and of its dense twin\n";
-  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   for (const KernelRow& row : rows) table.add({row.kernel.layer, row_text(row)});
   table.print(out, width, "  ");
 }

@@ -29,7 +29,10 @@ std::string counted(std::size_t count, const char* one, const char* many) {
 
 void print_matches(std::ostream& out, const std::vector<ImportReport::Match>& matches, std::optional<int> width) {
   const auto left = Table::Align::kLeft;
-  Table table({{"", left}, {"", left}, {"", left}, {"", left, Table::kAlways, true}});
+  Table table({{"", left, Table::kAlways, Table::Narrow::kCuts},
+               {"", left},
+               {"", left},
+               {"", left, Table::kAlways, Table::Narrow::kWraps}});
   for (const ImportReport::Match& match : matches) {
     const std::string shape = match.file_shape != match.shape ? concat(" (", to_string(match.shape), ")") : "";
     table.add({match.name, to_string(match.file_shape), match.type, concat("-> ", match.tensor, shape)});

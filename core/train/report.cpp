@@ -37,7 +37,7 @@ std::vector<ClassResult> by_class(const Evaluation& evaluation, std::size_t clas
 
 void print_confusion(std::ostream& out, const ReportSubject& subject, const Evaluation& evaluation) {
   const std::size_t classes = subject.class_names.size();
-  std::vector<Table::Column> columns = {{"", Table::Align::kLeft}};
+  std::vector<Table::Column> columns = {{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}};
   // By number, because names are longer than the counts below them.
   for (std::size_t predicted = 0; predicted < classes; ++predicted)
     columns.push_back({std::to_string(predicted), Table::Align::kRight, 50});
@@ -61,7 +61,7 @@ std::string times_fewer(double dense, double executed) {
 /// A line for each layer whose work or figures depend on the images; nothing where there is none.
 void print_layers(std::ostream& out, const Network& network, const Evaluation& evaluation,
                   const std::vector<DerivedMetric>& metrics, std::optional<int> width) {
-  std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft}};
+  std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}};
   for (const DerivedMetric& metric : metrics) columns.push_back({metric.type->name, Table::Align::kRight, 80});
   columns.insert(columns.end(), {{"multiply-adds", Table::Align::kRight, 70},
                                  {"of", Table::Align::kRight, 60},
@@ -152,7 +152,7 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   out << subject.checkpoint << " on " << subject.dataset << " (" << subject.split << ", " << evaluation.images
       << " images)\n\n";
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
-  Table table({{"", Table::Align::kLeft}, {""}, {"", Table::Align::kLeft}});
+  Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}, {""}, {"", Table::Align::kLeft}});
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::optional<double> accuracy = classes[c].accuracy();
     table.add({subject.class_names[c], accuracy ? fixed(100 * *accuracy, 2) + " %" : std::string("-  "),
@@ -162,7 +162,7 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   if (subject.confusion) print_confusion(out, subject, evaluation);
   const std::vector<DerivedMetric> metrics = said_once(derive_metrics(network, evaluation.counts));
   print_layers(out, network, evaluation, metrics, subject.width);
-  Table figures({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  Table figures({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   for (const auto& [name, text] : summary(subject, network, evaluation, metrics)) figures.add({name, text});
   out << "\n";
   figures.print(out, subject.width);

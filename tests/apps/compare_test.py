@@ -44,8 +44,9 @@ def several():
         markdown = box.ok("sluice-eval", DENSE, GATES, "--markdown").out.splitlines()
         expect(len(markdown) == 4 and markdown[2].startswith(f"| {DENSE} | ") and " % |" in markdown[2], f"--markdown: {markdown}")
         text = box.ok("sluice-eval", DENSE, GATES, env={"COLUMNS": "60"}).out.splitlines()
-        expect(text[0].split()[:2] == ["checkpoint", "accuracy"] and all(len(line) <= 60 for line in text[:3]), f"60 columns: {text}")
-        expect(text[3].startswith("no room for: "), f"60 columns: {text}")
+        expect(text[0].split() == ["checkpoint", "accuracy", "loss", "gate_density", "multiply-adds"], f"60 columns: {text}")
+        expect([line.split()[0] for line in text[1:3]] == ["run", "gated"] and text[3] == "checkpoint: */weights.h5"
+               and text[4].startswith("no room for: dense, "), f"60 columns: {text}")
 
 
 def shifted():
@@ -83,7 +84,12 @@ def another_gate():
         box.write("net.ini", text)
         box.ok("sluice-train", "net.ini", f"--plugins.load={plugin}")
         rows = json.loads(box.ok("sluice-eval", DENSE, f"--plugins.load={plugin}", "--shift=-9:9:9", "--json").out)
-        expect(len({row["loss"] for row in rows}) > 1, f"a plug-in's gate does not move: {rows}")
+        plain = json.loads(box.ok("sluice-eval", DENSE, f"--plugins.load={plugin}", "--split=validation", "--json").out)
+        expect([row["open_share"] for row in rows] == [1, plain["open_share"], 0] and 0 < plain["open_share"] < 1
+               and [row["closed_share"] for row in rows] == [0, plain["closed_share"], 1], f"shares of a plug-in's gate: {rows}, {plain}")
+        expect(rows[1]["loss"] == plain["loss"] and len({row["loss"] for row in rows}) == 3, f"losses of a plug-in's gate: {rows}, {plain}")
+        table = box.ok("sluice-eval", DENSE, f"--plugins.load={plugin}", "--shift=-9:9:9").out.splitlines()
+        expect(table[0].split()[:4] == ["shift", "accuracy", "loss", "open_share"] and "closed_share" not in table[0], f"a table: {table}")
 
 
 USAGE = "command line: "

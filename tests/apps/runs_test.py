@@ -98,9 +98,9 @@ runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000     
 """ + stopped + reason, f"without a terminal:\n{wide}")
         for width in (60, 80, 100):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
-            table = lines[:lines.index(next(line for line in lines if line.startswith("no room for: ")))]
-            expect(len(table) == 5 and all(len(line) <= width for line in table), f"{width} columns:\n" + "\n".join(lines))
-            expect({"run", "state", "accuracy"} <= set(table[0].split()), f"{width} columns: {table[0]}")
+            expect(lines[5] == "run: runs/*" and lines[6].startswith("no room for: ") and all(len(line) <= width for line in lines[:6]),
+                   f"{width} columns:\n" + "\n".join(lines))
+            expect({"run", "state", "accuracy", "gate_density"} <= set(lines[0].split()), f"{width} columns: {lines[0]}")
         text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=0.8", "--sort=-val_accuracy",
                       "--markdown").out
         expect([line.split(" | ")[0] for line in text.splitlines()] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],

@@ -138,6 +138,44 @@ def training(box):
     expect(len(logged) == 2 and all(", data_wait_percent " in row for row in logged), f"log.txt: {logged}")
 
 
+LONG_LAYER = "first_stage_of_the_network_with_gates_and_a_long_name"
+LONG_FOLDER = "results_of_an_experiment_that_has_a_long_name/2026-11-30_at_the_third_attempt/"
+# Titles that stand at 60 columns, whatever the names of files and layers are; None: whatever they are, lines fit.
+LONG_NAMES = {
+    f"sluice-eval {LONG_FOLDER}a/weights.h5 {LONG_FOLDER}b/weights.h5": "checkpoint accuracy loss gate_density multiply-adds",
+    f"sluice-eval {LONG_FOLDER}a/weights.h5 runs/dense/weights.h5": "checkpoint accuracy gate_density multiply-adds",
+    f"sluice-eval {LONG_FOLDER}a/weights.h5": "layer gate_density multiply-adds of bits",
+    f"sluice-eval {LONG_FOLDER}a/weights.h5 --confusion": "0 1 2",
+    f"sluice-runs {LONG_FOLDER}": "run lr momentum accuracy gate_density",
+    f"sluice-runs {LONG_FOLDER} runs/dense": "run type accuracy gate_density",
+    f"sluice-inspect {LONG_FOLDER}a/weights.h5 --gates": "layer threshold mean density executed saved",
+    f"sluice-inspect {LONG_FOLDER}a/weights.h5 --stats": "tensor shape min mean std",
+    f"sluice-inspect {LONG_FOLDER}a/weights.h5 --diff={LONG_FOLDER}b/weights.h5": "tensor max abs max rel",
+    "sluice-train long.ini --dry-run": "layer type result MACs",
+    "sluice-bench long.ini --steps=1 --plan": "layer forward kernel",
+    f"sluice-deploy {LONG_FOLDER}a/weights.h5 --eval.batch=5 -o {LONG_FOLDER}deployed.h5": None,
+    f"sluice-export {LONG_FOLDER}b/weights.h5 -o {LONG_FOLDER}state.h5": None,
+    f"sluice-import {LONG_FOLDER}state.h5 long.ini -o {LONG_FOLDER}imported.h5": None,
+}
+
+
+def long_names(box):
+    """Names make way for figures; a pipe gets them whole."""
+    box.write("long.ini", GATED.replace("layer.conv]", f"layer.{LONG_LAYER}]"))
+    for run, more in (("a", ()), ("b", ("--optimizer.lr=0.2", "--optimizer.momentum=0.8"))):
+        box.ok("sluice-train", "long.ini", f"--run.dir={LONG_FOLDER}{run}", "--gating_loss.penalty=0.1", *more)
+    for call, titles in LONG_NAMES.items():
+        lines = check(box, 60, 1 if "--diff" in call else 0, *call.split())
+        found = titles is None or any(line.split()[:len(titles.split())] == titles.split() for line in lines)
+        expect(found, f"{call}: no line of titles {titles}:\n" + "\n".join(lines))
+    piped = box.ok("sluice-eval", f"{LONG_FOLDER}a/weights.h5", f"{LONG_FOLDER}b/weights.h5").out
+    expect(f"\n{LONG_FOLDER}b/weights.h5 " in piped, f"a pipe: {piped}")
+    if PICTURES:
+        os.renames(box.at("set/val"), box.at(LONG_FOLDER + "pictures"))
+        lines = check(box, 60, 0, "sluice-predict", "runs/pictures/weights.h5", LONG_FOLDER + "pictures", "--top=2", "--maps=other")
+        expect(lines[0].split() == "picture class probability open gates".split(), f"sluice-predict: {lines}")
+
+
 def pipes(box):
     """One line for an error, all columns of a table."""
     result = box.run("sluice-train", "gated.ini", "--optimizer.learning=1")
@@ -152,6 +190,6 @@ def pipes(box):
 if __name__ == "__main__":
     with Sandbox() as sandbox:
         prepare(sandbox)
-        for part in (every_program, training, pipes):
+        for part in (every_program, training, pipes, long_names):
             part(sandbox)
     sys.exit(1 if failures else 0)

@@ -55,8 +55,9 @@ TEST(Table, WhatMustStayStaysWhole) {
 }
 
 TEST(Table, ALastColumnThatWrapsTakesLinesRatherThanMakeWay) {
-  Table table(
-      {{"layer", Table::Align::kLeft}, {"ms", Table::Align::kRight, 40}, {"kernels", Table::Align::kLeft, 50, true}});
+  Table table({{"layer", Table::Align::kLeft},
+               {"ms", Table::Align::kRight, 40},
+               {"kernels", Table::Align::kLeft, 50, Table::Narrow::kWraps}});
   table.add({"conv1", "0.25", "brgconv avx2 jit and another one"});
   table.add_heading("a heading is as wide as it likes, without making columns wide");
   table.add({"fc", "1", "gemm"});
@@ -80,8 +81,81 @@ TEST(Table, ALastColumnThatWrapsTakesLinesRatherThanMakeWay) {
             "no room for: ms\n");
 }
 
+/// Importances on both sides of kFigure.
+Table named(Table::Narrow narrow, const std::vector<std::string>& names) {
+  Table table({{"name", Table::Align::kLeft, Table::kAlways, narrow},
+               {"accuracy", Table::Align::kRight, 90},
+               {"times", Table::Align::kRight, 30},
+               {"loss", Table::Align::kRight, 50}});
+  for (const std::string& name : names) table.add({name, "91.20 %", "2.5", "0.25"});
+  return table;
+}
+
+TEST(Table, NamesAreCutBeforeAFigureGoesAndTakeWhatRoomIsLeft) {
+  const Table table = named(Table::Narrow::kCuts, {"network-of-gates-with-threshold-0.5", "dense"});
+  EXPECT_EQ(printed(table, 58),
+            "name                                 accuracy  times  loss\n"
+            "network-of-gates-with-threshold-0.5   91.20 %    2.5  0.25\n"
+            "dense                                 91.20 %    2.5  0.25\n");
+  EXPECT_EQ(printed(table, 57),
+            "name                                 accuracy  loss\n"
+            "network-of-gates-with-threshold-0.5   91.20 %  0.25\n"
+            "dense                                 91.20 %  0.25\n"
+            "no room for: times\n");
+  EXPECT_EQ(printed(table, 40),
+            "name                      accuracy  loss\n"
+            "network-of...reshold-0.5   91.20 %  0.25\n"
+            "dense                      91.20 %  0.25\n"
+            "no room for: times\n");
+  EXPECT_EQ(printed(table, 28),
+            "name                accuracy\n"
+            "network...hold-0.5   91.20 %\n"
+            "dense                91.20 %\n"
+            "no room for: times, loss\n");
+}
+
+TEST(Table, RowsThatCannotBeToldApartAreWorthAFigure) {
+  Table table({{"name", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"accuracy", Table::Align::kRight, 90},
+               {"of three", Table::Align::kRight, 80},
+               {"of eight", Table::Align::kRight, 70}});
+  table.add({"gated-network-of-layers-1-with-a-tail", "91.20 %", "99.00 %", "3.5"});
+  table.add({"gated-network-of-layers-2-with-a-tail", "91.30 %", "99.10 %", "3.6"});
+  EXPECT_EQ(printed(table, 56),
+            "name                                  accuracy  of three\n"
+            "gated-network-of...ers-1-with-a-tail   91.20 %   99.00 %\n"
+            "gated-network-of...ers-2-with-a-tail   91.30 %   99.10 %\n"
+            "no room for: of eight\n");
+  EXPECT_EQ(printed(table, 46),
+            "name              accuracy  of three  of eight\n"
+            "gated-...-a-tail   91.20 %   99.00 %       3.5\n"
+            "gated-...-a-tail   91.30 %   99.10 %       3.6\n")
+      << "more than half of the line is not for names";
+}
+
+TEST(Table, PathsLeaveOutWhatAllOfThemShare) {
+  const Table table = named(Table::Narrow::kCutsPaths, {"/work/runs/gated/weights.h5", "/work/runs/dense/weights.h5"});
+  EXPECT_EQ(printed(table, std::nullopt),
+            "name                         accuracy  times  loss\n"
+            "/work/runs/gated/weights.h5   91.20 %    2.5  0.25\n"
+            "/work/runs/dense/weights.h5   91.20 %    2.5  0.25\n");
+  EXPECT_EQ(printed(table, 40),
+            "name   accuracy  times  loss\n"
+            "gated   91.20 %    2.5  0.25\n"
+            "dense   91.20 %    2.5  0.25\n"
+            "name: /work/runs/*/weights.h5\n");
+  EXPECT_EQ(printed(table, 20),
+            "name   accuracy\n"
+            "gated   91.20 %\n"
+            "dense   91.20 %\n"
+            "name:\n"
+            "  /work/runs/*/weights.h5\n"
+            "no room for: times,\n"
+            "  loss\n");
+}
+
 TEST(Table, WithoutTitlesThereIsNoLineOfThem) {
-  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, true}});
+  Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   table.add({"file", "run/weights.h5 (sealed)"});
   EXPECT_EQ(printed(table, std::nullopt), "file  run/weights.h5 (sealed)\n");
   EXPECT_EQ(printed(table, 22), "file  run/weights.h5\n      (sealed)\n");

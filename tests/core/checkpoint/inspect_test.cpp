@@ -129,8 +129,8 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   checkpoint.tensors[3].values = {0, 0, 0, 0.5f, 0, 0, 3};
   save(checkpoint, path("a.h5"));
   EXPECT_EQ(run(),
-            "layer          threshold min  mean  max  density   MACs  executed   saved   bits\n"
-            "layer1.0.gate              0   0.5    3   0.3750   4000      2125  46.9 %   2.71\n"
+            "layer          threshold mean  min  max  density   MACs  executed   saved   bits\n"
+            "layer1.0.gate             0.5    0    3   0.3750   4000      2125  46.9 %   2.71\n"
             "whole network                             0.3750  31000     29125   6.0 %  29.86\n"
             "MACs for one image, 1.06 times fewer than dense; counted in the last evaluation\n");
   const Json json = run_json();
@@ -180,8 +180,8 @@ TEST_F(Inspect, DecisionsByTensorsOfAnyName) {
   checkpoint.tensors.push_back(random_tensor("weights/layer1.0.gate/limit", {2}, 1));
   checkpoint.tensors.back().values = {1, 2};
   save(checkpoint, path("a.h5"));
-  EXPECT_THAT(run(), HasSubstr("layer          limit min  mean  max  threshold min"));
-  EXPECT_THAT(run(), HasSubstr("\nlayer1.0.gate          1   1.5    2 "));
+  EXPECT_THAT(run(), HasSubstr("layer          limit mean  min  max  threshold mean"));
+  EXPECT_THAT(run(), HasSubstr("\nlayer1.0.gate         1.5    1    2 "));
   EXPECT_EQ(run_json()["gates"][0]["limit"]["max"], 2);
   options_.json = false;
   options_.deciding.clear();
@@ -336,7 +336,7 @@ TEST_F(Inspect, FilesOfOtherPrograms) {
               HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
   EXPECT_THAT(text, HasSubstr("conv1.weight     float64  2x3            6  0.000  48.0\n"));
   options_.decisions = true;
-  EXPECT_THAT(run(), HasSubstr("conv1              1   3.5    6        -     -         -      -     -\nthe file does"));
+  EXPECT_THAT(run(), HasSubstr("conv1             3.5    1    6        -     -         -      -     -\nthe file does"));
   options_.config = true;
   EXPECT_EQ(error_text([this] { run(); }, ExitCode::kCheckpoint), path("a.h5: holds no configuration"));
   options_.decisions = options_.config = false;
