@@ -115,8 +115,9 @@ void print_help(std::ostream& out, const char* name, const Program& program, con
   }
   out << "\n";
   print_paragraph(out, concat("Configuration keys are set by --section.key=value. --help SECTION tells those of one: ",
-                              join(topics_of(chapters, false)), "; --help TYPE those of a layer: ",
-                              join(topics_of(chapters, true)), "; --help all tells everything."));
+                              join(topics_of(chapters, false)),
+                              ". --help layer lists the types of layers, --help TYPE tells the keys of one; --help all "
+                              "tells everything."));
 }
 
 bool print_help_on(std::ostream& out, const std::string& topic, const Program& program) {
@@ -128,6 +129,10 @@ bool print_help_on(std::ostream& out, const std::string& topic, const Program& p
     if (found && topic != "all") out << "\n";
     out << chapter.text;
     found = true;
+  }
+  if (topic == "layer") {
+    out << "\n";
+    print_paragraph(out, concat("Types: ", join(topics_of(chapters, true)), ". --help TYPE tells the keys of one."));
   }
   if (found || topic.find_first_of("./") != std::string::npos) return found;
   std::vector<std::string> topics = topics_of(chapters, false);

@@ -67,7 +67,6 @@ InspectOptions read_options(const CommandLine& line) {
   InspectOptions options;
   if (line.positional().size() != 1)
     refuse(concat("expected one file, got ", line.positional().size(), "; see sluice-inspect --help"));
-  if (!line.overrides().empty()) refuse("there is nothing to configure: " + line.overrides().front());
   options.file = line.positional().front();
   options.stats = line.has("stats");
   options.config = line.has("config");

@@ -85,6 +85,11 @@ void help(const char* name, const Program& program, const std::vector<Flag>& fla
   if (!about || !print_help_on(std::cout, topics[0], program)) print_help(std::cout, name, program, flags);
 }
 
+void check_overrides(const Program& program, const CommandLine& line) {
+  if (!program.keys && !line.overrides().empty())
+    throw Error(ExitCode::kUsage, concat("command line: there is nothing to configure: ", line.overrides().front()));
+}
+
 int run_parsed(const char* name, const Program& program, int argc, char** argv, PrintableStream& out,
                const std::function<int(const CommandLine&)>& run) {
   std::vector<Flag> flags = program.flags;
@@ -97,12 +102,14 @@ int run_parsed(const char* name, const Program& program, int argc, char** argv, 
   const auto given = [&](const std::string& flag) { return line.has(flag); };
   if (std::any_of(program.exact.begin(), program.exact.end(), given)) out.keep_lines();
   int code = static_cast<int>(ExitCode::kDone);
-  if (line.has("help"))
+  if (line.has("help")) {
     help(name, program, flags, line);
-  else if (line.has("version"))
+  } else if (line.has("version")) {
     std::cout << version_text(name);
-  else
+  } else {
+    check_overrides(program, line);
     code = run(line);
+  }
   check_output();
   return code;
 }

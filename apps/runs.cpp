@@ -43,8 +43,6 @@ RunSummary read(const std::string& directory) try { return read_run(directory); 
 int show(const CommandLine& line) {
   if (line.positional().empty())
     throw Error(ExitCode::kUsage, "command line: expected a directory with runs; see sluice-runs --help");
-  if (!line.overrides().empty())
-    throw Error(ExitCode::kUsage, concat("command line: there is nothing to configure: ", line.overrides().front()));
   const RecordFormat format = format_of(line);
   std::vector<RunSummary> runs;
   for (const std::string& directory : find_runs(line.positional())) runs.push_back(read(directory));

@@ -143,7 +143,7 @@ std::string value_of(const std::string& option, const std::vector<std::string>& 
   const std::string nearest = nearest_match(name, long_names(flags));
   if (!nearest.empty()) refuse(concat("unknown option ", quoted(name), "; did you mean '", nearest, "'?"));
   refuse(concat("unknown option ", quoted(name), "; known options: ", join(long_names(flags)),
-                "; keys are set by --section.key=value"));
+                keys.empty() ? "" : "; keys are set by --section.key=value"));
 }
 
 std::vector<po::option> parse(const std::vector<std::string>& arguments, const std::vector<Flag>& flags,

@@ -67,6 +67,11 @@ COMMAND_LINES = [
          ini="[layer.conv]\nkernal = 3\n"),
     Case("inspect: an override", "sluice-inspect a.h5 --run.threads=2", 2,
          "command line: there is nothing to configure: --run.threads=2"),
+    Case("pack: an override", "sluice-pack set -o set.h5 --run.threads=2", 2,
+         "command line: there is nothing to configure: --run.threads=2"),
+    Case("pack: unknown flag", "sluice-pack set --quality=90", 2,
+         "command line: unknown option '--quality'; known options: --output, --force, --test, --test-share, --pixels, --grey, "
+         "--class-names, --max-pixels, --threads, --help, --version"),
     Case("inspect: flag without its value", "sluice-inspect a.h5 --filter", 2,
          "command line: '--filter' needs a value: --filter=GLOB"),
 ]

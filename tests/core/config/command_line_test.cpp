@@ -95,6 +95,16 @@ TEST(CommandLine, RefusesTheRestWithTheseWords) {
   for (const auto& [arguments, text] : cases) EXPECT_EQ(error_of(arguments), text);
 }
 
+TEST(CommandLine, AProgramWithoutKeysDoesNotSpeakOfThem) {
+  const char* const arguments[] = {"sluice-pack", "--quality=3"};
+  try {
+    parse_command_line(2, arguments, {{"output", "FILE", "", 'o'}, {"help", "", ""}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "command line: unknown option '--quality'; known options: --output, --help");
+  }
+}
+
 TEST(CommandLine, PrintsItsFlags) {
   std::ostringstream out;
   print_flags(out, kFlags);
