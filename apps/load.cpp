@@ -11,6 +11,22 @@
 #include "sluice/layer.hpp"
 
 namespace sluice {
+namespace {
+
+/// A checkpoint's configuration with overrides. The bf16 that the file says, and no override, becomes fp32 where the
+/// processor has none; a line on standard error says so.
+Config stored_config(const Checkpoint& checkpoint, std::vector<std::string> overrides) {
+  Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
+  const Section* const run = config.find("run");
+  const Entry* const precision = run == nullptr ? nullptr : run->find("precision");
+  if (precision == nullptr || !precision->stored || precision->value != "bf16" || cpu_has_bf16()) return config;
+  std::cerr << "note: " << checkpoint.file
+            << ": was trained in bf16, which this processor does not compute natively; it is used in fp32\n";
+  overrides.emplace_back("--run.precision=fp32");
+  return Config::stored(checkpoint.config, checkpoint.file, overrides);
+}
+
+}  // namespace
 
 std::string key_documentation() {
   Registry registry;
@@ -45,7 +61,7 @@ Trained load_trained(const std::string& path, const std::vector<std::string>& ov
   StoredCheckpoint stored(path);
   const Checkpoint& checkpoint = stored.document();
   register_all(registry);
-  Config config = Config::stored(checkpoint.config, checkpoint.file, overrides);
+  Config config = stored_config(checkpoint, overrides);
   load_plugins_for_checkpoint(config, checkpoint.file, registry);
   auto experiment = std::make_shared<Experiment>(std::move(config), registry);
   TrainedNetwork network(stored, experiment);
