@@ -1,22 +1,14 @@
 #include "apps/data_speed.hpp"
 
-#include <chrono>
 #include <iostream>
 
 #include "core/base/json_text.hpp"
 #include "core/config/text.hpp"
 #include "core/data/pipeline.hpp"
 #include "core/train/known_data.hpp"
+#include "core/train/time_budget.hpp"
 
 namespace sluice {
-
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 DataSpeed time_data(const Experiment& experiment, std::int64_t steps) {
   const TrainingData data = open_training_data(experiment, nullptr, false, {});
@@ -32,9 +24,9 @@ DataSpeed time_data(const Experiment& experiment, std::int64_t steps) {
     pipeline.next();
   };
   take();
-  const double begin = now();
+  const double begin = TimeBudget::steady_seconds();
   for (std::int64_t i = 0; i < steps; ++i) take();
-  DataSpeed speed{data.sets.train->name(), options.batch, steps, now() - begin, 0};
+  DataSpeed speed{data.sets.train->name(), options.batch, steps, TimeBudget::steady_seconds() - begin, 0};
   const std::int64_t ahead = options.workers > 0 ? options.prefetch + 1 : 1;
   speed.bytes = ahead * options.batch * data.sets.train->shape().count() * static_cast<std::int64_t>(sizeof(float));
   for (const std::string& note : data.sets.train->take_notes()) std::cerr << "warning: " << note << "\n";

@@ -2,6 +2,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/channel_copy.hpp"
+#include "layers/image_or_rows.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -42,8 +43,7 @@ class ConcatOp : public Op {
 class Concat : public Layer {
  public:
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("from", concat("expected images N x C x H x W or rows N x K, got ", to_string(src[0])));
+    require_image_or_rows(src[0]);
     declare.dst = src[0];
     declare.like_src = true;
     declare.keeps_nonnegative = true;

@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/identity.hpp"
+#include "layers/image_or_rows.hpp"
 #include "layers/kernels/dropout_kernels.hpp"
 #include "layers/layers.hpp"
 
@@ -80,8 +81,7 @@ class Dropout : public Layer {
 
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    require_image_or_rows(src[0]);
     if (src[0].count() > kMostElements) {
       throw ShapeError("", concat("at most ", kMostElements, " values have random bits of their own, got ",
                                   src[0].count(), "; use a smaller batch"));

@@ -5,6 +5,7 @@
 #include "core/base/bfloat16.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "layers/image_or_rows.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -74,8 +75,7 @@ class Flatten : public Layer {
  public:
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    require_image_or_rows(src[0]);
     declare.dst = {src[0][kN], src[0].count() / src[0][kN]};
     declare.dst_type = DataType::kF32;
     declare.keeps_nonnegative = true;

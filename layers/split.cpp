@@ -2,6 +2,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/channel_copy.hpp"
+#include "layers/image_or_rows.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -56,8 +57,7 @@ class Split : public Layer {
 
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    require_image_or_rows(src[0]);
     if (src[0][kC] % parts_ != 0)
       throw ShapeError("parts", concat("parts = ", parts_, " must divide the source's ", src[0][kC], " channels"));
     declare.dst = src[0];

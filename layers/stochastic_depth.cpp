@@ -6,6 +6,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
 #include "layers/identity.hpp"
+#include "layers/image_or_rows.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -65,8 +66,7 @@ class StochasticDepth : public Layer {
 
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
     require_sources(src, 1);
-    if (src[0].rank() != 4 && src[0].rank() != 2)
-      throw ShapeError("", concat("expected an image N x C x H x W or rows N x K, got ", to_string(src[0])));
+    require_image_or_rows(src[0]);
     declare.dst = src[0];
     declare.like_src = true;
     declare.keeps_nonnegative = true;

@@ -8,60 +8,32 @@
 #include "apps/pack/array_set.hpp"
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
-#include "core/data/input_file.hpp"
+#include "core/data/idx_file.hpp"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kBytes = 0x08, kIntegers = 0x0c;  // types of values
-constexpr std::int64_t kHarmlessBytes = 256 << 20;
-
-struct Idx {
-  std::uint32_t type = 0;
-  std::vector<std::int64_t> shape;
-  std::vector<std::uint8_t> bytes;
-};
-
-std::uint32_t read_word(InputFile& file) {
-  std::uint8_t bytes[4] = {};
-  file.read(bytes, 4, 4);
-  return static_cast<std::uint32_t>(bytes[0]) << 24 | static_cast<std::uint32_t>(bytes[1]) << 16 |
-         static_cast<std::uint32_t>(bytes[2]) << 8 | bytes[3];
-}
-
 /// Of one to four dimensions, of unsigned bytes or 32-bit integers.
-Idx read_idx(const std::string& path) {
+IdxFile read(const std::string& path) {
   InputFile file(path, "fetch the file again");
-  const std::uint32_t magic = read_word(file), dimensions = magic & 0xff;
-  Idx idx;
-  idx.type = magic >> 8;
-  if ((idx.type != kBytes && idx.type != kIntegers) || dimensions < 1 || dimensions > 4)
-    file.fail(0, "expected an IDX file of unsigned bytes or 32-bit integers");
-  const std::int64_t most = std::max(file.largest_size(), kHarmlessBytes);
-  std::int64_t total = idx.type == kBytes ? 1 : 4;
-  for (std::uint32_t i = 0; i < dimensions; ++i) {
-    const std::int64_t size = read_word(file);
-    if (size == 0 || size > most / total) file.fail(file.offset() - 4, concat("a dimension cannot be ", size));
-    idx.shape.push_back(size);
-    total *= size;
-  }
-  idx.bytes.resize(static_cast<std::size_t>(total));
-  file.read(idx.bytes.data(), total, file.offset() + total);
-  if (!file.at_end()) file.fail(file.offset(), "expected the end of the file, got more bytes");
-  return idx;
+  return read_idx(file, 1, [&](std::uint32_t magic) {
+    const std::uint32_t type = magic >> 8, dimensions = magic & 0xff;
+    if ((type != kIdxBytes && type != kIdxIntegers) || dimensions < 1 || dimensions > 4)
+      file.fail(0, "expected an IDX file of unsigned bytes or 32-bit integers");
+  });
 }
 
-std::vector<std::int32_t> labels_of(const Idx& idx, const std::string& path) {
-  const std::size_t count = static_cast<std::size_t>(idx.shape[0]);
-  if (idx.type == kBytes && idx.shape.size() == 1) return {idx.bytes.begin(), idx.bytes.end()};
-  if (idx.type != kIntegers || idx.shape.size() != 2)
+std::vector<std::int32_t> labels_of(const IdxFile& idx, const std::string& path) {
+  const std::size_t count = static_cast<std::size_t>(idx.dims[0]);
+  if (idx.type == kIdxBytes && idx.dims.size() == 1) return {idx.values.begin(), idx.values.end()};
+  if (idx.type != kIdxIntegers || idx.dims.size() != 2)
     throw Error(ExitCode::kData, concat(path, ": expected labels, as bytes or as rows of 32-bit integers"));
   std::vector<std::int32_t> labels;
-  const std::size_t row = idx.bytes.size() / count;
+  const std::size_t row = idx.values.size() / count;
   for (std::size_t i = 0; i < count; ++i) {  // the first of a row is the class
-    const std::uint8_t* const value = idx.bytes.data() + i * row;
+    const std::uint8_t* const value = idx.values.data() + i * row;
     if (value[0] != 0) throw Error(ExitCode::kData, concat(path, ": label ", i, " is too large"));
     labels.push_back(value[1] << 16 | value[2] << 8 | value[3]);
   }
@@ -69,23 +41,23 @@ std::vector<std::int32_t> labels_of(const Idx& idx, const std::string& path) {
 }
 
 ArrayPart read_part(const std::string& images_path, const std::string& labels_path, Split split) {
-  Idx images = read_idx(images_path);
-  if (images.type != kBytes || images.shape.size() != 3)
+  IdxFile images = read(images_path);
+  if (images.type != kIdxBytes || images.dims.size() != 3)
     throw Error(ExitCode::kData, concat(images_path, ": expected images, bytes in three dimensions"));
   ArrayPart part;
   part.name = fs::path(images_path).filename().string();
   part.name = part.name.substr(0, part.name.find("-images"));
   part.split = split;
-  part.shape = {1, images.shape[1], images.shape[2]};
-  part.labels = labels_of(read_idx(labels_path), labels_path);
-  if (static_cast<std::int64_t>(part.labels.size()) != images.shape[0])
-    throw Error(ExitCode::kData, concat(labels_path, ": expected a label for each of the ", images.shape[0],
+  part.shape = {1, images.dims[1], images.dims[2]};
+  part.labels = labels_of(read(labels_path), labels_path);
+  if (static_cast<std::int64_t>(part.labels.size()) != images.dims[0])
+    throw Error(ExitCode::kData, concat(labels_path, ": expected a label for each of the ", images.dims[0],
                                         " images of ", images_path, ", got ", part.labels.size()));
-  part.pixels = std::move(images.bytes);
+  part.pixels = std::move(images.values);
   if (part.name.rfind("emnist", 0) != 0) return part;
   std::vector<std::uint8_t> turned(part.pixels.size());
   const std::int64_t each = part.shape.count();
-  for (std::int64_t i = 0; i < images.shape[0]; ++i)
+  for (std::int64_t i = 0; i < images.dims[0]; ++i)
     transpose(part.pixels.data() + i * each, part.shape.height, part.shape.width, 1, turned.data() + i * each);
   std::swap(part.shape.height, part.shape.width);
   part.pixels = std::move(turned);

@@ -1,5 +1,4 @@
-// IDX files (MNIST and its relatives), plain or gzipped: a big-endian header and unsigned bytes.
-#include <algorithm>
+// IDX files of unsigned bytes (MNIST and its relatives), plain or gzipped.
 #include <filesystem>
 #include <iomanip>
 
@@ -7,7 +6,7 @@
 #include "core/base/file_content.hpp"
 #include "core/base/text_stream.hpp"
 #include "core/data/formats.hpp"
-#include "core/data/input_file.hpp"
+#include "core/data/idx_file.hpp"
 #include "core/data/memory.hpp"
 
 namespace sluice {
@@ -16,18 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The third byte of the magic number is the type (8: unsigned bytes), the fourth the number of dimensions.
-constexpr std::uint32_t kUnsignedBytes = 0x0800;
-
-/// A file that is cut short is reported where it ends, unless its header asks for more memory than this in vain.
-constexpr std::int64_t kHarmlessBytes = 256 << 20;
-
-struct IdxFile {
-  std::string path;
-  std::vector<std::int64_t> dims;
-  std::int64_t header_bytes = 0;
-  std::vector<std::uint8_t> values;
-};
+/// Of the magic number, without the number of dimensions.
+constexpr std::uint32_t kUnsignedBytes = kIdxBytes << 8;
 
 std::string hex(std::uint32_t value) {
   TextWriter text;
@@ -46,14 +35,6 @@ std::string find_file(const std::string& dir, const std::string& name, const cha
     if (path_exists(path)) return path.string();
   }
   throw Error(ExitCode::kData, concat(plain.string(), ": no such file, plain or with .gz; set [data] dir and ", key));
-}
-
-std::uint32_t read_word(InputFile& file, std::int64_t header_bytes) {
-  std::uint8_t bytes[4] = {};
-  file.read(bytes, 4, header_bytes);
-  std::uint32_t word = 0;
-  for (const std::uint8_t byte : bytes) word = word << 8 | byte;
-  return word;
 }
 
 /// "unsigned bytes, 3 dimensions"; empty where the number says nothing of the kind.
@@ -84,25 +65,9 @@ void check_magic(const InputFile& file, std::uint32_t magic, std::uint32_t dimen
                       what.empty() ? "" : concat(" (", what, ")")));
 }
 
-IdxFile read_idx(const std::string& path, std::uint32_t dimensions, const char* key) {
+IdxFile read(const std::string& path, std::uint32_t dimensions, const char* key) {
   InputFile file(path, concat("check [data] ", key, ", or fetch the file again"));
-  IdxFile idx{path, {}, 4 + 4 * static_cast<std::int64_t>(dimensions), {}};
-  check_magic(file, read_word(file, idx.header_bytes), dimensions);
-  const std::int64_t most = std::max(file.largest_size(), kHarmlessBytes);
-  std::int64_t total = 1;
-  for (std::uint32_t i = 0; i < dimensions; ++i) {
-    const std::int64_t size = read_word(file, idx.header_bytes);
-    if (size == 0) file.fail(file.offset() - 4, concat("expected a size above 0 for dimension ", i, ", got 0"));
-    if (size > most / total) {
-      file.fail(file.offset() - 4, concat("dimension ", i, " is ", size, ", more than the file can hold"));
-    }
-    idx.dims.push_back(size);
-    total *= size;
-  }
-  idx.values.resize(static_cast<std::size_t>(total));
-  file.read(idx.values.data(), total, idx.header_bytes + total);
-  if (!file.at_end()) file.fail(file.offset(), "expected the end of the file, got more bytes");
-  return idx;
+  return read_idx(file, dimensions, [&](std::uint32_t magic) { check_magic(file, magic, dimensions); });
 }
 
 }  // namespace
@@ -119,8 +84,8 @@ std::unique_ptr<Dataset> open_idx(const DataOptions& options, Split split) {
       find_file(options.dir, test ? options.idx_test_images : options.idx_train_images, images_key);
   const std::string labels_path =
       find_file(options.dir, test ? options.idx_test_labels : options.idx_train_labels, labels_key);
-  const IdxFile label_file = read_idx(labels_path, 1, labels_key);
-  IdxFile images = read_idx(images_path, 3, images_key);
+  const IdxFile label_file = read(labels_path, 1, labels_key);
+  IdxFile images = read(images_path, 3, images_key);
   if (images.dims[0] != label_file.dims[0]) {
     throw Error(ExitCode::kData,
                 concat(labels_path, ": expected a label for each of the ", images.dims[0], " images of ", images_path,

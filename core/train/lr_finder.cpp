@@ -72,8 +72,7 @@ LrSweep sweep_learning_rates(Experiment& experiment, Communicator& ranks, Log& l
 
   Progress progress(log, experiment.log);
   progress.begin("learning rates", options.steps * experiment.train.batch);
-  TrainingPosition position;
-  position.auxiliary_sums.assign(network.auxiliary_losses().size(), 0.0);
+  TrainingPosition position(network.auxiliary_losses().size());
   RunningLoss running;
   LrSweep sweep;
   for (std::int64_t i = 0; i < options.steps && !sweep.diverged; ++i) {

@@ -2,13 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
-#include "core/base/atomic_file.hpp"
-#include "core/base/digest.hpp"
-#include "core/base/signals.hpp"
 #include "core/checkpoint/history_column.hpp"
-#include "core/config/text.hpp"
 #include "core/train/advice.hpp"
 #include "core/train/epoch_row.hpp"
 #include "core/train/first_weights.hpp"
@@ -22,7 +17,8 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
       ranks_(ranks),
       log_(log),
       network_(experiment.network()),
-      budget_(experiment.train.max_time, TimeBudget::steady_seconds, start) {
+      budget_(experiment.train.max_time, TimeBudget::steady_seconds, start),
+      position_(network_.auxiliary_losses().size()) {
   check_trainable(experiment);
   store_ = std::make_unique<CheckpointStore>(directory.checkpoints(), experiment.checkpoint.keep);
   const std::optional<CheckpointStore::Last> last = directory.holds_run() ? store_->last() : std::nullopt;
@@ -46,7 +42,6 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
                                                         experiment.train.accumulate, ranks);
   }
   early_stopping_ = std::make_unique<EarlyStopping>(watched_metric());
-  position_.auxiliary_sums.assign(network_.auxiliary_losses().size(), 0.0);
   if (directory.holds_run() && !last) start_over();
   if (!last || resume(*last, permission)) write_configuration();
   if (const auto rule = early_stopping_->rule()) log_.info(*rule);
@@ -155,7 +150,7 @@ Trainer::Outcome Trainer::train_epoch() {
   while (const Batch* batch = pipeline_->next()) {
     const double start = TimeBudget::steady_seconds();
     if (evaluation_is_due()) {
-      if (!evaluate_within_epoch()) return Outcome::kStopped;
+      if (evaluate_within_epoch() == Outcome::kStopped) return Outcome::kStopped;
       if (early_stopping_->reason_to_stop()) return Outcome::kContinue;
       begin += TimeBudget::steady_seconds() - start;
     }
@@ -166,29 +161,12 @@ Trainer::Outcome Trainer::train_epoch() {
     if (progress.due()) progress.show(live_figures());
     if (const auto reason = common_stop_reason()) {
       progress.end();
-      checkpoint(false);
-      log_.info(concat("stopped at epoch ", position_.epoch + 1, ", step ", position_.step, ": ", *reason,
-                       "; continue with --resume"));
-      return Outcome::kStopped;
+      return stop(concat("at epoch ", position_.epoch + 1, ", step ", position_.step), *reason);
     }
     if (common_save_due()) checkpoint(false);
   }
   progress.end();
-  return end_epoch(position_.train_seconds);
-}
-
-/// Of the epoch that is running.
-std::vector<LinePart> Trainer::live_figures() const {
-  const Statistics& statistics = step_->executor().statistics();
-  const double loss = position_.loss_sum / static_cast<double>(position_.images);
-  std::vector<LinePart> figures = {{concat("loss ", fixed(loss, 4)), concat("loss ", fixed(loss, 2)), 85}};
-  if (const std::int64_t images = statistics.count(Role::kImages); images > 0) {
-    const double percent = 100.0 * static_cast<double>(statistics.count(Role::kCorrect)) / static_cast<double>(images);
-    figures.push_back({concat("accuracy ", fixed(percent, 2), " %"), concat("acc ", fixed(percent, 1), "%"), 80});
-  }
-  append_live_metrics(figures, network_, statistics.counts_by_node());
-  figures.push_back({concat("lr ", lr_), "", 30});
-  return figures;
+  return end_epoch();
 }
 
 void Trainer::step(const Batch& batch) {
@@ -211,120 +189,19 @@ double Trainer::epochs_done() const {
   return std::round(kDigits * schedule_step() / static_cast<double>(pipeline_->batches())) / kDigits;
 }
 
-/// Of the last row of metrics; 0 where there is none.
-std::int64_t Trainer::recorded_step() const {
-  return static_cast<std::int64_t>(last_value(history_, "step").value_or(0));
-}
-
-std::optional<std::string> Trainer::stop_reason() const {
-  if (const int signal = stop_requested(); signal != 0) return concat("received ", signal_name(signal));
-  if (!budget_.step_fits()) return budget_.reason();
-  return std::nullopt;
-}
-
-/// Why all stop now, if they do.
-std::optional<std::string> Trainer::common_stop_reason() const {
-  std::optional<std::string> reason = stop_reason();
-  if (ranks_.size() == 1) return reason;
-  if (!step_->wishes().stop) return std::nullopt;
-  const int rank = first_rank(ranks_, reason.has_value());
-  return broadcast(ranks_, concat(rank_name(ranks_.rank(), host_name()), " ", reason.value_or("")), rank);
-}
-
-bool Trainer::save_due() const {
-  const double interval = experiment_.checkpoint.interval;
-  return interval > 0 && TimeBudget::steady_seconds() - last_saved_time_ > interval;
-}
-
-bool Trainer::common_save_due() const {
-  return ranks_.size() == 1 ? save_due() : step_->wishes().save;
-}
-
-/// Of the epoch so far over all ranks. The root takes them over, so that they are counted once.
-const Statistics& Trainer::gather_statistics() {
-  Executor& executor = step_->executor();
-  *statistics_ = executor.statistics();
-  if (ranks_.size() == 1) return *statistics_;
-  statistics_->sum_over(ranks_);
-  executor.reset_statistics();
-  if (ranks_.is_root()) executor.add_statistics(*statistics_);
-  return *statistics_;
-}
-
-MetricsRow Trainer::training_row(double seconds) {
-  const double trained = static_cast<double>(position_.images);
-  const Statistics& statistics = gather_statistics();
-  const std::int64_t correct = statistics.count(Role::kCorrect), images = statistics.count(Role::kImages);
-  const double cross_entropy = statistics.sum(Role::kLoss);
-  MetricsRow row = {{"epoch", position_.epoch + 1},
-                    {"step", position_.step},
-                    {"lr", lr_},
-                    {"train_loss", position_.loss_sum / trained}};
-  if (images > 0) row.emplace_back("train_accuracy", static_cast<double>(correct) / static_cast<double>(images));
-  if (step_->teachers() != nullptr) {
-    row.emplace_back("train_cross_entropy", cross_entropy / static_cast<double>(std::max<std::int64_t>(1, images)));
-    row.emplace_back("distillation_loss", position_.divergence_sum / trained);
-  }
-  for (std::size_t i = 0; i < position_.auxiliary_sums.size(); ++i) {
-    row.emplace_back(network_.auxiliary_losses()[i].first, position_.auxiliary_sums[i] / trained);
-  }
-  append_figures(row, "", network_, statistics.counts_by_node());
-  row.emplace_back("gradient_norm", position_.gradient_norm);
-  row.emplace_back("seconds", seconds);
-  row.emplace_back("images_per_second", static_cast<double>(images) / std::max(1e-9, seconds));
-  row.emplace_back("data_wait_percent", 100.0 * position_.data_wait_seconds / std::max(1e-9, seconds));
-  return row;
-}
-
-Trainer::Outcome Trainer::end_epoch(double seconds) {
-  MetricsRow row = training_row(seconds);
+Trainer::Outcome Trainer::end_epoch() {
+  MetricsRow row = training_row();
   const bool last = position_.epoch + 1 == experiment_.train.epochs;
   const bool evaluates = last || evaluation_is_due() || (position_.epoch + 1) % experiment_.train.evaluate_every == 0;
-  const std::optional<std::string> reason = evaluates ? evaluate_in_time(row) : std::nullopt;
-  if (reason) {
-    checkpoint(false);
-    log_.info(concat("stopped before the evaluation of epoch ", position_.epoch + 1, ": ", *reason,
-                     "; continue with --resume"));
-    return Outcome::kStopped;
-  }
+  if (const auto reason = evaluates ? evaluate_in_time(row) : std::nullopt)
+    return stop(concat("before the evaluation of epoch ", position_.epoch + 1), *reason);
   for (const std::string& note : data_.sets.train->take_notes()) log_.warning(note);
   const bool best = watch(row, static_cast<double>(position_.epoch + 1));
   record(row);
-  position_.elapsed_seconds += seconds;
-  ++position_.epoch;
-  position_.images = position_.batch = 0;
-  position_.loss_sum = position_.divergence_sum = position_.train_seconds = position_.data_wait_seconds = 0;
-  std::fill(position_.auxiliary_sums.begin(), position_.auxiliary_sums.end(), 0.0);
+  position_.end_epoch();
   const bool early = early_stopping_->reason_to_stop().has_value();
   if (best || last || early || position_.epoch % experiment_.checkpoint.every_epochs == 0) checkpoint(best);
   return Outcome::kContinue;
-}
-
-void Trainer::record(const MetricsRow& row) {
-  if (metrics_ != nullptr) metrics_->write(row);
-  if (observer_ != nullptr) observer_->measured(row);
-  append_row(history_, row);
-  log_.figures(row_line(row, experiment_.train.epochs));
-}
-
-void Trainer::checkpoint(bool best) {
-  const double start = TimeBudget::steady_seconds();
-  gather_statistics();
-  if (ranks_.is_root() && (position_.step != last_saved_step_ || best || position_.batch == 0)) {
-    store_->save(make_checkpoint(parts()), position_.step, best);
-  }
-  last_saved_step_ = position_.step;
-  last_saved_time_ = TimeBudget::steady_seconds();
-  budget_.record_checkpoint(last_saved_time_ - start);
-}
-
-void Trainer::write_weights() {
-  if (!ranks_.is_root()) return;
-  mend_best();
-  const std::string path = directory_.weights_file();
-  save(weights_of(early_stopping_->state().best ? load(store_->best_path()) : make_checkpoint(parts())), path);
-  log_.info(concat("weights of the best epoch: ", path, "; digest of the last weights ",
-                   digest_hex(network_.parameter_data(), network_.parameter_count() * 4)));
 }
 
 }  // namespace sluice

@@ -74,19 +74,20 @@ class Trainer {
   std::vector<LinePart> live_figures() const;
   void step(const Batch& batch);
   bool evaluation_is_due() const;
-  bool evaluate_within_epoch();
+  Outcome evaluate_within_epoch();
   const Statistics& gather_statistics();
-  Outcome end_epoch(double seconds);
+  Outcome end_epoch();
   std::optional<std::string> evaluate_in_time(MetricsRow& row);
   bool evaluate(MetricsRow& row);  ///< false: a stop signal came meanwhile
   bool evaluate_weights(MetricsRow& row);
   bool watch(const MetricsRow& row, double epoch);
   std::optional<std::string> stop_reason() const;
   std::optional<std::string> common_stop_reason() const;
+  Outcome stop(const std::string& where, const std::string& reason);
   bool save_due() const;
   bool common_save_due() const;
   void checkpoint(bool best);
-  MetricsRow training_row(double seconds);
+  MetricsRow training_row();
   void record(const MetricsRow& row);
   void advise(const Remarks& at_end);
   void write_weights();

@@ -12,21 +12,17 @@ bool Trainer::evaluation_is_due() const {
   return every > 0 && position_.step > 0 && position_.step % every == 0 && recorded_step() != position_.step;
 }
 
-/// Between two steps. False: it was stopped.
-bool Trainer::evaluate_within_epoch() {
+/// Between two steps.
+Trainer::Outcome Trainer::evaluate_within_epoch() {
   MetricsRow row = {{"epoch", epochs_done()}, {"step", position_.step}, {"lr", lr_}};
-  if (const auto reason = evaluate_in_time(row)) {
-    checkpoint(false);
-    log_.info(
-        concat("stopped before the evaluation at step ", position_.step, ": ", *reason, "; continue with --resume"));
-    return false;
-  }
+  if (const auto reason = evaluate_in_time(row))
+    return stop(concat("before the evaluation at step ", position_.step), *reason);
   const bool best = watch(row, epochs_done());
   record(row);
-  if (!best && !early_stopping_->reason_to_stop()) return true;
+  if (!best && !early_stopping_->reason_to_stop()) return Outcome::kContinue;
   last_saved_step_ = -1;  // what was saved here lacks the row
   checkpoint(best);
-  return true;
+  return Outcome::kContinue;
 }
 
 /// Why there was no evaluation: a signal, or no time for it.

@@ -61,6 +61,14 @@ double epochs_of(const Checkpoint& checkpoint, const std::string& key) {
 
 }  // namespace
 
+void TrainingPosition::end_epoch() {
+  elapsed_seconds += train_seconds;
+  ++epoch;
+  images = batch = 0;
+  loss_sum = divergence_sum = data_wait_seconds = train_seconds = 0;
+  std::fill(auxiliary_sums.begin(), auxiliary_sums.end(), 0.0);
+}
+
 void save_early_stopping(Checkpoint& checkpoint, const EarlyStopping& early) {
   const EarlyStopping::State& state = early.state();
   if (state.best) checkpoint.state["best"] = *state.best;

@@ -14,6 +14,11 @@ namespace sluice {
 
 /// Where a run stands, and the sums of the epoch it is in.
 struct TrainingPosition {
+  /// Of a network with so many auxiliary losses.
+  explicit TrainingPosition(std::size_t losses = 0) : auxiliary_sums(losses) {}
+  /// To the beginning of the next epoch.
+  void end_epoch();
+
   std::int64_t epoch = 0;   ///< whole epochs done
   std::int64_t images = 0;  ///< done of the next one
   std::int64_t batch = 0;   ///< the steps that did them; of different sizes where train.batch was changed

@@ -28,7 +28,7 @@ std::vector<BadLayer> bad_layers() {
       {"concat_ranks", "concat", "from = image, row",
        "[layer.bad] from: the sources may differ in channels only, got 1x3x6x5 and 1x4 (concat of 1x3x6x5, 1x4)"},
       {"concat_labels", "concat", "from = labels",
-       "[layer.bad] from: expected images N x C x H x W or rows N x K, got 1 (concat of 1)"},
+       "[layer.bad]: expected an image N x C x H x W or rows N x K, got 1 (concat of 1)"},
       {"split_parts", "split", "from = row\nparts = 3",
        "[layer.bad] parts: parts = 3 must divide the source's 4 channels (split of 1x4)"},
       {"split_many", "split", "parts = 9", "[layer.bad] parts: expected an integer from 2 to 8, got '9'"},
