@@ -167,6 +167,27 @@ def training():
         expect(report["flop_reduction"] == 1 and report["average_bits"] == 32, f"a dense network: {report}")
 
 
+def averages():
+    """With averaged weights, rows and /history speak of the averages, thresholds and densities of single layers among them."""
+    with Sandbox() as box:
+        box.write("net.ini", NET.replace("type = conv\n", "type = cg_conv\npartitions = 2\n", 1))
+        box.ok("sluice-train", "net.ini", "--train.epochs=3", "--optimizer.lr=0.5", "--gating_loss.penalty=0.1", "--gating_loss.target=1",
+               "--ema.decay=0.8")
+        line = json.loads(box.text("run/metrics.jsonl").splitlines()[-1])
+        history = json.loads(box.ok("sluice-inspect", box.newest(), "--history", "--json").out)["history"]
+        last = dict(zip(history["columns"], history["rows"][-1]))
+        names = ["val_loss", "val_accuracy", "val_gate_density", "val_density/conv", "val_macs_executed/conv", "threshold/conv"]
+        expect(all(last[name] == line[name] for name in names), f"/history {last}, metrics.jsonl {line}")
+        report = json.loads(box.ok("sluice-eval", box.newest(), "--json", "--split=validation").out)
+        conv = {layer["name"]: layer for layer in report["layers"]}["conv"]
+        expect([conv["gate_density"], conv["macs_executed"]] == [last["val_density/conv"], last["val_macs_executed/conv"]]
+               and close(report["loss"], last["val_loss"]), f"/history {last}, the average {report}")
+        means = {tensor["path"]: tensor["stats"]["mean"] for tensor in
+                 json.loads(box.ok("sluice-inspect", box.newest(), "--stats", "--json").out)["tensors"]}
+        average, newest = means["ema/weights/conv/threshold"], means["weights/conv/threshold"]
+        expect(close(last["threshold/conv"], average) and not close(average, newest), f"thresholds {last['threshold/conv']}, {average}, {newest}")
+
+
 def inspection():
     """What the last evaluation counted stands in the checkpoint, and nothing is loaded to show it."""
     with Sandbox() as box:
@@ -201,6 +222,6 @@ def inspection():
 
 
 if __name__ == "__main__":
-    for part in [evaluation, training, inspection]:
+    for part in [evaluation, training, averages, inspection]:
         part()
     sys.exit(1 if failures else 0)
