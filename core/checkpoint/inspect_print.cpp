@@ -145,15 +145,20 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
     return std::any_of(tensors.begin(), tensors.end(), [&](const Json& t) { return t.contains(member); });
   };
   std::vector<Table::Column> columns = {{"tensor", kLeft, kAlways, kCuts}, {"dtype", kLeft, 30}, {"shape", kLeft, 90},
-                                        {"elements", kRight, 60},          {"MiB", kRight, 40},  {"%", kRight, 20}};
+                                        {"elements", kRight, 45},          {"MiB", kRight, 40},  {"%", kRight, 20}};
+  // Columns of zeros say little.
+  const bool finite = std::all_of(tensors.begin(), tensors.end(), [](const Json& t) {
+    return !t.contains("stats") || (t["stats"]["nan"] == 0 && t["stats"]["inf"] == 0);
+  });
+  const int broken = finite ? 30 : 95;
   if (any("stats"))
     columns.insert(columns.end(), {{"min", kRight, 80},
                                    {"max", kRight, 80},
                                    {"mean", kRight, 85},
                                    {"std", kRight, 85},
-                                   {"% zero", kRight, 50},
-                                   {"NaN", kRight, 70},
-                                   {"Inf", kRight, 70}});
+                                   {"% zero", kRight, 40},
+                                   {"NaN", kRight, broken},
+                                   {"Inf", kRight, broken}});
   const std::size_t remarks = columns.size();
   if (any("alias_of") || any("problem")) columns.push_back({"", kLeft, kAlways, kWraps});
   Table table(columns);
@@ -194,7 +199,7 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
 /// How soon it makes way.
 int importance_of(const std::string& column) {
   if (column == "epoch") return kAlways;
-  const int of_training = starts_with(column, "val_") || starts_with(column, "test_") ? 0 : 15;
+  const int of_training = starts_with(column, "val_") || starts_with(column, "test_") ? 0 : 25;
   for (const auto& [words, importance] : {std::pair<const char*, int>{"accuracy", 90}, {"_loss", 80}, {"density", 70}})
     if (column_ends_in(column, words)) return importance - of_training;
   return 40 - of_training;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
@@ -119,6 +120,13 @@ Cell value_cell(const std::string& text) {
   return {text, text};
 }
 
+/// Lower where some runs have the key and others do not, and those agree.
+int importance_of(const Difference& difference) {
+  std::set<std::string> values(difference.values.begin(), difference.values.end());
+  values.erase("");
+  return values.size() > 1 ? 70 : 45;
+}
+
 /// That all are finished goes without saying.
 int importance_of_state(const std::vector<RunSummary>& runs) {
   const bool finished = std::all_of(runs.begin(), runs.end(),
@@ -221,8 +229,8 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   records.columns = {{"run", "run", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths},
                      {"state", "state", Table::Align::kLeft, importance_of_state(runs)}};
   for (const Difference& difference : different)
-    records.columns.push_back(
-        {difference.key, short_title(difference.key, different), Table::Align::kRight, 70, Table::Narrow::kCuts});
+    records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight,
+                               importance_of(difference), Table::Narrow::kCuts});
   records.columns.insert(records.columns.end(), {{"epochs", "epochs", Table::Align::kRight, 50},
                                                  {"epochs_wanted", "of", Table::Align::kRight, 49},
                                                  {"best_epoch", "best at", Table::Align::kRight, 35}});
