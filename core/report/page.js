@@ -81,10 +81,10 @@ class Chart {
   paint() {
     const inside = ([x]) => !this.range || (x >= this.range[0] && x <= this.range[1]);
     const points = this.shown().flatMap(([series]) => series.points.filter(inside));
-    this.xs = this.range || extent(points.map((point) => point[0]));
-    const [low, high] = extent(points.map((point) => point[1]));
-    const room = (high - low) * 0.05;
-    this.ys = [low - room, high + room];
+    const labelled = points.some((point) => point[2]);  // such a point is large, and its name stands above
+    const around = ([low, high], share) => [low - share * (high - low), high + share * (high - low)];
+    this.xs = this.range || around(extent(points.map((point) => point[0])), labelled ? 0.04 : 0);
+    this.ys = around(extent(points.map((point) => point[1])), labelled ? 0.12 : 0.05);
     this.svg.replaceChildren();
     this.axes();
     const clip = `clip${Chart.made = (Chart.made || 0) + 1}`;
@@ -253,7 +253,7 @@ function confusion(evaluation) {
   const rows = evaluation.confusion.map((row, label) => {
     const sum = row.reduce((a, b) => a + b, 0) || 1;
     return [names[label], ...row.map((count, predicted) => {
-      const share = Math.round(100 * count / sum);
+      const share = Math.round(45 * count / sum);  // text stays readable on it, in light and dark
       const style = `background: color-mix(in srgb, var(${predicted === label ? '--c2' : '--c1'}) ${share}%, transparent)`;
       return make('td', {style, title: `${names[label]} taken for ${names[predicted]}: ${count} of ${sum}`}, count ? String(count) : '');
     })];
