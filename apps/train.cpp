@@ -27,6 +27,7 @@
 #include "core/graph/onednn.hpp"
 #include "core/graph/version.hpp"
 #include "core/train/advice.hpp"
+#include "core/train/peak_rate.hpp"
 #include "core/train/trainer.hpp"
 #include "gating/gating.hpp"
 #ifdef SLUICE_TENSORBOARD
@@ -92,6 +93,8 @@ int dry_run(Experiment& experiment, const std::string& fewer_threads) {
   for (const std::string& line : missing_activations(experiment.network())) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : unread_layers(experiment.network())) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : advice_on_decay(experiment.network(), experiment.optimizer))
+    std::cerr << "warning: " << line << "\n";
+  for (const std::string& line : advice_on_precision(experiment.run.precision))
     std::cerr << "warning: " << line << "\n";
   try {
     check_data(experiment);
@@ -223,6 +226,8 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
   for (const std::string& warning : directory->warnings()) log.warning(warning);
   for (const std::string& warning : advice_on_decay(experiment.network(), experiment.optimizer)) log.warning(warning);
+  if (ranks.is_root())
+    for (const std::string& warning : advice_on_precision(experiment.run.precision)) log.warning(warning);
   bool started = false;
   try {
     const std::unique_ptr<Trainer> trainer = make_trainer(ranks, experiment.data, [&] {

@@ -10,8 +10,8 @@
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/dense_twin.hpp"
-#include "core/graph/onednn.hpp"
 #include "core/model/trained_network.hpp"
+#include "core/train/peak_rate.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
@@ -184,29 +184,6 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
     row.dense_ms = dense[row.kernel.layer];
     row.dense_direct_ms = direct[row.kernel.layer];
   }
-}
-
-/// The best rate of a matrix product large enough to be limited by arithmetic alone.
-double measure_peak_gflops(Precision precision) {
-  using Type = dnnl::memory::data_type;
-  constexpr std::int64_t kSize = 1024;
-  const bool int8 = precision == Precision::kInt8;
-  const TensorDesc matrix{{kSize, kSize}, int8 ? DataType::kU8 : activation_type(precision), 0};
-  const Type type = onednn::data_type(matrix.type);
-  const auto a = dnnl::memory::desc({kSize, kSize}, type, dnnl::memory::format_tag::ab);
-  const auto product = onednn::make<dnnl::matmul>(
-      onednn::attributes(), a,
-      dnnl::memory::desc({kSize, kSize}, int8 ? Type::s8 : type, dnnl::memory::format_tag::any),
-      dnnl::memory::desc({kSize, kSize}, int8 ? Type::s32 : Type::f32, dnnl::memory::format_tag::ab));
-  onednn::Operation operation(
-      product, dnnl::matmul(product),
-      {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, product.weights_desc()}, {DNNL_ARG_DST, product.dst_desc()}});
-  SlotBook book;
-  operation.book(book.scratch());
-  const OwnMemory memory(book);
-  const Buffer left(matrix.bytes()), right(onednn::bytes(product.weights_desc())), result(kSize * kSize * 4);
-  const Step step = [&] { operation.run(memory.memory(), {left.data(), right.data(), result.data()}); };
-  return 2.0 * kSize * kSize * kSize / time_in_turn(3, 9, {step})[0].front() / 1e6;
 }
 
 /// A neighbour may have been busy at one of the measurements, and a phase that does all of its work cannot be faster
