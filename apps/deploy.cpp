@@ -5,6 +5,7 @@
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "apps/images.hpp"
 #include "apps/load.hpp"
@@ -38,6 +39,8 @@ Program describe() {
       force_flag(),
       {"images", "SPLIT", "Measure on images of train (default), validation or test."},
       {"precision", "NAME", "Of the deployed network, fp32, bf16 or int8: the same as --run.precision=NAME."},
+      {"weight-levels", "NAME",
+       "Round quantised weights to other levels: signed fit a byte, full (as published) do not."},
       {"shift", "AMOUNT", "Move all thresholds by this much first; sluice-eval --shift shows what that does."},
       {"json", "", "Print JSON."}};
   program.keys = key_names;
@@ -52,6 +55,41 @@ std::vector<std::string> overrides_of(const CommandLine& line) {
   if (const auto precision = line.value("precision")) overrides.push_back("--run.precision=" + *precision);
   overrides.emplace_back("--run.backend=skip");
   return overrides;
+}
+
+/// Overrides that put the weights of every layer that rounds them on other levels; none without the flag.
+std::vector<std::string> level_overrides(const CommandLine& line, const Network& network) {
+  const std::optional<std::string> levels = line.value("weight-levels");
+  if (!levels) return {};
+  if (*levels != "signed" && *levels != "full")
+    throw Error(ExitCode::kUsage,
+                concat("command line: --weight-levels: expected signed or full, got '", *levels, "'"));
+  std::set<std::string> types;
+  for (const Node& node : network.nodes()) {
+    if (node.section.default_of("weight_levels")) types.insert(node.type);
+  }
+  if (types.empty())
+    throw Error(ExitCode::kUsage, "command line: --weight-levels: no layer of this network quantises its weights");
+  std::vector<std::string> overrides;
+  for (const std::string& type : types) overrides.push_back(concat("--type.", type, ".weight_levels=", *levels));
+  return overrides;
+}
+
+/// The checkpoint's network, but for what the flag changes. A layer whose own section says its levels keeps them.
+Trained with_levels(const CommandLine& line, const Trained& source, Registry& registry) {
+  std::vector<std::string> overrides = overrides_of(line);
+  for (std::string& override : level_overrides(line, source.experiment->network())) overrides.push_back(override);
+  Trained trained = load_trained(line.positional().front(), overrides, registry);
+  int changed = 0;
+  for (std::size_t i = 0; i < trained.experiment->network().nodes().size(); ++i) {
+    const auto levels = [&](const Trained& of) {
+      return of.experiment->network().nodes()[i].layer->attributes().get<std::int64_t>("weight_levels");
+    };
+    if (levels(trained) != levels(source)) ++changed;
+  }
+  std::cerr << "note: --weight-levels rounds the weights of " << changed << " layer" << (changed == 1 ? "" : "s")
+            << " anew\n";
+  return trained;
 }
 
 /// As many rounds as fill a second, for a few ways: short ones are told apart by many.
@@ -180,18 +218,23 @@ int deploy(const CommandLine& line) {
   const Output output = output_of(line, "output", "sluice-deploy",
                                   [](const std::string& path) { return is_checkpoint_with("deployed_from", path); });
   const Split split = split_of(line, "images").value_or(Split::kTrain);
-  Registry registry;
-  const Trained trained = load_trained(line.positional().front(), overrides_of(line), registry);
+  Registry registry, own_registry;
+  const Trained source = load_trained(line.positional().front(), overrides_of(line), registry);
+  const Trained trained = line.has("weight-levels") ? with_levels(line, source, own_registry) : source;
   Experiment& experiment = *trained.experiment;
   refuse_inputs(output, {trained.checkpoint.file}, experiment);
   start_threads(experiment);
   const KnownImages test = open_images(trained, Split::kTest);
   const KnownImages images = split == Split::kTest ? test : open_images(trained, split, &test.normalization);
-  complete(experiment, images);
-  const std::unique_ptr<GroupShift> shift = shifted(line, experiment.network());
+  std::vector<std::unique_ptr<GroupShift>> shifts;
+  for (const std::shared_ptr<Experiment>& each : {trained.experiment, source.experiment}) {
+    if (!shifts.empty() && each == trained.experiment) continue;
+    complete(*each, images);
+    shifts.push_back(shifted(line, each->network()));
+  }
   const std::vector<TimedKernel> measured = time_kernels(experiment, images);
   const std::vector<KernelChoice> kernels = choices_of(measured);
-  const Evaluation before = evaluate(trained, test, nullptr);
+  const Evaluation before = evaluate(source, test, nullptr);
   const Evaluation after = evaluate(trained, test, &kernels);
   save(deployable(trained, test.normalization, kernels, after), output);
   (line.has("json") ? print_json : print)(report_stream(output), output.path(), measured, before, after);
