@@ -48,6 +48,9 @@ class PgConv : public Layer {
     declare.costs.push_back({macs, weight_bits, bits});
     declare.costs.push_back({macs, weight_bits, quantization.activation_cost_bits() - bits, open, total, true});
     declare.wants_activation = true;
+    if (!options_.may_skip(src[0])) return;
+    declare.src_levels = quantization.source_levels();
+    declare.dst_levels = true;
   }
 
   Attributes attributes() const override {
@@ -61,7 +64,7 @@ class PgConv : public Layer {
   }
 
   bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {
-    return mode == Mode::kInference && conv_accepts(accepted, next);
+    return mode == Mode::kInference && conv_accepts(accepted, next, true);
   }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {

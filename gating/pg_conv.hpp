@@ -19,9 +19,15 @@ struct PgOptions {
 
   /// T(src) are the multiples of this among the levels.
   std::int64_t step() const { return std::int64_t{1} << (quantization.activation_bits - prediction_bits); }
-  /// Inference in fp32 counts in levels wherever their sums are exact: then it gives the same bits however it computes
-  /// them. (`request`: of the layer.)
-  bool counts_levels(const OpRequest& request) const;
+  /// Whether sums of levels are exact in fp32, for a source of this shape. Then inference counts in levels, unless it
+  /// is in bf16, and gives the same bits however it computes them.
+  bool has_exact_sums(const Shape& src) const;
+  bool counts_levels(const OpRequest& request) const {
+    const bool in_bf16 = request.src[0].type == DataType::kBF16 || request.dst.type == DataType::kBF16;
+    return !in_bf16 && has_exact_sums(request.src[0].shape);
+  }
+  /// Whether inference that counts in levels can skip.
+  bool may_skip(const Shape& src) const;
 };
 
 /// Both products everywhere, and their gradients.

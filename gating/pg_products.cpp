@@ -124,7 +124,7 @@ class PgInference : public Op {
                  *const shift = rows_(m, kShift);
     for (std::int64_t o = 0; o < channels_; ++o) {
       limit[o] = alone_ ? level_limit(c.param[1][o], unit) : c.param[1][o] / unit;
-      slope[o] = alone_ ? 1.0F : unit;
+      slope[o] = 1.0F;  // scores count in levels: no rounding opens a gate whose score is 0
       scale[o] = c.affine_scale == nullptr ? unit : c.affine_scale[o] * unit;
       shift[o] = c.affine_shift == nullptr ? 0.0F : c.affine_shift[o];
     }

@@ -32,12 +32,15 @@ class PgSkipping : public Op {
         thresholds_(needs.slots, options.geometry.channels),
         levels_(frames.refresh.book<float>(weights.count())),
         weight_unit_(needs.slots.kept<float>(1)),
-        skip_(request, problem_of(options), needs, frames) {}
+        skip_(request, problem_of(request, options), needs, frames) {}
 
-  static SkipProblem problem_of(const PgOptions& options) {
+  static SkipProblem problem_of(const OpRequest& request, const PgOptions& options) {
     SkipProblem problem;
     problem.geometry = options.geometry;
-    problem.levels = {options.quantization.activations().levels(), options.step()};
+    problem.levels.count = options.quantization.activations().levels();
+    problem.levels.step = options.step();
+    problem.levels.weight_count = options.quantization.weights().levels();
+    problem.levels.nonnegative = request.src_nonnegative[0];
     problem.granularity = options.gate.granularity;
     return problem;
   }
@@ -52,19 +55,21 @@ class PgSkipping : public Op {
 
 }  // namespace
 
-bool PgOptions::counts_levels(const OpRequest& request) const {
+bool PgOptions::has_exact_sums(const Shape& src) const {
   constexpr std::int64_t kMostSum = 1 << 24, kMostLevel = (1 << 15) - 1;
   const Quantizer weights = quantization.weights(), source = quantization.activations();
-  const Shape shape = geometry.weights_shape(request.src[0].shape);
+  const Shape shape = geometry.weights_shape(src);
   const std::int64_t terms = shape[1] * shape[2] * shape[3];
-  const bool in_floats = request.src[0].type == DataType::kF32 && request.dst.type == DataType::kF32;
-  return in_floats && weights.bits > 0 && weights.levels() <= kMostLevel && source.levels() <= kMostLevel &&
+  return weights.bits > 0 && weights.levels() <= kMostLevel && source.levels() <= kMostLevel &&
          weights.levels() * source.levels() * terms < kMostSum;
 }
 
+bool PgOptions::may_skip(const Shape& src) const {
+  return geometry.groups == 1 && geometry.dst_shape(src)[kW] <= SkipConv::kMostWidth && has_exact_sums(src);
+}
+
 std::unique_ptr<Op> make_pg_skipping(const OpRequest& request, const PgOptions& options, OpNeeds& needs) {
-  const bool fits = options.geometry.groups == 1 && request.dst.shape[kW] <= SkipConv::kMostWidth;
-  if (!fits || !options.counts_levels(request)) return nullptr;
+  if (!options.counts_levels(request) || !options.may_skip(request.src[0].shape)) return nullptr;
   return std::make_unique<PgSkipping>(request, options, needs);
 }
 

@@ -246,7 +246,8 @@ class BatchNorm : public Layer {
   }
 
   bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode) const override {
-    if (next.kind == PostOp::Kind::kAffine || accepted.size() > 1) return false;
+    const bool takes = next.kind == PostOp::Kind::kAdd || next.kind == PostOp::Kind::kClip;
+    if (!takes || accepted.size() > 1) return false;
     return accepted.empty() || accepted[0].kind != next.kind;
   }
 

@@ -166,11 +166,12 @@ bool is_generic_kernel(const std::string& kernel) {
   return kernel.find("ref") != std::string::npos || kernel.find("gemm") != std::string::npos;
 }
 
-bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next) {
+bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next, bool bounds) {
   const auto has = [&](PostOp::Kind kind) {
     return std::any_of(accepted.begin(), accepted.end(), [&](const PostOp& op) { return op.kind == kind; });
   };
-  if (has(PostOp::Kind::kClip)) return false;  // oneDNN's kernels end with the clip
+  if (has(PostOp::Kind::kClip) || has(PostOp::Kind::kBound)) return false;  // oneDNN's kernels end with the clip
+  if (next.kind == PostOp::Kind::kBound) return bounds;
   return next.kind == PostOp::Kind::kAffine ? !has(PostOp::Kind::kAdd) : !has(next.kind);
 }
 

@@ -18,8 +18,9 @@ namespace sluice {
 /// of fp32.
 bool is_generic_kernel(const std::string& kernel);
 
-/// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip (Epilogue).
-bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next);
+/// The post-ops that a convolution can do in inference: any kAffine, then one kAdd, then one kClip (Epilogue), or one
+/// kBound where the layer `bounds`.
+bool conv_accepts(const std::vector<PostOp>& accepted, const PostOp& next, bool bounds = false);
 
 /// oneDNN's view of one convolution in one executor. A source in int8 (kU8) is multiplied by int8 weights,
 /// packed from whole numbers from -127 to 127, forward only: its levels, not what they stand for. A result of int8 (of

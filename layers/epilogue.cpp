@@ -14,6 +14,7 @@ Epilogue::Epilogue(const std::vector<PostOp>& ops) {
       clips_first = clips();
       adds = true;
     }
+    if (op.kind == PostOp::Kind::kBound) bounded = true;
     if (op.kind != PostOp::Kind::kClip) continue;
     low = op.low;
     high = op.high;
@@ -21,9 +22,10 @@ Epilogue::Epilogue(const std::vector<PostOp>& ops) {
 }
 
 Ending Epilogue::ending() const {
-  if (adds && clips()) return clips_first ? Ending::kClipAdd : Ending::kAddClip;
+  const bool ends = clips() || bounded;
+  if (adds && ends) return clips_first ? Ending::kClipAdd : Ending::kAddClip;
   if (adds) return Ending::kAdd;
-  return clips() ? Ending::kClip : Ending::kNone;
+  return ends ? Ending::kClip : Ending::kNone;
 }
 
 EpiloguePass::EpiloguePass(const OpRequest& request, OpNeeds& needs) : epilogue_(request.post_ops) {
@@ -51,7 +53,7 @@ void EpiloguePass::run(const Context& c, const float* scale, const float* shift)
       const std::int64_t group = i % groups.count, at = groups.offset(i / groups.count, group);
       norm_kernels<T>().forward(groups.at(group), epilogue_.ending(), c.dst.as<const T>() + at,
                                 addend == nullptr ? nullptr : addend + at, c.dst.as<T>() + at, scale + 16 * group,
-                                shift + 16 * group, epilogue_.clip());
+                                shift + 16 * group, epilogue_.clip(c.bound));
     }
   });
 }

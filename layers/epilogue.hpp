@@ -10,24 +10,28 @@
 namespace sluice {
 
 /// y = clip(scale x + shift + addend), each part where it is wanted. Scale and shift are by channel, the addend is like
-/// the result: they come with each call (Context::affine_scale, affine_shift and addend).
+/// the result: they come with each call (Context::affine_scale, affine_shift and addend), and so does a learned bound
+/// (Context::bound).
 struct Epilogue {
   static constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
   Epilogue() = default;
-  /// At most one kAdd and one kClip.
+  /// At most one kAdd and one kClip or kBound.
   explicit Epilogue(const std::vector<PostOp>& ops);
 
   bool affine = false;
   bool adds = false;
   bool clips_first = false;  ///< y = clip(scale x + shift) + addend
   float low = -kInfinity, high = kInfinity;
+  bool bounded = false;  ///< clips at 0 and at the learned bound
 
+  /// At numbers that are known.
   bool clips() const { return low > -kInfinity || high < kInfinity; }
-  bool empty() const { return !affine && !adds && !clips(); }
+  bool empty() const { return !affine && !adds && !clips() && !bounded; }
   /// As kernels of batch normalisation take it.
   Ending ending() const;
-  Clip clip() const { return {low, high}; }
+  /// `bound`: the learned one, where it is bounded.
+  Clip clip(const float* bound = nullptr) const { return bounded ? Clip{0, *bound} : Clip{low, high}; }
 };
 
 /// dst = epilogue(dst), in place, for results of T: for kernels that end before it.

@@ -1,4 +1,6 @@
 // PACT (Choi et al. 2018, arXiv 1805.06085): a ReLU clipped at a bound that is learned.
+#include "layers/pact_relu.hpp"
+
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/kernels/pact_kernels.hpp"
@@ -7,18 +9,10 @@
 namespace sluice {
 namespace {
 
-template <class T>
-void clip_at(float bound, const Context& c) {
-  parallel_for(c.dst.desc.count(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    pact_kernels<T>().forward(end - begin, c.src[0].as<const T>() + begin, c.dst.as<T>() + begin, bound);
-  });
-}
-
-template <class T>
 class PactInference : public Op {
  public:
   explicit PactInference(OpNeeds& needs) { needs.dst_may_overwrite_src = true; }
-  void forward(const Context& c) override { clip_at<T>(*c.param[0], c); }
+  void forward(const Context& c) override { clip_at(*c.param[0], c.src[0], c.dst); }
 };
 
 template <class T>
@@ -29,7 +23,7 @@ class PactTraining : public Op {
     sums_ = needs.slots.scratch().book<double>((request.dst.count() + kChunk - 1) / kChunk);
   }
 
-  void forward(const Context& c) override { clip_at<T>(*c.param[0], c); }
+  void forward(const Context& c) override { clip_at(*c.param[0], c.src[0], c.dst); }
 
   void backward(const Context& c) override {
     const float bound = *c.param[0];
@@ -73,10 +67,15 @@ class PactRelu : public Layer {
 
   Attributes attributes() const override { return Attributes("clip_at_learned_bound"); }
 
+  std::optional<PostOp> as_post_op(Mode mode) const override {
+    if (mode == Mode::kTraining) return std::nullopt;
+    return PostOp{PostOp::Kind::kBound, 0, 0};
+  }
+
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     needs.kernel = "sluice:" + to_string(cpu_isa());
     if (request.training()) return make_typed<PactTraining>(request.dst.type, request, needs);
-    return make_typed<PactInference>(request.dst.type, needs);
+    return std::make_unique<PactInference>(needs);
   }
 
  private:
@@ -84,6 +83,16 @@ class PactRelu : public Layer {
 };
 
 }  // namespace
+
+void clip_at(float bound, const Tensor& src, const Tensor& dst) {
+  const auto clip = [&](auto type) {
+    using T = decltype(type);
+    parallel_for(dst.desc.count(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+      pact_kernels<T>().forward(end - begin, src.as<const T>() + begin, dst.as<T>() + begin, bound);
+    });
+  };
+  dst.desc.type == DataType::kBF16 ? clip(BFloat16{}) : clip(float{});
+}
 
 std::unique_ptr<Layer> make_pact_relu(Keys& keys) {
   return std::make_unique<PactRelu>(keys);

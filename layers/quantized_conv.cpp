@@ -1,8 +1,11 @@
 // Convolution with quantised weights and source (Zhou et al. 2016, arXiv 1606.06160, with the quantiser of
 // layers/quantizer.hpp).
+#include <algorithm>
 #include <cmath>
 
 #include "layers/layers.hpp"
+#include "layers/level_convolution.hpp"
+#include "layers/pact_relu.hpp"
 #include "layers/quantized_convolution.hpp"
 
 namespace sluice {
@@ -16,10 +19,67 @@ struct QuantizedConvOptions {
   bool quantizes_source() const { return !quantization.activations().is_identity(); }
 };
 
+/// In levels from one layer to the next, with all that is fused behind.
+class QuantizedConvLevels : public Op {
+ public:
+  QuantizedConvLevels(const OpRequest& request, const QuantizedConvOptions& options, OpNeeds& needs)
+      : options_(options.quantization), channels_(options.geometry.channels), bias_(options.bias) {
+    LevelProblem problem;
+    problem.geometry = options.geometry;
+    problem.source = options_.activations();
+    problem.weights = options_.weights();
+    problem.src = request.src[0];
+    problem.dst = request.dst;
+    problem.src_nonnegative = request.src_nonnegative[0];
+    problem.dst_levels = request.dst_levels;
+    problem.epilogue = Epilogue(request.post_ops);
+    product_ = LevelConvolution(problem);
+    const Shape shape = options.geometry.weights_shape(request.src[0].shape);
+    weights_ = QuantizedWeights(options_, shape.count(), shape[1] * shape[2] * shape[3]);
+    const Frames frames = needs.slots.frames();
+    product_.book(needs.slots, frames.forward);
+    levels_ = Scratch(frames.refresh).book<float>(weights_.count());
+    for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(product_.padded());
+    needs.kernel = product_.kernel();
+  }
+
+  void refresh(const Context& c) override {
+    float *const levels = c.memory[levels_], *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
+    const float unit = weights_.quantize(c.param[0], levels);
+    product_.pack(c.memory, levels);
+    for (float* const row : {scales, shifts, c.memory[product_scale_]}) std::fill_n(row, product_.padded(), 0.0F);
+    for (std::int64_t o = 0; o < channels_; ++o) {
+      const float scale = c.affine_scale == nullptr ? 1.0F : c.affine_scale[o];
+      scales[o] = unit * scale;
+      shifts[o] = (c.affine_shift == nullptr ? 0.0F : c.affine_shift[o]) + (bias_ ? c.param[1][o] * scale : 0.0F);
+    }
+  }
+
+  void forward(const Context& c) override {
+    const float scale = stored_scale(options_, c.src[0], *c.buffer[0]), unit = options_.activations().unit(scale);
+    const float* const own = c.memory[scale_];
+    float* const scales = c.memory[product_scale_];
+    for (std::int64_t o = 0; o < channels_; ++o) scales[o] = unit * own[o];
+    product_.run(c.memory, c.src[0].data, {scale, scales, c.memory[shift_], c.addend.data, c.bound, c.dst_scale},
+                 c.dst.data);
+  }
+
+ private:
+  QuantizationOptions options_;
+  std::int64_t channels_;
+  bool bias_;
+  LevelConvolution product_;
+  QuantizedWeights weights_;
+  Slot<float> levels_;                         ///< of the weights, in refresh
+  Slot<float> scale_, shift_, product_scale_;  ///< by channel
+};
+
 class QuantizedConvInference : public Op {
  public:
   QuantizedConvInference(const OpRequest& request, const QuantizedConvOptions& options, OpNeeds& needs)
-      : options_(options), product_(options.geometry, options.quantization, request, options.bias) {
+      : options_(options),
+        product_(options.geometry, options.quantization, request, options.bias),
+        bounded_(request.has(PostOp::Kind::kBound)) {
     Frames frames = needs.slots.frames();
     if (options.quantizes_source()) levels_ = frames.forward.book(product_.operand());
     view_.desc = product_.operand();
@@ -38,11 +98,13 @@ class QuantizedConvInference : public Op {
       operand = view_.data;
     }
     product_.forward(c, operand, source.unit(scale), c.dst.data);
+    if (bounded_) clip_at(*c.bound, c.dst, c.dst);
   }
 
  private:
   QuantizedConvOptions options_;
   QuantizedConvolution product_;
+  bool bounded_;  ///< clips at a learned bound, which no kernel of oneDNN knows
   BookedTensor levels_;
   Tensor view_;  ///< of the levels, in a call
 };
@@ -112,6 +174,9 @@ class QuantizedConv : public Layer {
     const std::int64_t macs = geometry.macs(src[0]);
     declare.costs.push_back({macs, quantization.weight_cost_bits(), quantization.activation_cost_bits()});
     declare.multiplies_channels = geometry.groups == 1 && quantization.activation_bits != 1;  // Q(0) = -1 in one bit
+    if (!LevelConvolution::fits(geometry, quantization, src[0])) return;
+    declare.src_levels = quantization.source_levels();
+    declare.dst_levels = true;
   }
 
   Attributes attributes() const override {
@@ -123,12 +188,16 @@ class QuantizedConv : public Layer {
   }
 
   bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {
-    return mode == Mode::kInference && conv_accepts(accepted, next);
+    return mode == Mode::kInference && conv_accepts(accepted, next, true);
   }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<QuantizedConvTraining>(request, options_, needs);
     needs.packed_params = {0};  // the weights
+    const bool in_bf16 = request.src[0].type == DataType::kBF16 || request.dst.type == DataType::kBF16;
+    if (request.may_skip && !in_bf16 &&
+        LevelConvolution::fits(options_.geometry, options_.quantization, request.src[0].shape))
+      return std::make_unique<QuantizedConvLevels>(request, options_, needs);
     return std::make_unique<QuantizedConvInference>(request, options_, needs);
   }
 

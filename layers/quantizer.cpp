@@ -1,14 +1,17 @@
 #include "layers/quantizer.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/distributed/batch_share.hpp"
 #include "core/distributed/communicator.hpp"
 #include "core/graph/onednn.hpp"
+#include "layers/kernels/level_kernels.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
 
 namespace sluice {
@@ -129,6 +132,14 @@ bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst) {
   return finite;
 }
 
+void mark_as_nan(const TensorDesc& desc, void* dst) {
+  if (desc.type == DataType::kU8) {
+    std::memset(dst, kNoLevel, static_cast<std::size_t>(desc.bytes()));
+  } else {
+    std::fill_n(static_cast<float*>(dst), desc.count(), std::numeric_limits<float>::quiet_NaN());
+  }
+}
+
 void QuantizationOptions::describe(Keys& keys) {
   keys.optional("weight_bits", weight_bits, between(0, 16), "of the weights; 0: floating point, 1: -1 and 1");
   keys.optional("activation_bits", activation_bits, between(0, 16), "of the source; 0: floating point, 1: -1 and 1");
@@ -152,6 +163,12 @@ void QuantizationOptions::declare_scale(Declarations& declare) const {
   declare.buffers[static_cast<std::size_t>(scale)].measured = frozen && activations().has_scale();
 }
 
+std::optional<SourceLevels> QuantizationOptions::source_levels() const {
+  const std::int64_t count = activations().levels();
+  if (!frozen || !activations().has_scale() || count > kMostInt8Level) return std::nullopt;
+  return SourceLevels{0, static_cast<int>(count)};
+}
+
 DataType QuantizationOptions::operand_type(DataType activation, std::int64_t terms) const {
   if (activation == DataType::kBF16) return activation;
   const Quantizer w = weights(), x = activations();
@@ -173,7 +190,11 @@ float batch_scale(const QuantizationOptions& options, const Tensor& src, float& 
 
 float stored_scale(const QuantizationOptions& options, const Tensor& src, float stored) {
   if (!options.activations().has_scale()) return 1.0F;
-  return options.frozen && stored > 0 ? stored : dynamic_scale(src);
+  if (options.frozen && stored > 0) return stored;
+  if (src.desc.type == DataType::kU8)
+    throw Error(ExitCode::kInternal,
+                "the scale of levels that come in bytes is not known any more; make the executor anew");
+  return dynamic_scale(src);
 }
 
 QuantizedWeights::QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms)

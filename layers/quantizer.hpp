@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "core/base/bfloat16.hpp"
 #include "core/config/keys.hpp"
@@ -58,6 +59,9 @@ void widen_levels(const Tensor& levels, float* dst);
 /// the levels. False where there is a NaN.
 bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst);
 
+/// Makes a whole result what is no number: in fp32, or in levels (kNoLevel).
+void mark_as_nan(const TensorDesc& desc, void* dst);
+
 /// Keys that every quantised layer has.
 struct QuantizationOptions {
   std::int64_t weight_bits = 8;
@@ -69,8 +73,10 @@ struct QuantizationOptions {
   void describe(Attributes& attributes) const;
   Quantizer weights() const { return {weight_bits, weight_levels}; }
   Quantizer activations() const { return {activation_bits, LevelSet::kFull}; }
-  /// The buffer of one number that source_scale keeps the source's scale in.
+  /// The buffer of one number that source_scale keeps the source's scale in: the layer's first.
   void declare_scale(Declarations& declare) const;
+  /// What may stand for the source in inference (Declarations::src_levels): levels of a frozen scale that fit a byte.
+  std::optional<SourceLevels> source_levels() const;
   /// What a multiply-add counts with: 32 bits where it is in floating point.
   int weight_cost_bits() const { return weight_bits == 0 ? 32 : static_cast<int>(weight_bits); }
   int activation_cost_bits() const { return activation_bits == 0 ? 32 : static_cast<int>(activation_bits); }

@@ -25,6 +25,7 @@ ExecutionPlan plan_execution(const Network& network, const ExecutorOptions& opti
   plan = choose_layout(std::move(plan));
   plan = make_tensors(std::move(plan));
   plan = choose_int8(std::move(plan));
+  plan = choose_levels(std::move(plan));
   plan = plan_gradients(std::move(plan));
   plan = make_operations(std::move(plan));
   plan = find_lifetimes(std::move(plan));

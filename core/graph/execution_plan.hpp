@@ -35,6 +35,7 @@ struct PlannedOperation {
   int addend = -1;
   int dst = -1;
   std::vector<int> more_dst;
+  int levels_of = -1;  ///< the node in whose levels the result is written (Declarations::src_levels)
 
   bool needs_gradient = false;  ///< it or a layer before it has parameters
   bool has_backward = false;    ///< ... and its result reaches a loss

@@ -51,6 +51,8 @@ struct Executor::State {
     std::int64_t final_from = 0;      ///< element of the gradients from which on none changes after its backward
     std::vector<float> scale, shift;  ///< folded kAffine post-ops
     std::vector<std::pair<std::size_t, Context>> affine;  ///< index into plan.fused, and that layer's parameters
+    const float* bound_parameter = nullptr;               ///< of a kBound post-op, and its value at the last refresh
+    float bound = 0;
     double refresh_ms = 0, forward_ms = 0, backward_ms = 0;
   };
 
@@ -125,8 +127,14 @@ struct Executor::State {
     if (options.share.ranks != nullptr) c.share = &options.share;
     c.layer_index = static_cast<std::uint32_t>(op.nodes[0]);
     c.alternative = op.needs.alternative;
+    if (op.levels_of >= 0) {
+      Context reader;
+      bind_parameters(reader, op.levels_of);
+      const Node& node = network.nodes()[static_cast<std::size_t>(op.levels_of)];
+      c.dst_scale = reader.buffer[static_cast<std::size_t>(node.declared.src_levels->buffer)];
+    }
     run.copy_addend = op.needs.dst_starts_as_addend && op.addend >= 0 && c.addend.data != c.dst.data;
-    bind_affine(op, run);
+    bind_fused(op, run);
   }
 
   /// Parameters lie in the order of the layers, and belong to the first that uses them.
@@ -159,12 +167,15 @@ struct Executor::State {
     }
   }
 
-  void bind_affine(const PlannedOperation& op, Runtime& run) {
+  void bind_fused(const PlannedOperation& op, Runtime& run) {
     for (std::size_t f = 0; f < op.fused.size(); ++f) {
-      if (op.post_ops[f].kind != PostOp::Kind::kAffine) continue;
       Context parameters;
       bind_parameters(parameters, op.nodes[f + 1]);
-      run.affine.emplace_back(f, std::move(parameters));
+      if (op.post_ops[f].kind == PostOp::Kind::kBound) {
+        run.bound_parameter = parameters.param.at(0);
+        run.context.bound = &run.bound;
+      }
+      if (op.post_ops[f].kind == PostOp::Kind::kAffine) run.affine.emplace_back(f, std::move(parameters));
     }
     if (run.affine.empty()) return;
     const auto channels = static_cast<std::size_t>(run.context.dst.shape()[kC]);
@@ -193,6 +204,7 @@ struct Executor::State {
     Runtime& run = runtime[operation];
     const Stopwatch watch(profiling ? &run.refresh_ms : nullptr);
     if (!run.affine.empty()) fold(plan.operations[operation], run);
+    if (run.bound_parameter != nullptr) run.bound = *run.bound_parameter;
     call_refresh(plan, plan.operations[operation], run.context);
   }
 

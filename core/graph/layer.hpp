@@ -79,6 +79,13 @@ struct InputSpec {
   DataType type = DataType::kF32;
 };
 
+/// The levels that a layer rounds its source to before anything else: round(min(|x| / scale, 1) count), ties to even,
+/// with the sign of x. The scale is a number in one of its buffers, 0 until it is known.
+struct SourceLevels {
+  int buffer = 0;
+  int count = 0;  ///< at most kMostInt8Level
+};
+
 /// What a layer declares in `infer`; all indices refer to the order of the calls.
 struct Declarations {
   Shape dst;                         ///< the shape of the (first) result
@@ -106,6 +113,9 @@ struct Declarations {
   /// The result, N x C, is zero where a decision closes the channel; the others are counted as Role::kOpen, also by
   /// image (Context::open_by_image).
   bool closes_channels = false;
+  /// Inference in fp32: source 0 may come in these levels as well, where it holds no number below 0.
+  std::optional<SourceLevels> src_levels;
+  bool dst_levels = false;  ///< Inference in fp32: the (first) result may be written in levels of its only reader
   bool wants_activation =
       false;  ///< means something only where an activation follows, behind normalisation or addition
 

@@ -84,7 +84,8 @@ bool activation_follows(const Network& network, int source) {
     used = true;
     if (node.declared.is_activation) continue;
     const std::optional<PostOp> op = node.layer->as_post_op(Mode::kInference);
-    if (!op || op->kind == PostOp::Kind::kClip || !activation_follows(network, static_cast<int>(i))) return false;
+    const bool hands_on = op && (op->kind == PostOp::Kind::kAffine || op->kind == PostOp::Kind::kAdd);
+    if (!hands_on || !activation_follows(network, static_cast<int>(i))) return false;
   }
   return used;
 }

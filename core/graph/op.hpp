@@ -25,7 +25,8 @@ struct PostOp {
   enum class Kind {
     kAffine,  ///< y = scale[c] * x + shift[c] (folded batch normalisation, inference only)
     kAdd,     ///< y = x + another activation of the same shape
-    kClip     ///< y = min(max(x, low), high)
+    kClip,    ///< y = min(max(x, low), high)
+    kBound    ///< y = min(max(x, 0), parameter 0 of the layer), which may change (inference only)
   };
   Kind kind = Kind::kClip;
   float low = 0;
@@ -50,6 +51,10 @@ struct OpRequest {
   /// Inference in int8: the largest number that source 0 is expected to hold, as measured; 0: int8 is not wanted, or
   /// nothing was measured.
   double src_range = 0;
+  /// Inference: above 0, the result is wanted in so many levels of the layer that reads it (kU8), by Context::dst_scale
+  /// and as that layer would round it, and 255 for what is no number; of a layer that declares dst_levels. A source in
+  /// kU8 is in the layer's own levels, if it declares them (Declarations::src_levels).
+  int dst_levels = 0;
   bool allow_winograd = true;
   /// Inference: the operation may leave out work whose outcome its result does not need, instead of doing it all and
   /// selecting.
@@ -125,6 +130,8 @@ struct Context {
   /// Inference: scale and shift of every kAffine post-op put together, for each channel; null when there is none.
   const float* affine_scale = nullptr;
   const float* affine_shift = nullptr;
+  const float* bound = nullptr;      ///< Inference: of a kBound post-op; null when there is none
+  const float* dst_scale = nullptr;  ///< Inference: the scale of the reader's levels (OpRequest::dst_levels)
 };
 
 /// Executes a layer in one executor, for one mode and one type. It may keep oneDNN primitives and tables; everything

@@ -19,18 +19,29 @@ const SkipKernels& skip_kernels(Isa isa) {
 #endif
   return SLUICE_CHOOSE(isa, skip);
 }
-const SkipProducts& skip_products(SkipUnits units, Isa isa) {
-  if (units == SkipUnits::kFloats) return SLUICE_CHOOSE(isa, skip_products_f32);
-  const bool levels = units == SkipUnits::kLevels;
 #ifdef __x86_64__
-  if (isa == Isa::kAvx512 && cpu_has_vnni())
-    return levels ? avx512_vnni::skip_products_levels : avx512_vnni::skip_products_int8;
+#define SLUICE_CHOOSE_WITH_VNNI(isa, table) \
+  (isa == Isa::kAvx512 && cpu_has_vnni() ? avx512_vnni::table : SLUICE_CHOOSE(isa, table))
+#else
+#define SLUICE_CHOOSE_WITH_VNNI(isa, table) SLUICE_CHOOSE(isa, table)
 #endif
-  if (levels) return SLUICE_CHOOSE(isa, skip_products_levels);
-  return SLUICE_CHOOSE(isa, skip_products_int8);
+
+const SkipProducts& skip_products(SkipUnits units, Isa isa) {
+  switch (units) {
+    case SkipUnits::kFloats:
+      return SLUICE_CHOOSE(isa, skip_products_f32);
+    case SkipUnits::kInt8:
+      return SLUICE_CHOOSE_WITH_VNNI(isa, skip_products_int8);
+    case SkipUnits::kLevels:
+      return SLUICE_CHOOSE_WITH_VNNI(isa, skip_products_levels);
+    case SkipUnits::kLevelBytes:
+      return SLUICE_CHOOSE_WITH_VNNI(isa, skip_products_level_bytes);
+  }
+  return SLUICE_CHOOSE(isa, skip_products_f32);
 }
-SkipSplit skip_split(Isa isa) {
-  return SLUICE_CHOOSE(isa, skip_split);
+const SkipLevelEdges& skip_level_edges(SkipUnits units, Isa isa) {
+  if (units == SkipUnits::kLevelBytes) return SLUICE_CHOOSE(isa, skip_level_byte_edges);
+  return SLUICE_CHOOSE(isa, skip_level_edges);
 }
 template <>
 const SkipLoads<float>& skip_loads(Isa isa) {

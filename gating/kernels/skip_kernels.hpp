@@ -22,7 +22,9 @@ enum class SkipUnits {
   kInt8,    ///< four channels: 0 to 127, times signed bytes
   /// Two channels in 16 bits, of precision gating: a pixel has the levels with their high bits alone, then the levels.
   /// Products of the latter replace those of the former where a gate is open.
-  kLevels
+  kLevels,
+  /// The same with four channels in bytes: 0 to 127, times signed bytes.
+  kLevelBytes
 };
 
 /// The number of a pixel of the result in its tile.
@@ -51,6 +53,7 @@ struct SkipShape {
   std::int32_t wrap = -1;  ///< behind the last unit comes the first: one less than a power of two units, or -1
   // The results.
   std::int64_t dst_pitch = 0;
+  std::int64_t together = 0;  ///< of kLevelBytes: LevelOperands (layers/kernels/level_sums.hpp)
 
   std::int64_t row_pitch() const { return columns * pitch; }
   /// Rows of the source that some rows of the result see.
@@ -128,6 +131,7 @@ struct SkipEnding {
   bool differ = false;     ///< what is closed from what is open
   float addend_scale = 1;  ///< a result is in levels where it goes in int8, and an addend where it comes in them
   float low = 0, high = 0;
+  LevelRange levels;  ///< of a result in levels of the next layer (SkipLevelEdges)
 };
 
 /// Where results go at once, without sums: at the tile's first pixel, one pixel dst_block behind the other. Both are in
@@ -144,9 +148,15 @@ struct SkipLoads {
   void (*int8)(const SkipShape&, const SkipTile&, const T* src);
 };
 
-/// Makes the patch of SkipUnits::kLevels; `step` is that of QuantizeKernels::split. Returns whether there is a NaN,
-/// whose levels are 0.
-using SkipSplit = bool (*)(const SkipShape&, const SkipTile&, LevelRange, float step, const float* src);
+/// Of SkipUnits::kLevels and kLevelBytes.
+struct SkipLevelEdges {
+  /// Makes the patch; `step` is that of QuantizeKernels::split. Returns whether there is a NaN, whose levels are 0.
+  bool (*split)(const SkipShape&, const SkipTile&, LevelRange, float step, const float* src);
+  /// The same of a source in levels, where a NaN is kNoLevel.
+  bool (*split_bytes)(const SkipShape&, const SkipTile&, float step, const std::uint8_t* src);
+  /// Scales, adds, clips and stores the results as levels of the next layer, or kNoLevel.
+  void (*store)(const SkipShape&, const SkipTile&, const SkipEnding&, const float* addend, std::uint8_t* dst);
+};
 
 /// Scales, adds, clips and stores the results: of open outputs what is `given`, unless it is null. For an addend of the
 /// result's type, and for one of the two in int8 and the other in fp32.
@@ -156,7 +166,7 @@ using SkipStore = void (*)(const SkipShape&, const SkipTile&, const SkipEnding&,
 
 struct SkipProducts {
   /// Writes the products of a vector of outputs; if `conditional`, adds them where gates are open (or writes, of
-  /// kLevels; so below).
+  /// levels; so below).
   void (*multiply)(const SkipShape&, const SkipTile&, std::int64_t vector, const SkipVector&, const SkipPixels&,
                    bool conditional);
   /// Adds the products of one output for listed pixels. The same bits whatever the list.
@@ -166,7 +176,8 @@ struct SkipProducts {
   /// Writes a vector of outputs as if all of them were closed, and opens gates.
   void (*finish_closed)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t vector, const SkipVector&,
                         const SkipPixels&, const SkipDirect&);
-  /// Writes one output for listed pixels, where it is open; `dot` is over both paths' inputs (the levels, of kLevels).
+  /// Writes one output for listed pixels, where it is open; `dot` is over both paths' inputs (all levels, where there
+  /// are such).
   void (*finish_open)(const SkipShape&, const SkipTile&, const SkipEnding&, std::int64_t channel, const SkipDot&,
                       const SkipPixel* list, std::int64_t count, const SkipDirect&);
 };
@@ -191,6 +202,6 @@ template <class T, class A>
 SkipStore<T, A> skip_store(Isa isa = cpu_isa());
 const SkipKernels& skip_kernels(Isa isa = cpu_isa());
 const SkipProducts& skip_products(SkipUnits units, Isa isa = cpu_isa());
-SkipSplit skip_split(Isa isa = cpu_isa());
+const SkipLevelEdges& skip_level_edges(SkipUnits units, Isa isa = cpu_isa());
 
 }  // namespace sluice

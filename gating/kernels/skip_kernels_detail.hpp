@@ -5,21 +5,43 @@
 
 #include "core/base/simd.hpp"
 #include "gating/kernels/skip_kernels.hpp"
+#include "layers/kernels/whole_products.hpp"
 
 namespace sluice::SLUICE_ISA::simd {
 
 /// A bit for each lane.
 using Word = std::conditional_t<kNativeLanes == 16, std::uint16_t, std::uint8_t>;
 
-SLUICE_INLINE NativeF32 broadcast(float x) {
-  return x - NativeF32{};
-}
 template <class T>
 SLUICE_INLINE NativeF32 load_f32(const T* p) {
   return load_part(p);
 }
 SLUICE_INLINE NativeF32 load_f32(const std::uint8_t* p) {
   return __builtin_convertvector(reinterpret_cast<NativeI32>(load_widened(p)), NativeF32);
+}
+
+/// The first lanes, zeros behind them.
+template <class T>
+SLUICE_INLINE NativeF32 load_first(const T* p, std::int64_t lanes) {
+  if (lanes >= kNativeLanes) return load_f32(p);
+  T padded[kNativeLanes] = {};
+  for (std::int64_t l = 0; l < lanes; ++l) padded[l] = p[l];
+  return load_f32(padded);
+}
+
+/// Calls step(channel, pixel, count, at) for each vector of a tile's outputs, image by image: `count` pixels from
+/// `pixel` on, the first of which stands `at` elements behind the result's beginning, the next ones dst_block further.
+template <class Step>
+SLUICE_INLINE void for_results(const SkipShape& s, const SkipTile& t, Step&& step) {
+  const std::int64_t plane = s.dst_height * s.dst_width, count = t.rows * s.dst_width;
+  for (std::int64_t n = 0; n < t.images; ++n) {
+    for (std::int64_t channel = t.vector * kNativeLanes; channel < t.end_vector * kNativeLanes;
+         channel += kNativeLanes) {
+      const std::int64_t inside = channel % s.dst_block, block = channel - inside;
+      const std::int64_t image = (t.image + n) * s.dst_channels + block;
+      step(channel, n * count, count, image * plane + t.row * s.dst_width * s.dst_block + inside);
+    }
+  }
 }
 
 SLUICE_INLINE NativeI32 lane_numbers() {

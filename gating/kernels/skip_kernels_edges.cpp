@@ -1,6 +1,7 @@
 // How tiles of a convolution that skips get their source and give their results, for one instruction set.
-#include "gating/kernels/skip_patch_detail.hpp"
+#include "gating/kernels/skip_kernels_detail.hpp"
 #include "gating/kernels/tables.hpp"
+#include "layers/kernels/patch.hpp"
 
 namespace sluice::SLUICE_ISA {
 namespace {
@@ -178,14 +179,6 @@ void load(const SkipShape& s, const SkipTile& t, const T* src) {
           });
 }
 
-template <class T>
-SLUICE_INLINE NativeF32 load_first(const T* p, std::int64_t lanes) {
-  if (lanes >= kNativeLanes) return load_f32(p);
-  T padded[kNativeLanes] = {};
-  for (std::int64_t l = 0; l < lanes; ++l) padded[l] = p[l];
-  return load_f32(padded);
-}
-
 /// Where a vector is a cache line, so that nothing of it has to be read first.
 template <class T>
 constexpr bool kMayStream = kNativeBytes == 64 && std::is_same_v<T, float>;
@@ -242,28 +235,24 @@ SLUICE_INLINE void store_vector(const SkipShape& s, const SkipTile& t, const Ski
 
 template <class T, class A>
 void store(const SkipShape& s, const SkipTile& t, const SkipEnding& e, const T* given, const A* addend, T* dst) {
-  const std::int64_t plane = s.dst_height * s.dst_width, count = t.rows * s.dst_width;
-  for (std::int64_t n = 0; n < t.images; ++n) {
-    for (std::int64_t channel = t.vector * kNativeLanes; channel < t.end_vector * kNativeLanes;
-         channel += kNativeLanes) {
-      const std::int64_t inside = channel % s.dst_block, block = channel - inside;
-      const std::int64_t image = (t.image + n) * s.dst_channels + block;
-      const std::int64_t at = image * plane + t.row * s.dst_width * s.dst_block + inside;
-      const auto go = [&](auto whole, auto differ) __attribute__((always_inline)) {
-        store_vector<whole.value, differ.value>(s, t, e, channel, n * count, count,
-                                                given == nullptr ? nullptr : given + at,
-                                                addend == nullptr ? nullptr : addend + at, dst + at);
-      };
-      const bool whole = channel + kNativeLanes <= s.dst_channels;
-      if (!whole) {
-        go(std::false_type{}, std::true_type{});
-      } else if (e.differ) {
-        go(std::true_type{}, std::true_type{});
-      } else {
-        go(std::true_type{}, std::false_type{});
-      }
-    }
-  }
+  for_results(
+      s, t,
+      [&](std::int64_t channel, std::int64_t pixel, std::int64_t count, std::int64_t at)
+          __attribute__((always_inline)) {
+            const auto go = [&](auto whole, auto differ) __attribute__((always_inline)) {
+              store_vector<whole.value, differ.value>(s, t, e, channel, pixel, count,
+                                                      given == nullptr ? nullptr : given + at,
+                                                      addend == nullptr ? nullptr : addend + at, dst + at);
+            };
+            const bool whole = channel + kNativeLanes <= s.dst_channels;
+            if (!whole) {
+              go(std::false_type{}, std::true_type{});
+            } else if (e.differ) {
+              go(std::true_type{}, std::true_type{});
+            } else {
+              go(std::true_type{}, std::false_type{});
+            }
+          });
 #ifdef __AVX512F__
   if (t.streams) _mm_sfence();
 #endif

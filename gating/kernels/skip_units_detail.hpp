@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gating/kernels/skip_kernels_detail.hpp"
+#include "layers/kernels/level_sums.hpp"
 
 namespace sluice::SLUICE_ISA {
 namespace {
@@ -26,26 +27,8 @@ struct Int8 {
   using Native = NativeI32;
   static constexpr bool kExact = true, kReplaces = false;
   static SLUICE_INLINE NativeI32 repeat(std::int32_t x) { return x - NativeI32{}; }
-  static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) {
-#if defined(__AVX512VNNI__)
-    sum = reinterpret_cast<NativeI32>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x),
-                                                          reinterpret_cast<__m512i>(weights)));
-#elif defined(__AVX512F__)
-    const __m512i pairs = _mm512_maddubs_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(weights));
-    sum += reinterpret_cast<NativeI32>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
-#elif defined(__AVX2__)
-    const __m256i pairs = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(weights));
-    sum += reinterpret_cast<NativeI32>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-#elif defined(__SSSE3__)
-    const __m128i pairs = _mm_maddubs_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(weights));
-    sum += reinterpret_cast<NativeI32>(_mm_madd_epi16(pairs, _mm_set1_epi16(1)));
-#else
-    for (int byte = 0; byte < 32; byte += 8) sum += ((x >> byte) & 0xff) * ((weights << (24 - byte)) >> 24);
-#endif
-  }
-  static SLUICE_INLINE NativeF32 result(NativeI32 sum) {
-    return __builtin_convertvector(sum, NativeF32);
-  }
+  static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) { add_quads(sum, weights, x); }
+  static SLUICE_INLINE NativeF32 result(NativeI32 sum) { return __builtin_convertvector(sum, NativeF32); }
 };
 
 /// Units of levels: two channels each, signed numbers of 16 bits on both sides.
@@ -53,28 +36,17 @@ struct Levels {
   using Unit = std::int32_t;
   using Result = float;
   using Native = NativeI32;
+  using Sums = LevelPairs;  ///< of whole vectors
   static constexpr bool kExact = true, kReplaces = true;
   static SLUICE_INLINE NativeI32 repeat(std::int32_t x) { return x - NativeI32{}; }
-  static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) {
-#if defined(__AVX512VNNI__)
-    sum = reinterpret_cast<NativeI32>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x),
-                                                          reinterpret_cast<__m512i>(weights)));
-#elif defined(__AVX512F__)
-    sum += reinterpret_cast<NativeI32>(
-        _mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(weights)));
-#elif defined(__AVX2__)
-    sum += reinterpret_cast<NativeI32>(
-        _mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(weights)));
-#elif defined(__SSE2__)
-    sum +=
-        reinterpret_cast<NativeI32>(_mm_madd_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(weights)));
-#else
-    sum += (x >> 16) * (weights >> 16) + ((x << 16) >> 16) * ((weights << 16) >> 16);
-#endif
-  }
-  static SLUICE_INLINE NativeF32 result(NativeI32 sum) {
-    return __builtin_convertvector(sum, NativeF32);
-  }
+  static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) { add_pairs(sum, weights, x); }
+  static SLUICE_INLINE NativeF32 result(NativeI32 sum) { return __builtin_convertvector(sum, NativeF32); }
+};
+
+/// The same with four channels in bytes.
+struct LevelBytes : Levels {
+  using Sums = LevelQuads;
+  static SLUICE_INLINE void add(NativeI32& sum, NativeI32 weights, NativeI32 x) { add_quads(sum, weights, x); }
 };
 
 template <class N>

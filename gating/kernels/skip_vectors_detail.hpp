@@ -325,13 +325,48 @@ void multiply_spread(const SkipShape& s, const SkipTile& t, const SkipVector& v,
   if constexpr (kNativeLanes > 4) multiply_all<N, kIndexed>(s, t, v, target, pixels);
 }
 
+/// Of levels, which have one range that all lanes read alike.
+template <class N, class Target>
+void multiply_levels(const SkipShape& s, const SkipTile& t, const SkipVector& v, const SkipPixels& pixels,
+                     const Target& target) {
+  static_assert(kRun == kLevelRun);
+  const LevelOperands operands{v.units, s.pitch, s.row_pitch(), s.together};
+  const auto* const patch = static_cast<const std::int32_t*>(t.patch) + v.ranges->begin;
+  const auto* const weights = static_cast<const std::int32_t*>(v.weights);
+  const std::int64_t rows = pixels.columns > 0 ? t.images * t.rows : 0;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t x = 0; x < pixels.columns; x += kRun) {
+      const std::int64_t pixel = row * s.dst_width + x;
+      if (!target.wants(pixel)) continue;
+      if (target.writes() && t.ahead.src != nullptr) fetch_run(t.ahead, pixel);
+      NativeI32 sums[kRun]{};
+      add_run<typename N::Sums>(operands, patch + t.taps[pixel], weights, sums);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRun; ++i) target.template put<kSame>(pixel + i, N::result(sums[i]));
+    }
+  }
+  for (std::int64_t first = 0; first < pixels.count; first += kRun) {
+    const std::int64_t own = pixels.count - first < kRun ? pixels.count - first : kRun;
+    const std::int32_t* src[kRun];
+    NativeI32 sums[kRun]{};
+#pragma GCC unroll 8
+    for (int i = 0; i < kRun; ++i) src[i] = patch + t.taps[pixels.list[first + (i < own ? i : 0)]];
+    add_pixels<typename N::Sums>(operands, s.kernel, s.dilation, src, weights, sums);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRun; ++i) {
+      if (i < own) target.template put<kSame>(pixels.list[first + i], N::result(sums[i]));
+    }
+  }
+}
+
 template <class N, class Target>
 void multiply_to(const SkipShape& s, const SkipTile& t, const SkipVector& v, const SkipPixels& pixels,
                  const Target& target) {
-  if constexpr (!N::kReplaces) {  // levels have no groups
-    if (v.spread) return multiply_spread<N>(s, t, v, pixels, target);
+  if constexpr (N::kReplaces) {
+    multiply_levels<N>(s, t, v, pixels, target);
+  } else {
+    v.spread ? multiply_spread<N>(s, t, v, pixels, target) : multiply_all<N, kSame>(s, t, v, target, pixels);
   }
-  multiply_all<N, kSame>(s, t, v, target, pixels);
 }
 
 template <class N>

@@ -12,7 +12,9 @@
   extern const SkipProducts skip_products_f32;                      \
   extern const SkipProducts skip_products_int8;                     \
   extern const SkipProducts skip_products_levels;                   \
-  extern const SkipSplit skip_split;                                \
+  extern const SkipProducts skip_products_level_bytes;              \
+  extern const SkipLevelEdges skip_level_edges;                     \
+  extern const SkipLevelEdges skip_level_byte_edges;                \
   extern const SkipLoads<float> skip_loads_f32;                     \
   extern const SkipLoads<BFloat16> skip_loads_bf16;                 \
   extern const SkipLoads<std::uint8_t> skip_loads_u8;               \
@@ -33,5 +35,6 @@ extern const SkipKernels skip_vbmi2;
 namespace sluice::avx512_vnni {
 extern const SkipProducts skip_products_int8;
 extern const SkipProducts skip_products_levels;
+extern const SkipProducts skip_products_level_bytes;
 }  // namespace sluice::avx512_vnni
 #endif

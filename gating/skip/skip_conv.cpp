@@ -9,6 +9,7 @@
 #include "core/base/parallel.hpp"
 #include "gating/level_limit.hpp"
 #include "gating/skip/skip_tiling.hpp"
+#include "layers/quantizer.hpp"
 
 namespace sluice {
 namespace {
@@ -45,13 +46,7 @@ class Worker {
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
     if (tiling_.uses_lanes()) add_vectors();
     if (tiling_.uses_dots()) add_dots();
-    if (tiling_.problem.dst.type == DataType::kBF16) {
-      store<BFloat16, BFloat16>(given, addend, dst);
-    } else if (tiling_.problem.dst.type == DataType::kU8) {
-      store_or_widen<std::uint8_t>(given, addend, dst);
-    } else {
-      store_or_widen<float>(given, addend, dst);
-    }
+    finish(given, addend, dst);
     return open;
   }
 
@@ -60,6 +55,19 @@ class Worker {
 
  private:
   static constexpr std::int64_t kLine = 64;  ///< bytes of a cache's line
+
+  void finish(const void* given, const void* addend, void* dst) const {
+    if (tiling_.problem.levels.dst_count > 0) {
+      const auto* const added = tiling_.problem.addend ? static_cast<const float*>(addend) : nullptr;
+      skip_level_edges(tiling_.kind, tiling_.isa).store(shape_, tile_, ending_, added, static_cast<std::uint8_t*>(dst));
+    } else if (tiling_.problem.dst.type == DataType::kBF16) {
+      store<BFloat16, BFloat16>(given, addend, dst);
+    } else if (tiling_.problem.dst.type == DataType::kU8) {
+      store_or_widen<std::uint8_t>(given, addend, dst);
+    } else {
+      store_or_widen<float>(given, addend, dst);
+    }
+  }
 
   /// Returns whether the tile has other pixels than the last one, those that the patch holds.
   bool place(std::int64_t tile) {
@@ -148,8 +156,7 @@ class Worker {
 
   void load(const void* src) {
     if (tiling_.levels()) {
-      const auto step = static_cast<float>(tiling_.problem.levels.step);
-      has_nan_ |= skip_split(tiling_.isa)(shape_, tile_, range_, step, static_cast<const float*>(src));
+      has_nan_ |= split(skip_level_edges(tiling_.kind, tiling_.isa), src);
       return;
     }
     if (tiling_.problem.src.type == DataType::kBF16) {
@@ -159,6 +166,12 @@ class Worker {
     } else {
       load_as(static_cast<const float*>(src));
     }
+  }
+  bool split(const SkipLevelEdges& edges, const void* src) const {
+    const auto step = static_cast<float>(tiling_.problem.levels.step);
+    if (tiling_.problem.src.type == DataType::kU8)
+      return edges.split_bytes(shape_, tile_, step, static_cast<const std::uint8_t*>(src));
+    return edges.split(shape_, tile_, range_, step, static_cast<const float*>(src));
   }
   template <class T>
   void load_as(const T* src) const {
@@ -296,8 +309,7 @@ SkipEnding ending_of(const SkipTiling& tiling, const float* packed, const SkipCo
   if (tiling.levels()) {  // or of the levels of both
     const bool alone = tiling.problem.granularity == Granularity::kElement;
     for (std::int64_t o = 0; o < channels; ++o) {
-      limit[o] = alone ? level_limit(limit[o], constants.unit) : limit[o] / constants.unit;
-      slope[o] *= constants.unit;
+      limit[o] = alone ? level_limit(limit[o], constants.unit) : limit[o] / constants.unit;  // scores count in levels
       open_scale[o] *= constants.unit;
       closed_scale[o] *= constants.unit;
     }
@@ -313,7 +325,10 @@ SkipEnding ending_of(const SkipTiling& tiling, const float* packed, const SkipCo
   ending.high = tiling.problem.high;
   if (tiling.problem.addend && tiling.problem.addend->type == DataType::kU8)
     ending.addend_scale = tiling.problem.addend->scale;
-  if (tiling.problem.dst.type == DataType::kU8) {  // results count in levels
+  if (tiling.levels()) {
+    ending.high = std::min(ending.high, constants.most);
+    ending.levels = {constants.dst_scale, static_cast<float>(tiling.problem.levels.dst_count)};
+  } else if (tiling.problem.dst.type == DataType::kU8) {  // results count in levels
     const float per_level = 1 / tiling.problem.dst.scale;
     for (float* const row : {open_scale, open_shift, closed_scale, closed_shift}) {
       for (std::int64_t o = 0; o < channels; ++o) row[o] *= per_level;
@@ -334,7 +349,7 @@ int SkipConv::lanes(Isa isa) {
 }
 
 std::string SkipConv::kernel() const {
-  const char* const name = tiling_->levels()           ? ":levels"
+  const char* const name = tiling_->levels()           ? (tiling_->places == 4 ? ":levels:bytes" : ":levels")
                            : tiling_->int8()           ? ":int8"
                            : tiling_->winograd.empty() ? ""
                                                        : ":wino";
@@ -373,8 +388,7 @@ std::int64_t SkipConv::run(const Memory& memory, const void* src, const float* p
       if (worker.has_nan()) has_nan = true;
     }
   });
-  if (has_nan)  // whole numbers cannot tell
-    std::fill_n(static_cast<float*>(dst), tiling.problem.dst.count(), std::numeric_limits<float>::quiet_NaN());
+  if (has_nan) mark_as_nan(tiling.problem.dst, dst);  // whole numbers cannot tell
   return open;
 }
 

@@ -58,6 +58,12 @@ namespace sluice {
 struct SkipLevels {
   std::int64_t count = 0;  ///< its levels on each side of 0, below 2^15; 0: channel gating is meant
   std::int64_t step = 1;   ///< a power of 2: base products see multiples of it
+  /// Above 0: the result is in so many levels of the next layer (kU8), as OpRequest::dst_levels. (A source in kU8 is
+  /// levels.)
+  int dst_count = 0;
+  /// Levels of the weights on each side of 0, and whether the source holds no number below 0: few of both fit bytes.
+  std::int64_t weight_count = std::numeric_limits<std::int16_t>::max();
+  bool nonnegative = false;
 };
 
 struct SkipProblem {
@@ -69,7 +75,7 @@ struct SkipProblem {
   ConvGeometry geometry;  ///< no groups
   TensorDesc src, dst;    ///< fp32, bf16 or int8 (TensorDesc::scale), each by itself
   PathMask paths;         ///< of channel gating
-  SkipLevels levels;      ///< of precision gating: source and result are fp32
+  SkipLevels levels;      ///< of precision gating: source and result are fp32 or levels, an addend is fp32
   Granularity granularity = Granularity::kElement;
   float src_scale = 0;         ///< above 0: products of int8, for a source without numbers below 0; one in int8 has it
   bool allow_winograd = true;  ///< for base products of floats, where it is faster: their sums round otherwise
@@ -90,8 +96,10 @@ struct SkipConstants {
   const float* open_shift = nullptr;
   const float* closed_scale = nullptr;
   const float* closed_shift = nullptr;
-  // Of precision gating: the scale of the source, and what 1 of a sum of products of levels stands for.
-  float src_scale = 1, unit = 1;
+  float most = std::numeric_limits<float>::infinity();  ///< a second upper bound
+  // Of precision gating: the scale of the source, what 1 of a sum of products of levels stands for, and the scale of a
+  // result in levels.
+  float src_scale = 1, unit = 1, dst_scale = 1;
 };
 
 struct SkipTiling;

@@ -40,6 +40,9 @@ class UnitWriter {
         case SkipUnits::kInt8:
           static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(used ? int8_level(w, scales_[o]) : 0.0F);
           break;
+        case SkipUnits::kLevelBytes:
+          static_cast<std::int8_t*>(to)[place] = static_cast<std::int8_t>(std::isnan(w) ? 0.0F : w);
+          break;
         case SkipUnits::kLevels:
           static_cast<std::int16_t*>(to)[place] = static_cast<std::int16_t>(std::isnan(w) ? 0.0F : w);
           break;

@@ -26,14 +26,15 @@ void complete(SkipProblem& problem, const OpRequest& request) {
   problem.src = request.src[0];
   problem.dst = request.dst;
   problem.allow_winograd = request.allow_winograd;
-  if (request.src[0].type == DataType::kU8) {
+  problem.levels.dst_count = request.dst_levels;
+  if (problem.levels.count == 0 && request.src[0].type == DataType::kU8) {
     problem.src_scale = request.src[0].scale;
-  } else if (request.src_nonnegative[0] && problem.levels.count == 0) {
+  } else if (problem.levels.count == 0 && request.src_nonnegative[0]) {
     problem.src_scale = static_cast<float>(request.src_range / kMostInt8Level);
   }
   const Epilogue epilogue(request.post_ops);
   if (epilogue.adds) problem.addend = request.addend;
-  problem.low = epilogue.low;
+  problem.low = epilogue.bounded ? 0 : epilogue.low;
   problem.high = epilogue.high;
 }
 
@@ -66,6 +67,7 @@ void SkipPath::add_whole(const OpRequest& request, const ConvGeometry& geometry,
 
 void SkipPath::add_recorder(SkipProblem problem, OpNeeds& needs, const Frames& frames) {
   problem.dst.type = DataType::kF32;
+  problem.levels.dst_count = 0;
   problem.addend.reset();
   problem.low = 0;
   problem.high = 1;
@@ -99,13 +101,16 @@ void SkipPath::refresh(const Context& c, const float* weights, const GateConstan
 
 std::int64_t SkipPath::forward(const Context& c, float src_scale, float unit) {
   const Memory& m = c.memory;
-  const SkipConstants constants = {{rows_(m, kLimit), rows_(m, kSlope)},
-                                   rows_(m, kOpenScale),
-                                   rows_(m, kOpenShift),
-                                   rows_(m, differ_ ? kClosedScale : kOpenScale),
-                                   rows_(m, differ_ ? kClosedShift : kOpenShift),
-                                   src_scale,
-                                   unit};
+  SkipConstants constants;
+  constants.gate = {rows_(m, kLimit), rows_(m, kSlope)};
+  constants.open_scale = rows_(m, kOpenScale);
+  constants.open_shift = rows_(m, kOpenShift);
+  constants.closed_scale = rows_(m, differ_ ? kClosedScale : kOpenScale);
+  constants.closed_shift = rows_(m, differ_ ? kClosedShift : kOpenShift);
+  if (c.bound != nullptr) constants.most = *c.bound;
+  constants.src_scale = src_scale;
+  constants.unit = unit;
+  if (c.dst_scale != nullptr) constants.dst_scale = *c.dst_scale;
   if (decisions_) record(c, src_scale, unit);
   SkipConv& way = ways_[static_cast<std::size_t>(c.alternative)];
   const void* given = nullptr;
@@ -121,8 +126,12 @@ std::int64_t SkipPath::forward(const Context& c, float src_scale, float unit) {
 void SkipPath::record(const Context& c, float src_scale, float unit) const {
   const Memory& m = c.memory;
   const float* const zero = rows_(m, kZero);
-  const SkipConstants constants = {
-      {rows_(m, kLimit), rows_(m, kSlope)}, zero, rows_(m, kOne), zero, zero, src_scale, unit};
+  SkipConstants constants;
+  constants.gate = {rows_(m, kLimit), rows_(m, kSlope)};
+  constants.open_scale = constants.closed_scale = constants.closed_shift = zero;
+  constants.open_shift = rows_(m, kOne);
+  constants.src_scale = src_scale;
+  constants.unit = unit;
   recorder_.run(m, c.src[0].data, m[packed_], constants, nullptr, m[*decisions_], nullptr);
 }
 

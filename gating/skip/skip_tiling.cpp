@@ -4,6 +4,7 @@
 
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
+#include "layers/level_convolution.hpp"
 #include "layers/winograd.hpp"
 
 namespace sluice {
@@ -17,7 +18,10 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 }
 
 SkipUnits units_of(const SkipProblem& p) {
-  if (p.levels.count > 0) return SkipUnits::kLevels;
+  const SkipLevels& levels = p.levels;
+  if (levels.count > 0 && levels.nonnegative && level_quads_together(levels.count, levels.weight_count) >= 3)
+    return SkipUnits::kLevelBytes;
+  if (levels.count > 0) return SkipUnits::kLevels;
   return p.src_scale > 0 ? SkipUnits::kInt8 : SkipUnits::kFloats;
 }
 
@@ -27,6 +31,7 @@ std::int64_t places_of(SkipUnits units) {
     case SkipUnits::kFloats:
       return 1;
     case SkipUnits::kInt8:
+    case SkipUnits::kLevelBytes:
       return 4;
     case SkipUnits::kLevels:
       return 2;
@@ -67,6 +72,7 @@ void SkipTiling::make_shape() {
   shape.stride = g.stride;
   shape.dilation = g.dilation;
   shape.pad = g.pad;
+  shape.together = level_quads_together(problem.levels.count, problem.levels.weight_count);
   shape.columns = (dst[kW] - 1) * g.stride + g.dilation * (g.kernel - 1) + 1;
   vectors = ceil_div(dst[kC], kernels.lanes);
   grouped = !is_base(dst[kC] - 1, 0);

@@ -80,7 +80,7 @@ struct SkipTiling {
   std::int64_t number_row = 0;        ///< floats of one
 
   bool int8() const { return kind == SkipUnits::kInt8; }
-  bool levels() const { return kind == SkipUnits::kLevels; }
+  bool levels() const { return kind == SkipUnits::kLevels || kind == SkipUnits::kLevelBytes; }
   // Input channels by position: of precision gating the source stands there twice, for the high bits and for all.
   std::int64_t positions() const { return levels() ? 2 * shape.src_channels : shape.src_channels; }
   std::int64_t base_inputs() const { return levels() ? shape.src_channels : problem.paths.base_inputs(); }

@@ -1,6 +1,7 @@
 #include "layers/kernels/kernels.hpp"
 
 #include "core/base/isa_tables.hpp"
+#include "layers/kernels/level_tables.hpp"
 #include "layers/kernels/tables.hpp"
 
 namespace sluice {
@@ -83,6 +84,19 @@ const Int8Kernels& int8_kernels(Isa isa) {
 template <>
 const MagnitudeKernels<BFloat16>& magnitude_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, magnitude_bf16);
+}
+const LevelLoads& level_loads(LevelUnits units, Isa isa) {
+  if (units == LevelUnits::kQuads) return SLUICE_CHOOSE(isa, level_loads_quads);
+  return SLUICE_CHOOSE(isa, level_loads_pairs);
+}
+const LevelProducts& level_products(LevelUnits units, Isa isa) {
+  const bool quads = units == LevelUnits::kQuads;
+#ifdef __x86_64__
+  if (isa == Isa::kAvx512 && cpu_has_vnni())
+    return quads ? avx512_vnni::level_products_quads : avx512_vnni::level_products_pairs;
+#endif
+  if (quads) return SLUICE_CHOOSE(isa, level_products_quads);
+  return SLUICE_CHOOSE(isa, level_products_pairs);
 }
 const DropoutBits& dropout_bits(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bits);

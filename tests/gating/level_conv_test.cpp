@@ -19,7 +19,8 @@ namespace sluice {
 namespace {
 
 constexpr int kNever = SkipProblem::kNever;
-constexpr float kScale = 1.75F;
+constexpr float kScale = 1.75F, kDstScale = 190;
+constexpr int kDstLevels = 5;
 
 struct LevelCase {
   std::int64_t images = 2, inputs = 16, outputs = 16, height = 5, width = 9;
@@ -29,7 +30,9 @@ struct LevelCase {
   Granularity granularity = Granularity::kElement;
   double density = 0.3;  ///< share of open gates, about
   std::int64_t block = 0;
-  bool ends = false;  ///< scales, shifts, an addend and a clip
+  bool ends = false;                          ///< scales, shifts, an addend and a clip
+  bool from_bytes = false, to_bytes = false;  ///< source and result are in levels
+  bool nonnegative = false;                   ///< the source; also where it is in levels
 };
 
 std::string to_string(const LevelCase& c) {
@@ -45,8 +48,8 @@ std::size_t index(std::int64_t i) {
   return static_cast<std::size_t>(i);
 }
 
-std::int64_t level_of(float x, std::int64_t count) {
-  const float share = std::min(std::abs(x) / kScale, 1.0F);
+std::int64_t level_of(float x, std::int64_t count, float scale = kScale) {
+  const float share = std::min(std::abs(x) / scale, 1.0F);
   const auto level = static_cast<std::int64_t>(std::nearbyint(share * static_cast<float>(count)));
   return x < 0 ? -level : level;
 }
@@ -63,6 +66,8 @@ class LevelData {
       const double half = kScale / (2.0 * static_cast<double>(c.levels.count));  // of a level: many ties
       const double x = random.normal();
       values_.push_back(static_cast<float>(i % 3 == 0 ? std::nearbyint(x / half) * half : x));
+      if (c.nonnegative || c.from_bytes) values_.back() = std::abs(values_.back());
+      if (c.from_bytes) bytes_.push_back(static_cast<std::uint8_t>(level_of(values_.back(), c.levels.count)));
     }
     for (std::int64_t i = 0; i < g.weights_shape(src_.shape).count(); ++i) {
       const auto most = static_cast<double>(c.weight_levels);
@@ -87,12 +92,20 @@ class LevelData {
     p.src = src_;
     p.dst = dst_;
     p.levels = case_.levels;
+    p.levels.weight_count = case_.weight_levels;
+    p.levels.nonnegative = case_.nonnegative || case_.from_bytes;
     p.granularity = case_.granularity;
     p.lanes_from = lanes_from;
     if (case_.ends) {
       p.addend = dst_;
-      p.low = -300;
+      p.low = low();
       p.high = 200;
+    }
+    if (case_.from_bytes) p.src.type = DataType::kU8;
+    if (case_.to_bytes) {
+      p.dst.type = DataType::kU8;
+      p.levels.dst_count = kDstLevels;
+      p.low = 0;
     }
     return p;
   }
@@ -115,9 +128,13 @@ class LevelData {
       constants.open_scale = constants.closed_scale = scale_.data();
       constants.open_shift = constants.closed_shift = shift_.data();
     }
+    constants.dst_scale = kDstScale;
     std::vector<float> dst(index(dst_.count()), -1.0F);
-    open = conv.run(memory, values_.data(), packed.as<float>(), constants, case_.ends ? addend_.data() : nullptr,
-                    dst.data());
+    std::vector<std::uint8_t> bytes(dst.size(), 123);
+    const void* const src = case_.from_bytes ? static_cast<const void*>(bytes_.data()) : values_.data();
+    open = conv.run(memory, src, packed.as<float>(), constants, case_.ends ? addend_.data() : nullptr,
+                    case_.to_bytes ? static_cast<void*>(bytes.data()) : dst.data());
+    if (case_.to_bytes) std::copy(bytes.begin(), bytes.end(), dst.begin());
     return dst;
   }
 
@@ -133,8 +150,9 @@ class LevelData {
       float want = static_cast<float>(is_open ? whole_[index(at)] : base_[index(at)]) * unit();
       if (case_.ends) {
         want = want * scale_[index(p.o)] + shift_[index(p.o)] + addend_[index(own)];
-        want = std::clamp(want, -300.0F, 200.0F);
+        want = std::clamp(want, low(), 200.0F);
       }
+      if (case_.to_bytes) want = static_cast<float>(level_of(std::max(want, 0.0F), kDstLevels, kDstScale));
       if (got[index(own)] == want) continue;
       std::ostringstream out;
       out << to_string(case_) << ": image " << p.n << ", channel " << p.o << ", row " << p.y << ", column " << p.x
@@ -153,6 +171,8 @@ class LevelData {
 
   /// Where products end in scales they are multiples of a power of 2, which no order of roundings changes.
   float unit() const { return case_.ends || case_.granularity != Granularity::kElement ? 0.125F : 0.0371F; }
+
+  float low() const { return case_.to_bytes ? 0 : -300; }
 
   Place place(std::int64_t at) const {
     const Shape& s = dst_.shape;
@@ -215,6 +235,7 @@ class LevelData {
   LevelCase case_;
   TensorDesc src_, dst_;
   std::vector<float> values_, weights_, addend_, scale_, shift_, limits_;
+  std::vector<std::uint8_t> bytes_;         ///< levels of the values
   std::vector<std::int64_t> base_, whole_;  ///< N x O x H x W
 };
 
@@ -317,6 +338,49 @@ TEST_P(LevelConvTest, SharedDecisions) {
       }
     }
   }
+}
+
+TEST_P(LevelConvTest, LevelsInBytes) {
+  for (const bool ends : {false, true}) {
+    for (const std::int64_t channels : {5, 16, 20, 32}) {
+      LevelCase c = sizes(channels, channels, 5, 9);
+      c.ends = ends;
+      if (channels == 32) c.block = 16;
+      c.from_bytes = true;
+      expect(c);
+      c.to_bytes = true;
+      expect(c);
+      c.from_bytes = false;
+      expect(c);
+    }
+  }
+}
+
+/// Levels of both sides fit bytes, and sums of few products 16 bits.
+TEST_P(LevelConvTest, ProductsOfBytes) {
+  LevelCase c = sizes(16, 16, 5, 9);
+  c.weight_levels = 127;
+  c.nonnegative = true;
+  EXPECT_NE(SkipConv(LevelData(c).problem(0), GetParam()).kernel().find(":levels:bytes"), std::string::npos);
+  for (const SkipLevels levels : {SkipLevels{3, 2}, SkipLevels{7, 2}, SkipLevels{31, 4}, SkipLevels{43, 8}}) {
+    for (const std::int64_t channels : {3, 16, 20, 64}) {
+      c = sizes(channels, channels, 5, 9);
+      c.weight_levels = 127;
+      c.levels = levels;
+      c.nonnegative = true;
+      expect(c);
+      c.from_bytes = c.to_bytes = true;
+      expect(c);
+    }
+  }
+  c = sizes(24, 16, 7, 12);
+  c.weight_levels = 127;
+  c.nonnegative = true;
+  c.stride = 2;
+  expect(c);
+  c.kernel = 1;
+  c.pad = 0;
+  expect(c);
 }
 
 TEST_P(LevelConvTest, WhatStandsBehind) {

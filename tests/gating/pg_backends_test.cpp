@@ -2,6 +2,9 @@
 // behind the layers.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "tests/gating/gated_types.hpp"
@@ -56,6 +59,30 @@ type = batchnorm
 type = clip
 low = 0
 high = 2
+[layer.uniform]
+type = quantized_conv
+channels = 32
+kernel = 3
+pad = 1
+activation_bits = 4
+bias = yes
+[layer.relu4]
+type = pact_relu
+[layer.signed]
+type = quantized_conv
+channels = 32
+kernel = 3
+pad = 1
+activation_bits = 3
+weight_levels = signed
+[layer.bn4]
+type = batchnorm
+[layer.add2]
+type = add
+from = bn4, relu3
+[layer.relu5]
+type = pact_relu
+share = relu4
 [layer.slices]
 type = pg_conv
 channels = 32
@@ -180,9 +207,53 @@ TEST_F(PgBackends, FuseWhatFollows) {
           alone ? std::vector<std::string>{"dots", "hybrid", "lanes", "all"} : std::vector<std::string>{"lanes", "all"};
       EXPECT_EQ(operation.alternatives, skips ? ways : std::vector<std::string>{});
     }
-    EXPECT_EQ(rows, (std::vector<std::string>{"stem+bn0", "relu0", "conv1+bn1", "relu1", "conv2+bn2+add+relu2",
-                                              "strided+bn3+relu3", "slices", "pixels", "pool", "fc"}));
+    EXPECT_EQ(rows, (std::vector<std::string>{"stem+bn0", "relu0", "conv1+bn1+relu1", "conv2+bn2+add+relu2",
+                                              "strided+bn3+relu3", "uniform+relu4", "signed+bn4+add2+relu5", "slices",
+                                              "pixels", "pool", "fc"}));
   }
+}
+
+/// Levels lie in bytes between the layers where nobody else reads the numbers.
+TEST_F(PgBackends, KeepLevelsInBytes) {
+  const auto in_bytes = [&](const ExecutorOptions& options) {
+    const Executor executor(*built_.network, options);
+    std::string names;
+    for (const char* name : {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "slices"}) {
+      const Tensor result = executor.result(built_.network->find(name));
+      if (result.desc.type == DataType::kU8) names += std::string(name) + " ";
+    }
+    return names;
+  };
+  EXPECT_EQ(in_bytes(options(true, Layout::kNhwc, 2)), "relu1 relu2 relu4 relu5 ")
+      << "relu0 and relu3 are added as well, slices may be below 0";
+  EXPECT_EQ(in_bytes(options(false, Layout::kNhwc, 2)), "");
+  for (const StateBuffer& b : built_.network->buffers()) {
+    if (b.path() == "signed/src_scale") built_.network->buffer_data()[b.offset] = 0;
+  }
+  EXPECT_EQ(in_bytes(options(true, Layout::kNhwc, 2)), "relu1 relu2 relu5 ") << "its scale is that of each batch";
+}
+
+/// What is no number comes out as such.
+TEST_F(PgBackends, HandOnWhatIsNoNumber) {
+  images_[5] = std::numeric_limits<float>::quiet_NaN();
+  Executor skip(*built_.network, options(true, Layout::kNhwc, kImages));
+  for (const float logit : run(skip).logits) EXPECT_TRUE(std::isnan(logit)) << logit;
+}
+
+/// Scales change while an executor stands, as they do in training.
+TEST_F(PgBackends, FollowTheScales) {
+  Executor dense(*built_.network, options(false, Layout::kNhwc, 3)),
+      skip(*built_.network, options(true, Layout::kNhwc, 3));
+  const std::vector<float> before = run(skip).logits;
+  for (const StateBuffer& b : built_.network->buffers()) {
+    if (b.name == "src_scale") built_.network->buffer_data()[b.offset] *= 0.7F;
+  }
+  for (const Parameter& p : built_.network->parameters()) {
+    if (p.name == "upper_bound") built_.network->parameter_data()[p.offset] = 0.9F;
+  }
+  const std::vector<float> after = run(skip).logits;
+  EXPECT_NE(after, before);
+  EXPECT_EQ(after, run(dense).logits);
 }
 
 /// Floating-point weights, groups, and more levels than sums are exact for, are computed everywhere.

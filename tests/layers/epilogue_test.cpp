@@ -33,5 +33,15 @@ TEST(Epilogue, AReluClipsOnOneSide) {
   EXPECT_EQ(relu.ending(), Ending::kClip);
 }
 
+TEST(Epilogue, ALearnedBoundIsKnownWhenItRuns) {
+  const Epilogue pact({kAffine, kAdd, PostOp{PostOp::Kind::kBound, 0, 0}});
+  EXPECT_FALSE(pact.clips()) << "at no number that is known";
+  EXPECT_FALSE(Epilogue({PostOp{PostOp::Kind::kBound, 0, 0}}).empty());
+  EXPECT_EQ(pact.ending(), Ending::kAddClip);
+  const float bound = 2.5F;
+  EXPECT_EQ(pact.clip(&bound).low, 0.0F);
+  EXPECT_EQ(pact.clip(&bound).high, 2.5F);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -73,7 +73,8 @@ std::vector<LayerCase> quantized_conv_cases() {
 std::vector<LayerCase> fusion_cases() {
   const std::string body =
       conv(8, 3, "channels = 32\nkernel = 3\npad = 1\nbias = yes") + "[layer.bn]\ntype = batchnorm\n";
-  const std::string add = "[layer.add]\ntype = add\nfrom = bn, x\n", relu = "[layer.relu]\ntype = relu\n";
+  const std::string add = "[layer.add]\ntype = add\nfrom = bn, x\n", relu = "[layer.relu]\ntype = relu\n",
+                    pact = "[layer.relu]\ntype = pact_relu\ninit = 0.5\n";
   std::vector<LayerCase> cases;
   for (const std::int64_t width : {32, 5}) {
     const std::string keys = width == 32 ? body : [&] {
@@ -84,6 +85,7 @@ std::vector<LayerCase> fusion_cases() {
     cases.push_back({"quantized_conv", concat("bn_", width), sources, keys});
     cases.push_back({"quantized_conv", concat("bn_relu_", width), sources, keys + relu});
     cases.push_back({"quantized_conv", concat("bn_add_relu_", width), sources, keys + add + relu});
+    cases.push_back({"quantized_conv", concat("bn_add_pact_", width), sources, keys + add + pact});
   }
   for (LayerCase& c : cases) {
     c.surrogates = {"x/value", "conv/weight"};
@@ -209,6 +211,7 @@ TEST(QuantizedConvKernel, TakesBFloat16WhereSumsAreExact) {
                             "[layer.conv]\ntype = quantized_conv\nchannels = 32\nkernel = 3\n" + keys);
     ExecutorOptions options;
     options.batch = 2;
+    options.skip = false;  // else it multiplies levels in whole numbers
     const Executor executor(*built.network, options);
     for (const OperationInfo& row : executor.operations()) {
       if (row.name == "conv") return row.kernel;

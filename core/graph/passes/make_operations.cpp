@@ -24,6 +24,7 @@ OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
   if (way != options.kernels.end()) request.way = way->second;
   if (options.int8) request.src_range = plan.network->calibration().range(plan.own_node(op).name);
   request.dst = plan.tensor(op.dst).desc;
+  if (op.levels_of >= 0) request.dst_levels = plan.node(op.levels_of).declared.src_levels->count;
   for (int more : op.more_dst) request.more_dst.push_back(plan.tensor(more).desc);
   if (op.addend >= 0) request.addend = plan.tensor(op.addend).desc;
   for (std::size_t k = 0; k < op.src.size(); ++k)

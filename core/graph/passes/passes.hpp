@@ -16,6 +16,8 @@ ExecutionPlan choose_layout(ExecutionPlan plan);
 ExecutionPlan make_tensors(ExecutionPlan plan);
 /// Inference in int8: which results lie in memory in int8.
 ExecutionPlan choose_int8(ExecutionPlan plan);
+/// Inference: which results lie in memory in the levels that their readers round them to.
+ExecutionPlan choose_levels(ExecutionPlan plan);
 /// Training: which gradients are computed, and whose are added.
 ExecutionPlan plan_gradients(ExecutionPlan plan);
 /// Each layer makes its operation. Throws Error(kUsage) where oneDNN cannot compute one.

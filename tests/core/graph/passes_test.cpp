@@ -164,6 +164,74 @@ TEST(Int8Pass, ChooseInt8TakesResultsThatAllTake) {
   EXPECT_EQ(desc("pool").type, DataType::kF32) << "the answer";
 }
 
+/// A layer that rounds its source to 7 levels and may write its reader's.
+class LevelLayer : public Layer {
+ public:
+  void infer(const std::vector<Shape>& src, Declarations& declare) const override {
+    declare.dst = src[0];
+    declare.nonnegative = declare.dst_levels = true;
+    declare.buffer("other", {3}, 1.0F);
+    declare.src_levels = SourceLevels{declare.buffer("scale", {1}, 3.5F), 7};
+  }
+  std::unique_ptr<Op> make_op(const OpRequest&, OpNeeds&) const override { return nullptr; }
+};
+
+class LevelPass : public ::testing::Test {
+ protected:
+  LevelPass() {
+    register_layers(registry_);
+    registry_.add_layer("levels", "reads levels", [](Keys&) { return std::make_unique<LevelLayer>(); });
+    Config config = Config::parse(
+        "[network]\ninput = 4x4x4\n[layer.a]\ntype = levels\n[layer.b]\ntype = levels\n[layer.two]\ntype = "
+        "levels\n[layer.c]\ntype = levels\n[layer.sum]\ntype = add\nfrom = c, two\n[layer.d]\ntype = "
+        "levels\n[layer.max]\ntype = max_pool\nkernel = 2\n[layer.last]\ntype = levels\n",
+        "levels.ini");
+    network_ = std::make_unique<Network>(config, registry_);
+    config.check();
+    network_->initialise(1);
+  }
+
+  ExecutionPlan plan(const ExecutorOptions& options) const {
+    return choose_levels(make_tensors(choose_layout(list_operations(*network_, options))));
+  }
+  std::string types(const ExecutorOptions& options) const {
+    const ExecutionPlan made = plan(options);
+    std::string all;
+    for (const PlannedOperation& op : made.operations)
+      if (made.tensor(op.dst).desc.type == DataType::kU8) all += made.own_node(op).name + " ";
+    return all;
+  }
+
+  Registry registry_;
+  std::unique_ptr<Network> network_;
+};
+
+TEST_F(LevelPass, ChooseLevelsTakesResultsWithOneReader) {
+  const ExecutorOptions options = options_of(Mode::kInference, 1);
+  EXPECT_EQ(types(options), "a b ") << "two and c are added, max_pool reads numbers, last is the answer";
+  const ExecutionPlan made = plan(options);
+  EXPECT_FLOAT_EQ(made.tensor(operation(made, "a").dst).desc.scale, 0.5F) << "what one level stands for";
+  EXPECT_EQ(operation(made, "a").levels_of, network_->find("b"));
+  EXPECT_EQ(operation(made, "c").levels_of, -1);
+}
+
+TEST_F(LevelPass, ChooseLevelsWantsToKnowTheScale) {
+  for (const StateBuffer& b : network_->buffers()) {
+    if (b.path() == "b/scale") network_->buffer_data()[b.offset] = 0;
+  }
+  EXPECT_EQ(types(options_of(Mode::kInference, 1)), "b ");
+}
+
+TEST_F(LevelPass, ChooseLevelsIsForInferenceInFp32) {
+  EXPECT_EQ(types(options_of(Mode::kTraining, 1)), "");
+  ExecutorOptions options = options_of(Mode::kInference, 1);
+  options.type = DataType::kBF16;
+  EXPECT_EQ(types(options), "");
+  options = options_of(Mode::kInference, 1);
+  options.skip = false;
+  EXPECT_EQ(types(options), "") << "where everything is computed as in training";
+}
+
 TEST_F(Passes, PlanGradientsFollowsTheLossBack) {
   const ExecutionPlan plan = plan_gradients(with_tensors(Mode::kTraining));
   const PlannedOperation &conv0 = operation(plan, "conv0"), &relu0 = operation(plan, "relu0"),

@@ -1,14 +1,14 @@
-// How a tile's patch is filled, whatever its units are made of.
+// How a tile's patch is filled, whatever it consists of: pixel by pixel with all channels, zeros around the image.
 #pragma once
 
-#include "gating/kernels/skip_kernels_detail.hpp"
+#include "core/base/simd.hpp"
 
 namespace sluice::SLUICE_ISA {
 namespace {
 
 using namespace simd;
 
-/// Zeroes units, and up to a vector of what is written later.
+/// Zeroes units of 4 bytes, and up to a vector of what is written later.
 template <class Unit>
 SLUICE_INLINE void clear(Unit* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += kNativeLanes) store_native(to + i, NativeF32{});
@@ -26,9 +26,9 @@ struct Source {
 };
 
 /// Zeroes what lies around the images of a tile, and calls copy(image, pixel, count, units) for each row of them that
-/// it sees: `count` pixels from `pixel` on.
-template <class Unit, class T, class Copy>
-SLUICE_INLINE void fill_patch(const SkipShape& s, const SkipTile& t, const T* src, Copy&& copy) {
+/// it sees: `count` pixels from `pixel` on. Shape and tile: SkipShape and SkipTile, LevelShape and LevelTile.
+template <class Unit, class Shape, class Tile, class T, class Copy>
+SLUICE_INLINE void fill_patch(const Shape& s, const Tile& t, const T* src, Copy&& copy) {
   const std::int64_t rows = s.src_rows(t.rows), first = t.row * s.stride - s.pad;
   const std::int64_t plane = s.src_height * s.src_width * s.src_block;
   const std::int64_t left = s.pad < s.columns ? s.pad : s.columns;
@@ -50,7 +50,7 @@ SLUICE_INLINE void fill_patch(const SkipShape& s, const SkipTile& t, const T* sr
       clear(pixels + count * s.pitch, right * s.pitch);
     }
   }
-  clear(to, kNativeLanes);  // spread vectors read so much too far
+  clear(to, kNativeLanes);  // vectors may read so much too far
 }
 
 }  // namespace

@@ -1,0 +1,93 @@
+// The patch of a convolution of levels, for one instruction set. Compiled without contraction to fused multiply-adds
+// (layers/kernels/level_rounding.hpp).
+#include <type_traits>
+
+#include "layers/kernels/level_rounding.hpp"
+#include "layers/kernels/level_tables.hpp"
+#include "layers/kernels/patch.hpp"
+
+namespace sluice::SLUICE_ISA {
+namespace {
+
+/// From numbers. A place is what one channel has of a unit.
+template <class Place>
+class FloatLevels {
+ public:
+  using From = float;
+  SLUICE_INLINE explicit FloatLevels(LevelRange range) : rounding_(range) {}
+  SLUICE_INLINE void put(const float* from, Place* to) {
+    const NativeF32 x = load_part(from);
+    const NativeI32 level = sizeof(Place) == 1 ? rounding_.magnitude(x) : rounding_.level(x);
+    store_narrowed(to, reinterpret_cast<NativeU32>(level));
+  }
+  SLUICE_INLINE bool has_nan() const { return rounding_.has_nan(); }
+
+ private:
+  LevelRounding rounding_;
+};
+
+/// From levels.
+template <class Place>
+class ByteLevels {
+ public:
+  using From = std::uint8_t;
+  SLUICE_INLINE void put(const std::uint8_t* from, Place* to) {
+    const Bytes bytes = load_native<Bytes>(from);
+    seen_ |= bytes;
+    store_native(to, __builtin_convertvector(bytes, Places));
+  }
+  SLUICE_INLINE bool has_nan() const {
+    unsigned all = 0;
+    for (int l = 0; l < kNativeLanes; ++l) all |= seen_[l];
+    return all > 127;
+  }
+
+ private:
+  typedef std::uint8_t Bytes __attribute__((vector_size(kNativeLanes)));
+  typedef Place Places __attribute__((vector_size(kNativeLanes * sizeof(Place))));
+  Bytes seen_{};
+};
+
+/// Channels of one pixel that fill no vector.
+template <class Levels, class Place>
+SLUICE_INLINE void put_rest(Levels& levels, const typename Levels::From* from, std::int64_t count, Place* to) {
+  typename Levels::From padded[kNativeLanes] = {};
+  Place places[kNativeLanes];
+  for (std::int64_t c = 0; c < count; ++c) padded[c] = from[c];
+  levels.put(padded, places);
+  for (std::int64_t c = 0; c < count; ++c) to[c] = places[c];
+}
+
+template <class Place, class Levels>
+SLUICE_INLINE bool fill(const LevelShape& s, const LevelTile& t, Levels levels, const typename Levels::From* src) {
+  constexpr std::int64_t each = 4 / sizeof(Place);  // channels of a unit
+  const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
+  const auto copy = [&](const auto& source, std::int64_t pixel, std::int64_t count, std::int32_t* units)
+      __attribute__((always_inline)) {
+    for (std::int64_t i = 0; i < count; ++i, units += s.pitch) {
+      auto* const to = reinterpret_cast<Place*>(units);
+      for (std::int64_t c = 0; c < whole; c += kNativeLanes) levels.put(source.at(c, pixel + i), to + c);
+      if (whole < channels) put_rest(levels, source.at(whole, pixel + i), channels - whole, to + whole);
+      for (std::int64_t c = channels; c < each * s.pitch; ++c) to[c] = 0;
+    }
+  };
+  fill_patch<std::int32_t>(s, t, src, copy);
+  return levels.has_nan();
+}
+
+template <class Place>
+bool load_floats(const LevelShape& s, const LevelTile& t, LevelRange range, const float* src) {
+  return fill<Place>(s, t, FloatLevels<Place>(range), src);
+}
+
+template <class Place>
+bool load_bytes(const LevelShape& s, const LevelTile& t, const std::uint8_t* src) {
+  return fill<Place>(s, t, ByteLevels<Place>(), src);
+}
+
+}  // namespace
+
+extern const LevelLoads level_loads_pairs = {load_floats<std::uint16_t>, load_bytes<std::uint16_t>};
+extern const LevelLoads level_loads_quads = {load_floats<std::uint8_t>, load_bytes<std::uint8_t>};
+
+}  // namespace sluice::SLUICE_ISA
