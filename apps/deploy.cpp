@@ -64,18 +64,20 @@ std::vector<std::string> level_overrides(const CommandLine& line, const Network&
   if (*levels != "signed" && *levels != "full")
     throw Error(ExitCode::kUsage,
                 concat("command line: --weight-levels: expected signed or full, got '", *levels, "'"));
-  std::set<std::string> types;
+  std::set<std::string> sections;  // a layer's own where it has the key, as stored configurations do, else its type's
   for (const Node& node : network.nodes()) {
-    if (node.section.default_of("weight_levels")) types.insert(node.type);
+    if (!node.layer->attributes().get<std::int64_t>("weight_levels")) continue;
+    const bool own = node.section.find("weight_levels") != nullptr && node.section.title().rfind("layer.", 0) == 0;
+    sections.insert(own ? node.section.title() : concat("type.", node.type));
   }
-  if (types.empty())
+  if (sections.empty())
     throw Error(ExitCode::kUsage, "command line: --weight-levels: no layer of this network quantises its weights");
   std::vector<std::string> overrides;
-  for (const std::string& type : types) overrides.push_back(concat("--type.", type, ".weight_levels=", *levels));
+  for (const std::string& section : sections) overrides.push_back(concat("--", section, ".weight_levels=", *levels));
   return overrides;
 }
 
-/// The checkpoint's network, but for what the flag changes. A layer whose own section says its levels keeps them.
+/// The checkpoint's network, but for what the flag changes.
 Trained with_levels(const CommandLine& line, const Trained& source, Registry& registry) {
   std::vector<std::string> overrides = overrides_of(line);
   for (std::string& override : level_overrides(line, source.experiment->network())) overrides.push_back(override);

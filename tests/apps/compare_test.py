@@ -107,6 +107,10 @@ BAD = [
          make=trained),
     Case("deploy: a range", f"sluice-deploy {DENSE} -o d.h5 --shift=0:1:1", 2, USAGE + "--shift: expected one number, got a range",
          make=trained),
+    Case("deploy: levels of a dense network", f"sluice-deploy {DENSE} -o d.h5 --weight-levels=signed", 2,
+         USAGE + "--weight-levels: no layer of this network quantises its weights", make=trained),
+    Case("deploy: other levels", f"sluice-deploy {DENSE} -o d.h5 --weight-levels=bytes", 2,
+         USAGE + "--weight-levels: expected signed or full, got 'bytes'", make=trained),
     *[Case(f"eval: shift {text}", f"sluice-eval {DENSE} --shift={text}", 2, f"{RANGE}'{text}'")
       for text in ("x", "1:2", "1:0:0.1", "0:1:0", "0:1:-1", "0:1:1:1", "nan", "0:inf:1", "1:")],
     Case("eval: many shifts", f"sluice-eval {DENSE} --shift=0:1:0.0001", 2,
