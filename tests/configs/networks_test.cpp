@@ -12,8 +12,10 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
+#include "core/config/compare.hpp"
 #include "core/graph/executor.hpp"
 #include "core/graph/layer_table.hpp"
+#include "core/train/experiment.hpp"
 #include "tests/configs/shipped.hpp"
 
 namespace sluice {
@@ -356,6 +358,16 @@ class ShippedNetwork : public testing::TestWithParam<std::string> {};
 TEST_P(ShippedNetwork, Runs) {
   ASSERT_EQ(kRuns.count(GetParam()), 1U) << "say above how it is run";
   for (const Overrides& overrides : kRuns.at(GetParam())) expect_runs(GetParam(), overrides);
+}
+
+/// A run keeps the resolved configuration.
+TEST_P(ShippedNetwork, MakesTheRoundTrip) {
+  const Registry types = shipped_types();
+  const std::string file = std::string(SLUICE_SOURCE_DIR) + "/configs/networks/" + GetParam();
+  const Experiment experiment(Config::load({file}, {"--data.kind=synthetic"}), types);
+  const Experiment again(Config::parse(experiment.config.resolved(), "resolved.ini"), types);
+  EXPECT_THAT(compare(experiment.config, again.config), IsEmpty());
+  EXPECT_GT(again.network().parameters().size(), 0U);
 }
 
 bool defines(const std::string& file, const std::string& name) {

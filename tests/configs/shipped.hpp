@@ -14,11 +14,17 @@
 
 namespace sluice {
 
+/// The types that configs/networks uses.
+inline Registry shipped_types() {
+  Registry types;
+  register_layers(types);
+  register_plugin(gating_plugin(), types);
+  return types;
+}
+
 /// A network file with definitions changed on the command line.
 struct Shipped {
   explicit Shipped(const std::string& file, const std::vector<std::string>& overrides = {}) {
-    register_layers(registry);
-    register_plugin(gating_plugin(), registry);
     Config config = Config::load({std::string(SLUICE_SOURCE_DIR) + "/configs/networks/" + file}, overrides);
     network = std::make_unique<Network>(config, registry);
     config.check();
@@ -38,7 +44,7 @@ struct Shipped {
     return all;
   }
 
-  Registry registry;
+  Registry registry = shipped_types();
   std::unique_ptr<Network> network;
 };
 
