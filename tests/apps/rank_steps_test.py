@@ -38,10 +38,8 @@ threads = 1
 COST = ("--gating_loss.form=cost", "--gating_loss.ramp_epochs=0")
 NETWORKS = {"dense": (), "channel gates": ("--define.gated_conv=cg_conv",),
             "precision gates": ("--define.gated_conv=pg_conv", "--define.activation=pact_relu"),
-            "cost as the target": ("--define.gated_conv=cg_conv", "--gating_loss.cost_target=0.7", *COST),
-            "whole channels": ("--block.basic.gate.type=channel_gate", "--block.basic.gate.after=relu",
-                               "--block.basic.gate.from=relu, input", "--block.basic.gate.threshold_init=0",
-                               "--gating_loss.cost_target=0.3", *COST)}
+            "cost as the target": ("--define.gated_conv=cg_conv", "--gating_loss.cost_target=0.85", *COST),
+            "whole channels": ("--type.channel_gate.threshold_init=0", "--gating_loss.cost_target=0.3", *COST)}
 
 
 def losses(box, run):
@@ -62,7 +60,7 @@ def expect(what, right):
 
 def compare(launchers, name, options):
     with Sandbox() as box:
-        box.write("steps.ini", NET)
+        box.write("steps.ini", NET.replace("resnet20.ini", "resnet20_channels.ini") if name == "whole channels" else NET)
         for threads in (1, 2):
             box.ok("sluice-train", "steps.ini", f"--run.dir=t{threads}", f"--run.threads={threads}", *options)
         one = losses(box, "t1")
