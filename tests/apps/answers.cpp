@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <set>
 
 #include "apps/load.hpp"
 #include "core/base/error.hpp"
@@ -53,9 +54,11 @@ int run(const std::vector<std::string>& arguments) {
   executor.set_batch(images.data(), nullptr);
   executor.forward();
   write(arguments[3] + ".logits", executor.logits().data, executor.logits().desc.count() * 4);
+  std::set<int> others;  // whose products others close
+  for (const ChannelProducts& products : network.channel_products()) others.insert(products.node);
   for (int n = 0; n < static_cast<int>(network.nodes().size()); ++n) {
     const Node& node = network.nodes()[static_cast<std::size_t>(n)];
-    if (node.declared.counts.empty() || node.declared.is_loss) continue;
+    if (node.declared.counts.empty() || node.declared.is_loss || others.count(n) > 0) continue;
     const float* const decisions = executor.decisions(n);
     std::cout << n << " " << node.name << " " << executor.counts(n)[0] << " " << (decisions != nullptr) << "\n";
     if (decisions == nullptr) continue;

@@ -62,6 +62,15 @@ class Sluice:
                 self.decisions[name] = np.frombuffer(box.read(f"answer.{number}"), np.uint8)
 
 
+def differing(theirs, ours):
+    """Which decisions of each image are not the same: theirs N x C x H x W or 1 of a size, ours N x H x W x C."""
+    count, channels, *pixels = theirs.shape
+    if all(size == 1 for size in pixels):  # one for a channel
+        return (ours.reshape(count, -1, channels) != theirs.reshape(count, 1, channels)).any(axis=1)
+    ours = ours.reshape(count, *pixels, -1).transpose(0, 3, 1, 2)
+    return (np.broadcast_to(theirs, ours.shape) != ours).reshape(count, -1)
+
+
 class Comparison:
     """Of one program's outputs with Sluice's. What differs in an image after its first differing decision follows from that:
     of gates, differences count in the first layer that has any. Where numbers are rounded to levels as well (`levels` of them
@@ -74,9 +83,7 @@ class Comparison:
         different = 0
         same = np.ones(len(logits), bool)
         for name, ours in sluice.decisions.items():
-            theirs = outputs[f"{name}/open"]
-            ours = ours.reshape(len(logits), *theirs.shape[2:], -1).transpose(0, 3, 1, 2).astype(bool)
-            differ = (np.broadcast_to(theirs, ours.shape) != ours).reshape(len(logits), -1)
+            differ = differing(outputs[f"{name}/open"], ours.astype(bool))
             decisions += differ.size
             different += int(differ[same].sum())
             same &= ~differ.any(axis=1)
