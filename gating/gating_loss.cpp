@@ -94,11 +94,15 @@ class GatingLoss : public AuxiliaryLoss {
     });
     const double way = target_ - start, share = (end - start) / way;
     if (penalty_ == 0 || std::abs(way) < kNear || share >= 0.5) return {};
-    const double times = std::min(kMostTimes, times_stronger(std::max(share, 0.0)));
-    return {concat("thresholds are ", fixed(end, 2), " on average, where [gating_loss] target is ", target_,
-                   " and threshold_init ", fixed(start, 2), ": the pull was too weak, or too short; a penalty of ",
-                   short_number(times * penalty_), " (it was ", penalty_, "), or training ", short_number(times),
-                   " times as long, would bring them near it")};
+    const double times = times_stronger(std::max(share, 0.0));
+    const std::string found =
+        concat("thresholds are ", fixed(end, 2), " on average, where [gating_loss] target is ", target_,
+               " and threshold_init ", fixed(start, 2), ": the pull was too weak, or too short; ");
+    if (!(times <= kMostTimes))
+      return {concat(found, "it wants a penalty (it was ", penalty_, ") or a training more than ", kMostTimes,
+                     " times as large")};
+    return {concat(found, "a penalty of ", short_number(times * penalty_), " (it was ", penalty_, "), or training ",
+                   short_number(times), " times as long, would bring them near it")};
   }
 
   void backward(const Network& network, const AuxiliaryStep& step, float* diff_params,
