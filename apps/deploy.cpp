@@ -17,6 +17,7 @@
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/table.hpp"
+#include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
 
@@ -67,7 +68,7 @@ std::vector<std::string> level_overrides(const CommandLine& line, const Network&
   std::set<std::string> sections;  // a layer's own where it has the key, as stored configurations do, else its type's
   for (const Node& node : network.nodes()) {
     if (!node.layer->attributes().get<std::int64_t>("weight_levels")) continue;
-    const bool own = node.section.find("weight_levels") != nullptr && node.section.title().rfind("layer.", 0) == 0;
+    const bool own = node.section.find("weight_levels") != nullptr && starts_with(node.section.title(), "layer.");
     sections.insert(own ? node.section.title() : concat("type.", node.type));
   }
   if (sections.empty())

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <ostream>
 
 #include "apps/outputs.hpp"
@@ -22,13 +21,6 @@ bool parse(const std::string& text, Number& number) {
   const char* const end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, number);
   return result.ec == std::errc() && result.ptr == end;
-}
-
-/// With two digits.
-std::string rate_text(double rate) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.2g", rate);
-  return text;
 }
 
 /// A line with `text` so that it begins, or where there is no room ends, at a column.
@@ -77,7 +69,7 @@ void print_sweep(std::ostream& out, const LrSweep& sweep, const LrSweepOptions& 
   out << "learning rates " << concat(options.from) << " to " << concat(options.to) << " in " << options.steps
       << " steps of " << experiment.train.batch << " images";
   if (sweep.diverged && !sweep.rates.empty())
-    out << "; ended at " << rate_text(sweep.rates.back()) << ": the loss is not finite, or four times its lowest";
+    out << "; ended at " << two_digits(sweep.rates.back()) << ": the loss is not finite, or four times its lowest";
   out << "\n";
   const std::optional<LrSuggestion> found = suggest_learning_rate(sweep, options.steps);
   if (!sweep.smoothed.empty()) {
@@ -89,7 +81,7 @@ void print_sweep(std::ostream& out, const LrSweep& sweep, const LrSweepOptions& 
       const auto last = static_cast<double>(std::max<std::size_t>(1, sweep.rates.size() - 1));
       return place.label + static_cast<int>(std::lround(static_cast<double>(step) / last * (place.columns - 1)));
     };
-    if (found) out << marked(column(found->steepest), rate_text(sweep.rates[found->steepest])) << "\n";
+    if (found) out << marked(column(found->steepest), two_digits(sweep.rates[found->steepest])) << "\n";
   }
   if (!found) {
     out << "no suggestion: the loss, averaged over a tenth of the sweep, does not fall to 95 % of what it is at first, "
@@ -97,9 +89,9 @@ void print_sweep(std::ostream& out, const LrSweep& sweep, const LrSweepOptions& 
            "more than chance; try another --lr-range or more --lr-steps\n";
     return;
   }
-  out << "suggestion: optimizer.lr = " << rate_text(sweep.rates[found->steepest])
+  out << "suggestion: optimizer.lr = " << two_digits(sweep.rates[found->steepest])
       << ", where the loss falls steepest; averaged over a tenth of the sweep it is lowest at "
-      << rate_text(sweep.rates[found->lowest]) << "\n";
+      << two_digits(sweep.rates[found->lowest]) << "\n";
 }
 
 std::string table_of(const LrSweep& sweep) {

@@ -2,7 +2,6 @@
 // section 3.3; Zhang et al., ICLR 2020, section 3.3; a higher threshold skips more), or what the network costs.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <vector>
 
 #include "core/base/error.hpp"
@@ -13,13 +12,6 @@
 
 namespace sluice {
 namespace {
-
-/// Two digits.
-std::string short_number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
-}
 
 /// By which a layer says what its published loss is: "norm", or else squares.
 constexpr const char* kFormAttribute = "gating_loss_form";
@@ -101,8 +93,8 @@ class GatingLoss : public AuxiliaryLoss {
     if (!(times <= kMostTimes))
       return {concat(found, "it wants a penalty (it was ", penalty_, ") or a training more than ", kMostTimes,
                      " times as large")};
-    return {concat(found, "a penalty of ", short_number(times * penalty_), " (it was ", penalty_, "), or training ",
-                   short_number(times), " times as long, would bring them near it")};
+    return {concat(found, "a penalty of ", two_digits(times * penalty_), " (it was ", penalty_, "), or training ",
+                   two_digits(times), " times as long, would bring them near it")};
   }
 
   void backward(const Network& network, const AuxiliaryStep& step, float* diff_params,

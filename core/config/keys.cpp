@@ -29,11 +29,8 @@ std::string written(Integer value) {
   return std::to_string(value);
 }
 
-/// The shortest text that reads back as the same number.
 std::string written(double value) {
-  char buffer[32];
-  const std::to_chars_result result = std::to_chars(buffer, buffer + sizeof buffer, value);
-  return std::string(buffer, result.ptr);
+  return shortest(value);
 }
 
 template <class T>

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <iomanip>
 #include <ostream>
 
@@ -108,6 +110,17 @@ std::string fixed(double value, int digits) {
   TextWriter text;
   text << std::fixed << std::setprecision(digits) << value;
   return text.str();
+}
+
+std::string two_digits(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.2g", value);
+  return text;
+}
+
+std::string shortest(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
 std::string quoted(const std::string& text) {

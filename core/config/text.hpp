@@ -18,6 +18,10 @@ bool contains(const std::vector<std::string>& items, const std::string& item);
 std::string join(const std::vector<std::string>& items, const std::string& separator = ", ");
 /// So many digits behind the point.
 std::string fixed(double value, int digits);
+/// With two digits: "0.0082".
+std::string two_digits(double value);
+/// The shortest text that reads back as the same number.
+std::string shortest(double value);
 /// 'text' for a message: long text is cut, what a terminal would not show becomes an escape.
 std::string quoted(const std::string& text);
 bool starts_with(const std::string& text, const std::string& prefix);

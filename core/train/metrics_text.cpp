@@ -6,20 +6,15 @@
 #include <cstdio>
 
 #include "core/base/printable.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice::detail {
 namespace {
 
-/// The shortest text that reads back as the same double.
-std::string written(double value) {
-  char buffer[32];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
-}
-
 std::string csv_number(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return written(value);
+  return shortest(value);
 }
 
 /// A row is a line: one that was cut is told from one with a stray quote.
@@ -76,7 +71,7 @@ std::string csv_cell(const MetricValue& value) {
 }
 
 std::string json_value(const MetricValue& value) {
-  if (const auto* number = std::get_if<double>(&value)) return std::isfinite(*number) ? written(*number) : "null";
+  if (const auto* number = std::get_if<double>(&value)) return std::isfinite(*number) ? shortest(*number) : "null";
   if (const auto* integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
   return json_string(std::get<std::string>(value));
 }
