@@ -13,15 +13,6 @@ namespace {
 constexpr int kRounds = 9;
 constexpr std::size_t kFew = 8;  // buckets on their way together
 
-double now_ms() {
-  return 1e3 * TimeBudget::steady_seconds();
-}
-
-void begin_together(Communicator& ranks) {
-  double nothing = 0;
-  ranks.sum(&nothing, 1);
-}
-
 /// Exchanges of so many bytes with each rank, which are on their way together.
 class Exchanges {
  public:
@@ -122,6 +113,15 @@ void measure_asking(Communicator& ranks, std::int64_t bytes, LinkSpeed& link) {
 }
 
 }  // namespace
+
+double now_ms() {
+  return 1e3 * TimeBudget::steady_seconds();
+}
+
+void begin_together(Communicator& ranks) {
+  double nothing = 0;
+  ranks.sum(&nothing, 1);
+}
 
 LinkSpeed measure_link(Communicator& ranks, std::int64_t bucket_bytes) {
   constexpr std::int64_t kSmall = 8, kLarge = 1 << 20;

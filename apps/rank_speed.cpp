@@ -9,16 +9,11 @@
 #include "core/data/pipeline.hpp"
 #include "core/distributed/gradient_reducer.hpp"
 #include "core/train/benchmark.hpp"
-#include "core/train/time_budget.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::int64_t kWarmup = 2;
-
-double now_ms() {
-  return 1e3 * TimeBudget::steady_seconds();
-}
 
 /// Training steps without data.
 class Stepper {
@@ -78,8 +73,7 @@ class Stepper {
   }
 
   double timed(const std::function<void()>& differentiate) {
-    double together = 0;
-    ranks_.sum(&together, 1);
+    begin_together(ranks_);
     const double begin = now_ms();
     executor_.lend_batch(images_.images.data(), images_.labels.data());
     executor_.refresh();
