@@ -2,7 +2,6 @@
 // ICLR 2019, arXiv 1810.05331): `channel_decision` makes a factor for each channel of a saliency, 0 where a gate is
 // closed; `channel_gate` puts it behind the pooled source and a linear layer, and multiplies.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <vector>
@@ -10,18 +9,14 @@
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/config/config.hpp"
+#include "core/config/text.hpp"
 #include "gating/gate.hpp"
 #include "gating/gating.hpp"
+#include "layers/composite.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
 namespace {
-
-/// The shortest text that reads back as the same number.
-std::string written(double number) {
-  char buffer[32];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr};
-}
 
 /// What an open channel is multiplied by.
 enum class Scale { kSigmoid, kSaliency, kNone };
@@ -46,7 +41,7 @@ struct DecisionOptions {
   }
   Init initial_threshold() const { return open_share > 0 ? Init::measured() : Init::constant(threshold_init); }
   std::string threshold_text() const {
-    return open_share > 0 ? concat("density:", written(open_share)) : written(threshold_init);
+    return open_share > 0 ? concat("density:", shortest(open_share)) : shortest(threshold_init);
   }
   /// The factor of an open channel, by its distance q to the threshold; and its derivative.
   float value(float q) const {
@@ -193,18 +188,6 @@ class ChannelDecision : public Layer {
   DecisionOptions options_;
 };
 
-Section member(const std::string& name, std::initializer_list<std::pair<const char*, std::string>> keys) {
-  Section section(name, {});
-  for (const auto& [key, text] : keys) {
-    Entry entry;
-    entry.key = key;
-    entry.value = text;
-    entry.origin = Entry::Origin::kDefault;
-    section.set(entry);
-  }
-  return section;
-}
-
 }  // namespace
 
 std::unique_ptr<Layer> make_channel_decision(Keys& keys) {
@@ -226,12 +209,12 @@ std::vector<Section> expand_channel_gate(Keys& keys, const std::vector<Shape>& s
           member("saliency", {{"type", "linear"},
                               {"features", std::to_string(src[0][kC])},
                               {"bias", "no"},
-                              {"init_scale", written(init_scale)}}),
+                              {"init_scale", shortest(init_scale)}}),
           member("decision", {{"type", "channel_decision"},
-                              {"alpha", written(decision.alpha)},
+                              {"alpha", shortest(decision.alpha)},
                               {"sparse_backprop", decision.sparse_backprop ? "yes" : "no"},
                               {"threshold_init", decision.threshold_text()},
-                              {"noise", written(decision.noise)},
+                              {"noise", shortest(decision.noise)},
                               {"scale", decision.scale_name()}}),
           member("scale", {{"type", "multiply"}, {"from", "input:0, decision"}})};
 }

@@ -10,6 +10,7 @@
 #include "core/base/bfloat16.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "layers/composite.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -117,18 +118,6 @@ class PadShortcut : public Layer {
   std::int64_t channels_ = 0;
   std::int64_t stride_ = 1;
 };
-
-Section member(const std::string& name, std::initializer_list<std::pair<const char*, std::string>> keys) {
-  Section section(name, {});
-  for (const auto& [key, value] : keys) {
-    Entry entry;
-    entry.key = key;
-    entry.value = value;
-    entry.origin = Entry::Origin::kDefault;
-    section.set(entry);
-  }
-  return section;
-}
 
 }  // namespace
 
