@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "layers/patch_shape.hpp"
 
 namespace sluice {
 namespace {
@@ -51,23 +52,11 @@ LevelConvolution::LevelConvolution(const LevelProblem& problem, Isa isa)
 
 void LevelConvolution::make_shape() {
   const ConvGeometry& g = problem_.geometry;
-  const Shape &src = problem_.src.shape, &dst = problem_.dst.shape;
-  shape_.src_channels = src[kC];
-  shape_.src_height = src[kH];
-  shape_.src_width = src[kW];
-  shape_.src_block = problem_.src.block;
-  shape_.dst_channels = dst[kC];
-  shape_.dst_height = dst[kH];
-  shape_.dst_width = dst[kW];
-  shape_.dst_block = problem_.dst.block;
-  shape_.kernel = g.kernel;
-  shape_.stride = g.stride;
-  shape_.dilation = g.dilation;
-  shape_.pad = g.pad;
-  shape_.columns = (dst[kW] - 1) * g.stride + g.dilation * (g.kernel - 1) + 1;
-  shape_.pitch = ceil_div(src[kC], places());
+  const std::int64_t inputs = problem_.src.shape[kC], outputs = problem_.dst.shape[kC];
+  static_cast<PatchShape&>(shape_) = patch_shape(problem_.geometry, problem_.src, problem_.dst);
+  shape_.pitch = ceil_div(inputs, places());
   shape_.together = level_quads_together(problem_.source.levels(), problem_.weights.levels());
-  vectors_ = ceil_div(dst[kC], products_->lanes);
+  vectors_ = ceil_div(outputs, products_->lanes);
   vector_units_ = g.kernel * g.kernel * shape_.pitch * products_->lanes;
 }
 

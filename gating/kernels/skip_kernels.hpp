@@ -12,6 +12,7 @@
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/cpu.hpp"
+#include "layers/kernels/patch_shape.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
 
 namespace sluice {
@@ -31,14 +32,9 @@ enum class SkipUnits {
 using SkipPixel = std::uint16_t;
 
 /// Sizes that all tiles of a convolution share. Pitches are in units.
-struct SkipShape {
-  std::int64_t src_channels = 0, src_height = 0, src_width = 0, src_block = 0;
-  std::int64_t dst_channels = 0, dst_height = 0, dst_width = 0, dst_block = 0;
-  std::int64_t kernel = 0, stride = 0, dilation = 0, pad = 0;
-  // The patch.
-  std::int64_t columns = 0;   ///< pixels in a row
+struct SkipShape : PatchShape {
+  // The patch, whose pitch is a multiple of a vector, or no more than the units.
   std::int64_t units = 0;     ///< of a pixel's channels
-  std::int64_t pitch = 0;     ///< from one pixel to the next: a multiple of a vector, or no more than the units
   std::int64_t repeated = 0;  ///< the first units stand once more behind the last one; then come zeros
   /// The source channel of each place in the units, -1: zero; null: the channels as they are, zeros behind them.
   const std::int32_t* order = nullptr;
@@ -54,10 +50,6 @@ struct SkipShape {
   // The results.
   std::int64_t dst_pitch = 0;
   std::int64_t together = 0;  ///< of kLevelBytes: LevelOperands (layers/kernels/level_sums.hpp)
-
-  std::int64_t row_pitch() const { return columns * pitch; }
-  /// Rows of the source that some rows of the result see.
-  std::int64_t src_rows(std::int64_t rows) const { return (rows - 1) * stride + dilation * (kernel - 1) + 1; }
 };
 
 /// Memory of one vector of channels that is needed soon, pixel by pixel: the processor may fetch it while it

@@ -45,22 +45,16 @@ class ByteSplitter {
   SLUICE_INLINE explicit ByteSplitter(float step) : kept_(static_cast<Place>(-static_cast<std::int32_t>(step))) {}
 
   SLUICE_INLINE void put(const std::uint8_t* from, TwoPlaces<Place> to) {
-    const Bytes bytes = load_native<Bytes>(from);
-    seen_ |= bytes;
+    const LevelBytes::Vector bytes = bytes_.load(from);
     const Levels levels = __builtin_convertvector(bytes, Levels);
     store_native(to.base, levels & kept_);
     store_native(to.all, levels);
   }
-  SLUICE_INLINE bool has_nan() const {
-    unsigned all = 0;
-    for (int l = 0; l < kNativeLanes; ++l) all |= seen_[l];
-    return all > 127;
-  }
+  SLUICE_INLINE bool has_nan() const { return bytes_.has_nan(); }
 
  private:
-  typedef std::uint8_t Bytes __attribute__((vector_size(kNativeLanes)));
   typedef Place Levels __attribute__((vector_size(kNativeLanes * sizeof(Place))));
-  Bytes seen_{};
+  LevelBytes bytes_;
   Place kept_;
 };
 

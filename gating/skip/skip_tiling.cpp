@@ -5,6 +5,7 @@
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/level_convolution.hpp"
+#include "layers/patch_shape.hpp"
 #include "layers/winograd.hpp"
 
 namespace sluice {
@@ -58,22 +59,9 @@ SkipTiling::SkipTiling(const SkipProblem& p, Isa wanted)
 }
 
 void SkipTiling::make_shape() {
-  const ConvGeometry& g = problem.geometry;
   const Shape &src = problem.src.shape, &dst = problem.dst.shape;
-  shape.src_channels = src[kC];
-  shape.src_height = src[kH];
-  shape.src_width = src[kW];
-  shape.src_block = problem.src.block;
-  shape.dst_channels = dst[kC];
-  shape.dst_height = dst[kH];
-  shape.dst_width = dst[kW];
-  shape.dst_block = problem.dst.block;
-  shape.kernel = g.kernel;
-  shape.stride = g.stride;
-  shape.dilation = g.dilation;
-  shape.pad = g.pad;
+  static_cast<PatchShape&>(shape) = patch_shape(problem.geometry, problem.src, problem.dst);
   shape.together = level_quads_together(problem.levels.count, problem.levels.weight_count);
-  shape.columns = (dst[kW] - 1) * g.stride + g.dilation * (g.kernel - 1) + 1;
   vectors = ceil_div(dst[kC], kernels.lanes);
   grouped = !is_base(dst[kC] - 1, 0);
   shape.dst_chunk = grouped ? dst[kC] / (src[kC] / base_inputs()) : dst[kC];
@@ -82,7 +70,7 @@ void SkipTiling::make_shape() {
     shape.lane_units[lane] = static_cast<std::int32_t>(lane / shape.dst_chunk * shape.src_chunk);
   const std::int64_t together = kernels.lanes / shape.dst_chunk;  // chunks in a vector
   const bool power_of_two = (shape.units & (shape.units - 1)) == 0;
-  if (int8() && kernels.lanes > 4 && shape.units < kernels.lanes && power_of_two && g.dilation == 1)
+  if (int8() && kernels.lanes > 4 && shape.units < kernels.lanes && power_of_two && shape.dilation == 1)
     shape.wrap = static_cast<std::int32_t>(shape.units - 1);
   if (grouped && together > 1 && uses_lanes() && !compact())
     shape.repeated = std::min((together - 1) * shape.src_chunk, shape.units);

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "core/base/cpu.hpp"
+#include "layers/kernels/patch_shape.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
 
 namespace sluice {
@@ -22,18 +23,8 @@ enum class LevelUnits {
   kQuads   ///< four channels in bytes: 0 to 127, times signed bytes
 };
 
-/// Sizes that all tiles share. Pitches are in units.
-struct LevelShape {
-  std::int64_t src_channels = 0, src_height = 0, src_width = 0, src_block = 0;
-  std::int64_t dst_channels = 0, dst_height = 0, dst_width = 0, dst_block = 0;
-  std::int64_t kernel = 0, stride = 0, dilation = 0, pad = 0;
-  std::int64_t columns = 0;   ///< pixels in a row of the patch
-  std::int64_t pitch = 0;     ///< units of a pixel
+struct LevelShape : PatchShape {
   std::int64_t together = 0;  ///< of quads: so many units give sums of two products each that fit 16 bits
-
-  std::int64_t row_pitch() const { return columns * pitch; }
-  /// Rows of the source that some rows of the result see.
-  std::int64_t src_rows(std::int64_t rows) const { return (rows - 1) * stride + dilation * (kernel - 1) + 1; }
 };
 
 struct LevelTile {

@@ -32,20 +32,14 @@ class ByteLevels {
  public:
   using From = std::uint8_t;
   SLUICE_INLINE void put(const std::uint8_t* from, Place* to) {
-    const Bytes bytes = load_native<Bytes>(from);
-    seen_ |= bytes;
+    const LevelBytes::Vector bytes = bytes_.load(from);
     store_native(to, __builtin_convertvector(bytes, Places));
   }
-  SLUICE_INLINE bool has_nan() const {
-    unsigned all = 0;
-    for (int l = 0; l < kNativeLanes; ++l) all |= seen_[l];
-    return all > 127;
-  }
+  SLUICE_INLINE bool has_nan() const { return bytes_.has_nan(); }
 
  private:
-  typedef std::uint8_t Bytes __attribute__((vector_size(kNativeLanes)));
   typedef Place Places __attribute__((vector_size(kNativeLanes * sizeof(Place))));
-  Bytes seen_{};
+  LevelBytes bytes_;
 };
 
 /// Channels of one pixel that fill no vector.

@@ -53,4 +53,23 @@ class LevelRounding {
   NativeI32 nans_{};
 };
 
+/// Reads levels that lie in bytes, and remembers whether there was what is no number.
+class LevelBytes {
+ public:
+  typedef std::uint8_t Vector __attribute__((vector_size(kNativeLanes)));
+  SLUICE_INLINE Vector load(const std::uint8_t* from) {
+    const Vector bytes = load_native<Vector>(from);
+    seen_ |= bytes;
+    return bytes;
+  }
+  SLUICE_INLINE bool has_nan() const {
+    unsigned all = 0;
+    for (int l = 0; l < kNativeLanes; ++l) all |= seen_[l];
+    return all > 127;
+  }
+
+ private:
+  Vector seen_{};
+};
+
 }  // namespace sluice::SLUICE_ISA::simd
