@@ -121,7 +121,7 @@ bool is_made_configuration(const std::string& path) {
   return std::getline(file, first) && first.compare(0, sizeof(kMade) - 1, kMade) == 0;
 }
 
-void put_weights(const std::string& file, const ImportedModel& imported, const Network& network) {
+void put_weights(const std::string& file, const ImportedModel& imported, Network& network) {
   const auto put = [&](const std::string& path, const Shape& shape, float* to) {
     const auto found = imported.tensors.find(path);
     const std::size_t held = found == imported.tensors.end() ? 0 : found->second->size();

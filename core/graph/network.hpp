@@ -124,12 +124,17 @@ class Network {
   const Registry& registry() const { return registry_; }
 
   /// The arenas: all parameters (buffers) one behind the other, each aligned to 64 bytes with zeros between.
-  float* parameter_data() const {
+  float* parameter_data() {
+    require_parameters();
+    return parameter_arena_.as<float>();
+  }
+  const float* parameter_data() const {
     require_parameters();
     return parameter_arena_.as<float>();
   }
   std::int64_t parameter_count() const { return parameter_floats_; }
-  float* buffer_data() const { return buffer_arena_.as<float>(); }
+  float* buffer_data() { return buffer_arena_.as<float>(); }
+  const float* buffer_data() const { return buffer_arena_.as<float>(); }
   std::int64_t buffer_count() const { return buffer_floats_; }
   /// Gives the memory of parameters back to the system, from `first` on (floats from the start of the arena): of an
   /// inference that has packed them, and is all that the network is for. There are no parameters from then on.

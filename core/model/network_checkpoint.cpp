@@ -28,29 +28,44 @@ CheckpointCost stored_cost(const CostTerm& term, const std::vector<Statistic>& c
   return {term.macs, term.weight_bits, term.activation_bits, term.refines, name(term.open), name(term.total)};
 }
 
+template <class Place, class Float>
+std::vector<Place> parameters_in(Float* arena, const Network& network) {
+  std::vector<Place> places;
+  for (const Parameter& p : network.parameters()) {
+    for (const std::string& user : p.users) places.push_back({concat(user, "/", p.name), p.shape, arena + p.offset});
+  }
+  return places;
+}
+
+template <class Place, class Float>
+std::vector<Place> buffers_in(Float* arena, const Network& network) {
+  std::vector<Place> places;
+  for (const StateBuffer& b : network.buffers()) places.push_back({b.path(), b.shape, arena + b.offset});
+  return places;
+}
+
 }  // namespace
 
 std::vector<TensorSlot> parameter_slots(const Network& network, float* arena) {
-  std::vector<TensorSlot> slots;
-  for (const Parameter& p : network.parameters()) {
-    for (const std::string& user : p.users) slots.push_back({concat(user, "/", p.name), p.shape, arena + p.offset});
-  }
-  return slots;
+  return parameters_in<TensorSlot>(arena, network);
 }
-
 std::vector<TensorSlot> buffer_slots(const Network& network, float* arena) {
-  std::vector<TensorSlot> slots;
-  for (const StateBuffer& b : network.buffers()) slots.push_back({b.path(), b.shape, arena + b.offset});
-  return slots;
+  return buffers_in<TensorSlot>(arena, network);
+}
+std::vector<TensorView> parameter_views(const Network& network, const float* arena) {
+  return parameters_in<TensorView>(arena, network);
+}
+std::vector<TensorView> buffer_views(const Network& network, const float* arena) {
+  return buffers_in<TensorView>(arena, network);
 }
 
-void add_tensors(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorSlot>& slots) {
+void add_tensors(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorView>& tensors) {
   std::map<const float*, std::string> written;
-  for (const TensorSlot& slot : slots) {
-    CheckpointTensor tensor{prefix + "/" + slot.path, slot.shape, {}, {}};
-    const auto [first, is_new] = written.emplace(slot.data, tensor.path);
+  for (const TensorView& view : tensors) {
+    CheckpointTensor tensor{prefix + "/" + view.path, view.shape, {}, {}};
+    const auto [first, is_new] = written.emplace(view.data, tensor.path);
     if (is_new) {
-      tensor.values.assign(slot.data, slot.data + slot.shape.count());
+      tensor.values.assign(view.data, view.data + view.shape.count());
     } else {
       tensor.alias_of = first->second;
     }
@@ -102,8 +117,8 @@ Checkpoint untrained_checkpoint(const ConfiguredNetwork& configured, const Norma
   Checkpoint checkpoint;
   checkpoint.kind = Checkpoint::Kind::kWeightsOnly;
   describe_network(checkpoint, configured, normalization, configured.data.class_names);
-  add_tensors(checkpoint, "weights", parameter_slots(configured.network(), configured.network().parameter_data()));
-  add_tensors(checkpoint, "buffers", buffer_slots(configured.network(), configured.network().buffer_data()));
+  add_tensors(checkpoint, "weights", parameter_views(configured.network(), configured.network().parameter_data()));
+  add_tensors(checkpoint, "buffers", buffer_views(configured.network(), configured.network().buffer_data()));
   checkpoint.state = {{"epoch", std::int64_t{0}}, {"step", std::int64_t{0}}};
   return checkpoint;
 }

@@ -21,8 +21,17 @@ constexpr const char* kAverage = "ema";
 std::vector<TensorSlot> parameter_slots(const Network& network, float* arena);
 std::vector<TensorSlot> buffer_slots(const Network& network, float* arena);
 
-/// Adds what stands in the slots as "<prefix>/<path>"; slots that share memory become aliases.
-void add_tensors(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorSlot>& slots);
+/// What is read of an arena: as the slots of the same name.
+struct TensorView {
+  std::string path;
+  Shape shape;
+  const float* data = nullptr;
+};
+std::vector<TensorView> parameter_views(const Network& network, const float* arena);
+std::vector<TensorView> buffer_views(const Network& network, const float* arena);
+
+/// Adds the tensors as "<prefix>/<path>"; those that share memory become aliases.
+void add_tensors(Checkpoint& checkpoint, const std::string& prefix, const std::vector<TensorView>& tensors);
 bool has_tensors(const Checkpoint& checkpoint, const std::string& prefix);
 bool has_average(const Checkpoint& checkpoint);
 

@@ -95,16 +95,16 @@ void restore_average(const Checkpoint& checkpoint, TrainingParts& parts, std::ve
 Checkpoint make_checkpoint(const TrainingParts& parts) {
   Checkpoint checkpoint;
   describe_run(checkpoint, parts);
-  add_tensors(checkpoint, "weights", parameter_slots(parts.network, parts.network.parameter_data()));
-  add_tensors(checkpoint, "buffers", buffer_slots(parts.network, parts.network.buffer_data()));
+  add_tensors(checkpoint, "weights", parameter_views(parts.network, parts.network.parameter_data()));
+  add_tensors(checkpoint, "buffers", buffer_views(parts.network, parts.network.buffer_data()));
   for (const Optimizer::State& state : parts.optimizer.states()) {
-    add_tensors(checkpoint, concat("optimizer/", state.name), parameter_slots(parts.network, state.data));
+    add_tensors(checkpoint, concat("optimizer/", state.name), parameter_views(parts.network, state.data));
   }
   checkpoint.state["optimizer_steps"] = parts.optimizer.steps();
   if (parts.ema != nullptr) {
     const auto states = parts.ema->states();
-    add_tensors(checkpoint, concat(kAverage, "/weights"), parameter_slots(parts.network, states[0].data));
-    add_tensors(checkpoint, concat(kAverage, "/buffers"), buffer_slots(parts.network, states[1].data));
+    add_tensors(checkpoint, concat(kAverage, "/weights"), parameter_views(parts.network, states[0].data));
+    add_tensors(checkpoint, concat(kAverage, "/buffers"), buffer_views(parts.network, states[1].data));
     checkpoint.state["ema_updates"] = parts.ema->updates();
   }
   for (const auto& [key, value] : numerics(parts.experiment)) checkpoint.state[key] = value;
