@@ -73,6 +73,21 @@ class Reduction {
 
 }  // namespace
 
+StepTrace with_joined_buckets(const StepTrace& trace, std::int64_t count) {
+  StepTrace joined = trace;
+  joined.ready_ms.clear();
+  joined.bytes.clear();
+  for (std::size_t i = 0; i < trace.bytes.size(); ++i) {
+    if (i % static_cast<std::size_t>(count) == 0) {
+      joined.ready_ms.push_back(0);
+      joined.bytes.push_back(0);
+    }
+    joined.ready_ms.back() = std::max(joined.ready_ms.back(), trace.ready_ms[i]);
+    joined.bytes.back() += trace.bytes[i];
+  }
+  return joined;
+}
+
 double predicted_step_ms(const StepTrace& trace, const LinkSpeed& link, std::int64_t ranks, bool overlap) {
   if (ranks == 1) return trace.step_ms;
   Reduction reduction(trace, link, ranks);

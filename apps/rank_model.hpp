@@ -27,6 +27,9 @@ struct LinkSpeed {
   double busy_ms_per_byte = 0;  ///< of what a rank sends: what is taken from computing
 };
 
+/// The same step with so many neighbouring buckets joined to one each time.
+StepTrace with_joined_buckets(const StepTrace& trace, std::int64_t count);
+
 /// Milliseconds of a step of so many ranks, each with as many images as the trace has. A bucket of b bytes takes two
 /// phases, the exchange and the gather, of
 ///   latency + (ranks - 2) message + (ranks - 1) / ranks * b / speed

@@ -1,4 +1,5 @@
 // How the figures of ranks that train together are printed.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -7,6 +8,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/table.hpp"
 #include "core/config/text.hpp"
+#include "core/distributed/gradient_reducer.hpp"
 
 namespace sluice {
 namespace {
@@ -25,22 +27,27 @@ double share_early(const RankSpeed& speed) {
   return speed.bytes_sent == 0 ? 0 : static_cast<double>(speed.bytes_early) / static_cast<double>(speed.bytes_sent);
 }
 
+/// Milliseconds of a step of so many ranks, with buckets as they would have.
+double predicted_ms(const RankSpeed& speed, std::int64_t ranks, bool overlap = true) {
+  const std::int64_t joined = GradientReducer::bucket_for(ranks) / GradientReducer::bucket_for(speed.ranks);
+  const StepTrace step = with_joined_buckets(speed.alone, std::max<std::int64_t>(joined, 1));
+  return predicted_step_ms(step, speed.link, ranks, overlap);
+}
+
 /// Images per second of so many ranks, each with as many images as the root has.
 double predicted_speed(const RankSpeed& speed, std::int64_t ranks) {
-  return 1e3 * static_cast<double>(ranks * speed.own_batch) / predicted_step_ms(speed.alone, speed.link, ranks);
+  return 1e3 * static_cast<double>(ranks * speed.own_batch) / predicted_ms(speed, ranks);
 }
 
 void print_prediction(std::ostream& out, const RankSpeed& speed) {
-  const auto predicted = [&](bool overlap) {
-    return fixed(predicted_step_ms(speed.alone, speed.link, speed.ranks, overlap), 1);
-  };
+  const auto predicted = [&](bool overlap) { return fixed(predicted_ms(speed, speed.ranks, overlap), 1); };
   out << "\nprediction, with " << speed.own_batch << " images on each rank; of " << speed.ranks << " ranks "
       << predicted(true) << " ms a step were predicted, " << fixed(speed.step_ms, 1) << " measured; without overlap "
       << predicted(false) << " and " << fixed(speed.apart_ms, 1) << "\n";
   Table table({{"ranks"}, {"step ms"}, {"without overlap"}, {"images/s"}, {"efficiency"}});
   for (const std::int64_t ranks : kPredicted) {
-    const double step = predicted_step_ms(speed.alone, speed.link, ranks);
-    table.add({concat(ranks), fixed(step, 1), fixed(predicted_step_ms(speed.alone, speed.link, ranks, false), 1),
+    const double step = predicted_ms(speed, ranks);
+    table.add({concat(ranks), fixed(step, 1), fixed(predicted_ms(speed, ranks, false), 1),
                fixed(predicted_speed(speed, ranks), 0), fixed(speed.alone.step_ms / step, 3)});
   }
   table.print(out, std::nullopt, "  ");
@@ -69,33 +76,32 @@ void print_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
 }
 
 void print_json_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
-  nlohmann::ordered_json json = {
-      {"ranks", speed.ranks},
-      {"library", speed.library},
-      {"threads", num_threads()},
-      {"batch", speed.batch},
-      {"own_batch", speed.own_batch},
-      {"gradients", name_of(speed.wire)},
-      {"images_per_second", speed.images_per_second()},
-      {"step_ms", speed.step_ms},
-      {"exposed_ms", speed.exposed_ms},
-      {"apart_ms", speed.apart_ms},
-      {"reduction_ms", speed.reduction_ms},
-      {"alone_ms", speed.alone.step_ms},
-      {"work_ms", speed.alone.work_ms},
-      {"buckets", speed.buckets},
-      {"bytes_sent", speed.bytes_sent},
-      {"bytes_early", speed.bytes_early},
-      {"latency_ms", speed.link.latency_ms},
-      {"message_ms", speed.link.message_ms},
-      {"bytes_per_ms", speed.link.bytes_per_ms},
-      {"asks", speed.link.asks},
-      {"busy_ms_per_byte", speed.link.busy_ms_per_byte},
-      {"predicted_ms", predicted_step_ms(speed.alone, speed.link, speed.ranks)},
-      {"predicted_apart_ms", predicted_step_ms(speed.alone, speed.link, speed.ranks, false)}};
+  nlohmann::ordered_json json = {{"ranks", speed.ranks},
+                                 {"library", speed.library},
+                                 {"threads", num_threads()},
+                                 {"batch", speed.batch},
+                                 {"own_batch", speed.own_batch},
+                                 {"gradients", name_of(speed.wire)},
+                                 {"images_per_second", speed.images_per_second()},
+                                 {"step_ms", speed.step_ms},
+                                 {"exposed_ms", speed.exposed_ms},
+                                 {"apart_ms", speed.apart_ms},
+                                 {"reduction_ms", speed.reduction_ms},
+                                 {"alone_ms", speed.alone.step_ms},
+                                 {"work_ms", speed.alone.work_ms},
+                                 {"buckets", speed.buckets},
+                                 {"bytes_sent", speed.bytes_sent},
+                                 {"bytes_early", speed.bytes_early},
+                                 {"latency_ms", speed.link.latency_ms},
+                                 {"message_ms", speed.link.message_ms},
+                                 {"bytes_per_ms", speed.link.bytes_per_ms},
+                                 {"asks", speed.link.asks},
+                                 {"busy_ms_per_byte", speed.link.busy_ms_per_byte},
+                                 {"predicted_ms", predicted_ms(speed, speed.ranks)},
+                                 {"predicted_apart_ms", predicted_ms(speed, speed.ranks, false)}};
   if (predict) {
     for (const std::int64_t ranks : kPredicted) {
-      const double step = predicted_step_ms(speed.alone, speed.link, ranks);
+      const double step = predicted_ms(speed, ranks);
       json["prediction"].push_back({{"ranks", ranks},
                                     {"step_ms", step},
                                     {"images_per_second", predicted_speed(speed, ranks)},

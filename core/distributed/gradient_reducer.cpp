@@ -10,6 +10,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 14;
+constexpr std::int64_t kLeastBucket = 1 << 18, kLeastPiece = 1 << 12;
 
 std::int64_t bytes_of(WireType wire) {
   return wire == WireType::kF32 ? 4 : 2;
@@ -55,9 +56,14 @@ void add_up(std::int64_t ranks, std::int64_t piece, const T* received, T* own) {
 
 }  // namespace
 
+std::int64_t GradientReducer::bucket_for(std::int64_t ranks) {
+  return std::max(kLeastBucket, ranks * kLeastPiece);
+}
+
 GradientReducer::GradientReducer(Communicator& ranks, float* gradients, std::int64_t count, float* statistics,
                                  std::int64_t statistics_count, const Options& options)
     : ranks_(ranks), options_(options), gradients_(count) {
+  if (options_.bucket == 0) options_.bucket = bucket_for(ranks.size());
   add_buckets(statistics, statistics_count, count, WireType::kF32);
   add_buckets(gradients, count, 0, options.wire);
 }

@@ -18,7 +18,7 @@ class GradientReducer {
  public:
   struct Options {
     WireType wire = WireType::kF32;  ///< of gradients; running statistics are always fp32
-    std::int64_t bucket = 1 << 18;   ///< elements
+    std::int64_t bucket = 0;         ///< elements; 0: bucket_for(ranks)
     bool overlap = true;             ///< else nothing starts before finish()
   };
   /// Of the last step.
@@ -26,6 +26,10 @@ class GradientReducer {
     double exposed_ms = 0;         ///< in finish(): what backward did not hide
     std::int64_t bytes_early = 0;  ///< of those that this rank sends, arrived when finish() began
   };
+
+  /// Elements of a bucket: few enough to be sent while backward goes on, and so many for a rank's piece that the
+  /// messages, of which there are as many as ranks, are worth their latency.
+  static std::int64_t bucket_for(std::int64_t ranks);
 
   /// The arrays must outlive the reducer. `statistics` become means like the gradients.
   GradientReducer(Communicator& ranks, float* gradients, std::int64_t count, float* statistics,

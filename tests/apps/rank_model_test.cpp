@@ -50,6 +50,16 @@ TEST(RankModel, WhatIsNotAskedForOftenEnoughWaits) {
   EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 7}, 2), 200 + 3 + 20);
 }
 
+TEST(RankModel, JoinedBucketsAreReadyWithTheirLast) {
+  StepTrace three = trace();
+  three.ready_ms = {50, 70, 100};
+  three.bytes = {1000, 500, 300};
+  const StepTrace joined = with_joined_buckets(three, 2);
+  EXPECT_EQ(joined.ready_ms, (std::vector<double>{70, 100}));
+  EXPECT_EQ(joined.bytes, (std::vector<std::int64_t>{1500, 300}));
+  EXPECT_EQ(with_joined_buckets(three, 1).bytes, three.bytes);
+}
+
 TEST(RankModel, WhatTheProcessorSendsItDoesNotCompute) {
   // Memory that ranks share: overlap hides nothing.
   EXPECT_DOUBLE_EQ(predicted_step_ms(trace(), {0, 0, 100, 1, 0.01}, 2), 200 + 3 + 20);
