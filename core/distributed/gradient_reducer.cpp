@@ -1,10 +1,10 @@
 #include "core/distributed/gradient_reducer.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "core/base/bfloat16.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/stopwatch.hpp"
 
 namespace sluice {
 namespace {
@@ -22,19 +22,6 @@ void with_type(WireType wire, Body&& body) {
   if (wire == WireType::kF32) return body(float{});
   body(BFloat16{});
 }
-
-class Stopwatch {
- public:
-  explicit Stopwatch(double& milliseconds) : milliseconds_(milliseconds) {}
-  ~Stopwatch() { milliseconds_ += std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double& milliseconds_;
-  Clock::time_point start_ = Clock::now();
-};
 
 /// own[i] = the sum over the ranks of received[rank * piece + i], in their order.
 template <class T>
@@ -115,7 +102,7 @@ void GradientReducer::advance(std::int64_t first) {
 
 void GradientReducer::finish() {
   times_ = {};
-  const Stopwatch watch(times_.exposed_ms);
+  const Stopwatch watch(&times_.exposed_ms);
   for (std::size_t i = 0; i < summed_; ++i)
     times_.bytes_early += (i < taken_ ? 2 : 1) * (ranks_.size() - 1) * bytes_of_piece(buckets_[i]);
   start_final(0);
