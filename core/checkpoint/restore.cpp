@@ -24,7 +24,7 @@ std::string find_bad_value(const float* values, std::int64_t count) {
                 ") is element ", first - values);
 }
 
-std::string join(const std::string& prefix, const std::string& path) {
+std::string below(const std::string& prefix, const std::string& path) {
   return prefix.empty() ? path : prefix + "/" + path;
 }
 
@@ -50,7 +50,7 @@ RestoreReport match(const Checkpoint& checkpoint, const std::vector<TensorSlot>&
   std::vector<std::string> problems;
   std::set<std::string> wanted;
   for (const TensorSlot& slot : slots) {
-    const std::string path = join(prefix, slot.path);
+    const std::string path = below(prefix, slot.path);
     wanted.insert(path);
     const auto found = tensors.find(path);
     if (found == tensors.end()) {
@@ -93,7 +93,7 @@ RestoreReport restore(const Checkpoint& checkpoint, const std::vector<TensorSlot
         return find_bad_value(values_of(tensor).data(), static_cast<std::int64_t>(values_of(tensor).size()));
       });
   for (const TensorSlot& slot : slots) {
-    const CheckpointTensor* const tensor = checkpoint.find(join(prefix, slot.path));
+    const CheckpointTensor* const tensor = checkpoint.find(below(prefix, slot.path));
     if (tensor != nullptr) std::copy(values_of(*tensor).begin(), values_of(*tensor).end(), slot.data);
   }
   return report;

@@ -12,7 +12,7 @@ namespace sluice {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& text) {
+[[noreturn]] void refuse_pictures(const std::string& text) {
   throw Error(ExitCode::kData, text);
 }
 
@@ -25,8 +25,8 @@ void remove_bad(PictureList& list, PictureCheck& check, bool skip, std::vector<s
   };
   const std::size_t all = list.files.size();
   if (!skip)
-    refuse(concat(name(check.bad[0]), "; ", check.bad.size(), " of the ", all, " pictures of ", list.root,
-                  " cannot be read; mend or remove them, or leave them out by [data] on_bad_image = skip"));
+    refuse_pictures(concat(name(check.bad[0]), "; ", check.bad.size(), " of the ", all, " pictures of ", list.root,
+                           " cannot be read; mend or remove them, or leave them out by [data] on_bad_image = skip"));
   std::vector<bool> kept(all, true);
   for (const PictureCheck::Bad& bad : check.bad) kept[static_cast<std::size_t>(bad.index)] = false;
   for (std::size_t i = 0; i < std::min(check.bad.size(), kMostNotes); ++i)
@@ -45,8 +45,8 @@ void require_all_classes(const PictureList& list) {
   for (const std::int32_t label : list.labels) seen[static_cast<std::size_t>(label)] = true;
   const auto missing = std::find(seen.begin(), seen.end(), false) - seen.begin();
   if (missing < static_cast<std::int64_t>(seen.size()))
-    refuse(concat(list.root, "/", one_line(list.classes[static_cast<std::size_t>(missing)]),
-                  ": has no pictures (files that end in .jpg, .jpeg, .png, .webp, .bmp, .ppm or .pgm)"));
+    refuse_pictures(concat(list.root, "/", one_line(list.classes[static_cast<std::size_t>(missing)]),
+                           ": has no pictures (files that end in .jpg, .jpeg, .png, .webp, .bmp, .ppm or .pgm)"));
 }
 
 class FolderPictures : public PictureStore {
@@ -106,7 +106,7 @@ std::unique_ptr<Dataset> open_folder(const DataOptions& options, Split split) {
   PictureCheck check = check_pictures(list, options.max_pixels);
   remove_bad(list, check, options.skip_bad_images, notes);
   if (split != Split::kTest) require_all_classes(list);
-  if (list.files.empty()) refuse(concat(list.root, ": has no pictures for the ", to_string(split), " set"));
+  if (list.files.empty()) refuse_pictures(concat(list.root, ": has no pictures for the ", to_string(split), " set"));
   PictureTreatment treatment = make_treatment(options);
   const PictureSize size = treated_size(treatment, common_size(check.sizes), list.root);
   Classes classes = resolve_classes(options, static_cast<std::int64_t>(list.classes.size()),
