@@ -89,8 +89,20 @@ class ConvInference : public Op {
   Slot<float> scaled_, folded_bias_;
 };
 
-/// The ways to run in int8.
-constexpr char kFloats[] = "fp32", kInt8[] = "int8";
+/// The ways to run in int8: in floats all the same, and those that multiply int8.
+constexpr char kFloats[] = "fp32";
+
+/// oneDNN's product by VNNI is faster than ours without.
+std::unique_ptr<Op> make_own_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                     std::string& kernel) {
+  return cpu_has_vnni() ? nullptr : make_int8_product(request, geometry, bias, needs, kernel);
+}
+
+struct Int8Way {
+  const char* name;
+  std::unique_ptr<Op> (*make)(const OpRequest&, const ConvGeometry&, bool bias, OpNeeds&, std::string& kernel);
+};
+constexpr Int8Way kInt8Ways[] = {{"int8", make_int8_convolution}, {"int8-product", make_own_product}};
 
 class Conv : public Layer {
  public:
@@ -124,34 +136,48 @@ class Conv : public Layer {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
-  /// Without VNNI our kernels of floats are as fast, and there are none of int8 for groups.
+  /// Without VNNI our kernels of floats are as fast, but for filters of one pixel; and there are none of int8 for
+  /// groups.
   Int8Wish int8_wish(bool /*may_skip*/) const override {
-    return cpu_has_vnni() && geometry_.groups == 1 ? Int8Wish::kMultiplies : Int8Wish::kTakes;
+    if (geometry_.groups > 1) return cpu_has_vnni() ? Int8Wish::kTakes : Int8Wish::kNever;
+    return cpu_has_vnni() || geometry_.kernel == 1 ? Int8Wish::kMultiplies : Int8Wish::kTakes;
   }
 
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<ConvTraining>(request, geometry_, bias_, needs);
     needs.packed_params = {0};  // the weights
     needs.dst_starts_as_addend = adds_in_place(request);
-    std::string kernel;
-    std::unique_ptr<Op> int8;
-    if (request.way != kFloats) int8 = make_int8_convolution(request, geometry_, bias_, needs, kernel);
-    if (int8 != nullptr && request.way == kInt8) {
-      needs.kernel = kernel;
-      return int8;
+    for (const Int8Way& way : kInt8Ways) {
+      if (request.way != way.name) continue;
+      if (auto op = way.make(request, geometry_, bias_, needs, needs.kernel)) return op;
     }
     auto floats = std::make_unique<ConvInference>(request, geometry_, bias_, needs);
-    if (int8 == nullptr) return floats;
-    needs.kernel += " " + kernel;
-    needs.alternatives = {kFloats, kInt8};
-    needs.alternative = 1;
-    auto ways = std::make_unique<Ways>();
-    ways->add(std::move(floats));
-    ways->add(std::move(int8));
-    return ways;
+    if (request.way == kFloats) return floats;
+    return with_int8_ways(std::move(floats), request, needs);
   }
 
  private:
+  /// The operation in floats, and beside it those in int8, if there are any.
+  std::unique_ptr<Op> with_int8_ways(std::unique_ptr<Op> floats, const OpRequest& request, OpNeeds& needs) const {
+    std::vector<std::unique_ptr<Op>> all;
+    all.push_back(std::move(floats));
+    std::vector<std::string> names = {kFloats};
+    for (const Int8Way& way : kInt8Ways) {
+      std::string kernel;
+      auto op = way.make(request, geometry_, bias_, needs, kernel);
+      if (op == nullptr) continue;
+      all.push_back(std::move(op));
+      names.emplace_back(way.name);
+      needs.kernel += " " + kernel;
+    }
+    if (all.size() == 1) return std::move(all[0]);
+    needs.alternatives = std::move(names);
+    needs.alternative = static_cast<int>(all.size()) - 1;
+    auto ways = std::make_unique<Ways>();
+    for (auto& op : all) ways->add(std::move(op));
+    return ways;
+  }
+
   ConvGeometry geometry_;
   bool bias_ = false;
 };

@@ -5,6 +5,7 @@
 
 #include "core/base/buffer.hpp"
 #include "layers/int8_edges.hpp"
+#include "layers/int8_product.hpp"
 
 namespace sluice {
 namespace {
@@ -75,29 +76,9 @@ Int8Problem problem_of(const OpRequest& request, const ConvGeometry& geometry) {
   return problem;
 }
 
-class Int8Convolution : public Op {
+/// What is around a product: the levels of its operands, and the numbers that its sums are scaled and shifted by.
+class Int8Operation : public Op {
  public:
-  Int8Convolution(const OpRequest& request, const Int8Problem& problem, ConvForward product, bool bias, OpNeeds& needs)
-      : product_(std::move(product)),
-        bias_(bias),
-        unit_(problem.unit),
-        adds_in_place_(problem.adds_in_place),
-        widens_addend_(problem.widens_addend),
-        rounds_src_(!problem.src_in_int8),
-        channels_(problem.product.geometry.channels),
-        filter_(problem.product.geometry.weights_shape(request.src[0].shape).count() / channels_) {
-    TensorDesc src = problem.product.src;
-    if (rounds_src_) src.scale = static_cast<float>(request.src_range / kMostInt8Level);
-    src_scale_ = src.scale;
-    Frames frames = needs.slots.frames();
-    levels_ = frames.refresh.book<float>(channels_ * filter_);
-    if (rounds_src_) src_ = frames.forward.book(src);
-    rounded_.desc = src;
-    product_.book(needs.slots, frames.refresh, frames.forward);
-    scale_ = needs.slots.kept<float>(channels_);
-    shift_ = needs.slots.kept<float>(channels_);
-  }
-
   void refresh(const Context& c) override {
     const float *const weights = c.param[0], *const bias = bias_ ? c.param[1] : nullptr;
     float *const levels = c.memory[levels_], *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
@@ -110,7 +91,7 @@ class Int8Convolution : public Op {
       scales[o] = src_scale_ * own_scale * scale;
       shifts[o] = shift + (bias != nullptr ? bias[o] * scale : 0.0F);
     }
-    product_.pack(c.memory, levels);
+    pack(c.memory, levels);
   }
 
   void forward(const Context& c) override {
@@ -120,20 +101,89 @@ class Int8Convolution : public Op {
       round_to_int8(c.src[0].as<const float>(), rounded_);
       src = rounded_.data;
     }
-    if (widens_addend_) widen_int8(c.addend, c.dst.as<float>());
-    const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
-    product_.run(c.memory, src, ScaleOperands{c.memory[scale_], c.memory[shift_], addend}, c.dst.data);
+    multiply(c, src);
   }
 
+ protected:
+  /// Books in front of what the product does; `padded`: scales and shifts that it takes.
+  Int8Operation(const OpRequest& request, const Int8Problem& problem, bool bias, std::int64_t padded, OpNeeds& needs,
+                Frames& frames)
+      : bias_(bias),
+        unit_(problem.unit),
+        rounds_src_(!problem.src_in_int8),
+        channels_(problem.product.geometry.channels),
+        filter_(problem.product.geometry.weights_shape(request.src[0].shape).count() / channels_) {
+    TensorDesc src = problem.product.src;
+    if (rounds_src_) src.scale = static_cast<float>(request.src_range / kMostInt8Level);
+    src_scale_ = src.scale;
+    levels_ = frames.refresh.book<float>(channels_ * filter_);
+    if (rounds_src_) src_ = frames.forward.book(src);
+    rounded_.desc = src;
+    scale_ = needs.slots.kept<float>(padded);
+    shift_ = needs.slots.kept<float>(padded);
+  }
+
+  virtual void pack(const Memory& memory, const float* levels) = 0;
+  virtual void multiply(const Context& c, const void* src) = 0;
+  const float* scale(const Context& c) const { return c.memory[scale_]; }
+  const float* shift(const Context& c) const { return c.memory[shift_]; }
+
  private:
-  ConvForward product_;
   bool bias_;
   float unit_, src_scale_ = 0;
-  bool adds_in_place_, widens_addend_, rounds_src_;
+  bool rounds_src_;
   std::int64_t channels_, filter_;
   BookedTensor src_;  ///< in int8, where it comes in floats
   Tensor rounded_;    ///< the same in a call
   Slot<float> levels_, scale_, shift_;
+};
+
+/// By oneDNN.
+class Int8Convolution : public Int8Operation {
+ public:
+  Int8Convolution(const OpRequest& request, const Int8Problem& problem, ConvForward product, bool bias, OpNeeds& needs,
+                  Frames frames)
+      : Int8Operation(request, problem, bias, problem.product.geometry.channels, needs, frames),
+        product_(std::move(product)),
+        adds_in_place_(problem.adds_in_place),
+        widens_addend_(problem.widens_addend) {
+    product_.book(needs.slots, frames.refresh, frames.forward);
+  }
+
+ private:
+  void pack(const Memory& memory, const float* levels) override { product_.pack(memory, levels); }
+
+  void multiply(const Context& c, const void* src) override {
+    if (widens_addend_) widen_int8(c.addend, c.dst.as<float>());
+    const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
+    product_.run(c.memory, src, ScaleOperands{scale(c), shift(c), addend}, c.dst.data);
+  }
+
+  ConvForward product_;
+  bool adds_in_place_, widens_addend_;
+};
+
+/// By a kernel of ours.
+class Int8Pixels : public Int8Operation {
+ public:
+  Int8Pixels(const OpRequest& request, const Int8Problem& problem, const Int8Product& product, bool bias,
+             OpNeeds& needs, Frames frames)
+      : Int8Operation(request, problem, bias, product.padded(), needs, frames),
+        product_(product),
+        adds_in_place_(sluice::adds_in_place(request)) {
+    product_.book(needs.slots);
+  }
+
+ private:
+  void pack(const Memory& memory, const float* levels) override { product_.pack(memory, levels); }
+
+  void multiply(const Context& c, const void* src) override {
+    const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
+    product_.run(c.memory, src, {scale(c), shift(c), addend}, c.dst.data);
+  }
+
+  Int8Product product_;
+  bool adds_in_place_;
 };
 
 }  // namespace
@@ -146,10 +196,20 @@ std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGe
     ConvForward product(problem.product);
     if (is_generic_kernel(product.kernel())) return nullptr;
     kernel = product.kernel();
-    return std::make_unique<Int8Convolution>(request, problem, std::move(product), bias, needs);
+    return std::make_unique<Int8Convolution>(request, problem, std::move(product), bias, needs, needs.slots.frames());
   } catch (const dnnl::error&) {  // not in this version, or with these post-ops
     return nullptr;
   }
+}
+
+std::unique_ptr<Op> make_int8_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                      std::string& kernel, Isa isa) {
+  const TensorDesc &src = request.src[0], &dst = request.dst;
+  if (!is_possible(request, geometry) || !Int8Product::fits(geometry, src, dst)) return nullptr;
+  const Int8Product product({geometry, src, dst, request.addend, epilogue_of(request)}, isa);
+  kernel = product.kernel();
+  return std::make_unique<Int8Pixels>(request, problem_of(request, geometry), product, bias, needs,
+                                      needs.slots.frames());
 }
 
 }  // namespace sluice

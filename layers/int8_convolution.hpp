@@ -5,6 +5,7 @@
 // Sums of such products are exact. A source in int8 is such levels already.
 #pragma once
 
+#include "core/base/cpu.hpp"
 #include "layers/convolution.hpp"
 
 namespace sluice {
@@ -19,5 +20,9 @@ float int8_level(float weight, float scale);
 /// fast kernel; then nothing is booked either. Else its kernel's name goes to `kernel`.
 std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGeometry& geometry, bool bias,
                                           OpNeeds& needs, std::string& kernel);
+
+/// The same by kernels of ours (layers/int8_product.hpp), for filters of one pixel.
+std::unique_ptr<Op> make_int8_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                      std::string& kernel, Isa isa = cpu_isa());
 
 }  // namespace sluice

@@ -98,6 +98,9 @@ const LevelProducts& level_products(LevelUnits units, Isa isa) {
   if (quads) return SLUICE_CHOOSE(isa, level_products_quads);
   return SLUICE_CHOOSE(isa, level_products_pairs);
 }
+const ByteProducts& byte_products(Isa isa) {
+  return SLUICE_CHOOSE(isa, byte_products);
+}
 const DropoutBits& dropout_bits(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bits);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "layers/kernels/activation_kernels.hpp"
+#include "layers/kernels/byte_kernels.hpp"
 #include "layers/kernels/depthwise_kernels.hpp"
 #include "layers/kernels/dropout_kernels.hpp"
 #include "layers/kernels/kernels.hpp"
@@ -32,6 +33,7 @@
   extern const QuantizeKernels<BFloat16, BFloat16> quantize_bf16;  \
   extern const MagnitudeKernels<float> magnitude_f32;              \
   extern const Int8Kernels narrow_f32;                             \
+  extern const ByteProducts byte_products;                         \
   extern const MagnitudeKernels<BFloat16> magnitude_bf16;          \
   extern const WinogradWeightKernels winograd_weights;             \
   extern const WinogradKernels<float> winograd_f32;                \

@@ -11,6 +11,7 @@
 #include "core/base/buffer.hpp"
 #include "core/base/random.hpp"
 #include "layers/int8_edges.hpp"
+#include "tests/layers/kernel_values.hpp"
 
 namespace sluice {
 namespace {
@@ -19,7 +20,11 @@ struct Case {
   std::int64_t inputs = 16, outputs = 16, kernel = 3, stride = 1;
   bool affine = true, bias = false, adds = false, clips = false;
   bool src_in_int8 = false, dst_in_int8 = false, addend_in_int8 = false;
+  bool extreme = false;  ///< all operands at their largest
 };
+
+/// make_int8_convolution, or another function like it.
+using Make = std::function<std::unique_ptr<Op>(const OpRequest&, const ConvGeometry&, bool, OpNeeds&, std::string&)>;
 
 constexpr std::int64_t kImages = 2, kHeight = 5, kWidth = 7;
 constexpr double kRange = 2.54;  // what is above is cut off
@@ -32,7 +37,7 @@ std::vector<std::uint8_t> to_levels(const std::vector<float>& values, float scal
   return levels;
 }
 
-class Int8ConvolutionTest : public ::testing::Test {
+class Int8Convolutions {
  protected:
   OpRequest request_of(const Case& c) {
     geometry_.channels = c.outputs;
@@ -64,7 +69,7 @@ class Int8ConvolutionTest : public ::testing::Test {
     return values;
   }
 
-  void expect(const Case& c);
+  void expect(const Case& c, const Make& make = make_int8_convolution);
 
   Random random_{5, Purpose::kTest};
   ConvGeometry geometry_;
@@ -88,16 +93,17 @@ double product(const ConvGeometry& g, const TensorDesc& src, const std::vector<f
   return sum * static_cast<double>(scale) * static_cast<double>(w_scale);
 }
 
-void Int8ConvolutionTest::expect(const Case& c) {
+void Int8Convolutions::expect(const Case& c, const Make& make) {
   const OpRequest setup = request_of(c);
   OpNeeds needs;
   std::string kernel;
-  const std::unique_ptr<Op> conv = make_int8_convolution(setup, geometry_, c.bias, needs, kernel);
+  const std::unique_ptr<Op> conv = make(setup, geometry_, c.bias, needs, kernel);
   ASSERT_NE(conv, nullptr);
   EXPECT_NE(kernel, "");
   const std::int64_t filter = c.inputs * c.kernel * c.kernel;
   std::vector<float> src = numbers(setup.src[0].count()), weights = numbers(c.outputs * filter, 0.1);
-  for (float& x : src) x = std::max(x, 0.0F);
+  for (float& x : src) x = c.extreme ? static_cast<float>(kRange) : std::max(x, 0.0F);
+  if (c.extreme) std::fill(weights.begin(), weights.end(), 0.1F);
   std::fill_n(weights.begin(), filter, 0.0F);  // an output without any weight
   const std::vector<float> scale = numbers(c.outputs), shift = numbers(c.outputs);
   std::vector<float> bias = numbers(c.outputs);
@@ -146,6 +152,8 @@ void Int8ConvolutionTest::expect(const Case& c) {
     ASSERT_NEAR(level, wanted, 0.5 + 1e-5 * (1 + wanted)) << "channel " << o << " of " << n;
   }
 }
+
+class Int8ConvolutionTest : public ::testing::Test, public Int8Convolutions {};
 
 TEST_F(Int8ConvolutionTest, SumsOfRoundedOperands) {
   for (const auto& [inputs, outputs] : {std::pair{16, 16}, {32, 64}, {64, 32}, {24, 40}}) {
@@ -201,6 +209,75 @@ TEST_F(Int8ConvolutionTest, IsNoneWhereInt8WillNotDo) {
   EXPECT_TRUE(is_none([](OpRequest& r) { r.src_nonnegative = {false}; }));
   EXPECT_TRUE(is_none([](OpRequest& r) { r.src[0].type = DataType::kBF16; }));
   EXPECT_TRUE(is_none([](OpRequest& r) { r.dst.block = 8; }));
+}
+
+/// The product of pixels, in every build of its kernels.
+class Int8ProductTest : public KernelTest, public Int8Convolutions {
+ protected:
+  static Make make() {
+    return [](const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs, std::string& kernel) {
+      return make_int8_product(request, geometry, bias, needs, kernel, GetParam());
+    };
+  }
+};
+
+TEST_P(Int8ProductTest, ChannelsAndStrides) {
+  for (const auto& [inputs, outputs] : {std::pair{4, 1}, {16, 16}, {24, 40}, {36, 21}, {256, 33}, {1028, 8}}) {
+    for (std::int64_t stride : {1, 2, 3}) {
+      Case c;
+      c.inputs = inputs;
+      c.outputs = outputs;
+      c.kernel = 1;
+      c.stride = stride;
+      expect(c, make());
+    }
+  }
+}
+
+TEST_P(Int8ProductTest, LargestSums) {
+  for (std::int64_t inputs : {4, 8, 12, 2048}) {
+    Case c;
+    c.inputs = inputs;
+    c.kernel = 1;
+    c.extreme = true;
+    expect(c, make());
+  }
+}
+
+TEST_P(Int8ProductTest, EndingsInAndOut) {
+  for (int bits = 0; bits < 128; ++bits) {
+    Case c;
+    c.kernel = 1;
+    c.outputs = 19;
+    c.src_in_int8 = (bits & 1) != 0;
+    c.dst_in_int8 = (bits & 2) != 0;
+    c.adds = (bits & 4) != 0;
+    c.addend_in_int8 = (bits & 8) != 0;
+    c.clips = (bits & 16) != 0;
+    c.affine = (bits & 32) != 0;
+    c.bias = (bits & 64) != 0;
+    if (c.addend_in_int8 && !c.adds) continue;
+    expect(c, make());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, Int8ProductTest, all_isas(), isa_name);
+
+TEST_F(Int8ConvolutionTest, ProductsAreOfPixelsAndWholeUnits) {
+  const auto exists = [&](std::int64_t inputs, std::int64_t kernel) {
+    Case c;
+    c.inputs = inputs;
+    c.kernel = kernel;
+    const OpRequest request = request_of(c);
+    OpNeeds needs;
+    std::string name;
+    const bool made = make_int8_product(request, geometry_, false, needs, name) != nullptr;
+    EXPECT_EQ(needs.slots.kept_bytes() + needs.slots.scratch_bytes() > 0, made);
+    return made;
+  };
+  EXPECT_TRUE(exists(16, 1));
+  EXPECT_FALSE(exists(16, 3));
+  EXPECT_FALSE(exists(18, 1));
 }
 
 }  // namespace

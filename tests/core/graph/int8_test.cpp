@@ -42,16 +42,25 @@ const std::string kNetwork =
 
 const std::vector<std::string> kInInt8 = {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "clip"};
 
-/// The network's layers up to one, whose channels' means are the answer.
-std::string up_to(const std::string& layer) {
-  const std::size_t begin = kNetwork.find("[layer." + layer + "]");
-  return kNetwork.substr(0, kNetwork.find("[layer.", begin + 1)) + "[layer.means]\ntype = global_pool\n";
+/// The layers of a network up to one, whose channels' means are the answer.
+std::string up_to(const std::string& layer, const std::string& network = kNetwork) {
+  const std::size_t begin = network.find("[layer." + layer + "]");
+  return network.substr(0, network.find("[layer.", begin + 1)) + "[layer.means]\ntype = global_pool\n";
+}
+
+/// The network with filters of one pixel, which multiply int8 on every processor.
+std::string of_pixels() {
+  const std::string old = "kernel = 3\npad = 1\n";
+  std::string text = kNetwork;
+  for (std::size_t at = 0; (at = text.find(old, at)) != std::string::npos;)
+    text.replace(at, old.size(), "kernel = 1\n");
+  return text;
 }
 
 class Int8Network : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!cpu_has_vnni()) GTEST_SKIP() << "dense networks stay in floats without VNNI";
+    if (!cpu_has_vnni()) GTEST_SKIP() << "dense networks of filters 3x3 stay in floats without VNNI";
   }
 
   static ExecutorOptions options(bool int8) {
@@ -83,11 +92,14 @@ class Int8Network : public ::testing::Test {
   }
 };
 
-TEST_F(Int8Network, ResultsGoInInt8WhereAllReadersTakeThem) {
-  const Built net(kNetwork);
-  calibrate(*net);
-  const Executor executor(*net, options(true));
-  const auto desc = [&](const std::string& name) { return executor.result(net->find(name)).desc; };
+class Int8PixelNetwork : public Int8Network {
+ protected:
+  void SetUp() override {}
+};
+
+void expect_results_in_int8(Network& network, const ExecutorOptions& int8) {
+  const Executor executor(network, int8);
+  const auto desc = [&](const std::string& name) { return executor.result(network.find(name)).desc; };
   for (const std::string& name : kInInt8) {
     EXPECT_EQ(desc(name).type, DataType::kU8) << name;
     EXPECT_GT(desc(name).scale, 0) << name;
@@ -95,7 +107,19 @@ TEST_F(Int8Network, ResultsGoInInt8WhereAllReadersTakeThem) {
   EXPECT_EQ(desc("shortcut").type, DataType::kU8);
   EXPECT_EQ(desc("shortcut").scale, desc("relu2").scale);
   for (const char* name : {"e_bn", "relu6", "max", "pool", "fc"}) EXPECT_EQ(desc(name).type, DataType::kF32) << name;
-  EXPECT_LT(executor.activation_bytes(), Executor(*net, options(false)).activation_bytes());
+}
+
+TEST_F(Int8Network, ResultsGoInInt8WhereAllReadersTakeThem) {
+  const Built net(kNetwork);
+  calibrate(*net);
+  expect_results_in_int8(*net, options(true));
+  EXPECT_LT(Executor(*net, options(true)).activation_bytes(), Executor(*net, options(false)).activation_bytes());
+}
+
+TEST_F(Int8PixelNetwork, ResultsGoInInt8WhereAllReadersTakeThem) {
+  const Built net(of_pixels());
+  calibrate(*net);
+  expect_results_in_int8(*net, options(true));
 }
 
 TEST_F(Int8Network, LayoutsAndTypesWithoutKernelsStayInFloats) {
@@ -149,6 +173,29 @@ TEST_F(Int8Network, WaysGiveTheSame) {
     expect_near(answer(ints, *net), answer(floats, *net), 1e-3F);
   }
   EXPECT_EQ(choices, 7U);  // a to g
+}
+
+TEST_F(Int8PixelNetwork, WaysGiveTheSame) {
+  std::vector<std::string> ways = {"fp32", "int8"};
+  if (!cpu_has_vnni()) ways.emplace_back("int8-product");
+  for (const char* layer : {"relu0", "relu1", "relu2", "relu3", "relu4", "relu5", "relu6"}) {
+    SCOPED_TRACE(layer);
+    const Built net(up_to(layer, of_pixels()));
+    round_weights(*net);
+    calibrate(*net);
+    std::vector<std::vector<float>> answers;
+    for (std::size_t way = 0; way < ways.size(); ++way) {
+      Executor executor(*net, options(true));
+      const std::vector<OperationInfo> operations = executor.operations();
+      for (std::size_t i = 0; i < operations.size(); ++i) {
+        if (operations[i].alternatives.empty()) continue;
+        EXPECT_EQ(operations[i].alternatives, ways) << operations[i].name;
+        executor.choose(i, static_cast<int>(way));
+      }
+      answers.push_back(answer(executor, *net));
+      expect_near(answers.back(), answers.front(), 1e-3F);
+    }
+  }
 }
 
 }  // namespace
