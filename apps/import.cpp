@@ -11,10 +11,12 @@
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/base/signals.hpp"
 #include "core/checkpoint/seal.hpp"
 #include "core/data/normalization.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/model/trained_network.hpp"
+#include "core/train/first_weights.hpp"
 #include "sluice/layer.hpp"
 #ifdef SLUICE_ONNX
 #include "apps/onnx/gate_layers.hpp"
@@ -146,6 +148,7 @@ struct Taken {
   ImportedModel imported;
   std::unique_ptr<Experiment> experiment;
   std::size_t gated = 0, convolutions = 0;
+  std::optional<Normalization> normalization;  ///< that images were measured with
 };
 
 Taken take_dense(const ForeignModel& model, const LayerList& list, const std::string& name, const CommandLine& line,
@@ -155,6 +158,24 @@ Taken take_dense(const ForeignModel& model, const LayerList& list, const std::st
   taken.experiment = experiment_of(taken.imported, name, line, registry);
   put_weights(model.file, taken.imported, taken.experiment->network());
   return taken;
+}
+
+/// Measures thresholds that are to open a share of the gates, and the statistics of these, on images of the training
+/// set, with this normalisation. Nothing where there are none.
+std::optional<Normalization> measure_gates(Experiment& experiment, const std::vector<std::string>& missing) {
+  const Parameter* const first = first_measured(experiment.network(), missing);
+  if (first == nullptr) return std::nullopt;
+  try {
+    start_threads(experiment);
+    const TrainingData data = open_training_data(experiment, nullptr, false, [] { throw_if_stopped(); });
+    Log log(2, 2);
+    for (const std::string& warning : data.warnings) log.warning(warning);
+    measure_missing(experiment, data, missing, log);
+    return data.normalization;
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                concat("--gate: ", first->path(), " is to be measured on training images: ", error.what()));
+  }
 }
 
 /// With gated layers in place of the convolutions that fit. They take the weights as a gated training that starts from
@@ -177,12 +198,15 @@ Taken take_gated(const ForeignModel& model, LayerList list, const std::string& n
     refuse(concat("--gate: none of the ", taken.convolutions, " convolutions of ", model.file, " can be a ", wanted));
   put_biases_behind(list, gateable);
   const Taken dense = take_dense(model, list, name, line, registry);
+  if (request.two_norms) drop_norms(list, gateable);
   gate_layers(list, gateable, request);
   taken.imported = describe_model(model, list);
   taken.experiment = experiment_of(taken.imported, name, line, registry);
   Network& network = taken.experiment->network();
   network.initialise(static_cast<std::uint64_t>(taken.experiment->run.seed));
-  restore_weights(untrained_checkpoint(*dense.experiment, {}), network, false);
+  RestoreReport report = restore_weights(untrained_checkpoint(*dense.experiment, {}), network, false);
+  convert_restored(dense.experiment->network(), network, report);
+  taken.normalization = measure_gates(*taken.experiment, report.missing);
   return taken;
 }
 
@@ -203,7 +227,8 @@ int import_onnx(const CommandLine& line) {
                            : take_dense(model, list, config_output.path(), line, registry);
   output.refuse_inputs({file, config_output.path()});
   config_output.refuse_inputs({file, output.path()});
-  Checkpoint checkpoint = untrained_checkpoint(*taken.experiment, normalization_of(*taken.experiment));
+  Checkpoint checkpoint = untrained_checkpoint(
+      *taken.experiment, taken.normalization ? *taken.normalization : normalization_of(*taken.experiment));
   checkpoint.run["imported_from"] = file;
   config_output.write(taken.imported.ini);
   save(checkpoint, output);

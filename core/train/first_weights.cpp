@@ -4,41 +4,84 @@
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
+#include "core/train/statistics_pass.hpp"
+#include "core/train/stored_network.hpp"
+#include "core/train/training_step.hpp"
 
 namespace sluice {
 
 namespace {
 
+constexpr std::int64_t kMeasuredBatches = 16;  // for running statistics
+
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-/// Some parameter is to be measured; `missing` are those that did not come from a file.
-bool any_measured(const Network& network, const std::vector<std::string>& missing) {
-  const std::vector<Parameter>& all = network.parameters();
-  return std::any_of(all.begin(), all.end(), [&](const Parameter& p) {
-    return p.init.kind == Init::Kind::kMeasured && std::any_of(missing.begin(), missing.end(), [&](const auto& path) {
-             return ends_with(path, "weights/" + p.path());
-           });
-  });
+/// Drops the paths in a checkpoint of tensors "LAYER/NAME".
+void drop(std::vector<std::string>& paths, const std::vector<std::string>& tensors) {
+  const auto is_one = [&](const std::string& path) {
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [&](const std::string& tensor) { return ends_with(path, "/" + tensor); });
+  };
+  paths.erase(std::remove_if(paths.begin(), paths.end(), is_one), paths.end());
+}
+
+/// Where layers have weights in forms of their own.
+std::vector<ConvertedLayer> convert(const Experiment& experiment, const Checkpoint& checkpoint, Network& network,
+                                    RestoreReport& report) {
+  if (!has_own_forms(network)) return {};
+  const auto other = network_of(checkpoint, network.registry(), experiment.where("train", "init"));
+  restore_weights(checkpoint, other->network());
+  return convert_restored(other->network(), network, report);
+}
+
+void tell(const std::vector<ConvertedLayer>& converted, Log& log) {
+  for (const ConvertedLayer& layer : converted) {
+    std::vector<std::string> changes;
+    if (layer.reordered) changes.emplace_back("filters in the order of its shuffled source");
+    if (!layer.norm.empty()) changes.push_back(concat("both normalisations from ", layer.norm));
+    log.info(concat("  converts ", layer.layer, ": ", join(changes)));
+  }
 }
 
 }  // namespace
+
+std::vector<ConvertedLayer> convert_restored(const Network& other, Network& network, RestoreReport& report) {
+  std::vector<ConvertedLayer> converted = convert_weights(other, network);
+  for (const ConvertedLayer& layer : converted) {
+    drop(report.missing, layer.set);
+    drop(report.extra, layer.taken);
+  }
+  return converted;
+}
+
+const Parameter* first_measured(const Network& network, const std::vector<std::string>& missing) {
+  for (const Parameter& p : network.parameters()) {
+    const bool is_missing = std::any_of(missing.begin(), missing.end(), [&](const std::string& path) {
+      return ends_with(path, "weights/" + p.path());
+    });
+    if (p.init.kind == Init::Kind::kMeasured && is_missing) return &p;
+  }
+  return nullptr;
+}
 
 bool take_first_weights(const Experiment& experiment, Network& network, const TrainingData& data, Log& log) {
   const std::string& init = experiment.train.init;
   if (init.empty()) {
     std::vector<std::string> all;
     for (const Parameter& p : network.parameters()) all.push_back("weights/" + p.path());
-    return any_measured(network, all);
+    return first_measured(network, all) != nullptr;
   }
   const Checkpoint checkpoint = load(init);
-  const RestoreReport report = restore_weights(checkpoint, network, false);
+  RestoreReport report = restore_weights(checkpoint, network, false);
   if (report.restored.empty()) {
     throw Error(ExitCode::kCheckpoint, concat(init, ": none of its ", report.extra.size(),
                                               " tensors belongs to the network; train.init wants the same network"));
   }
+  const std::vector<ConvertedLayer> converted = convert(experiment, checkpoint, network, report);
   if (!experiment.train.init_partial && !(report.missing.empty() && report.extra.empty())) {
     const std::string& first = report.missing.empty() ? report.extra.front() : report.missing.front();
     throw Error(ExitCode::kCheckpoint, concat(init, ": lacks ", report.missing.size(),
@@ -47,9 +90,32 @@ bool take_first_weights(const Experiment& experiment, Network& network, const Tr
   }
   for (const std::string& warning : compare_start(checkpoint, data)) log.warning(warning);
   log.info(concat("starts from the weights of ", init));
+  tell(converted, log);
   for (const std::string& path : report.missing) log.info(concat("  without ", path, ", which starts anew"));
   for (const std::string& path : report.extra) log.info(concat("  leaves out ", path));
-  return any_measured(network, report.missing);
+  return first_measured(network, report.missing) != nullptr;
+}
+
+void measure_missing(Experiment& experiment, const TrainingData& data, const std::vector<std::string>& missing,
+                     Log& log) {
+  Network& network = experiment.network();
+  const std::unique_ptr<Communicator> alone = single_process();
+  TrainingStep step(experiment, data, *alone, log);
+  step.executor().refresh();
+  const PipelineOptions batches = training_batches(experiment, data.normalization, *alone);
+  Pipeline pipeline(*data.sets.train, batches);
+  pipeline.start(0);
+  if (const Batch* const batch = pipeline.next()) step.measure(*batch);
+  const std::vector<float> before(network.buffer_data(), network.buffer_data() + network.buffer_count());
+  StatisticsPass(step.executor(), network, *data.sets.train, batches, experiment.train.accumulate, *alone)
+      .run(0, kMeasuredBatches);
+  for (const StateBuffer& buffer : network.buffers()) {
+    const bool is_missing = std::any_of(missing.begin(), missing.end(), [&](const std::string& path) {
+      return ends_with(path, "buffers/" + buffer.path());
+    });
+    const float* const old = before.data() + buffer.offset;
+    if (!is_missing) std::copy(old, old + buffer.shape.count(), network.buffer_data() + buffer.offset);
+  }
 }
 
 }  // namespace sluice

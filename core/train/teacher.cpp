@@ -4,8 +4,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/plugin/load.hpp"
 #include "core/train/known_data.hpp"
+#include "core/train/stored_network.hpp"
 
 namespace sluice {
 namespace {
@@ -13,24 +13,6 @@ namespace {
 std::string image_text(const Network& network) {
   const Shape shape = network.input_shape(1);
   return concat(shape[kC], "x", shape[kH], "x", shape[kW]);
-}
-
-/// The network that a checkpoint describes, of the types in `registry`. `where` leads messages.
-std::shared_ptr<ConfiguredNetwork> network_of(const Checkpoint& checkpoint, const Registry& registry,
-                                              const std::string& where) {
-  std::vector<std::string> plugins;
-  try {
-    Config config = Config::stored(checkpoint.config, checkpoint.file);
-    plugins = config.read<PluginOptions>("plugins").load;
-    return std::make_shared<ConfiguredNetwork>(std::move(config), registry);
-  } catch (const Error& error) {
-    std::string text = error.what();
-    text.resize(std::min(text.find('\n'), text.size()));
-    if (!plugins.empty())
-      text += concat("; the network was made with plug-ins (", plugins.front(), plugins.size() > 1 ? ", ..." : "",
-                     "): load them first (plugins.load)");
-    throw Error(error.code(), concat(where, ": ", text));
-  }
 }
 
 /// Puts its weights in. What does not fit is no matter of the student's network.

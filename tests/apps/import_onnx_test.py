@@ -1,6 +1,9 @@
 """sluice-import of ONNX models: what sluice-export wrote comes back with the same answers; what is no model, or no layer of
 ours, is refused in one line and leaves nothing behind."""
+import json
+import math
 import os
+import random
 import struct
 
 from harness import Case, Sandbox, run_table
@@ -371,7 +374,49 @@ def gates():
             print(f"FAILED gates: {told}answers differ by {worst}\n{text}")
             failed += 1
         box.ok("sluice-train", "out.ini", *SYNTHETIC, "--train.init=out.h5", "--run.dir=again", "--run.threads=1", "--train.batch=8")
+        failed += measured_gates(box)
+        failed += gates_with_norms(box)
     return failed
+
+
+def measured_gates(box):
+    """Thresholds are measured on training images, or it is said that there are none."""
+    gate = "--gate=cg_conv:partitions=2, threshold_init=density:0.75"
+    box.ok(*IMPORT.split(), gate, "--force", *SYNTHETIC, "--train.batch=48", "--data.augment=no")
+    density = json.loads(box.ok("sluice-eval", "out.h5", "--split=train", "--json").out)["gate_density"]
+    before = box.read("out.h5")
+    result = box.run(*IMPORT.split(), gate, "--force", "--data.dir=nowhere")
+    wanted = "--gate: conv2/threshold is to be measured on training images: "
+    if not abs(density - 0.75) < 0.01 or result.code != 3 or wanted not in result.err or box.read("out.h5") != before:
+        print(f"FAILED measured gates: density {density}; exit code {result.code}: {result.err}")
+        return 1
+    return 0
+
+
+def numbers(name, dims, seed, low):
+    """Random ones from `low` on, in a span of 1."""
+    draw = random.Random(seed)
+    return floats(name, dims, struct.pack(f"<{math.prod(dims)}f", *(low + draw.random() for _ in range(math.prod(dims)))))
+
+
+def gates_with_norms(box):
+    """Two normalisations in the place of the model's one, filters for a shuffled source: all open, the same answers."""
+    nodes = [node("Conv", ["x", "w"], "c", [wholes("kernel_shape", [3, 3])]), node("Relu", ["c"], "r"),
+             node("Conv", ["r", "v"], "d", [wholes("kernel_shape", [1, 1])]),
+             node("BatchNormalization", ["d", "scale", "bias", "mean", "var"], "n"), node("GlobalAveragePool", ["n"], "y")]
+    weights = [numbers("w", [8, 2, 3, 3], 1, -0.5), numbers("v", [3, 8, 1, 1], 2, -0.5), numbers("scale", [3], 3, 0.5),
+               numbers("bias", [3], 4, -0.5), numbers("mean", [3], 5, -0.5), numbers("var", [3], 6, 0.5)]
+    box.write("model.onnx", model(nodes=nodes, weights=weights))
+    answers = []
+    for gate in ([], ["--gate=cg_conv:partitions=4, shuffle=yes, two_norms=yes, threshold_init=-1000"]):
+        told = box.ok(*IMPORT.split(), *gate, "--force", *SYNTHETIC).out
+        answers.append(f"norms{len(gate)}.csv")
+        box.ok("sluice-eval", "out.h5", f"--predictions={answers[-1]}")
+    worst = largest_difference(box, *answers)
+    if "gated 1 of 2 convolutions\n" not in told or not worst < 1e-5 or "batchnorm" in box.text("out.ini"):
+        print(f"FAILED gates with norms: {told}answers differ by {worst}\n{box.text('out.ini')}")
+        return 1
+    return 0
 
 
 def round_trips():

@@ -135,7 +135,32 @@ def averages_and_their_statistics():
                "at 0" in refused.err, refused.err)
 
 
+def gates_begin_as_the_dense_network():
+    """Weights of a dense run in the form that gated layers want, and so many gates open in the first step."""
+    second = "[layer.conv2]\ntype = conv\nchannels = 6\nkernel = 3\npad = 1\n[layer.bn2]\ntype = batchnorm\n[layer.relu2]\ntype = relu\n"
+    gated = second.replace("type = conv\n", "type = cg_conv\npartitions = 2\nshuffle = yes\ntwo_norms = yes\n"
+                           "threshold_init = density:0.9\n").replace("[layer.bn2]\ntype = batchnorm\n", "")
+    with Sandbox() as box:
+        box.write("dense.ini", NET.replace("[layer.pool]", second + "[layer.pool]"))
+        box.write("gated.ini", NET.replace("[layer.pool]", gated + "[layer.pool]"))
+        box.ok("sluice-train", "dense.ini", "--run.dir=dense")
+        told = box.ok("sluice-train", "gated.ini", "--train.init=dense/weights.h5", "--train.init_partial=yes", "--train.batch=48",
+                      "--train.epochs=1", "--optimizer.lr=1e-12", "--data.augment=no").out
+        for line in ("starts from the weights of dense/weights.h5",
+                     "  converts conv2: filters in the order of its shuffled source, both normalisations from bn2",
+                     "  without weights/conv2/threshold, which starts anew",
+                     "  without buffers/conv2/gate_running_mean, which starts anew"):
+            expect(line + "\n" in told, f"no line '{line}' in {told}")
+        expect("leaves out" not in told and "full_" not in told and "base_" not in told, told)
+        density = float(rows(box)[-1]["gate_density"])
+        expect(abs(density - 0.9) < 0.01, f"a density of {density} in the first step")
+        refused = box.run("sluice-train", "gated.ini", "--train.init=dense/weights.h5", "--run.dir=bad")
+        expect(refused.code == 5 and "lacks 3 of the network's tensors and has 0 others, weights/conv2/threshold for one" in
+               refused.err, refused.err)
+
+
 if __name__ == "__main__":
+    gates_begin_as_the_dense_network()
     parts_give_the_step_of_the_whole()
     evaluations_within_epochs()
     early_stopping_within_an_epoch()

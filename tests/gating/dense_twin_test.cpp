@@ -68,6 +68,61 @@ TEST(DenseTwin, HasPlainLayersOfTheSameShapes) {
   EXPECT_EQ(gated.network->auxiliary_losses().size(), 1U);
 }
 
+/// A gate on whole channels, whose saliency comes from elsewhere and which is read twice, and a product that is no
+/// gate.
+const char* const kChannels = R"([network]
+input = 4x8x8
+[layer.before]
+type = conv
+channels = 6
+kernel = 1
+[layer.middle]
+type = conv
+channels = 8
+kernel = 1
+[layer.relu]
+type = relu
+[layer.gate]
+type = channel_gate
+from = relu, before
+[layer.after]
+type = conv
+channels = 8
+kernel = 1
+[layer.pool]
+type = global_pool
+[layer.factors]
+type = sigmoid
+[layer.scaled]
+type = multiply
+from = after, factors
+[layer.sum]
+type = add
+from = scaled, gate
+)";
+
+TEST(DenseTwin, LeavesOutGatesOfWholeChannels) {
+  Registry registry;
+  register_gated_types(registry);
+  Config config = Config::parse(kChannels, "net.ini");
+  const Network gated(config, registry);
+  config.check();
+  EXPECT_TRUE(has_dense_twin(config, registry));
+  Config dense = dense_twin(config, registry);
+  EXPECT_FALSE(has_dense_twin(dense, registry));
+  const Network twin(dense, registry);
+  dense.check();
+  std::vector<std::string> layers;
+  for (const Node& node : twin.nodes()) {
+    std::string text = node.name + ":";
+    for (const NodeResult& source : node.src) text += " " + twin.name(source);
+    layers.push_back(text);
+  }
+  EXPECT_EQ(layers,
+            (std::vector<std::string>{"before: data", "middle: before", "relu: middle", "after: relu", "pool: after",
+                                      "factors: pool", "scaled: after factors", "sum: scaled relu"}));
+}
+
 TEST(DenseTwin, ATypeHasOne) {
   Fixture fixture;
   EXPECT_EQ(fixture.registry.dense_type("cg_conv"), "conv");
