@@ -17,7 +17,7 @@ constexpr std::int64_t kTileBytes = 24 << 10;  // of its source: it shares the f
 constexpr std::int64_t kMostShort = 32767;     // in 16 bits
 constexpr std::size_t kPartners = 16;          // that are tried
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+std::int64_t pieces_of(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
@@ -84,7 +84,7 @@ Int8Product::Int8Product(const Problem& problem, Isa isa)
     : problem_(problem),
       isa_(isa),
       products_(&byte_products(isa)),
-      blocks_(ceil_div(problem.dst.shape[kC], products_->outputs)) {}
+      blocks_(pieces_of(problem.dst.shape[kC], products_->outputs)) {}
 
 std::string Int8Product::kernel() const {
   return concat("product:", to_string(isa_));
@@ -166,9 +166,9 @@ void Int8Product::run(const Memory& memory, const void* src, const Operands& ope
   const Shape& shape = problem_.dst.shape;
   const std::int64_t all = shape[kN] * shape[kH] * shape[kW], together = products_->outputs;
   const std::int64_t most = std::clamp<std::int64_t>(kTileBytes / inputs(), 12, kMostRows) / 6 * 6;
-  const std::int64_t tiles = ceil_div(all, most), threads = num_threads();
+  const std::int64_t tiles = pieces_of(all, most), threads = num_threads();
   // Where pixels are few, threads share the outputs.
-  const std::int64_t parts = tiles >= 4 * threads ? 1 : std::min(blocks_, ceil_div(4 * threads, tiles));
+  const std::int64_t parts = tiles >= 4 * threads ? 1 : std::min(blocks_, pieces_of(4 * threads, tiles));
   const std::int32_t *const weights = memory[weights_], *const places = memory[places_], *const pairs = memory[pairs_];
   const ByteEnding common = ending(operands);
   parallel_for(tiles * parts, 1, [&](std::int64_t begin, std::int64_t end) {
