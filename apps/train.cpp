@@ -314,7 +314,8 @@ int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, doub
 
 int main(int argc, char** argv) {
   const StopSignals signals;  // first of all: a signal in the first second ends the run like one between steps
-  StopSignals::end_at_once(true);
+  // One of several ranks tells the others first: they would wait for it to connect.
+  StopSignals::end_at_once(launched_by() == Engine::kNone);
   const double start = TimeBudget::steady_seconds();
   return run_program("sluice-train", describe, argc, argv, [start](const CommandLine& line) {
     if (line.positional().empty()) {

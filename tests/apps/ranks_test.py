@@ -193,6 +193,22 @@ def one_is_stopped(process):
     os.kill(random.choice(ranks_of(process)), signal.SIGTERM)
 
 
+def one_is_stopped_before_it_is_connected(launcher):
+    """It waits for the other, tells it, and both end."""
+    hears = 'until grep -q sluice-train /proc/$$/comm && grep -Eq "^SigCgt:.*[2367abef]..$" /proc/$$/status; do sleep 0.05; done'
+    told = f'({hears}; kill -USR1 $$; touch told) & exec "$@"'
+    late = 'until [ -e told ]; do sleep 0.05; done; exec "$@"'
+    with Sandbox() as box:
+        box.write("net.ini", NET)
+        command = [TRAIN, "net.ini", "--run.dir=stopped"]
+        result = launch_each(launcher, [["sh", "-c", what, "sh", *command] for what in (late, told)], cwd=box.path)
+        lines = [line for line in result.err.splitlines() if line.startswith("sluice-train: ")]
+        expect(f"{launcher.name}: stopped before it is connected", (result.code, lines),
+               (75, [f"sluice-train: rank 1 ({socket.gethostname()}): stopped before the first step: received SIGUSR1; nothing is lost, "
+                     "start again with the same command"]))
+        expect("leaves nothing", os.path.exists(box.at("stopped")), False)
+
+
 def mistakes_are_said_once(launcher):
     with Sandbox() as box:
         result = train(box, launcher, 3, "--train.batch=2")
@@ -237,6 +253,7 @@ def main():
         same_bits(launcher)
         disturbed(launcher, one_is_killed)
         disturbed(launcher, one_is_stopped)
+        one_is_stopped_before_it_is_connected(launcher)
         mistakes_are_said_once(launcher)
     print("\n".join(problems) or "all right")
     return 1 if problems else 0

@@ -93,7 +93,8 @@ class Runs:
         return count
 
     def digest(self, run):
-        found = re.findall(r"digest of the last weights (\w+)", self.box.text(run + "/log.txt"))
+        log = run + "/log.txt"
+        found = re.findall(r"digest of the last weights (\w+)", self.box.text(log) if os.path.exists(self.box.at(log)) else "")
         return found[-1] if found else "none"
 
     def undisturbed(self, kind, config="long.ini"):
