@@ -26,6 +26,7 @@ class PgConv : public Layer {
     options_.quantization.activation_bits = 3;
     options_.geometry.describe(keys);
     options_.quantization.describe(keys);
+    options_.quantization.describe_signs(keys);
     keys.optional("prediction_bits", options_.prediction_bits, between(1, 15),
                   "the highest of the source's bits, which the gate decides by; below activation_bits");
     options_.gate.describe(keys, {false, true});
@@ -71,6 +72,7 @@ class PgConv : public Layer {
     if (request.training()) return make_pg_training(request, options_, needs);
     needs.packed_params = {0};  // the weights
     if (request.may_skip) {
+      if (auto op = make_pg_signs(request, options_, needs)) return op;
       if (auto op = make_pg_skipping(request, options_, needs)) return op;
     }
     return make_pg_inference(request, options_, needs);

@@ -28,6 +28,9 @@ struct PgOptions {
   }
   /// Whether inference that counts in levels can skip.
   bool may_skip(const Shape& src) const;
+  /// Whether inference can multiply by population count: weights of one bit, a bipolar source of two, gates of single
+  /// outputs.
+  bool counts_bits(const OpRequest& request) const;
 };
 
 /// Both products everywhere, and their gradients.
@@ -36,5 +39,7 @@ std::unique_ptr<Op> make_pg_training(const OpRequest& request, const PgOptions& 
 std::unique_ptr<Op> make_pg_inference(const OpRequest& request, const PgOptions& options, OpNeeds& needs);
 /// Inference that computes all bits where gates are open. Null where it does not count in levels, or has groups.
 std::unique_ptr<Op> make_pg_skipping(const OpRequest& request, const PgOptions& options, OpNeeds& needs);
+/// Inference by population count, the low bits where gates are open. Null where PgOptions::counts_bits is false.
+std::unique_ptr<Op> make_pg_signs(const OpRequest& request, const PgOptions& options, OpNeeds& needs);
 
 }  // namespace sluice

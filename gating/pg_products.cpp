@@ -150,6 +150,7 @@ class PgTraining : public Op {
         measures_(options.gate.open_share > 0) {
     products_.book_training(needs);
     unit_ = needs.slots.saved<float>(1);
+    needs.backward_uses_src = options.quantization.activations().is_bipolar();
   }
 
   void refresh(const Context& c) override {

@@ -65,7 +65,8 @@ bool PgOptions::has_exact_sums(const Shape& src) const {
 }
 
 bool PgOptions::may_skip(const Shape& src) const {
-  return geometry.groups == 1 && geometry.dst_shape(src)[kW] <= SkipConv::kMostWidth && has_exact_sums(src);
+  return geometry.groups == 1 && quantization.activations().has_scale() &&
+         geometry.dst_shape(src)[kW] <= SkipConv::kMostWidth && has_exact_sums(src);
 }
 
 std::unique_ptr<Op> make_pg_skipping(const OpRequest& request, const PgOptions& options, OpNeeds& needs) {

@@ -108,8 +108,23 @@ std::string channel_decision(const PortableLayer& layer, PortableGraph& graph) {
   return graph.add("Where", layer.name(), {open, factor, zero});
 }
 
+/// T(levels) of bipolar ones: the middle of those that agree in the highest bits of their number.
+std::string cut_bipolar(const PortableLayer& layer, PortableGraph& graph, const std::string& levels) {
+  const std::int64_t bits = layer.whole("activation_bits"), low_bits = bits - layer.whole("prediction_bits");
+  const auto count = static_cast<float>((std::int64_t{1} << bits) - 1),
+             step = static_cast<float>(std::int64_t{1} << low_bits);
+  const std::string above =
+      graph.add("Add", layer.part("above"), {levels, graph.constant(layer.part("lowest_level"), count)});
+  const std::string shares =
+      graph.add("Mul", layer.part("shares"), {above, graph.constant(layer.part("share"), 1 / (2 * step))});
+  const std::string whole = graph.add("Floor", layer.part("whole"), {shares});
+  const std::string kept = graph.add("Mul", layer.part("kept"), {whole, graph.constant(layer.part("step"), 2 * step)});
+  return graph.add("Sub", layer.part("middle"), {kept, graph.constant(layer.part("offset"), count + 1 - step)});
+}
+
 /// T(levels): all but the highest bits of their magnitude cut off.
 std::string cut(const PortableLayer& layer, PortableGraph& graph, const std::string& levels) {
+  if (layer.flag("bipolar_source")) return cut_bipolar(layer, graph, levels);
   const std::int64_t low_bits = layer.whole("activation_bits") - layer.whole("prediction_bits");
   const auto step = static_cast<float>(std::int64_t{1} << low_bits);
   std::string magnitude = levels;

@@ -94,18 +94,24 @@ class PGConv2d(QuantizedConv2d):
     are the last decisions. Training adds a loss that pulls thresholds to a target: 1e-3 * (threshold - target).norm()."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
-                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, prediction_bits=2, alpha=5.0,
-                 sparse_backprop=False, granularity="element"):
+                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, bipolar=False,
+                 weight_clip=0.0, prediction_bits=2, alpha=5.0, sparse_backprop=False, granularity="element"):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, weight_bits,
-                         activation_bits, weight_levels, frozen_scales)
+                         activation_bits, weight_levels, frozen_scales, bipolar, weight_clip)
         self.step = 2 ** (activation_bits - prediction_bits)
         self.gate = alpha, sparse_backprop, granularity
         self.threshold = nn.Parameter(torch.zeros(out_channels))
         self.gates = None
 
+    def high_bits(self, levels):
+        if not self.bipolar:
+            return (levels.abs() / self.step).floor() * self.step * levels.sign()
+        count = 2**self.activation_bits - 1  # the middle of the levels that agree in the high bits of their number
+        return ((levels + count) / (2 * self.step)).floor() * (2 * self.step) + (self.step - 1 - count)
+
     def forward(self, x):
         (x, unit), (weight, weight_unit) = self.source_in_levels(x), self.weight_in_levels()
-        high = straight_through((x.abs() / self.step).floor() * self.step * x.sign(), x)
+        high = straight_through(self.high_bits(x), x)
         base = self.product(high, weight) * (unit * weight_unit)
         rest = self.product((x - high).detach(), weight) * (unit * weight_unit)
         gates = open_gates(base - self.threshold.view(-1, 1, 1), *self.gate)

@@ -64,6 +64,15 @@ std::string clip_at_learned_bound(const PortableLayer& layer, PortableGraph& gra
   return graph.add("Clip", layer.name(), {layer.src[0]}, {{"min", 0.0}, {"max", bound}});
 }
 
+std::string shifted_prelu(const PortableLayer& layer, PortableGraph& graph) {
+  const auto put = [&](const char* tensor) {
+    return by_channel(graph, layer.name() + "." + tensor, layer.copy(tensor));
+  };
+  const std::string shifted = graph.add("Add", layer.part("shifted"), {layer.src[0], put("shift_x")});
+  const std::string bent = graph.add("PRelu", layer.part("bent"), {shifted, put("weight")});
+  return graph.add("Add", layer.name(), {bent, put("shift_y")});
+}
+
 /// Windows that ceil_mode lets reach beyond the padded image get padding of their own on that side.
 Ints pool_pads(const PortableLayer& layer, std::int64_t pad) {
   const std::int64_t kernel = layer.whole("kernel"), stride = layer.whole("stride"), real = layer.whole("pad");
@@ -274,6 +283,7 @@ void register_translators(Registry& registry) {
   registry.add_translator("pad_channels", pad_channels);
   registry.add_translator("quantized_convolution", quantized_convolution);
   registry.add_translator("quantized_linear", quantized_linear);
+  registry.add_translator("shifted_prelu", shifted_prelu);
   registry.add_translator("sigmoid", sigmoid);
   registry.add_translator("silu", silu);
   registry.add_translator("split", split);

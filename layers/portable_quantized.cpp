@@ -16,6 +16,7 @@ QuantizationOptions options_of(const PortableLayer& layer) {
   options.activation_bits = layer.whole("activation_bits");
   options.frozen = layer.flag("frozen_scales");
   if (options.weights().levels() != layer.whole("weight_levels")) options.weight_levels = LevelSet::kSigned;
+  if (layer.flag("bipolar_source")) options.activation_levels = LevelSet::kBipolar;
   return options;
 }
 
@@ -30,6 +31,17 @@ std::string binary_source(const PortableLayer& layer, PortableGraph& graph) {
   const std::string position = graph.add("Mul", layer.part("position"), {above, half});
   const std::string is_one = graph.add("Greater", layer.part("is_one"), {position, half});
   return graph.add("Where", layer.part("levels"), {is_one, one, scalar(layer, graph, "minus_one", -1)});
+}
+
+/// 2 round((x + 1) n / 2) - n, x clamped to [-1, 1].
+std::string bipolar_source(const PortableLayer& layer, PortableGraph& graph, float levels) {
+  const std::string within = graph.add("Clip", layer.part("within"), {layer.src[0]}, {{"min", -1.0}, {"max", 1.0}});
+  const std::string above = graph.add("Add", layer.part("source+1"), {within, scalar(layer, graph, "one", 1)});
+  const std::string half = scalar(layer, graph, "half_levels", levels / 2);
+  const std::string number =
+      graph.add("Round", layer.part("number"), {graph.add("Mul", layer.part("place"), {above, half})});
+  const std::string twice = graph.add("Mul", layer.part("twice"), {number, scalar(layer, graph, "two", 2)});
+  return graph.add("Sub", layer.part("levels"), {twice, scalar(layer, graph, "lowest", levels)});
 }
 
 /// max |x| + 1e-7 of all images together.
@@ -74,6 +86,10 @@ RoundedSource in_8_bits(const PortableLayer& layer, PortableGraph& graph, float 
 RoundedSource source_of(const PortableLayer& layer, PortableGraph& graph) {
   const QuantizationOptions options = options_of(layer);
   const Quantizer quantizer = options.activations();
+  if (quantizer.is_bipolar()) {
+    const auto levels = static_cast<float>(quantizer.levels());
+    return {bipolar_source(layer, graph, levels), scalar(layer, graph, "unit", quantizer.unit(1)), ""};
+  }
   if (!quantizer.has_scale())
     return {quantizer.is_binary() ? binary_source(layer, graph) : layer.src[0], scalar(layer, graph, "unit", 1), ""};
   const float stored = *layer.values("src_scale");
@@ -101,7 +117,8 @@ std::string quantized_source(const PortableLayer& layer, PortableGraph& graph) {
   const RoundedSource source = source_of(layer, graph);
   if (!source.zero.empty())
     return graph.add("DequantizeLinear", layer.part("source"), {source.levels, source.unit, source.zero});
-  if (!options_of(layer).activations().has_scale()) return source.levels;
+  const Quantizer quantizer = options_of(layer).activations();
+  if (!quantizer.has_scale() && !quantizer.is_bipolar()) return source.levels;
   return graph.add("Mul", layer.part("source"), {source.levels, source.unit});
 }
 

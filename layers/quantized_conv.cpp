@@ -117,7 +117,7 @@ class QuantizedConvTraining : public Op {
     view_.desc = product_.operand();
     unit_ = needs.slots.saved<float>(1);
     product_.book(needs, needs.slots.frames());
-    needs.backward_uses_src = !options.quantizes_source();
+    needs.backward_uses_src = !options.quantizes_source() || options.quantization.activations().is_bipolar();
   }
 
   void refresh(const Context& c) override { product_.refresh(c); }
@@ -162,6 +162,7 @@ class QuantizedConv : public Layer {
     options_.geometry.describe(keys);
     keys.optional("bias", options_.bias, "add a learned number to each output channel");
     options_.quantization.describe(keys);
+    options_.quantization.describe_signs(keys);
   }
 
   void infer(const std::vector<Shape>& src, Declarations& declare) const override {
@@ -173,7 +174,8 @@ class QuantizedConv : public Layer {
     if (bias) declare.parameter("bias", {geometry.channels}, "bias", Init::uniform(1.0 / std::sqrt(terms)));
     const std::int64_t macs = geometry.macs(src[0]);
     declare.costs.push_back({macs, quantization.weight_cost_bits(), quantization.activation_cost_bits()});
-    declare.multiplies_channels = geometry.groups == 1 && quantization.activation_bits != 1;  // Q(0) = -1 in one bit
+    const bool keeps_zeros = quantization.activation_bits != 1 && !quantization.activations().is_bipolar();
+    declare.multiplies_channels = geometry.groups == 1 && keeps_zeros;
     if (!LevelConvolution::fits(geometry, quantization, src[0])) return;
     declare.src_levels = quantization.source_levels();
     declare.dst_levels = true;

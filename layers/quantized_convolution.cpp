@@ -205,8 +205,8 @@ void QuantizedConvolution::backward_weights(const Context& c, const void* operan
 void QuantizedConvolution::backward_data(const Context& c, const void* operand, const void* diff_products) {
   if (!needs_diff_src_) return;
   backward_data_.run(c.memory, diff_products, c.diff_src[0].data);
-  if (!options_.activations().has_scale()) return;
-  mask_gradient(view(operand), c.diff_src[0]);
+  if (options_.activations().is_bipolar()) return mask_outside(c.src[0], c.diff_src[0]);
+  if (options_.activations().has_scale()) mask_gradient(view(operand), c.diff_src[0]);
 }
 
 }  // namespace sluice

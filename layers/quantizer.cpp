@@ -11,6 +11,8 @@
 #include "core/distributed/batch_share.hpp"
 #include "core/distributed/communicator.hpp"
 #include "core/graph/onednn.hpp"
+#include "layers/kernels/bipolar_kernels.hpp"
+#include "layers/kernels/kernels.hpp"
 #include "layers/kernels/level_kernels.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
 
@@ -66,7 +68,7 @@ float largest_of(const BatchShare* share, float magnitude) {
 
 std::int64_t Quantizer::levels() const {
   if (bits <= 1) return 1;
-  return (std::int64_t{1} << (set == LevelSet::kFull ? bits : bits - 1)) - 1;
+  return (std::int64_t{1} << (set == LevelSet::kSigned ? bits - 1 : bits)) - 1;
 }
 
 float dynamic_scale(const Tensor& src) {
@@ -77,6 +79,7 @@ float dynamic_scale(const Tensor& src) {
 }
 
 void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const Tensor& levels) {
+  const auto count = static_cast<float>(quantizer.levels());
   with_types(src.desc.type, levels.desc.type, [&](auto number, auto level) {
     using T = decltype(number);
     using L = decltype(level);
@@ -84,6 +87,7 @@ void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const 
       const T* const from = src.as<const T>() + begin;
       L* const to = levels.as<L>() + begin;
       if (quantizer.is_binary()) return quantize_kernels<T, L>().binarize(end - begin, from, to);
+      if (quantizer.is_bipolar()) return bipolar_kernels<T, L>().quantize(end - begin, from, count, to);
       quantize_kernels<T, L>().quantize(end - begin, from, range_of(quantizer, scale), to);
     });
   });
@@ -96,8 +100,11 @@ void quantize_split(const Quantizer& quantizer, std::int64_t kept, float scale, 
     using T = decltype(number);
     using L = decltype(level);
     parallel_for(src.desc.count(), kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
-      quantize_kernels<T, L>().split(end - begin, src.as<const T>() + begin, range_of(quantizer, scale), step,
-                                     base.as<L>() + begin, rest.as<L>() + begin);
+      const T* const from = src.as<const T>() + begin;
+      L *const high = base.as<L>() + begin, *const low = rest.as<L>() + begin;
+      const LevelRange range = range_of(quantizer, scale);
+      if (quantizer.is_bipolar()) return bipolar_kernels<T, L>().split(end - begin, from, range.count, step, high, low);
+      quantize_kernels<T, L>().split(end - begin, from, range, step, high, low);
     });
   });
 }
@@ -110,6 +117,17 @@ void mask_gradient(const Tensor& levels, const Tensor& diff) {
       quantize_kernels<T, L>().mask(end - begin, levels.as<const L>() + begin, diff.as<T>() + begin);
     });
   });
+}
+
+void mask_outside(const Tensor& src, const Tensor& diff) {
+  const auto mask = [&](auto type) {
+    using T = decltype(type);
+    parallel_for(diff.desc.count(), kQuantizeGrain, [&](std::int64_t begin, std::int64_t end) {
+      T* const own = diff.as<T>() + begin;
+      pointwise_kernels<T>().clip_backward(end - begin, src.as<const T>() + begin, own, own, Clip{-1, 1});
+    });
+  };
+  diff.desc.type == DataType::kBF16 ? mask(BFloat16{}) : mask(float{});
 }
 
 void widen_levels(const Tensor& levels, float* dst) {
@@ -151,11 +169,21 @@ void QuantizationOptions::describe(Keys& keys) {
               "its batch), or by each batch's maximum, as published");
 }
 
+void QuantizationOptions::describe_signs(Keys& keys) {
+  keys.choice("activation_levels", activation_levels, {{"full", LevelSet::kFull}, {"bipolar", LevelSet::kBipolar}},
+              "of the source: a sign and activation_bits bits of magnitude, as published, or 2^activation_bits equally "
+              "spaced numbers from -1 to 1, with no scale (2 bits: -1, -1/3, 1/3, 1)");
+  keys.optional("weight_clip", weight_clip, at_least(0.0),
+                "1-bit weights beyond it on either side get no gradient; 0: all do, as published");
+}
+
 void QuantizationOptions::describe(Attributes& attributes) const {
   attributes.set("weight_bits", weight_bits);
   attributes.set("activation_bits", activation_bits);
   attributes.set("weight_levels", weights().levels());
   attributes.set("frozen_scales", frozen);
+  attributes.set("bipolar_source", activations().is_bipolar());
+  attributes.set("weight_clip", weights().is_binary() ? weight_clip : 0.0);
 }
 
 void QuantizationOptions::declare_scale(Declarations& declare) const {
@@ -198,7 +226,10 @@ float stored_scale(const QuantizationOptions& options, const Tensor& src, float 
 }
 
 QuantizedWeights::QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms)
-    : quantizer_(options.weights()), count_(count), rescale_(options.weight_rescale(terms)) {}
+    : quantizer_(options.weights()),
+      count_(count),
+      rescale_(options.weight_rescale(terms)),
+      clip_(quantizer_.is_binary() ? static_cast<float>(options.weight_clip) : 0.0F) {}
 
 float QuantizedWeights::quantize(const float* weights, float* levels) const {
   const TensorDesc flat{{count_}, DataType::kF32, 0};
@@ -219,6 +250,7 @@ void QuantizedWeights::restore(float unit, float* levels) const {
 void QuantizedWeights::add_gradient(const float* weights, const float* diff, float unit, float* diff_weights) const {
   const float factor = unit * rescale_;
   for (std::int64_t i = 0; i < count_; ++i) {
+    if (clip_ > 0 && std::abs(weights[i]) > clip_) continue;
     if (!quantizer_.has_scale() || weights[i] != 0) diff_weights[i] += factor * diff[i];
   }
 }

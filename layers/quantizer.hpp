@@ -14,27 +14,30 @@ namespace sluice {
 
 /// How many levels a quantiser of b > 1 bits has on each side of 0.
 enum class LevelSet {
-  kFull,   ///< 2^b - 1: a sign and b bits, as published
-  kSigned  ///< 2^(b-1) - 1: fits a signed integer of b bits
+  kFull,    ///< 2^b - 1: a sign and b bits, as published
+  kSigned,  ///< 2^(b-1) - 1: fits a signed integer of b bits
+  kBipolar  ///< 2^b - 1, of which the odd ones alone are taken: 2^b numbers of one distance, 0 not among them
 };
 
 /// Q(x; b), for whole tensors:
 ///   b = 0: x itself
 ///   b = 1: 2 round((x + 1) / 2) - 1 with x clamped to [-1, 1]: -1 or 1
 ///   b > 1: sign(x) scale round(min(|x| / scale, 1) n) / n with n levels; scale = max |x| + 1e-7, or a frozen one
+///   bipolar: 2 round((x + 1) n / 2) / n - 1 with x clamped to [-1, 1]; of 2 bits -1, -1/3, 1/3 and 1
 /// Rounding takes ties to even. Backward is straight through: the gradient passes unchanged, for b > 1 everywhere but
-/// at x = 0, where it is 0 (of sign(x) |x|).
+/// at x = 0, where it is 0 (of sign(x) |x|), and for bipolar levels where -1 < x < 1 alone.
 struct Quantizer {
   std::int64_t bits = 0;
   LevelSet set = LevelSet::kFull;
 
   bool is_identity() const { return bits == 0; }
-  bool is_binary() const { return bits == 1; }
-  bool has_scale() const { return bits > 1; }
+  bool is_bipolar() const { return bits > 0 && set == LevelSet::kBipolar; }
+  bool is_binary() const { return bits == 1 && !is_bipolar(); }
+  bool has_scale() const { return bits > 1 && !is_bipolar(); }
   /// n; 1 for a binary quantiser.
   std::int64_t levels() const;
-  /// What one level stands for; 1 where there is no scale.
-  float unit(float scale) const { return has_scale() ? scale / static_cast<float>(levels()) : 1.0F; }
+  /// What one level stands for. `scale` is 1 where there is none.
+  float unit(float scale) const { return scale / static_cast<float>(levels()); }
 };
 
 /// max |x| + 1e-7 of a whole tensor (any of the floating-point types), the same for any number of threads; NaN where
@@ -45,12 +48,15 @@ float dynamic_scale(const Tensor& src);
 void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const Tensor& levels);
 
 /// Truncation T(x; B, kept) for b > 1: `base` are the levels with all but the `kept` highest bits of their magnitude
-/// cut off, `rest` what was cut off.
+/// cut off, `rest` what was cut off. Of bipolar levels the bits are those of their number, from 0 for the lowest, and
+/// `base` is the middle of the levels that agree in the kept ones: with 1 of 2 bits -2 or 2, and `rest` -1 or 1.
 void quantize_split(const Quantizer& quantizer, std::int64_t kept, float scale, const Tensor& src, const Tensor& base,
                     const Tensor& rest);
 
 /// The backward rule for b > 1: diff = 0 where levels (or base) say that the source was 0.
 void mask_gradient(const Tensor& levels, const Tensor& diff);
+/// That of bipolar levels: diff = 0 unless -1 < src < 1. Both in one layout and type.
+void mask_outside(const Tensor& src, const Tensor& diff);
 
 /// Levels as fp32 numbers.
 void widen_levels(const Tensor& levels, float* dst);
@@ -67,12 +73,16 @@ struct QuantizationOptions {
   std::int64_t weight_bits = 8;
   std::int64_t activation_bits = 8;
   LevelSet weight_levels = LevelSet::kFull;
+  LevelSet activation_levels = LevelSet::kFull;  ///< or kBipolar
+  double weight_clip = 0;                        ///< of 1-bit weights: beyond it no gradient passes; 0: all does
   bool frozen = true;
 
   void describe(Keys& keys);
+  /// Keys of convolutions alone: bipolar levels, and the clip of 1-bit weights.
+  void describe_signs(Keys& keys);
   void describe(Attributes& attributes) const;
   Quantizer weights() const { return {weight_bits, weight_levels}; }
-  Quantizer activations() const { return {activation_bits, LevelSet::kFull}; }
+  Quantizer activations() const { return {activation_bits, activation_levels}; }
   /// The buffer of one number that source_scale keeps the source's scale in: the layer's first.
   void declare_scale(Declarations& declare) const;
   /// What may stand for the source in inference (Declarations::src_levels): levels of a frozen scale that fit a byte.
@@ -104,13 +114,15 @@ class QuantizedWeights {
   float quantize(const float* weights, float* levels) const;
   /// levels *= unit.
   void restore(float unit, float* levels) const;
-  /// diff_weights += diff times `unit` (of the source's levels) and the rescaling, where the weight is not 0.
+  /// diff_weights += diff times `unit` (of the source's levels) and the rescaling, where the weight is not 0; of 1 bit
+  /// where it is not beyond the clip.
   void add_gradient(const float* weights, const float* diff, float unit, float* diff_weights) const;
 
  private:
   Quantizer quantizer_;
   std::int64_t count_ = 0;
   float rescale_ = 1;
+  float clip_ = 0;  ///< 0: gradients pass everywhere
 };
 
 }  // namespace sluice

@@ -1,7 +1,6 @@
 // The shortcut of a residual block. `shortcut` is the identity where shapes agree; elsewhere, by one key, option A of
-// He et al. 2016
-// (`pad_shortcut`: take every stride-th pixel, pad with channels of zeros on both sides) or a projection (1x1
-// convolution and batch normalisation).
+// He et al. 2016 (`pad_shortcut`: take every stride-th pixel, pad with channels of zeros on both sides), a projection
+// (1x1 convolution and batch normalisation), or means of windows whose channels are repeated.
 #include "layers/shortcut.hpp"
 
 #include <algorithm>
@@ -119,6 +118,21 @@ class PadShortcut : public Layer {
   std::int64_t stride_ = 1;
 };
 
+/// Means of stride x stride windows, the last ones of what is there, and their channels several times.
+std::vector<Section> repeat_channels(std::int64_t channels, std::int64_t stride, std::int64_t src_channels) {
+  if (channels % src_channels != 0) {
+    throw ShapeError("channels", concat("channels = ", channels, " must be a multiple of the source's ", src_channels));
+  }
+  const std::string s = std::to_string(stride), source = stride > 1 ? "pool" : "input:0";
+  std::vector<Section> members;
+  if (stride > 1)
+    members.push_back(member("pool", {{"type", "average_pool"}, {"kernel", s}, {"stride", s}, {"ceil_mode", "yes"}}));
+  std::string from = source;
+  for (std::int64_t i = 1; i < channels / src_channels; ++i) from += ", " + source;
+  if (channels > src_channels) members.push_back(member("repeat", {{"type", "concat"}, {"from", from}}));
+  return members;
+}
+
 }  // namespace
 
 std::unique_ptr<Layer> make_pad_shortcut(Keys& keys) {
@@ -126,20 +140,22 @@ std::unique_ptr<Layer> make_pad_shortcut(Keys& keys) {
 }
 
 std::vector<Section> expand_shortcut(Keys& keys, const std::vector<Shape>& src) {
-  enum class Kind { kPad, kProjection };
+  enum class Kind { kPad, kProjection, kRepeat };
   Kind kind = Kind::kPad;
   std::int64_t channels = 0, stride = 1;
   std::string conv = "conv";
   keys.required("channels", channels, at_least(std::int64_t{1}), "number of output channels");
   keys.optional("stride", stride, at_least(std::int64_t{1}), "step from one output pixel to the next");
-  keys.choice("kind", kind, {{"pad", Kind::kPad}, {"projection", Kind::kProjection}},
-              "where shapes differ: pad with zero channels, or a 1x1 convolution with batch normalisation");
+  keys.choice("kind", kind, {{"pad", Kind::kPad}, {"projection", Kind::kProjection}, {"repeat", Kind::kRepeat}},
+              "where shapes differ: pad with zero channels, a 1x1 convolution with batch normalisation, or repeat the "
+              "channels of stride x stride means");
   keys.optional("conv", conv, "the type of the projection's convolution");
   if (keys.documenting() || channels == 0) return {};
   require_sources(src, 1);
   require_image(src[0]);
   if (channels == src[0][kC] && stride == 1) return {};
   const std::string c = std::to_string(channels), s = std::to_string(stride);
+  if (kind == Kind::kRepeat) return repeat_channels(channels, stride, src[0][kC]);
   if (kind == Kind::kPad) return {member("pad", {{"type", "pad_shortcut"}, {"channels", c}, {"stride", s}})};
   return {member("0", {{"type", conv}, {"channels", c}, {"kernel", "1"}, {"stride", s}}),
           member("1", {{"type", "batchnorm"}})};

@@ -31,6 +31,20 @@ class PadShortcut(nn.Module):
 )",
                                    {}};
 
+const TorchDefinition kRPReLU{R"(
+class RPReLU(nn.PReLU):
+    """A PReLU between two learned shifts (Liu et al. 2020, arXiv 2003.03488)."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.shift_x = nn.Parameter(torch.zeros(channels))
+        self.shift_y = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x):
+        return super().forward(x + self.shift_x.view(-1, 1, 1)) + self.shift_y.view(-1, 1, 1)
+)",
+                              {}};
+
 const TorchDefinition kStochasticDepth{R"(
 class StochasticDepth(nn.Module):
     """Leaves a branch out for random images in training (Huang et al. 2016, arXiv 1603.09382)."""
@@ -96,6 +110,12 @@ TorchLayer write_clip(const PortableLayer& layer) {
 TorchLayer write_clip_at_learned_bound(const PortableLayer&) {
   TorchLayer torch{"PACTReLU", {}};
   torch.needs = {&kPactRelu};
+  return torch;
+}
+
+TorchLayer write_shifted_prelu(const PortableLayer& layer) {
+  TorchLayer torch{"RPReLU", {sized("channels", layer.src_shapes[0][kC])}};
+  torch.needs = {&kRPReLU};
   return torch;
 }
 
@@ -203,6 +223,7 @@ void register_torch_layers(TorchLayers& layers) {
   layers.add("max_pool", write_max_pool);
   layers.add("multiply", write_multiply);
   layers.add("pad_channels", write_pad_channels);
+  layers.add("shifted_prelu", write_shifted_prelu);
   layers.add("split", write_split);
   layers.add("zero_pad", write_zero_pad);
   register_quantized_torch_layers(layers);

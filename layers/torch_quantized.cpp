@@ -26,20 +26,31 @@ def in_levels(x, bits, count, scale):
     return straight_through(levels, torch.where(x == 0, x.detach(), x) / unit), unit
 
 
+def bipolar_levels(x, bits):
+    """2^bits equally spaced numbers from -1 to 1 as odd whole levels, and what one level stands for. Gradients pass within
+    [-1, 1]."""
+    count = 2**bits - 1
+    within = x.clamp(-1, 1)
+    return straight_through(((within + 1) * (count / 2)).round() * 2 - count, within * count), 1 / count
+
+
 class Quantized:
     """What quantised layers have in common: both operands are whole levels, whose products add up exactly."""
 
-    def set_quantizers(self, weight_bits, activation_bits, weight_levels, frozen_scales):
-        self.weight_bits, self.weight_levels = weight_bits, weight_levels
-        self.activation_bits, self.frozen_scales = activation_bits, frozen_scales
+    def set_quantizers(self, weight_bits, activation_bits, weight_levels, frozen_scales, bipolar=False, weight_clip=0.0):
+        self.weight_bits, self.weight_levels, self.weight_clip = weight_bits, weight_levels, weight_clip
+        self.activation_bits, self.frozen_scales, self.bipolar = activation_bits, frozen_scales, bipolar
         self.register_buffer("src_scale", torch.zeros(1))  # a running estimate; 0: none yet
 
     def weight_in_levels(self):
         scale = self.weight.detach().abs().max() + 1e-7
-        levels, unit = in_levels(self.weight, self.weight_bits, self.weight_levels, scale)
+        weight = self.weight.clamp(-self.weight_clip, self.weight_clip) if self.weight_clip else self.weight
+        levels, unit = in_levels(weight, self.weight_bits, self.weight_levels, scale)
         return levels, unit / self.weight[0].numel() ** 0.5 if self.weight_bits == 1 else unit
 
     def source_in_levels(self, x):
+        if self.bipolar:
+            return bipolar_levels(x, self.activation_bits)
         scale = x.detach().abs().max() + 1e-7  # of the whole batch
         if self.activation_bits > 1 and self.training:
             estimate = torch.where(self.src_scale > 0, 0.9 * self.src_scale + 0.1 * scale, scale)
@@ -98,9 +109,10 @@ class QuantizedConv2d(Quantized, nn.Conv2d):
     """A convolution of quantised weights and source."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
-                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, bias=False):
+                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, bipolar=False,
+                 weight_clip=0.0, bias=False):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
-        self.set_quantizers(weight_bits, activation_bits, weight_levels, frozen_scales)
+        self.set_quantizers(weight_bits, activation_bits, weight_levels, frozen_scales, bipolar, weight_clip)
 
     def product(self, levels, weight):
         return F.conv2d(levels, weight, None, self.stride, self.padding, self.dilation, self.groups)
@@ -116,6 +128,8 @@ TorchArguments torch_quantized_convolution(const PortableLayer& layer) {
   TorchArguments arguments = torch_convolution(layer);
   arguments.push_back({"groups", torch_text(layer.whole("groups")), "1"});
   add_quantizers(layer, arguments);
+  arguments.push_back({"bipolar", torch_text(layer.flag("bipolar_source")), "False"});
+  arguments.push_back({"weight_clip", torch_text(layer.number("weight_clip")), "0.0"});
   return arguments;
 }
 

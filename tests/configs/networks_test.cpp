@@ -164,6 +164,23 @@ TEST(Resnet20, SharesOneBoundInABlock) {
   EXPECT_THAT(users, ElementsAre("layer2.1.relu", "layer2.1.relu2"));
 }
 
+// Each convolution has a second normalisation, an activation with three numbers for each channel, and thresholds.
+TEST(Resnet20OneBit, IsTheOneWithDoubleNorms) {
+  const Shipped net("resnet20_onebit.ini"), plain("resnet20.ini");
+  EXPECT_EQ(net.macs(), plain.macs());
+  EXPECT_EQ(net.learned(), plain.learned() + 3 * (16 + 32 + 64) * 2 * (2 + 3 + 1));
+  EXPECT_EQ(net.shape("layer2.0.shortcut.repeat"), (Shape{1, 32, 16, 16}));
+  for (const Node& node : net.network->nodes()) {
+    if (node.type != "pg_conv") continue;
+    const Attributes attributes = node.layer->attributes();
+    EXPECT_EQ(attributes.get<std::int64_t>("weight_bits"), 1);
+    EXPECT_EQ(attributes.get<std::int64_t>("activation_bits"), 2);
+    EXPECT_EQ(attributes.get<std::int64_t>("prediction_bits"), 1);
+    EXPECT_EQ(attributes.get<bool>("bipolar_source"), true);
+    EXPECT_EQ(attributes.get<double>("weight_clip"), 1.3);
+  }
+}
+
 TEST(Resnet18, IsTheUsualOneFor32x32) {
   const Shipped net("resnet18.ini");
   EXPECT_EQ(net.learned(), 11173962);
@@ -328,6 +345,8 @@ const std::map<std::string, std::vector<Overrides>> kRuns = {
       {"--define.activation=pact_relu", "--define.shortcut=projection", "--define.blocks=1",
        "--type.pact_relu.init=0.5"}}},
     {"resnet20_channels.ini", {{"--define.blocks=1"}, {"--define.width=12", "--define.shortcut=projection"}}},
+    {"resnet20_onebit.ini",
+     {{"--define.blocks=1"}, {"--define.width=12", "--define.blocks=1", "--define.gated_conv=quantized_conv"}}},
     {"resnet18.ini",
      {{"--define.width=16"},
       {"--define.width=12", "--define.shortcut=pad"},

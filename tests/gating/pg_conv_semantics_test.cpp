@@ -54,7 +54,19 @@ std::vector<SemanticCase> inference_cases() {
   tie_of_pixel.name = "pixel_tie";
   tie_of_pixel.state["pg/threshold"] = {1, -1};  // the sum of q is 0
   tie_of_pixel.result = {2, 6, 4, -2, -6, -4};
-  return {tie, open, closed, dynamic, half, pixel, tie_of_pixel};
+
+  // Levels -1, -1/3, 1/3, 1; the high bit alone tells -2/3 and 2/3. A weight of -1 turns them around.
+  SemanticCase signs = row("bipolar", {-2, -0.5, -0.1, 0.2, 0.5, 2}, -0.1, "activation_levels = bipolar");
+  signs.layers.replace(signs.layers.find("weight_bits = 0"), 15, "weight_bits = 1");
+  signs.layers.replace(signs.layers.find("activation_bits = 3"), 19, "activation_bits = 2");
+  signs.layers.replace(signs.layers.find("prediction_bits = 2"), 19, "prediction_bits = 1");
+  signs.state["pg/weight"] = {-0.2};
+  signs.result = {1, 1.0 / 3, 1.0 / 3, -2.0 / 3, -2.0 / 3, -2.0 / 3};
+  SemanticCase all_signs = signs;
+  all_signs.name = "bipolar_open";
+  all_signs.state["pg/threshold"] = {-1};
+  all_signs.result = {1, 1.0 / 3, 1.0 / 3, -1.0 / 3, -1.0 / 3, -1};
+  return {tie, open, closed, dynamic, half, pixel, tie_of_pixel, signs, all_signs};
 }
 
 /// x = 14, 2, 6, 10: levels of 2 as above, A = 12, 0, 4, 8, L = 2, 2, 2, 2; threshold 4: the third lies exactly at it.

@@ -36,6 +36,13 @@ std::vector<LayerCase> bit_cases() {
   bits(4, 9, 8, "");  // more levels than bf16 can hold
   add(cases, "signed", {2, 4, 5, 7}, conv + "weight_levels = signed");
   add(cases, "dynamic", {2, 4, 5, 7}, conv + "scales = dynamic");
+  const std::string signs = conv + "activation_levels = bipolar\nactivation_bits = 2\nprediction_bits = 1\n";
+  add(cases, "bipolar", {2, 4, 5, 7}, signs + "weight_bits = 1\nweight_clip = 0.5\nsparse_backprop = yes");
+  add(cases, "bipolar_8_bit_weights", {2, 4, 5, 7}, signs + "weight_bits = 8");
+  add(cases, "bipolar_floating_weights", {2, 4, 5, 7}, signs + "weight_bits = 0\nstride = 2");
+  add(cases, "bipolar_slices", {2, 16, 5, 4}, signs + "weight_bits = 1\ngranularity = slice");
+  add(cases, "bipolar_4_bits", {2, 4, 5, 7},
+      conv + "activation_levels = bipolar\nactivation_bits = 4\nprediction_bits = 1\nweight_bits = 1");
   add(cases, "floating_weights_sparse", {2, 4, 5, 7}, conv + "weight_bits = 0\nsparse_backprop = yes");
   return cases;
 }

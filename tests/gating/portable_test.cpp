@@ -154,6 +154,10 @@ INSTANTIATE_TEST_SUITE_P(
                      "[layer.f]\ntype = linear\nfeatures = 8\n[layer.g]\ntype = hard_sigmoid\n[layer.h]\n"
                      "type = sigmoid\nfrom = f\n[layer.i]\ntype = multiply\nfrom = d, g\n[layer.j]\n"
                      "type = multiply\nfrom = i, h\n"},
+        PortableCase{"one_bit",
+                     "[layer.a]\ntype = quantized_conv\nchannels = 8\nkernel = 3\npad = 1\nweight_bits = 1\n"
+                     "activation_bits = 2\nactivation_levels = bipolar\n[layer.b]\ntype = batchnorm\n[layer.c]\n"
+                     "type = rprelu\n[layer.d]\ntype = shortcut\nkind = repeat\nchannels = 16\nstride = 2\n"},
         PortableCase{
             "parts_of_channels",
             "[layer.a]\ntype = channel_shuffle\ngroups = 4\n[layer.b]\ntype = split\nparts = 4\n[layer.c]\n"
@@ -218,6 +222,10 @@ INSTANTIATE_TEST_SUITE_P(
                       "[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\nactivation_bits = 4\n",
                       "[layer.act]\ntype = relu\n[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\n"
                       "activation_bits = 8\nprediction_bits = 4\nweight_bits = 4\n",
+                      "[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\npad = 1\nweight_bits = 1\n"
+                      "activation_bits = 2\nprediction_bits = 1\nactivation_levels = bipolar\n",
+                      "[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\nweight_bits = 4\n"
+                      "activation_bits = 5\nprediction_bits = 2\nactivation_levels = bipolar\n",
                       "[layer.act]\ntype = relu\n[layer.gate]\ntype = pg_conv\nchannels = 24\nkernel = 3\n"
                       "granularity = slice\nscales = dynamic\ngroups = 4\n"));
 

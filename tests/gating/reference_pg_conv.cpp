@@ -78,11 +78,11 @@ class PgConvReference : public ReferenceOp {
     const Array of_high = convolution_backward(call, y.truncated, diff_high, diff_weight);
     const Array of_low = convolution_backward(call, y.rest, diff_low, diff_weight);
     // T gets the gradient of `high` less that of `low`, Q that of `low`; both pass it on.
-    Array diff_src = straight_through(src, bits_, difference(of_high, of_low));
-    const Array of_quantized = straight_through(src, bits_, of_low);
+    Array diff_src = straight_through_source(keys_, src, difference(of_high, of_low));
+    const Array of_quantized = straight_through_source(keys_, src, of_low);
     for (std::int64_t i = 0; i < diff_src.count(); ++i) diff_src[i] += of_quantized[i];
     call.diff_src[0] = std::move(diff_src);
-    const Array passed = straight_through(weight, keys_.weight_bits, std::move(diff_weight));
+    const Array passed = straight_through_weights(keys_, weight, std::move(diff_weight));
     for (std::int64_t i = 0; i < passed.count(); ++i)
       (*call.diff_param.at("weight"))[i] += weight_rescale(keys_, weight) * passed[i];
   }
@@ -99,8 +99,8 @@ class PgConvReference : public ReferenceOp {
   Products products(const ReferenceCall& call, double scale) const {
     const Array &x = *call.src[0], w = quantized_weights(keys_, *call.param.at("weight"));
     Products y;
-    y.truncated = truncated(x, keys_.activation_levels(), scale, step_);
-    y.rest = difference(quantized(x, bits_, keys_.activation_levels(), scale), y.truncated);
+    y.truncated = truncated_source(keys_, x, scale, step_);
+    y.rest = difference(quantized_source(keys_, x, scale), y.truncated);
     y.high = convolution(y.truncated, w);
     y.low = convolution(y.rest, w);
     if (call.rounded) {

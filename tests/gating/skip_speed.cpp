@@ -3,7 +3,6 @@
 // table: the dense direct convolution's time, Winograd's, the base path alone, and by density how many times faster
 // than the direct one each way is.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +18,7 @@
 #include "core/base/random.hpp"
 #include "gating/skip/skip_conv.hpp"
 #include "layers/convolution.hpp"
+#include "tests/gating/take_turns.hpp"
 
 namespace sluice {
 namespace {
@@ -42,17 +42,6 @@ Size parse(const std::string& text) {
   if (std::sscanf(text.c_str(), "%ldx%ldx%ldn%ld", &s.channels, &s.height, &s.width, &s.images) != 4)
     throw Error(ExitCode::kUsage, concat("expected CHANNELSxHEIGHTxWIDTHnIMAGES, got '", text, "'"));
   return s;
-}
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 /// One layer: a dense convolution with bias and clip, and ours.
@@ -193,27 +182,6 @@ class Layer {
   std::int64_t open_ = 0;
 };
 
-/// Median times of two works that take turns, each run behind an untimed one of its own; small ones several times.
-std::pair<double, double> compare(const std::function<void()>& a, const std::function<void()>& b, int repeats) {
-  a();
-  b();
-  const double once = std::max(1e-7, std::min(seconds(a), seconds(b)));
-  const int inner = static_cast<int>(std::clamp(300e-6 / once, 1.0, 100.0));
-  const auto several = [inner](const std::function<void()>& work) {
-    work();
-    return seconds([&] {
-             for (int i = 0; i < inner; ++i) work();
-           }) /
-           inner;
-  };
-  std::vector<double> times_a, times_b;
-  for (int i = 0; i < repeats; ++i) {
-    times_a.push_back(several(a));
-    times_b.push_back(several(b));
-  }
-  return {median(times_a), median(times_b)};
-}
-
 std::string way_name(int lanes_from) {
   return lanes_from == SkipProblem::kNever ? "dots" : concat("from ", lanes_from);
 }
@@ -224,8 +192,8 @@ void measure(const std::string& text, const Options& options) {
   const std::string kernel = layer.kernel();
   const auto winograd = layer.dense(true);
   const bool slow = options.int8 || is_reference_kernel(layer.kernel());  // oneDNN has no fast one for this processor
-  const auto [time, other] = compare(direct, slow ? direct : winograd, options.repeats);
-  const auto [again, base] = compare(direct, layer.skipping(SkipProblem::kNever, 0), options.repeats);
+  const auto [time, other] = take_turns(direct, slow ? direct : winograd, options.repeats);
+  const auto [again, base] = take_turns(direct, layer.skipping(SkipProblem::kNever, 0), options.repeats);
   std::printf("%-14s dense %8.1f us (%s), ", text.c_str(), time * 1e6, kernel.c_str());
   if (!slow) std::printf("winograd / dense %.2f (%s), ", other / time, layer.kernel().c_str());
   std::printf("base / dense %.3f\n", base / again);
@@ -233,7 +201,7 @@ void measure(const std::string& text, const Options& options) {
   std::vector<double> best(options.densities.size(), 0);
   for (std::size_t d = 0; d < options.densities.size(); ++d) {
     for (int way : options.ways) {
-      const auto [dense, ours] = compare(direct, layer.skipping(way, options.densities[d]), options.repeats);
+      const auto [dense, ours] = take_turns(direct, layer.skipping(way, options.densities[d]), options.repeats);
       ratios[way].push_back(dense / ours);
       best[d] = std::max(best[d], dense / ours);
     }

@@ -51,6 +51,12 @@ std::vector<LayerCase> quantized_conv_cases() {
   cases.push_back(make_case("groups", {2, 6, 5, 7}, 4, 4, "channels = 4\nkernel = 3\npad = 1\ngroups = 2"));
   cases.push_back(make_case("depthwise", {2, 32, 6, 7}, 8, 4, "channels = 32\nkernel = 3\npad = 1\ngroups = 32"));
   cases.push_back(make_case("dilation", {2, 3, 9, 8}, 3, 5, "channels = 4\nkernel = 3\npad = 2\ndilation = 2"));
+  const std::string signs = "activation_levels = bipolar\nweight_clip = 0.5\n";
+  for (const auto& [weight_bits, activation_bits] : {std::pair(1, 1), {1, 2}, {0, 2}, {8, 4}, {1, 0}}) {
+    const std::string name = concat("bipolar_w", weight_bits, "a", activation_bits);
+    cases.push_back(make_case(name, odd, weight_bits, activation_bits, signs + odd_keys + "\nbias = yes"));
+    cases.push_back(make_case(name + "_blocks", blocks, weight_bits, activation_bits, signs + wide));
+  }
   // Sources that are nowhere below 0: products of int8, with weights of one byte and of two.
   const std::string relu = "[layer.relu]\ntype = relu\n";
   for (const auto& [weight_bits, activation_bits] : {std::pair(1, 3), {4, 7}, {7, 6}, {8, 3}, {8, 6}, {8, 8}}) {
@@ -152,7 +158,21 @@ std::vector<SemanticCase> quantized_conv_semantics() {
   rescaled.state = {{"conv/weight", {0.1, 2, -0.1, 0.7}}};
   rescaled.shape = {1, 1, 1, 1};
   rescaled.result = {(1.0 + 2 - 3 + 5) / 2};  // sqrt(1 / 4)
-  return {ties, dynamic, unset, binary, binary_training, training, weights, full, rescaled};
+  // Halves between levels: at 0 the number of the level is 1.5, at 2/3 it is 2.5 but for the rounding of 2/3.
+  SemanticCase bipolar = pixels("bipolar", 1, 2, "activation_levels = bipolar\nweight_clip = 0.4",
+                                {-9, -1, -0.7, -0.6, -0.1, 0, 0.1, 0.6, 0.7, 1, 9});
+  bipolar.shape = {1, 1, 1, 11};
+  bipolar.state = {{"conv/weight", {-0.3}}};
+  bipolar.mode = Mode::kTraining;
+  bipolar.result = {1, 1, 1, 1.0 / 3, 1.0 / 3, -1.0 / 3, -1.0 / 3, -1.0 / 3, -1, -1, -1};
+  bipolar.upstream = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  bipolar.gradients = {{"x/value", {0, 0, -3, -4, -5, -6, -7, -8, -9, 0, 0}},
+                       {"conv/weight", {-1 - 2 - 3 - 4 / 3.0 - 5 / 3.0 + 6 / 3.0 + 7 / 3.0 + 8 / 3.0 + 9 + 10 + 11}}};
+  SemanticCase clipped = bipolar;
+  clipped.name = "bipolar_clipped";
+  clipped.state = {{"conv/weight", {-0.5}}};
+  clipped.gradients["conv/weight"] = {0};
+  return {ties, dynamic, unset, binary, binary_training, training, weights, full, rescaled, bipolar, clipped};
 }
 
 INSTANTIATE_TEST_SUITE_P(QuantizedConv, LayerCases, ::testing::ValuesIn(quantized_conv_cases()), case_name);

@@ -9,6 +9,7 @@
 
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
+#include "layers/kernels/bipolar_kernels.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
 
 namespace sluice {
@@ -114,6 +115,10 @@ TEST(QuantizeKernels, KeepNaN) {
     for (const float value : levels) EXPECT_TRUE(std::isnan(value));
     quantize_kernels<float, float>(isa).split(19, src.data(), {1, 7}, 2, levels.data(), rest.data());
     for (const float value : levels) EXPECT_TRUE(std::isnan(value));
+    bipolar_kernels<float, float>(isa).quantize(19, src.data(), 3, levels.data());
+    for (const float value : levels) EXPECT_TRUE(std::isnan(value));
+    bipolar_kernels<float, float>(isa).split(19, src.data(), 3, 2, levels.data(), rest.data());
+    for (std::size_t i = 0; i < 19; ++i) EXPECT_TRUE(std::isnan(levels[i]) && std::isnan(rest[i]));
     EXPECT_TRUE(std::isnan(magnitude_kernels<float>(isa).largest(19, src.data())));
   }
 }
@@ -135,6 +140,34 @@ TEST(QuantizeKernels, Binarize) {
   check_binary<float, float>();
   check_binary<float, BFloat16>();
   check_binary<BFloat16, BFloat16>();
+}
+
+template <class T, class L>
+void check_bipolar() {
+  for (const Isa isa : isas()) {
+    SCOPED_TRACE(to_string(isa));
+    const BipolarKernels<T, L>& kernels = bipolar_kernels<T, L>(isa);
+    for (const auto& [count, step] : {std::pair(1.0F, 1.0F), {3.0F, 2.0F}, {15.0F, 2.0F}, {15.0F, 8.0F}}) {
+      const std::vector<T> src = values<T>(1.0F);
+      const auto n = static_cast<std::int64_t>(src.size());
+      std::vector<L> levels(src.size()), base(src.size()), rest(src.size());
+      kernels.quantize(n, src.data(), count, levels.data());
+      kernels.split(n, src.data(), count, step, base.data(), rest.data());
+      for (std::size_t i = 0; i < src.size(); ++i) {
+        const float x = widen(src[i]), clamped = std::min(std::max(x, -1.0F), 1.0F);
+        const float number = std::nearbyint((clamped + 1) * (count / 2)), cut = std::fmod(number, step);
+        expect_bits(levels[i], 2 * number - count, x);
+        expect_bits(rest[i], 2 * cut - (step - 1), x);
+        expect_bits(base[i], 2 * number - count - (2 * cut - (step - 1)), x);
+      }
+    }
+  }
+}
+
+TEST(BipolarKernels, RoundToLevels) {
+  check_bipolar<float, float>();
+  check_bipolar<float, BFloat16>();
+  check_bipolar<BFloat16, BFloat16>();
 }
 
 template <class T, class L>
@@ -200,6 +233,8 @@ TEST(Quantizer, Levels) {
   EXPECT_EQ((Quantizer{8, LevelSet::kSigned}.levels()), 127);
   EXPECT_EQ((Quantizer{2, LevelSet::kSigned}.levels()), 1);
   EXPECT_EQ((Quantizer{1, LevelSet::kSigned}.levels()), 1);
+  EXPECT_EQ((Quantizer{2, LevelSet::kBipolar}.levels()), 3);
+  EXPECT_EQ((Quantizer{1, LevelSet::kBipolar}.levels()), 1);
 }
 
 TEST(Int8Kernels, NarrowEveryLevelAndTellNaN) {

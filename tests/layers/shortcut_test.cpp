@@ -27,6 +27,10 @@ std::vector<LayerCase> shortcut_cases() {
       {"shortcut", "pad", {{"x", odd}}, shortcut("channels = 9\nstride = 2\nkind = pad")},
       {"shortcut", "projection", {{"x", odd}}, shortcut("channels = 4\nstride = 2\nkind = projection")},
       {"shortcut", "projection_blocks", {{"x", {2, 16, 4, 5}}}, shortcut("channels = 32\nkind = projection")},
+      {"shortcut", "repeat", {{"x", odd}}, shortcut("channels = 9\nstride = 2\nkind = repeat")},
+      {"shortcut", "repeat_blocks", {{"x", {2, 16, 4, 6}}}, shortcut("channels = 32\nstride = 2\nkind = repeat")},
+      {"shortcut", "repeat_channels_only", {{"x", odd}}, shortcut("channels = 6\nkind = repeat")},
+      {"shortcut", "repeat_means_only", {{"x", odd}}, shortcut("channels = 3\nstride = 3\nkind = repeat")},
       {"shortcut", "identity", {{"x", odd}}, shortcut("channels = 3") + "\n[layer.relu]\ntype = relu\n"},
   };
 }
@@ -54,7 +58,15 @@ std::vector<SemanticCase> shortcut_semantics() {
                      {"shortcut.1/running_var", {4 - 1e-5}}};
   projected.shape = {1, 1, 1, 1};
   projected.result = {(10 * 1 + 1 * 3 - 3) / 2.0 * 2 + 0.5};
-  return {padded, composite, projected};
+
+  SemanticCase repeated{"shortcut", "repeats", {{"x", {1, 1, 3, 3}, false, {1, 2, 3, 4, 5, 6, 7, 8, 9}}}, {}};
+  repeated.layers = shortcut("channels = 2\nstride = 2\nkind = repeat");
+  repeated.mode = Mode::kTraining;
+  repeated.shape = {1, 2, 2, 2};
+  repeated.result = {3, 4.5, 7.5, 9, 3, 4.5, 7.5, 9};  // windows at the edge have fewer pixels
+  repeated.upstream = {4, 2, 6, 1, 8, 4, 10, 2};
+  repeated.gradients = {{"x/value", {3, 3, 3, 3, 3, 3, 8, 8, 3}}};
+  return {padded, composite, projected, repeated};
 }
 
 INSTANTIATE_TEST_SUITE_P(Shortcut, LayerCases, ::testing::ValuesIn(shortcut_cases()), case_name);

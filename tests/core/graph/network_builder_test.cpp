@@ -28,7 +28,7 @@ TEST(NetworkErrors, UnknownType) {
             "net.ini:6: [layer.b] type: unknown layer type 'cnov'; known types: adaptive_average_pool, add, "
             "average_pool, batchnorm, channel_shuffle, clip, concat, conv, dropout, flatten, global_pool, "
             "hard_sigmoid, hard_swish, leaky_relu, linear, max_pool, multiply, pact_relu, pad_shortcut, "
-            "quantized_conv, quantized_linear, relu, shortcut, sigmoid, silu, softmax_cross_entropy, split, "
+            "quantized_conv, quantized_linear, relu, rprelu, shortcut, sigmoid, silu, softmax_cross_entropy, split, "
             "stochastic_depth, zero_pad; if it is a plug-in's, add --plugins.load=FILE.so; did you mean 'conv'?");
 }
 

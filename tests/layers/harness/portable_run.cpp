@@ -286,6 +286,7 @@ const std::map<std::string, Operator>& operators() {
        }},
       {"LeakyRelu",
        [](const Call& c) { return each(c.src(0), [&](double x) { return x > 0 ? x : x * c.number("alpha", 0.01); }); }},
+      {"PRelu", [](const Call& c) { return together(c, [](Numbers v) { return v[0] > 0 ? v[0] : v[0] * v[1]; }); }},
       {"Sigmoid", [](const Call& c) { return each(c.src(0), [](double x) { return 1 / (1 + std::exp(-x)); }); }},
       {"HardSigmoid",
        [](const Call& c) {

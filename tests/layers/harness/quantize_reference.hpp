@@ -9,7 +9,8 @@ namespace sluice {
 struct QuantizeKeys {
   explicit QuantizeKeys(const ReferenceKeys& keys);
   std::int64_t weight_bits, activation_bits;
-  bool signed_weights, frozen;
+  bool signed_weights, frozen, bipolar;
+  double weight_clip;
   double weight_levels() const;
   double activation_levels() const;
 };
@@ -23,11 +24,16 @@ double reference_scale(const QuantizeKeys& keys, const ReferenceCall& call);
 Array quantized(const Array& x, std::int64_t bits, double levels, double scale);
 /// T(x): the level without its magnitude modulo `step`.
 Array truncated(const Array& x, double levels, double scale, double step);
+/// Q and T of a source by the keys: those above, or of bipolar levels.
+Array quantized_source(const QuantizeKeys& keys, const Array& x, double scale);
+Array truncated_source(const QuantizeKeys& keys, const Array& x, double scale, double step);
 /// Q(weight) of a layer, rescaled where it has 1 bit. The first axis of the weights counts outputs.
 Array quantized_weights(const QuantizeKeys& keys, const Array& weight);
 double weight_rescale(const QuantizeKeys& keys, const Array& weight);
 
 /// diff where the gradient of Q passes, else 0.
 Array straight_through(const Array& x, std::int64_t bits, Array diff);
+Array straight_through_source(const QuantizeKeys& keys, const Array& x, Array diff);
+Array straight_through_weights(const QuantizeKeys& keys, const Array& weight, Array diff);
 
 }  // namespace sluice

@@ -171,6 +171,35 @@ class DepthReference : public ReferenceOp {
   double p_;
 };
 
+/// y = max(z, 0) + slope min(z, 0) + shift_y, z = x + shift_x, all by channel.
+class RPReluReference : public ReferenceOp {
+ public:
+  explicit RPReluReference(const ReferenceKeys&) {}
+  void forward(ReferenceCall& call) override {
+    call.dst = *call.src[0];
+    each(call, [&](std::int64_t i, std::int64_t c) {
+      const double z = (*call.src[0])[i] + (*call.param["shift_x"])[c];
+      call.dst[i] = (z > 0 ? z : (*call.param["weight"])[c] * z) + (*call.param["shift_y"])[c];
+    });
+  }
+  void backward(ReferenceCall& call) override {
+    each(call, [&](std::int64_t i, std::int64_t c) {
+      const double z = (*call.src[0])[i] + (*call.param["shift_x"])[c], g = call.diff_dst[i];
+      call.diff_src[0][i] = z > 0 ? g : (*call.param["weight"])[c] * g;
+      (*call.diff_param["shift_x"])[c] += call.diff_src[0][i];
+      (*call.diff_param["weight"])[c] += z > 0 ? 0 : g * z;
+      (*call.diff_param["shift_y"])[c] += g;
+    });
+  }
+
+ private:
+  template <class Body>
+  void each(const ReferenceCall& call, Body&& body) const {
+    const Shape& s = call.src[0]->shape;
+    for (std::int64_t i = 0; i < call.src[0]->count(); ++i) body(i, i / (s[kH] * s[kW]) % s[kC]);
+  }
+};
+
 /// y = min(max(x, 0), b); diff_x = g where 0 <= x <= b, diff_b = sum of g where x > b.
 class PactReference : public ReferenceOp {
  public:
@@ -200,6 +229,7 @@ void add_channel_references(ReferenceTable& table) {
   table["stochastic_depth"] = reference<DepthReference>();
   table["split"] = reference<SplitReference>();
   table["pact_relu"] = reference<PactReference>();
+  table["rprelu"] = reference<RPReluReference>();
 }
 
 }  // namespace sluice

@@ -24,6 +24,12 @@ double sign(double x) {
   return x > 0 ? 1 : (x < 0 ? -1 : 0);
 }
 
+/// The number of a bipolar level, from 0 to `levels`.
+double number_of(double x, double levels) {
+  const float within = std::min(std::max(static_cast<float>(x), -1.0F), 1.0F);
+  return rounded(static_cast<double>((within + 1.0F) * static_cast<float>(levels / 2)));
+}
+
 std::int64_t levels_of(std::int64_t bits) {
   return (std::int64_t{1} << bits) - 1;
 }
@@ -39,7 +45,7 @@ class QuantizedReference : public ReferenceOp {
 
   void forward(ReferenceCall& call) override {
     // Buffers are as before the step in forward, and as after it in backward, which needs the batch's own scale.
-    const Array x = quantized_source(call, reference_scale(keys_, call));
+    const Array x = quantized_source(keys_, *call.src[0], reference_scale(keys_, call));
     ReferenceCall inner = call;
     const Array w = quantized_weights(keys_, *call.param.at("weight"));
     inner.src = {&x};
@@ -50,24 +56,20 @@ class QuantizedReference : public ReferenceOp {
 
   void backward(ReferenceCall& call) override {
     const Array &src = *call.src[0], &weight = *call.param.at("weight");
-    const Array x = quantized_source(call, largest_magnitude(src)), w = quantized_weights(keys_, weight);
+    const Array x = quantized_source(keys_, src, largest_magnitude(src)), w = quantized_weights(keys_, weight);
     ReferenceCall inner = call;
     Array diff_weight(weight.shape);
     inner.src = {&x};
     inner.param["weight"] = &w;
     inner.diff_param["weight"] = &diff_weight;
     plain_->backward(inner);
-    call.diff_src[0] = straight_through(src, keys_.activation_bits, std::move(inner.diff_src[0]));
+    call.diff_src[0] = straight_through_source(keys_, src, std::move(inner.diff_src[0]));
     const double rescale = weight_rescale(keys_, weight);
-    const Array passed = straight_through(weight, keys_.weight_bits, std::move(diff_weight));
+    const Array passed = straight_through_weights(keys_, weight, std::move(diff_weight));
     for (std::int64_t i = 0; i < passed.count(); ++i) (*call.diff_param.at("weight"))[i] += rescale * passed[i];
   }
 
  private:
-  Array quantized_source(const ReferenceCall& call, double scale) const {
-    return quantized(*call.src[0], keys_.activation_bits, keys_.activation_levels(), scale);
-  }
-
   QuantizeKeys keys_;
   std::unique_ptr<ReferenceOp> plain_;
 };
@@ -78,7 +80,9 @@ QuantizeKeys::QuantizeKeys(const ReferenceKeys& keys)
     : weight_bits(keys.integer("weight_bits", 8)),
       activation_bits(keys.integer("activation_bits", 8)),
       signed_weights(keys.text("weight_levels", "full") == "signed"),
-      frozen(keys.text("scales", "frozen") == "frozen") {}
+      frozen(keys.text("scales", "frozen") == "frozen"),
+      bipolar(keys.text("activation_levels", "full") == "bipolar"),
+      weight_clip(keys.number("weight_clip", 0)) {}
 
 double QuantizeKeys::weight_levels() const {
   return static_cast<double>(levels_of(signed_weights ? weight_bits - 1 : weight_bits));
@@ -96,7 +100,7 @@ double largest_magnitude(const Array& x) {
 
 double reference_scale(const QuantizeKeys& keys, const ReferenceCall& call) {
   const double scale = largest_magnitude(*call.src[0]);
-  if (keys.activation_bits < 2) return 1;
+  if (keys.activation_bits < 2 || keys.bipolar) return 1;
   double& stored = (*call.buffer.at("src_scale"))[0];
   if (!call.training) return keys.frozen && stored > 0 ? stored : scale;
   stored = stored > 0 ? 0.9 * stored + 0.1 * scale : scale;
@@ -119,6 +123,25 @@ Array truncated(const Array& x, double levels, double scale, double step) {
   return result;
 }
 
+Array quantized_source(const QuantizeKeys& keys, const Array& x, double scale) {
+  const double levels = keys.activation_levels();
+  if (!keys.bipolar || keys.activation_bits == 0) return quantized(x, keys.activation_bits, levels, scale);
+  Array result = x;
+  for (double& value : result.values) value = 2 * number_of(value, levels) / levels - 1;
+  return result;
+}
+
+Array truncated_source(const QuantizeKeys& keys, const Array& x, double scale, double step) {
+  const double levels = keys.activation_levels();
+  if (!keys.bipolar) return truncated(x, levels, scale, step);
+  Array result = x;
+  for (double& value : result.values) {
+    const double first = std::floor(number_of(value, levels) / step) * step, last = first + step - 1;
+    value = (first + last) / levels - 1;  // the mean of 2 first / levels - 1 and of the same of the last
+  }
+  return result;
+}
+
 double weight_rescale(const QuantizeKeys& keys, const Array& weight) {
   const double terms = static_cast<double>(weight.count() / weight.shape[0]);
   return keys.weight_bits == 1 ? std::sqrt(1 / terms) : 1;
@@ -133,6 +156,23 @@ Array quantized_weights(const QuantizeKeys& keys, const Array& weight) {
 Array straight_through(const Array& x, std::int64_t bits, Array diff) {
   for (std::int64_t i = 0; bits > 1 && i < x.count(); ++i) {
     if (x[i] == 0) diff[i] = 0;
+  }
+  return diff;
+}
+
+Array straight_through_source(const QuantizeKeys& keys, const Array& x, Array diff) {
+  if (!keys.bipolar || keys.activation_bits == 0) return straight_through(x, keys.activation_bits, std::move(diff));
+  for (std::int64_t i = 0; i < x.count(); ++i) {
+    if (!(x[i] > -1 && x[i] < 1)) diff[i] = 0;
+  }
+  return diff;
+}
+
+Array straight_through_weights(const QuantizeKeys& keys, const Array& weight, Array diff) {
+  diff = straight_through(weight, keys.weight_bits, std::move(diff));
+  const double clip = static_cast<double>(static_cast<float>(keys.weight_clip));
+  for (std::int64_t i = 0; keys.weight_bits == 1 && clip > 0 && i < weight.count(); ++i) {
+    if (std::abs(weight[i]) > clip) diff[i] = 0;
   }
   return diff;
 }
