@@ -16,7 +16,6 @@
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
-#include "core/base/table.hpp"
 #include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
@@ -181,12 +180,7 @@ Checkpoint deployable(const Trained& trained, const Normalization& normalization
 
 void print(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
            const Evaluation& before, const Evaluation& after) {
-  out << (kernels.empty() ? "plan: empty, no layer of this network can run in several ways\n"
-                          : "plan: milliseconds of each way to run a layer, in brackets the one that runs\n");
-  Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
-               {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
-  for (const TimedKernel& kernel : kernels) table.add({kernel.layer, ways_text(kernel)});
-  table.print(out, width_of(out), "  ");
+  print_plan(out, kernels, width_of(out));
   out << std::fixed << std::setprecision(2) << "accuracy before  " << 100 * before.accuracy() << " % ("
       << before.correct << " of " << before.images << ")\naccuracy after   " << 100 * after.accuracy() << " % ("
       << after.correct << " of " << after.images << ")\nwrote " << output << "\n"

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <functional>
 #include <iostream>
+#include <set>
 
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
@@ -82,6 +83,16 @@ Cell four_digits(double value) {
   return number_cell(value, 4);
 }
 
+/// "ms, batch 64" where all were timed alike.
+std::string title_of_times(const std::vector<ReportSubjectData>& subjects) {
+  std::set<std::int64_t> batches;
+  for (const ReportSubjectData& subject : subjects) {
+    const ReportJson evaluation = subject.json.value("evaluation", ReportJson::object());
+    if (evaluation.contains("batch")) batches.insert(evaluation["batch"].get<std::int64_t>());
+  }
+  return batches.size() == 1 ? concat("ms, batch ", *batches.begin()) : "ms";
+}
+
 /// State, what differs, and the figures that networks are compared by.
 ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed) {
   std::vector<RunSummary> runs;
@@ -91,7 +102,7 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed
   for (const Difference& difference : different) table["titles"].push_back(difference.key);
   for (const char* title : {"accuracy", "loss", "multiply-adds", "dense", "bits", "time"})
     table["titles"].push_back(title);
-  if (timed) table["titles"].push_back("ms");
+  if (timed) table["titles"].push_back(title_of_times(subjects));
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     const ReportJson& json = subjects[i].json;
     const ReportJson evaluation = json.value("evaluation", ReportJson::object());

@@ -94,6 +94,8 @@ int dry_run(Experiment& experiment, const std::string& fewer_threads) {
   for (const std::string& line : unread_layers(experiment.network())) std::cerr << "warning: " << line << "\n";
   for (const std::string& line : advice_on_decay(experiment.network(), experiment.optimizer))
     std::cerr << "warning: " << line << "\n";
+  for (const std::string& line : advice_on_ramp(experiment.network(), static_cast<double>(experiment.train.epochs)))
+    std::cerr << "warning: " << line << "\n";
   for (const std::string& line : advice_on_precision(experiment.run.precision))
     std::cerr << "warning: " << line << "\n";
   try {
@@ -226,6 +228,8 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
   for (const std::string& note : experiment.config.diagnostics().notes()) log.info("note: " + note);
   for (const std::string& warning : directory->warnings()) log.warning(warning);
   for (const std::string& warning : advice_on_decay(experiment.network(), experiment.optimizer)) log.warning(warning);
+  for (const std::string& warning : advice_on_ramp(experiment.network(), static_cast<double>(experiment.train.epochs)))
+    log.warning(warning);
   if (ranks.is_root())
     for (const std::string& warning : advice_on_precision(experiment.run.precision)) log.warning(warning);
   bool started = false;
@@ -237,7 +241,7 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
     together(ranks, throw_if_stopped);
     const std::unique_ptr<TrainingObserver> observer = observer_of(experiment, *directory);
     started = true;
-    return static_cast<int>(trainer->run(advice_on_thresholds, observer.get()));
+    return static_cast<int>(trainer->run(advice_on_target, observer.get()));
   } catch (const std::exception& error) {
     log.note(concat(started || stop_requested() == 0 ? "error: " : "", error.what()));  // main prints it
     if (!started && ranks.is_root()) directory->discard();

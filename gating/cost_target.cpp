@@ -1,10 +1,12 @@
 #include "gating/cost_target.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/error.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/cost.hpp"
+#include "core/graph/derived_metrics.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -27,6 +29,14 @@ Cost least_cost(const Network& network) {
   return cost;
 }
 
+/// " (gate_density 0.310)".
+std::string reached(const Network& network, const CountsByNode& counts) {
+  std::string text;
+  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts)))
+    text += concat(text.empty() ? "" : ", ", metric.type->name, " ", fixed(metric.value, 3));
+  return text.empty() ? text : concat(" (", text, ")");
+}
+
 bool decides_about_bits(const Network& network) {
   return std::any_of(network.nodes().begin(), network.nodes().end(), [](const Node& node) {
     const std::vector<CostTerm>& costs = node.declared.costs;
@@ -43,7 +53,8 @@ void CostTarget::describe(Keys& keys) {
   keys.optional("cost_penalty", penalty_, at_least(0.0), "form = cost: strength of the pull");
   keys.optional("ramp_epochs", ramp_epochs_, at_least(0.0),
                 "form = cost: the first epochs, over which what is wanted falls from 1 (all open) to cost_target");
-  where_ = keys.where("cost_target");
+  where_target_ = keys.where("cost_target");
+  where_ramp_ = keys.where("ramp_epochs");
 }
 
 void CostTarget::bind(const Network& network) {
@@ -51,14 +62,43 @@ void CostTarget::bind(const Network& network) {
   bits_ = decides_about_bits(network);
   const Cost least = least_cost(network);
   if (!applies_ || executed_of(least, bits_) < target_ * dense_of(least, bits_)) return;
-  throw Error(ExitCode::kUsage,
-              concat(where_, ": the network costs ", fixed(executed_of(least, bits_) / dense_of(least, bits_), 3),
-                     " with every gate closed, which is not below ", target_,
-                     "; raise cost_target, gate more layers, or leave less to what is always done"));
+  throw Error(ExitCode::kUsage, concat(where_target_, ": the network costs ",
+                                       fixed(executed_of(least, bits_) / dense_of(least, bits_), 3),
+                                       " with every gate closed, which is not below ", target_,
+                                       "; raise cost_target, gate more layers, or leave less to what is always done"));
 }
 
 double CostTarget::wanted(double epochs) const {
   return epochs >= ramp_epochs_ ? target_ : 1.0 + (target_ - 1.0) * epochs / ramp_epochs_;
+}
+
+std::vector<std::string> CostTarget::advice_on_ramp(double epochs) const {
+  if (!applies_ || penalty_ == 0 || epochs >= ramp_epochs_) return {};
+  return {concat(where_ramp_, ": the training ends after ", epochs, " of ", ramp_epochs_, " epochs of the ramp, where ",
+                 fixed(wanted(epochs), 3), " of the cost is wanted, not cost_target = ", target_,
+                 "; lower ramp_epochs to a part of train.epochs, or train longer")};
+}
+
+std::vector<std::string> CostTarget::advice_on_target(const Network& network, const AuxiliaryStep& last) const {
+  constexpr double kNear = 0.02, kMostTimes = 99;
+  if (!applies_ || penalty_ == 0 || last.counts.empty()) return {};
+  const Cost cost = total(layer_costs(network, last.counts));
+  const double share = executed_of(cost, bits_) / dense_of(cost, bits_), miss = (share - target_) / target_;
+  if (std::abs(miss) <= kNear) return {};
+  std::string text =
+      concat("the network does ", fixed(100 * share, 1), " % of its ", bits_ ? "bit operations" : "multiply-adds",
+             reached(network, last.counts), ", where [gating_loss] cost_target is ", target_);
+  if (last.epochs < ramp_epochs_)
+    return {concat(text, ": the training ended within the ramp of ", ramp_epochs_,
+                   " epochs; lower ramp_epochs, or train on")};
+  if (miss < 0)
+    return {concat(text,
+                   ": more is closed than was asked for; a longer training would bring it nearer, and sluice-eval "
+                   "--shift shows what it is with lower thresholds")};
+  // At rest the other losses pull as hard as 2 penalty (share - target): what is missed shrinks as the penalty grows.
+  const double penalty = std::stod(two_digits(std::min(2 * miss / kNear, kMostTimes) * penalty_));
+  return {concat(text, ": the pull was too weak, or too short; a cost_penalty of ", penalty, " (it was ", penalty_,
+                 "), or a longer training, would bring it nearer")};
 }
 
 double CostTarget::forward(const Network& network, const AuxiliaryStep& step) const {

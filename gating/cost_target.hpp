@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/config/keys.hpp"
 #include "core/graph/auxiliary_loss.hpp"
@@ -19,6 +20,10 @@ class CostTarget {
   void bind(const Network& network);
   bool applies() const { return applies_; }
 
+  /// See gating.hpp.
+  std::vector<std::string> advice_on_ramp(double epochs) const;
+  std::vector<std::string> advice_on_target(const Network& network, const AuxiliaryStep& last) const;
+
   double forward(const Network& network, const AuxiliaryStep& step) const;
   void backward(const Network& network, const AuxiliaryStep& step, CountGradients& diff_counts) const;
 
@@ -27,7 +32,7 @@ class CostTarget {
 
   double target_ = 0.25, penalty_ = 100, ramp_epochs_ = 5;
   bool applies_ = false, bits_ = false;
-  std::string where_;
+  std::string where_target_, where_ramp_;
 };
 
 }  // namespace sluice

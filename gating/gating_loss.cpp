@@ -77,9 +77,13 @@ class GatingLoss : public AuxiliaryLoss {
     return loss;
   }
 
-  /// See advice_on_thresholds.
-  std::vector<std::string> advice(const Network& network) const {
-    if (form_ == Form::kCost || starts_measured(network)) return {};
+  std::vector<std::string> advice_on_ramp(double epochs) const {
+    return form_ == Form::kCost ? cost_.advice_on_ramp(epochs) : std::vector<std::string>();
+  }
+
+  std::vector<std::string> advice_on_target(const Network& network, const AuxiliaryStep& last) const {
+    if (form_ == Form::kCost) return cost_.advice_on_target(network, last);
+    if (starts_measured(network)) return {};
     const double start = mean(network, [](const Parameter& p, std::int64_t) { return p.init.value; });
     const double end = mean(network, [&](const Parameter& p, std::int64_t i) {
       return static_cast<double>(network.parameter_data()[p.offset + i]);
@@ -167,13 +171,23 @@ class GatingLoss : public AuxiliaryLoss {
   std::vector<Term> terms_;
 };
 
+/// Null where the network has none.
+const GatingLoss* gating_loss_of(const Network& network) {
+  for (const auto& [name, loss] : network.auxiliary_losses())
+    if (const auto* const gating = dynamic_cast<const GatingLoss*>(loss.get())) return gating;
+  return nullptr;
+}
+
 }  // namespace
 
-std::vector<std::string> advice_on_thresholds(const Network& network) {
-  for (const auto& [name, loss] : network.auxiliary_losses()) {
-    if (const auto* const gating = dynamic_cast<const GatingLoss*>(loss.get())) return gating->advice(network);
-  }
-  return {};
+std::vector<std::string> advice_on_ramp(const Network& network, double epochs) {
+  const GatingLoss* const loss = gating_loss_of(network);
+  return loss != nullptr ? loss->advice_on_ramp(epochs) : std::vector<std::string>();
+}
+
+std::vector<std::string> advice_on_target(const Network& network, const AuxiliaryStep& last) {
+  const GatingLoss* const loss = gating_loss_of(network);
+  return loss != nullptr ? loss->advice_on_target(network, last) : std::vector<std::string>();
 }
 
 std::unique_ptr<AuxiliaryLoss> make_gating_loss(Keys& keys) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 #include <ostream>
+#include <set>
+#include <string_view>
 
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
@@ -13,7 +15,8 @@ namespace {
 
 constexpr std::size_t kGap = 2;
 constexpr std::size_t kLeastWrapped = 16;  // characters of a column that wraps
-constexpr std::size_t kLeastCut = 16;      // of one whose names are cut
+constexpr std::size_t kLeastCut = 12;      // of one whose names are cut
+constexpr std::string_view kCutMark = "...";
 
 bool cuts(const Table::Column& column) {
   return column.narrow == Table::Narrow::kCuts || column.narrow == Table::Narrow::kCutsPaths;
@@ -21,6 +24,56 @@ bool cuts(const Table::Column& column) {
 
 std::size_t characters(const std::string& text) {
   return count_characters(text, text.size());
+}
+
+/// Where the character of this index begins.
+std::size_t byte_at(const std::string& text, std::size_t index) {
+  std::size_t at = 0;
+  for (; index > 0; --index) at += character_at(text, at).bytes;
+  return at;
+}
+
+/// `name` in `width` characters, of which `front` stand before the dots; a shorter one as it is.
+std::string cut(const std::string& name, std::size_t width, std::size_t front) {
+  const std::size_t length = characters(name);
+  if (length <= width) return name;
+  const std::size_t back = width - kCutMark.size() - front;
+  return name.substr(0, byte_at(name, front)).append(kCutMark) + name.substr(byte_at(name, length - back));
+}
+
+bool tells_apart(const std::set<std::string>& names, std::size_t width, std::size_t front) {
+  std::set<std::string> seen;
+  return std::all_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return seen.insert(cut(name, width, front)).second; });
+}
+
+/// The characters before the dots, as near to the middle as can be, with which names that differ stay different;
+/// nothing where they do not.
+std::optional<std::size_t> telling_front(const std::set<std::string>& names, std::size_t width) {
+  const std::size_t kept = width - kCutMark.size(), middle = kept / 2;
+  for (std::size_t off = 0; off <= kept - middle; ++off) {
+    if (off <= middle && tells_apart(names, width, middle - off)) return middle - off;
+    if (tells_apart(names, width, middle + off)) return middle + off;
+  }
+  return std::nullopt;
+}
+
+std::size_t least_width(const std::set<std::string>& names, std::size_t least, std::size_t most) {
+  for (std::size_t width = least; width <= most; ++width)
+    if (telling_front(names, width)) return width;
+  return least;
+}
+
+/// Of titles that two lines do not hold those that one does.
+std::string no_room_for(const std::vector<std::string>& titles, const std::string& indent, std::size_t room) {
+  constexpr std::size_t kLines = 2;
+  std::string all = indent + "no room for: ", first;
+  for (std::size_t i = 0; i < titles.size(); ++i) {
+    all += (i == 0 ? "" : ", ") + titles[i];
+    const std::string fewer = concat(all, " and ", titles.size() - i - 1, " more");
+    if (i == 0 || characters(fewer) <= room) first = fewer;
+  }
+  return characters(all) <= kLines * room ? all : first;
 }
 
 /// What a cell of Markdown may hold.
@@ -63,17 +116,18 @@ std::vector<std::size_t> Table::whole_widths(const Layout& layout) const {
   return widths;
 }
 
-/// Of columns that cut their cells the width at which these still tell rows apart, as far as that leaves half of the
+/// Of columns that cut their cells the width at which these still tell rows apart, as far as that leaves a third of the
 /// room to others.
 std::vector<std::size_t> Table::least_widths(const Layout& layout, std::size_t room) const {
   std::vector<std::size_t> widths = layout.widths;
   const auto names = static_cast<std::size_t>(
-      std::count_if(columns_.begin(), columns_.end(), [](const Column& c) { return cuts(c); }));
+      std::count_if(layout.shown.begin(), layout.shown.end(), [this](std::size_t c) { return cuts(columns_[c]); }));
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     if (!cuts(columns_[c])) continue;
     const std::size_t least = std::max(kLeastCut, characters(columns_[c].title));
-    const std::size_t most = std::max(least, room / (names + 1));
-    widths[c] = std::min(widths[c], telling_width(cells_of(c, layout), least, most));
+    const std::size_t most = std::max(least, 2 * room / (names + 2));
+    const std::vector<std::string> cells = cells_of(c, layout);
+    widths[c] = std::min(widths[c], least_width({cells.begin(), cells.end()}, least, most));
   }
   return widths;
 }
@@ -104,10 +158,20 @@ void Table::fit(Layout& layout, std::size_t room) const {
   for (std::size_t c = 0; c < columns_.size(); ++c)
     if (columns_[c].narrow == Narrow::kCutsPaths) layout.shared[c] = shared_path(cells_of(c, layout));
   layout.widths = whole_widths(layout);
-  const std::vector<std::size_t> least = least_widths(layout, room);
   drop(layout, layout.widths, kFigure, room);
+  const std::vector<std::size_t> least = least_widths(layout, room);
   drop(layout, least, kAlways, room);
-  // Names take what is left.
+  // What is left is for columns that are narrower than one that went after them, and for names.
+  std::vector<std::size_t> gone;
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end()) gone.push_back(c);
+  std::stable_sort(gone.begin(), gone.end(),
+                   [this](std::size_t a, std::size_t b) { return columns_[a].importance > columns_[b].importance; });
+  for (const std::size_t c : gone) {
+    Layout more = layout;
+    more.shown.insert(std::upper_bound(more.shown.begin(), more.shown.end(), c), c);
+    if (taken(more, columns_[c].importance < kFigure ? layout.widths : least) <= room) layout = more;
+  }
   std::size_t spare = room - std::min(room, taken(layout, least));
   for (const std::size_t c : layout.shown) {
     if (!cuts(columns_[c])) continue;
@@ -123,7 +187,7 @@ std::string Table::line(const std::vector<std::string>& cells, const Layout& lay
   if (cells.size() < columns_.size()) return text + cells.front();
   std::size_t begin = 0;  // of the last cell
   for (const std::size_t c : layout.shown) {
-    const std::string cell = cuts(columns_[c]) ? cut_middle(cells[c], layout.widths[c]) : cells[c];
+    const std::string& cell = cells[c];
     const std::string fill(layout.widths[c] - characters(cell), ' ');
     if (c != layout.shown.front()) text += std::string(kGap, ' ');
     begin = characters(text);
@@ -136,16 +200,17 @@ std::string Table::line(const std::vector<std::string>& cells, const Layout& lay
 
 /// What is not shown; empty where all is.
 std::string Table::notes(const Layout& layout) const {
-  std::string text, missing;
+  std::string text;
+  std::vector<std::string> missing;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     const std::string& title = columns_[c].title;
     const SharedPath& shared = layout.shared[c];
     if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end())
-      missing += (missing.empty() ? "" : ", ") + title;
+      missing.push_back(title);
     else if (!shared.empty())
       text += wrapped(concat(layout.indent, title, ": ", shared.front, "*", shared.back), layout.room) + "\n";
   }
-  if (!missing.empty()) text += wrapped(concat(layout.indent, "no room for: ", missing), layout.room) + "\n";
+  if (!missing.empty()) text += wrapped(no_room_for(missing, layout.indent, layout.room), layout.room) + "\n";
   return text;
 }
 
@@ -163,9 +228,17 @@ void Table::print(std::ostream& out, std::optional<int> width, const std::string
   const bool titled =
       std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); });
   if (titled) out << line(titles, layout) << "\n";
+  std::vector<std::size_t> fronts;  // by column
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    const std::vector<std::string> cells = cells_of(c, layout);
+    const std::size_t most = std::max(layout.widths[c], kLeastCut), middle = (most - kCutMark.size()) / 2;
+    fronts.push_back(cuts(columns_[c]) ? telling_front({cells.begin(), cells.end()}, most).value_or(middle) : 0);
+  }
   for (std::vector<std::string> row : rows_) {
-    for (std::size_t c = 0; row.size() == columns_.size() && c < row.size(); ++c)
+    for (std::size_t c = 0; row.size() == columns_.size() && c < row.size(); ++c) {
       row[c] = layout.shared[c].rest_of(row[c]);
+      if (cuts(columns_[c])) row[c] = cut(row[c], layout.widths[c], fronts[c]);
+    }
     out << line(row, layout) << "\n";
   }
   out << notes(layout);

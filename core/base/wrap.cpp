@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 
 #include "core/base/printable.hpp"
 #include "core/base/terminal.hpp"
@@ -9,14 +10,36 @@
 namespace sluice {
 namespace {
 
+constexpr std::string_view kUnitNames[] = {"%",    "k",     "M",    "G",       "T",        "ns",   "us",  "ms",
+                                           "s",    "min",   "h",    "bytes",   "KiB",      "MiB",  "GiB", "MB/s",
+                                           "GB/s", "MiB/s", "bits", "GFLOP/s", "images/s", "times"};
+
+/// A number that may stand behind a bracket or a sign.
+bool is_number(std::string_view word) {
+  word.remove_prefix(std::min(word.find_first_not_of("([+-~<>="), word.size()));
+  return !word.empty() && word.find_first_not_of("0123456789.,e+-") == std::string_view::npos && word.front() != 'e' &&
+         word.back() >= '0' && word.back() <= '9';
+}
+
+bool is_unit(std::string_view word) {
+  word = word.substr(0, word.find_last_not_of(",;:.)]") + 1);
+  return std::find(std::begin(kUnitNames), std::end(kUnitNames), word) != std::end(kUnitNames);
+}
+
+/// The words on both sides of the space line[at] are a number and its unit: they stay together.
+bool joins(std::string_view line, std::size_t at) {
+  const std::string_view before = line.substr(0, at), behind = line.substr(at + 1);
+  return is_unit(behind.substr(0, behind.find(' '))) && is_number(before.substr(before.rfind(' ') + 1));
+}
+
 /// The last space that leaves a line of at most `width` characters before it, else the first one; npos where no words
-/// are apart. A number and its "%" are one word.
+/// are apart.
 std::size_t place_to_break(const std::string& line, std::size_t width) {
   std::size_t place = std::string::npos;
   const std::size_t first = std::min(line.find_first_not_of(' '), line.size());
   for (std::size_t at = line.find(' ', first); at != std::string::npos; at = line.find(' ', at + 1)) {
     if (place != std::string::npos && count_characters(line, at) > width) break;
-    if (line.compare(at + 1, 1, "%") != 0) place = at;
+    if (!joins(line, at)) place = at;
   }
   return place;
 }

@@ -8,6 +8,7 @@
 #include "core/checkpoint/inspect_model.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/layer.hpp"
+#include "core/graph/open_products.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -71,13 +72,13 @@ Cost cost_of(const StatisticTable& table, const std::string& layer, const std::v
   return cost;
 }
 
-/// What decides about the layer's conditional terms, each pair of counts once.
+/// What the layer decides about its conditional terms, each pair of counts once; nothing of what its neighbours do.
 Counts deciding_counts(const StatisticTable& table, const std::string& layer,
                        const std::vector<CheckpointCost>& terms) {
   std::set<std::pair<std::string, std::string>> pairs;
   Counts sum;
   for (const CheckpointCost& term : terms) {
-    if (term.open.empty() || !pairs.emplace(term.open, term.total).second) continue;
+    if (term.open.empty() || term.open == kOpenProducts || !pairs.emplace(term.open, term.total).second) continue;
     const Counts counts = counts_of_term(table, layer, term);
     sum.open += counts.open;
     sum.total += counts.total;

@@ -1,8 +1,10 @@
 // Compares two files tensor by tensor, and the rest of two checkpoints.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
@@ -110,14 +112,46 @@ bool same_rows(const HistoryTable& a, const HistoryTable& b) {
   return true;
 }
 
+/// As short as tells them apart.
+std::pair<std::string, std::string> shown_apart(double a, double b) {
+  char text_a[32], text_b[32];
+  std::snprintf(text_a, sizeof text_a, "%.6g", a);
+  std::snprintf(text_b, sizeof text_b, "%.6g", b);
+  if (std::strcmp(text_a, text_b) != 0 || a == b) return {text_a, text_b};
+  return {shown(a), shown(b)};
+}
+
+using LayerStatistics = std::map<std::string, StatisticValue>;
+
+/// Of a sum over the images that the layer has seen; nothing for what is none.
+std::optional<double> mean_of(const LayerStatistics& values, const std::string& name) {
+  const auto sum = values.find(name), images = values.find("images");
+  if (sum == values.end() || images == values.end() || !std::holds_alternative<double>(sum->second)) return {};
+  const auto* const count = std::get_if<std::int64_t>(&images->second);
+  if (count == nullptr || *count == 0) return {};
+  return std::get<double>(sum->second) / static_cast<double>(*count);
+}
+
+void compare_layers(const std::string& title, const LayerStatistics& a, const LayerStatistics& b, Json& out) {
+  LayerStatistics rest_a = a, rest_b = b;
+  for (const auto& entry : a) {
+    const std::optional<double> mean_a = mean_of(a, entry.first), mean_b = mean_of(b, entry.first);
+    if (!mean_a || !mean_b) continue;
+    const auto [text_a, text_b] = shown_apart(*mean_a, *mean_b);
+    if (*mean_a != *mean_b) out.push_back(concat(title, "mean ", entry.first, ": ", text_a, " against ", text_b));
+    rest_a.erase(entry.first);
+    rest_b.erase(entry.first);
+  }
+  compare_maps(title, rest_a, rest_b, out);
+}
+
 void compare_statistics(const std::string& title, const StatisticTable& a, const StatisticTable& b, Json& out) {
   StatisticTable layers = a;
   layers.insert(b.begin(), b.end());
   for (const auto& entry : layers) {
     const auto in_a = a.find(entry.first), in_b = b.find(entry.first);
-    const std::map<std::string, StatisticValue> none;
-    compare_maps(title + entry.first + " ", in_a == a.end() ? none : in_a->second,
-                 in_b == b.end() ? none : in_b->second, out);
+    compare_layers(concat(title, ", layer ", entry.first, ": "), in_a == a.end() ? LayerStatistics{} : in_a->second,
+                   in_b == b.end() ? LayerStatistics{} : in_b->second, out);
   }
 }
 
@@ -135,8 +169,8 @@ Json compare_documents(const Checkpoint& a, const Checkpoint& b) {
   if (a.data.training != b.data.training || a.data.held_out != b.data.held_out || a.data.test != b.data.test)
     out.push_back("the data sets differ");
   if (a.layer_names != b.layer_names) out.push_back("the layer names differ");
-  compare_statistics("statistics ", a.statistics, b.statistics, out);
-  compare_statistics("evaluation ", a.evaluation, b.evaluation, out);
+  compare_statistics("training epoch", a.statistics, b.statistics, out);
+  compare_statistics("last evaluation", a.evaluation, b.evaluation, out);
   compare_maps("cost ", a.costs, b.costs, out);
   compare_maps("plan ", a.kernels, b.kernels, out);
   compare_maps("range ", a.ranges, b.ranges, out);

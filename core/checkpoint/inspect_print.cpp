@@ -82,12 +82,31 @@ std::vector<std::string> stats_cells(const Json& tensor) {
 
 /// Density, multiply-adds and bits of a layer or of the network; dashes where the file does not tell.
 std::vector<std::string> cost_cells(const Json& layer) {
-  if (!layer.contains("macs_dense")) return {"-", "-", "-", "-", "-"};
+  if (!layer.contains("macs_dense")) return {"-", "-", "-", "-", "-", "-"};
   const double dense = layer["macs_dense"].get<double>(), saved = layer["macs_saved"].get<double>();
-  return {layer["density"].is_null() ? "-" : number(layer["density"].get<double>(), "%.4f"), number(dense, "%.0f"),
-          number(layer["macs_executed"].get<double>(), "%.0f"),
-          number(dense > 0 ? 100 * saved / dense : 0.0, "%.1f %%"),
-          number(layer["average_bits"].get<double>(), "%.2f")};
+  const std::string density = layer["density"].is_null() ? "-" : number(layer["density"].get<double>(), "%.4f");
+  if (dense == 0) return {density, "-", "-", "-", "-", "-"};
+  return {
+      density,
+      number(dense, "%.0f"),
+      number(layer["macs_executed"].get<double>(), "%.0f"),
+      number(100 * saved / dense, "%.1f %%"),
+      number(layer["average_bits"].get<double>(), "%.2f"),
+      number(100 * (1 - layer["bit_operations_executed"].get<double>() / layer["bit_operations_dense"].get<double>()),
+             "%.1f %%")};
+}
+
+/// Of the whole network.
+std::string times_fewer(const Json& totals, bool macs, bool bits) {
+  std::vector<std::string> texts;
+  if (macs)
+    texts.push_back("MACs for one image, " + number(totals["flop_reduction"].get<double>(), "%.3g") +
+                    " times fewer than dense");
+  const double dense = totals["bit_operations_dense"].get<double>(),
+               done = totals["bit_operations_executed"].get<double>();
+  if (bits && done > 0)
+    texts.push_back(concat("bit operations, ", number(dense / done, "%.3g"), " times fewer than with all bits"));
+  return join(texts, "; ");
 }
 
 std::string seal_text(const std::string& seal) {
@@ -244,11 +263,25 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
   for (const Json& name : deciding)
     columns.insert(columns.end(),
                    {{concat(name.get<std::string>(), " mean"), kRight, 70}, {"min", kRight, 45}, {"max", kRight, 45}});
+  const auto any = [&](const auto& holds) {
+    return std::any_of(decisions["layers"].begin(), decisions["layers"].end(),
+                       [&](const Json& layer) { return layer.contains("macs_dense") && holds(layer); });
+  };
+  constexpr double kFloat = 32;
+  const bool narrow = any([](const Json& layer) {
+    const double bits = layer["average_bits"].get<double>();
+    return bits > 0 && bits < kFloat;
+  });
+  const bool skips = !narrow || any([](const Json& layer) { return layer["macs_saved"].get<double>() > 0; });
   columns.insert(columns.end(), {{"density", kRight, 90},
                                  {"MACs", kRight, 40},
-                                 {"executed", kRight, 60},
-                                 {"saved", kRight, 80},
-                                 {"bits", kRight, 30}});
+                                 {"executed", kRight, skips ? 60 : 25},
+                                 {"saved", kRight,
+                                  !skips   ? 20
+                                  : narrow ? 65
+                                           : 80},
+                                 {"bits", kRight, narrow ? 85 : 30}});
+  if (narrow) columns.push_back({"bits saved", kRight, 82});
   Table table(columns);
   for (const Json& layer : decisions["layers"]) {
     std::vector<std::string> cells = {show(layer["layer"])};
@@ -275,8 +308,8 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
     out << "nothing was counted yet: all work is shown as done\n";
   } else {
     const bool evaluated = totals["counted_in"] == "evaluation";
-    out << "MACs for one image, " << number(totals["flop_reduction"].get<double>(), "%.3g")
-        << " times fewer than dense; counted in the " << (evaluated ? "last evaluation" : "training epoch") << "\n";
+    out << times_fewer(totals, skips, narrow) << "; counted in the "
+        << (evaluated ? "last evaluation" : "training epoch") << "\n";
   }
 }
 
@@ -287,12 +320,17 @@ void print_diff(std::ostream& out, const Json& diff, Width width) {
                {"max rel", kRight, 80},
                {"cosine", kRight, 50},
                {"differing", kRight, 70}});
+  std::string group;
   for (const Json& tensor : diff["tensors"]) {
     if (tensor["equal"].get<bool>()) continue;
+    const auto [part, rest] = split(tensor["path"].get<std::string>(), true);
+    if (part != group) table.add_heading(part + "/");
+    group = part;
+    const std::string name = (part.empty() ? "" : "  ") + rest;
     if (tensor.contains("problem"))
-      table.add_heading(concat(show(tensor["path"]), "  ", show(tensor["problem"])));
+      table.add_heading(concat(name, "  ", show(tensor["problem"])));
     else
-      table.add({show(tensor["path"]), shape_text(tensor["shape"]), show(tensor["max_abs"]), show(tensor["max_rel"]),
+      table.add({name, shape_text(tensor["shape"]), show(tensor["max_abs"]), show(tensor["max_rel"]),
                  show(tensor["cosine"]), show(tensor["differing"])});
   }
   const bool any = diff["differing"].get<std::int64_t>() > 0;

@@ -15,6 +15,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/terminal.hpp"
 #include "core/base/text_stream.hpp"
+#include "core/base/wrap.hpp"
 #include "core/config/config.hpp"
 #include "core/config/paragraph.hpp"
 
@@ -55,21 +56,8 @@ std::size_t text_columns() {
 
 /// Prints the words of `text` from column `column` on, where the line stands at the first one already.
 void print_wrapped(std::ostream& out, const std::string& text, std::size_t column) {
-  const std::size_t columns = text_columns();
-  TextReader words(text);
-  std::size_t at = column;
-  for (std::string word; words >> word;) {
-    if (at > column && at + 1 + word.size() > columns) {
-      out << "\n" << std::string(column, ' ');
-      at = column;
-    } else if (at > column) {
-      out << ' ';
-      ++at;
-    }
-    out << word;
-    at += word.size();
-  }
-  out << "\n";
+  const std::string line = std::string(column, ' ') + text;
+  out << wrapped(line, text_columns(), static_cast<int>(column)).substr(column) << "\n";
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "core/graph/closed_channels.hpp"
 
+#include "core/graph/open_products.hpp"
+
 namespace sluice {
 namespace {
 
@@ -82,8 +84,8 @@ std::vector<ChannelProducts> count_channel_products(const Network& network, std:
     if (products.closes_inputs < 0 && products.closes_outputs < 0) continue;
     products.inputs = network.shape(nodes[v].src[0])[kC];
     products.outputs = declared.dst[kC];
-    products.open = declared.count("open_products");
-    products.total = declared.count("products");
+    products.open = declared.count(kOpenProducts);
+    products.total = declared.count(kProducts);
     for (CostTerm& term : declared.costs) {
       term.open = products.open;
       term.total = products.total;

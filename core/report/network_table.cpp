@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/error.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
@@ -63,6 +64,8 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
       if (!contains(metrics, metric.first)) metrics.push_back(metric.first);
   }
   const bool timed = std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.milliseconds; });
+  const bool one_batch =
+      std::all_of(rows.begin(), rows.end(), [&](const NetworkRow& row) { return row.batch == rows.front().batch; });
   const bool narrow =
       std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.cost.average_bits() < 32; });
   const auto column = [](const char* name, const char* title, int importance) {
@@ -79,8 +82,9 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
                           column("bit_operations_dense", "dense bit operations", 0),
                           column("parameters", "parameters", 0), column("images", "images", 0)});
   if (timed) {
-    records.columns.push_back(column("milliseconds", "ms", 85));
-    records.columns.push_back(column("batch", "batch", 25));
+    const std::string title = one_batch ? concat("ms, batch ", rows.front().batch) : "ms";
+    records.columns.push_back(column("milliseconds", title.c_str(), 85));
+    records.columns.push_back(column("batch", "batch", one_batch ? 0 : 82));
   }
   for (const NetworkRow& row : rows) records.rows.push_back(cells(row, metrics, timed));
   return records;

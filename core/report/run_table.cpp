@@ -104,9 +104,9 @@ bool is_of_evaluation(const std::string& column) {
 
 int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
-  if (column_ends_in(metric, "_density")) return 75;
-  if (column_ends_in(metric, "_macs_executed")) return 60;
-  return column_ends_in(metric, "_loss") ? 40 : 30;
+  if (column_ends_in(metric, "_density")) return 85;
+  if (column_ends_in(metric, "_macs_executed")) return 80;
+  return column_ends_in(metric, "_loss") ? 60 : 40;
 }
 
 Cell metric_cell(const std::string& metric, double value) {
@@ -120,18 +120,11 @@ Cell value_cell(const std::string& text) {
   return {text, text};
 }
 
-/// Lower where some runs have the key and others do not, and those agree.
+/// What came of the runs goes before; lower where some have the key and others do not, and those agree.
 int importance_of(const Difference& difference) {
   std::set<std::string> values(difference.values.begin(), difference.values.end());
   values.erase("");
-  return values.size() > 1 ? 70 : 45;
-}
-
-/// That all are finished goes without saying.
-int importance_of_state(const std::vector<RunSummary>& runs) {
-  const bool finished = std::all_of(runs.begin(), runs.end(),
-                                    [](const RunSummary& run) { return run.state == RunSummary::State::kFinished; });
-  return finished ? 20 : 80;
+  return values.size() > 1 ? 48 : 44;
 }
 
 std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
@@ -150,19 +143,24 @@ std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
 /// "lr" for "optimizer.lr" where no other column ends alike.
 std::string short_title(const std::string& key, const std::vector<Difference>& all) {
   const std::string name = key.substr(key.rfind('.') + 1);
-  if (contains({"run", "state", "epochs", "of", "accuracy", "loss", "time"}, name)) return key;
+  if (contains({"run", "state", "epochs", "accuracy", "loss", "density", "time"}, name)) return key;
   const auto alike = std::count_if(all.begin(), all.end(), [&](const Difference& other) {
     return other.key.substr(other.key.rfind('.') + 1) == name;
   });
   return alike == 1 ? name : key;
 }
 
-/// "accuracy" for "val_accuracy" where all metrics are of one set.
+/// "accuracy" for "val_accuracy" where all metrics are of one set; "density" for its only density.
 std::string short_metric(const std::string& metric, const std::vector<std::string>& all) {
   const std::string set = metric.substr(0, metric.find('_') + 1);
   const bool one =
       std::all_of(all.begin(), all.end(), [&](const std::string& other) { return starts_with(other, set); });
-  return one ? metric.substr(set.size()) : metric;
+  const std::string prefix = one ? "" : set, name = metric.substr(set.size());
+  if (name == "macs_executed") return prefix + "MACs";
+  const auto densities = std::count_if(all.begin(), all.end(), [&](const std::string& other) {
+    return starts_with(other, set) && column_ends_in(other, "_density");
+  });
+  return prefix + (column_ends_in(metric, "_density") && densities == 1 ? "density" : name);
 }
 
 /// "3", "2.375" where it was evaluated within an epoch.
@@ -173,15 +171,16 @@ Cell epoch_cell(double epoch) {
 std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::vector<Difference>& different,
                          const std::vector<std::string>& metrics) {
   std::vector<Cell> row = {text_cell(run.directory), text_cell(to_string(run.state))};
-  for (const Difference& difference : different) row.push_back(value_cell(difference.values[index]));
-  row.push_back(count_cell(run.epochs_done()));
-  row.push_back(run.epochs > 0 ? count_cell(run.epochs) : Cell{});
+  const Cell done = count_cell(run.epochs_done()), wanted = run.epochs > 0 ? count_cell(run.epochs) : Cell{};
+  row.push_back({done.value, wanted.value ? concat(done.text, "/", wanted.text) : done.text});
+  row.push_back(wanted);
   row.push_back(run.best ? epoch_cell(run.metrics.value(*run.best, "epoch")) : Cell{});
   for (const std::string& metric : metrics)
     row.push_back(run.best ? metric_cell(metric, run.metrics.value(*run.best, metric)) : Cell{});
   row.push_back(hours_cell(run.hours()));
   const double rate = run.metrics.last("images_per_second");
   row.push_back(std::isnan(rate) ? Cell{} : number_cell(rate, 0));
+  for (const Difference& difference : different) row.push_back(value_cell(difference.values[index]));
   return row;
 }
 
@@ -227,19 +226,19 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   const std::vector<std::string> metrics = metrics_of(runs);
   Records records;
   records.columns = {{"run", "run", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths},
-                     {"state", "state", Table::Align::kLeft, importance_of_state(runs)}};
-  for (const Difference& difference : different)
-    records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight,
-                               importance_of(difference), Table::Narrow::kCuts});
-  records.columns.insert(records.columns.end(), {{"epochs", "epochs", Table::Align::kRight, 50},
-                                                 {"epochs_wanted", "of", Table::Align::kRight, 49},
-                                                 {"best_epoch", "best at", Table::Align::kRight, 35}});
+                     {"state", "state", Table::Align::kLeft, 95},
+                     {"epochs", "epochs", Table::Align::kRight, 55},
+                     {"epochs_wanted", "epochs wanted", Table::Align::kRight, 0},
+                     {"best_epoch", "best at", Table::Align::kRight, 35}};
   for (const std::string& metric : metrics) {
     const int importance = says_nothing_new(metric, metrics, runs) ? 0 : importance_of(metric);
     records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance});
   }
-  records.columns.insert(records.columns.end(), {{"hours", "time", Table::Align::kRight, 45},
+  records.columns.insert(records.columns.end(), {{"hours", "time", Table::Align::kRight, 75},
                                                  {"images_per_second", "images/s", Table::Align::kRight, 10}});
+  for (const Difference& difference : different)
+    records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight,
+                               importance_of(difference), Table::Narrow::kCuts});
   for (std::size_t i = 0; i < runs.size(); ++i) records.rows.push_back(row_of(runs[i], i, different, metrics));
   return records;
 }

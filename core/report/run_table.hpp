@@ -20,8 +20,8 @@ struct Difference {
 /// written differently are equal.
 std::vector<Difference> differences(const std::vector<RunSummary>& runs);
 
-/// A row for each run: run, state, what differs, epochs done and asked for, the best epoch with all metrics of its
-/// evaluation that are of the whole network, hours of training, images per second.
+/// A row for each run: run, state, epochs done and asked for, the best epoch with all metrics of its evaluation that
+/// are of the whole network, hours of training, images per second; and what differs, as far as there is room.
 Records runs_table(const std::vector<RunSummary>& runs);
 
 /// Keeps the rows for which `NAME=VALUE` holds, or `!=`, `<`, `<=`, `>`, `>=`; numbers are compared as such. Throws

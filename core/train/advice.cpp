@@ -24,7 +24,8 @@ std::string named(const std::vector<const Node*>& nodes) {
 /// Its decisions leave multiply-adds out, and not only bits of them.
 bool leaves_out(const Node& node) {
   const std::vector<CostTerm>& costs = node.declared.costs;
-  return std::any_of(costs.begin(), costs.end(), [](const CostTerm& term) { return term.open >= 0 && !term.refines; });
+  return std::any_of(costs.begin(), costs.end(),
+                     [](const CostTerm& term) { return term.open >= 0 && !term.refines && term.macs > 0; });
 }
 
 }  // namespace
@@ -83,8 +84,8 @@ std::vector<std::string> advice_on_skipping(const Network& network, const std::v
     if (leaves_out(node)) whole.push_back(&node);
   }
   if (whole.empty()) return {};
-  return {concat(named(whole), whole.size() == 1 ? " computes" : " compute",
-                 " also what its gates close: multiply-adds are saved in counts, not in time")};
+  return {concat(named(whole), whole.size() == 1 ? " computes also what its" : " compute also what their",
+                 " gates close: multiply-adds are saved in counts, not in time")};
 }
 
 }  // namespace sluice

@@ -94,8 +94,9 @@ std::string rate_text(const PhaseResult& phase, double peak);
 /// `width`: of the lines (Table::print).
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result,
                      std::optional<int> width);
-/// The milliseconds of each way to run a layer, the chosen one in brackets: "dots 1.200  [all 0.900]".
-std::string ways_text(const TimedKernel& kernel);
+/// A row for each layer: the way that runs, and the milliseconds of all. `width`: of the lines (Table::print).
+void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, std::optional<int> width);
+/// The same beside the layer's dense twins.
 void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::optional<int> width);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, train_gflops, train_dense_equivalent
 /// (PhaseResult::saves_work), ..., train_layers and infer_layers [{name,

@@ -82,8 +82,8 @@ void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const Ph
   json[prefix + "_activation_bytes"] = phase.activation_bytes;
 }
 
-std::string percent(const std::optional<double>& share, const char* otherwise) {
-  if (!share) return otherwise;
+std::string percent(const std::optional<double>& share) {
+  if (!share) return "none";
   TextWriter text;
   text << std::fixed << std::setprecision(1) << 100 * *share << " %";
   return text.str();
@@ -111,15 +111,31 @@ nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
   return json;
 }
 
-std::string row_text(const KernelRow& row) {
-  std::string text = concat(ways_text(row.kernel), "  twin: dense ", fixed(row.dense_ms, 3), ", direct ",
-                            fixed(row.dense_direct_ms, 3));
-  if (row.swept) {
-    text += concat("  density ", percent(row.density, "none"), ", slower than dense from ",
-                   percent(row.break_even, "none"), ", than direct from ", percent(row.break_even_direct, "none"));
+/// Columns of a plan, and the ways for which they have one, in the order in which layers name them.
+struct PlanColumns {
+  std::vector<Table::Column> columns = {
+      {"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}, {"runs", Table::Align::kLeft, 95}, {"ms"}};
+  std::vector<std::string> ways;
+
+  void add(const TimedKernel& kernel) {
+    for (const std::string& way : kernel.alternatives) {
+      if (contains(ways, way)) continue;
+      ways.push_back(way);
+      columns.push_back({way, Table::Align::kRight, 60});
+    }
   }
-  return text;
-}
+
+  std::vector<std::string> cells(const TimedKernel& kernel) const {
+    const auto chosen = static_cast<std::size_t>(kernel.chosen);
+    std::vector<std::string> cells = {kernel.layer, kernel.alternatives[chosen], fixed(kernel.ms[chosen], 3)};
+    cells.resize(columns.size());
+    for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
+      const auto way = std::find(ways.begin(), ways.end(), kernel.alternatives[k]);
+      cells[3 + static_cast<std::size_t>(way - ways.begin())] = fixed(kernel.ms[k], 3);
+    }
+    return cells;
+  }
+};
 
 }  // namespace
 
@@ -136,14 +152,17 @@ std::string rate_text(const PhaseResult& phase, double peak) {
   return text.str();
 }
 
-std::string ways_text(const TimedKernel& kernel) {
-  std::string text;
-  for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
-    const bool chosen = static_cast<int>(k) == kernel.chosen;
-    text += concat(k > 0 ? "  " : "", chosen ? "[" : "", kernel.alternatives[k], " ", fixed(kernel.ms[k], 3),
-                   chosen ? "]" : "");
+void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, std::optional<int> width) {
+  if (kernels.empty()) {
+    out << "plan: empty, no layer of this network can run in several ways\n";
+    return;
   }
-  return text;
+  out << "plan: milliseconds of the way that a layer runs, and of each that it could\n";
+  PlanColumns plan;
+  for (const TimedKernel& kernel : kernels) plan.add(kernel);
+  Table table(plan.columns);
+  for (const TimedKernel& kernel : kernels) table.add(plan.cells(kernel));
+  table.print(out, width, "  ");
 }
 
 void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::optional<int> width) {
@@ -151,10 +170,25 @@ void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::o
     out << "\nplan: no layer of this network can run in several ways\n";
     return;
   }
-  out << "\nplan: milliseconds of each way to run a layer, in brackets the one that runs, and of its dense twin\n";
-  Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
-               {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
-  for (const KernelRow& row : rows) table.add({row.kernel.layer, row_text(row)});
+  out << "\nplan: milliseconds of the way that a layer runs, of each that it could, and of its dense twins; even: the "
+         "density from which on it is slower than the twin\n";
+  PlanColumns plan;
+  for (const KernelRow& row : rows) plan.add(row.kernel);
+  const auto right = Table::Align::kRight;
+  plan.columns.insert(plan.columns.end(), {{"twin", right, 80},
+                                           {"direct twin", right, 55},
+                                           {"density", right, 85},
+                                           {"even", right, 75},
+                                           {"even with direct", right, 50}});
+  Table table(plan.columns);
+  for (const KernelRow& row : rows) {
+    std::vector<std::string> cells = plan.cells(row.kernel);
+    std::vector<std::string> twins = {fixed(row.dense_ms, 3), fixed(row.dense_direct_ms, 3), "", "", ""};
+    if (row.swept)
+      twins = {twins[0], twins[1], percent(row.density), percent(row.break_even), percent(row.break_even_direct)};
+    std::copy(twins.begin(), twins.end(), cells.end() - static_cast<std::ptrdiff_t>(twins.size()));
+    table.add(std::move(cells));
+  }
   table.print(out, width, "  ");
 }
 

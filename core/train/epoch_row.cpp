@@ -49,7 +49,7 @@ void append_layers(MetricsRow& row, const std::string& prefix, const Network& ne
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
     if (!is_conditional(node)) continue;
-    row.emplace_back(concat(prefix, "density/", node.name), density_of(node, counts[i]));
+    if (decides(node)) row.emplace_back(concat(prefix, "density/", node.name), density_of(node, counts[i]));
     row.emplace_back(concat(prefix, "macs_executed/", node.name), costs[i].macs_executed);
     for (const int p : node.params) {
       const Parameter& parameter = network.parameters()[static_cast<std::size_t>(p)];
@@ -130,9 +130,16 @@ int importance_of(const std::string& column) {
   if (column == set + "loss") return 90;
   if (column_ends_in(column, "density")) return evaluated ? 85 : 60;
   if (column == "images_per_second") return 78;
-  if (column == "train_loss") return 76;
+  if (column == "train_loss") return 79;
   if (column == "train_accuracy") return 70;
   return LinePart::kSpare - (evaluated ? 10 : 20);
+}
+
+/// A metric that may be 1 minus another, as no figure of ours is.
+bool is_of_plugin(const std::string& column) {
+  const std::string name = column.substr(evaluated_set(column).size());
+  return !is_time(column) && !is_accuracy(column) && !column_ends_in(column, "_loss") && name != "loss" &&
+         !contains({"epoch", "lr", "flop_reduction", "average_bits"}, name);
 }
 
 std::string cell_text(const std::string& column, const MetricValue& value) {
@@ -143,14 +150,14 @@ std::string cell_text(const std::string& column, const MetricValue& value) {
   return is_accuracy(column) ? fixed(100 * number, 2) + " %" : fixed(number, 3);
 }
 
-/// "val_density 0.45" for val_gate_density, "acc 45.7%" for train_accuracy.
+/// "val_dens 0.45" for val_gate_density, "acc 45.7%" for train_accuracy.
 std::string brief_cell(const std::string& column, double number) {
   if (column == "images_per_second") return fixed(number, 0) + "/s";
   if (is_accuracy(column)) {
     const std::string name = starts_with(column, "train_") ? column.substr(6) : column;
     return concat(name.substr(0, name.size() - 5), " ", fixed(100 * number, 1), "%");
   }
-  return concat(evaluated_set(column), column.substr(column.rfind('_') + 1), " ", fixed(number, 2));
+  return concat(evaluated_set(column), abbreviated(column), " ", fixed(number, 2));
 }
 
 }  // namespace
@@ -163,8 +170,8 @@ std::vector<LinePart> row_line(const MetricsRow& row, std::int64_t epochs) {
         is_of_layer(column))
       continue;
     const double number = as_number(value);
-    const bool said = are_complements(number, before);
-    before = number;
+    const bool said = is_of_plugin(column) && are_complements(number, before);
+    before = is_of_plugin(column) ? number : std::nan("");
     if (said) continue;
     const std::string cell = cell_text(column, value);
     const int importance = importance_of(column);

@@ -21,8 +21,8 @@ double as_number(const MetricValue& value);
 /// the prefix ("", "val_").
 void append_figures(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts);
 /// Appends, for every layer whose work depends on its images, PREFIXdensity/LAYER (the share of what it decides about
-/// that is done) and PREFIXmacs_executed/LAYER, and the mean of its parameters of every group that only such layers
-/// have, GROUP/LAYER: threshold/conv1.
+/// that is done; not of one that decides nothing itself), PREFIXmacs_executed/LAYER, and the mean of its parameters of
+/// every group that only such layers have, GROUP/LAYER: threshold/conv1.
 void append_layers(MetricsRow& row, const std::string& prefix, const Network& network, const CountsByNode& counts);
 /// The names that append_figures may append.
 std::vector<std::string> figure_columns(const std::string& prefix, const Network& network);

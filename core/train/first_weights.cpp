@@ -6,6 +6,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
+#include "core/train/named_file.hpp"
 #include "core/train/statistics_pass.hpp"
 #include "core/train/stored_network.hpp"
 #include "core/train/training_step.hpp"
@@ -47,6 +48,16 @@ void tell(const std::vector<ConvertedLayer>& converted, Log& log) {
   }
 }
 
+/// The first ones; the log file has all.
+void list(Log& log, const char* begin, const std::vector<std::string>& paths, const char* end) {
+  constexpr std::size_t kNamed = 3;
+  if (paths.empty()) return;
+  const std::size_t named = std::min(kNamed, paths.size());
+  const std::string more = paths.size() > named ? concat(" and ", paths.size() - named, " more") : "";
+  log.info(concat(begin, join({paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(named)}, ", "), more, end));
+  if (paths.size() > named) log.note(concat(begin, join(paths), end));
+}
+
 }  // namespace
 
 std::vector<ConvertedLayer> convert_restored(const Network& other, Network& network, RestoreReport& report) {
@@ -75,24 +86,28 @@ bool take_first_weights(const Experiment& experiment, Network& network, const Tr
     for (const Parameter& p : network.parameters()) all.push_back("weights/" + p.path());
     return first_measured(network, all) != nullptr;
   }
-  const Checkpoint checkpoint = load(init);
-  RestoreReport report = restore_weights(checkpoint, network, false);
-  if (report.restored.empty()) {
-    throw Error(ExitCode::kCheckpoint, concat(init, ": none of its ", report.extra.size(),
-                                              " tensors belongs to the network; train.init wants the same network"));
-  }
+  const auto at_key = [&](const auto& use) {
+    return with_place(experiment, "train", "init", ExitCode::kCheckpoint, use);
+  };
+  const Checkpoint checkpoint = at_key([&] { return load(init); });
+  RestoreReport report = at_key([&] { return restore_weights(checkpoint, network, false); });
+  const auto refuse = [&](const std::string& text) {
+    throw Error(ExitCode::kCheckpoint, concat(experiment.where("train", "init"), ": ", init, ": ", text));
+  };
+  if (report.restored.empty())
+    refuse(concat("none of its ", report.extra.size(),
+                  " tensors belongs to the network; train.init wants the same network"));
   const std::vector<ConvertedLayer> converted = convert(experiment, checkpoint, network, report);
   if (!experiment.train.init_partial && !(report.missing.empty() && report.extra.empty())) {
     const std::string& first = report.missing.empty() ? report.extra.front() : report.missing.front();
-    throw Error(ExitCode::kCheckpoint, concat(init, ": lacks ", report.missing.size(),
-                                              " of the network's tensors and has ", report.extra.size(), " others, ",
-                                              first, " for one; train.init_partial = yes takes what both have"));
+    refuse(concat("lacks ", report.missing.size(), " of the network's tensors and has ", report.extra.size(),
+                  " others, ", first, " for one; train.init_partial = yes takes what both have"));
   }
   for (const std::string& warning : compare_start(checkpoint, data)) log.warning(warning);
   log.info(concat("starts from the weights of ", init));
   tell(converted, log);
-  for (const std::string& path : report.missing) log.info(concat("  without ", path, ", which starts anew"));
-  for (const std::string& path : report.extra) log.info(concat("  leaves out ", path));
+  list(log, "  without ", report.missing, report.missing.size() == 1 ? ", which starts anew" : ", which start anew");
+  list(log, "  leaves out ", report.extra, "");
   return first_measured(network, report.missing) != nullptr;
 }
 

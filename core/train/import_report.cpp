@@ -29,15 +29,15 @@ std::string counted(std::size_t count, const char* one, const char* many) {
 
 void print_matches(std::ostream& out, const std::vector<ImportReport::Match>& matches, std::optional<int> width) {
   const auto left = Table::Align::kLeft;
-  Table table({{"", left, Table::kAlways, Table::Narrow::kCuts},
-               {"", left},
-               {"", left},
-               {"", left, Table::kAlways, Table::Narrow::kWraps}});
+  Table table({{"in the file", left, Table::kAlways, Table::Narrow::kCuts},
+               {"shape", left, 45},
+               {"type", left, 30},
+               {"tensor", left, 80, Table::Narrow::kCuts}});
   for (const ImportReport::Match& match : matches) {
     const std::string shape = match.file_shape != match.shape ? concat(" (", to_string(match.shape), ")") : "";
-    table.add({match.name, to_string(match.file_shape), match.type, concat("-> ", match.tensor, shape)});
+    table.add({match.name, to_string(match.file_shape), match.type, match.tensor + shape});
   }
-  table.print(out, width, "  ");
+  if (!matches.empty()) table.print(out, width, "  ");
 }
 
 void print_list(std::ostream& out, const std::string& title, const std::vector<std::string>& lines) {

@@ -118,6 +118,30 @@ bool far_apart(const std::vector<double>& a, const std::vector<double>& b) {
   return false;
 }
 
+/// The key by which the configuration names what a message is about: that of a file in it, or that of the folder.
+std::string key_of(const Experiment& experiment, const std::string& text) {
+  const Section* const data = experiment.config.find("data");
+  for (const char* key :
+       {"hdf5_train", "hdf5_test", "idx_train_images", "idx_train_labels", "idx_test_images", "idx_test_labels"}) {
+    const Entry* const entry = data != nullptr ? data->find(key) : nullptr;
+    if (entry != nullptr && !entry->value.empty() && text.find(entry->value) < text.find(": ")) return key;
+  }
+  return "dir";
+}
+
+/// What `open` opens. Of what is wrong with files the configuration's place is told.
+template <class Open>
+auto opened(const Experiment& experiment, Open open) -> decltype(open()) {
+  try {
+    return open();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    if (error.code() != ExitCode::kData || experiment.data.kind == DataKind::kSynthetic || starts_with(text, "[data]"))
+      throw;
+    throw Error(error.code(), concat(experiment.where("data", key_of(experiment, text)), ": ", text));
+  }
+}
+
 }  // namespace
 
 Warnings compare_class_names(const std::vector<std::string>& known, const std::string& who, const Dataset& dataset) {
@@ -137,23 +161,24 @@ Warnings compare_class_names(const std::vector<std::string>& known, const std::s
 std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
                                           Warnings& warnings) {
   const DataDescription& known = checkpoint.data;
-  std::shared_ptr<const Dataset> opened;
+  std::shared_ptr<const Dataset> set;
   if (split == Split::kTest) {
-    opened = open_dataset(experiment.data, split);
-    check_data_fits(experiment.network(), *opened);
-    compare_test(*opened, checkpoint, warnings);
+    set = opened(experiment, [&] { return open_dataset(experiment.data, split); });
+    check_data_fits(experiment.network(), *set);
+    compare_test(*set, checkpoint, warnings);
   } else {
-    const TrainingSets sets = open_training(experiment.data, known.training ? known.held_out.drawn_from : 0);
-    opened = split == Split::kTrain ? sets.train : sets.validation;
-    if (opened == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
-    check_data_fits(experiment.network(), *opened);
+    const std::int64_t drawn_from = known.training ? known.held_out.drawn_from : 0;
+    const TrainingSets sets = opened(experiment, [&] { return open_training(experiment.data, drawn_from); });
+    set = split == Split::kTrain ? sets.train : sets.validation;
+    if (set == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
+    check_data_fits(experiment.network(), *set);
     if (known.training) compare_training(sets, split, checkpoint, warnings);
   }
-  append(warnings, opened->take_notes());
-  append(warnings, compare_class_names(checkpoint.class_names, checkpoint.file, *opened));
-  const std::string doubt = doubtful_labels(*opened);
-  if (!doubt.empty()) warnings.push_back(concat(opened->name(), ": ", doubt));
-  return opened;
+  append(warnings, set->take_notes());
+  append(warnings, compare_class_names(checkpoint.class_names, checkpoint.file, *set));
+  const std::string doubt = doubtful_labels(*set);
+  if (!doubt.empty()) warnings.push_back(concat(set->name(), ": ", doubt));
+  return set;
 }
 
 TrainingData open_training_data(const Experiment& experiment, const Checkpoint* before, bool accept_changes,
@@ -161,11 +186,11 @@ TrainingData open_training_data(const Experiment& experiment, const Checkpoint* 
   const DataOptions& options = experiment.data;
   const bool known = before != nullptr && before->data.training;
   TrainingData data;
-  data.sets = open_training(options, known ? before->data.held_out.drawn_from : 0);
+  data.sets = opened(experiment, [&] { return open_training(options, known ? before->data.held_out.drawn_from : 0); });
   append(data.warnings, data.sets.whole->take_notes());
   check_data_fits(experiment.network(), *data.sets.train);
   if (data.sets.validation == nullptr) {
-    data.test = open_dataset(options, Split::kTest);
+    data.test = opened(experiment, [&] { return open_dataset(options, Split::kTest); });
     append(data.warnings, data.test->take_notes());
     check_data_fits(experiment.network(), *data.test);
     append(data.warnings, compare_class_names(data.sets.train->class_names(), data.sets.train->name(), *data.test));

@@ -22,6 +22,17 @@ std::string draw_bar(double share, int width) {
          std::string(static_cast<std::size_t>(width - full), '.') + "]";
 }
 
+/// "45s", "38m", "1h23", "2d3h".
+std::string brief_duration(double seconds) {
+  constexpr double kMinute = 60, kHour = 3600, kDay = 86400;
+  const auto whole = [](double value) { return static_cast<std::int64_t>(value); };
+  if (seconds < kMinute) return concat(whole(seconds), "s");
+  if (seconds < kHour) return concat(whole(seconds / kMinute), "m");
+  if (seconds >= kDay) return concat(whole(seconds / kDay), "d", whole(std::fmod(seconds, kDay) / kHour), "h");
+  const std::int64_t minutes = whole(std::fmod(seconds, kHour) / kMinute);
+  return concat(whole(seconds / kHour), "h", minutes < 10 ? "0" : "", minutes);
+}
+
 }  // namespace
 
 void LogOptions::describe(Keys& keys) {
@@ -105,11 +116,17 @@ std::vector<LinePart> Progress::parts(const std::vector<LinePart>& values) const
   const double rate = images_per_second();
   if (rate <= 0) return parts;
   const double left = static_cast<double>(std::max<std::int64_t>(0, images_ - done_)) / rate;
-  const std::string eta = concat("ETA ", format_duration(left));
-  const std::string run =
-      later_images_ < 0 ? "" : concat(", run ", format_duration(left + static_cast<double>(later_images_) / rate));
   parts.push_back({concat(format_rate(rate), " images/s"), concat(format_rate(rate), "/s"), 70});
-  parts.push_back({eta + run, eta, 90});
+  const auto eta = [&](const char* of, double seconds, int importance) {
+    parts.push_back(
+        {concat(of, "ETA ", format_duration(seconds)), concat(of, "ETA ", brief_duration(seconds)), importance});
+  };
+  if (later_images_ < 0) {
+    eta("", left, 90);
+  } else {
+    if (later_images_ > 0) eta("epoch ", left, 65);
+    eta("run ", left + static_cast<double>(later_images_) / rate, 90);
+  }
   return parts;
 }
 

@@ -24,7 +24,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   /// Begins a phase ("epoch 3/60") of `images`, of which `done` are behind us (a resumed epoch). `later_images` of the
-  /// same kind come in later phases: with them the line also tells when the run will end; -1 leaves that out.
+  /// same kind come in later phases: with them the line tells when the epoch and when the run will end; -1: when the
+  /// phase will.
   void begin(const std::string& label, std::int64_t images, std::int64_t done = 0, std::int64_t later_images = -1);
   void advance(std::int64_t images) { done_ += images; }
   bool due() const;

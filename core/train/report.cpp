@@ -11,6 +11,7 @@
 #include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
+#include "core/train/conditional_layers.hpp"
 
 namespace sluice {
 namespace {
@@ -71,12 +72,15 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
     const Cost& cost = evaluation.layer_costs[i];
     const bool measured = std::any_of(metrics.begin(), metrics.end(),
                                       [i](const DerivedMetric& metric) { return metric.layers[i].has_value(); });
-    if (!measured && cost.bit_operations_executed >= cost.bit_operations_dense) continue;
+    if (!measured && !is_conditional(network.nodes()[i])) continue;
     std::vector<std::string> row = {network.nodes()[i].name};
     for (const DerivedMetric& metric : metrics)
       row.push_back(metric.layers[i] ? fixed(*metric.layers[i], 4) : std::string("-"));
-    row.insert(row.end(),
-               {operations_text(cost.macs_executed), operations_text(cost.macs_dense), fixed(cost.average_bits(), 2)});
+    if (cost.macs_dense > 0)
+      row.insert(row.end(), {operations_text(cost.macs_executed), operations_text(cost.macs_dense),
+                             fixed(cost.average_bits(), 2)});
+    else
+      row.insert(row.end(), {"-", "-", "-"});  // it decides about others' work
     table.add(std::move(row));
   }
   if (table.empty()) return;

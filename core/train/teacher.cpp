@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/train/known_data.hpp"
+#include "core/train/named_file.hpp"
 #include "core/train/stored_network.hpp"
 
 namespace sluice {
@@ -65,7 +66,8 @@ Teacher::Teacher(const Checkpoint& checkpoint, const Experiment& student, const 
 
 Teacher::Teacher(const std::string& path, const Experiment& student, const Normalization& normalization,
                  std::int64_t batch)
-    : Teacher(load(path), student, normalization, batch) {}
+    : Teacher(with_place(student, "distillation", "teacher", ExitCode::kCheckpoint, [&] { return load(path); }),
+              student, normalization, batch) {}
 
 void Teacher::prepare_conversion(const Normalization& from, const Normalization& to) {
   if (to.mean.empty() || (to.mean == from.mean && to.std == from.std)) return;

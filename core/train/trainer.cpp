@@ -111,7 +111,8 @@ TrainingParts Trainer::parts() {
 void Trainer::advise(const Remarks& at_end) {
   for (const std::string& line : advice_) log_.warning(line);
   if (!at_end) return;
-  for (const std::string& line : at_end(network_)) log_.warning(line);
+  const AuxiliaryStep last{static_cast<double>(position_.epoch), counts_};
+  for (const std::string& line : at_end(network_, last)) log_.warning(line);
 }
 
 ExitCode Trainer::run(const Remarks& at_end, TrainingObserver* observer) {

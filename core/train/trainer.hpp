@@ -39,8 +39,9 @@ class Trainer {
           const ResumePermission& permission = {});
   ~Trainer();
 
-  /// What a plug-in has to say of the network when training is over, as warnings.
-  using Remarks = std::function<std::vector<std::string>(const Network&)>;
+  /// What a plug-in has to say of the network when training is over, as warnings; by the epochs that were trained, and
+  /// what the last evaluation counted.
+  using Remarks = std::function<std::vector<std::string>(const Network&, const AuxiliaryStep&)>;
   /// Trains to the end (kDone), or until a stop signal or the time budget of any rank (kStopped, after a checkpoint).
   /// Throws Error(kDiverged) on NaN or Inf, before the update; the last checkpoint stays as it was. Every rank computes
   /// its share of each batch; losses, gradients and running statistics are means over all images of the batch, so that
@@ -64,6 +65,7 @@ class Trainer {
   std::vector<Change> changes_since(const Checkpoint& checkpoint) const;
   void accept(const AcceptedChanges& accepted);
   bool nothing_left() const;
+  std::string complete_text(bool schedule_follows) const;
   void mend_best();
   void choose_best(const std::string& why);
   void write_configuration();
@@ -114,7 +116,8 @@ class Trainer {
   TrainingPosition position_;
   HistoryTable history_;
   StatisticTable evaluation_;               ///< of the last evaluation
-  std::vector<std::string> advice_;         ///< by it
+  CountsByNode counts_;                     ///< by it
+  std::vector<std::string> advice_;         ///< likewise
   std::unique_ptr<Statistics> statistics_;  ///< of the epoch, over all ranks
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;

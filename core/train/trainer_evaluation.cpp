@@ -56,6 +56,7 @@ bool Trainer::evaluate_weights(MetricsRow& row) {
     for (const std::string& warning : uncounted_layers(network_, evaluation->counts)) log_.warning(warning);
   }
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
+  counts_ = evaluation->counts;
   advice_ = advice_on_decisions(network_, evaluation->counts);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", evaluation->accuracy());

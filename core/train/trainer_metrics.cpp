@@ -1,11 +1,20 @@
 // What a training measures of itself: the line of progress and the rows of metrics.
 #include <algorithm>
+#include <iomanip>
 
 #include "core/config/text.hpp"
 #include "core/train/epoch_row.hpp"
 #include "core/train/trainer.hpp"
 
 namespace sluice {
+namespace {
+
+/// In three digits, or fewer where that is all of it.
+std::string lr_text(double lr) {
+  return concat(std::setprecision(3), lr);
+}
+
+}  // namespace
 
 /// Of the epoch that is running.
 std::vector<LinePart> Trainer::live_figures() const {
@@ -14,10 +23,10 @@ std::vector<LinePart> Trainer::live_figures() const {
   std::vector<LinePart> figures = {{concat("loss ", fixed(loss, 4)), concat("loss ", fixed(loss, 2)), 85}};
   if (const std::int64_t images = statistics.count(Role::kImages); images > 0) {
     const double percent = 100.0 * static_cast<double>(statistics.count(Role::kCorrect)) / static_cast<double>(images);
-    figures.push_back({concat("accuracy ", fixed(percent, 2), " %"), concat("acc ", fixed(percent, 1), "%"), 80});
+    figures.push_back({concat("accuracy ", fixed(percent, 2), " %"), concat("acc ", fixed(percent, 0), "%"), 80});
   }
   append_live_metrics(figures, network_, statistics.counts_by_node());
-  figures.push_back({concat("lr ", lr_), "", 30});
+  figures.push_back({concat("lr ", lr_text(lr_)), "", 30});
   return figures;
 }
 

@@ -106,8 +106,9 @@ bool Trainer::resume(const CheckpointStore::Last& last, const ResumePermission& 
     choose_best("early_stopping.metric or its goal was changed");
   else
     mend_best();
-  log_.info(concat("resumed from ", last.path, ": epoch ", position_.epoch + 1, ", batch ", position_.batch, ", step ",
-                   position_.step));
+  log_.info(nothing_left() ? complete_text(follows)
+                           : concat("resumed from ", last.path, ": epoch ", position_.epoch + 1, ", batch ",
+                                    position_.batch, ", step ", position_.step));
   const bool goes_on = !nothing_left() || accepted.decides;
   if (goes_on && was_per_cent(last.checkpoint)) {
     log_.info(concat(last.path,
@@ -142,6 +143,18 @@ std::vector<Change> Trainer::changes_since(const Checkpoint& checkpoint) const {
       step_->teachers() != nullptr ? std::optional<std::string>(step_->teachers()->digest()) : std::nullopt;
   if (before != now) changes.push_back({"distillation", "weights of teacher", before, now, {}});
   return changes;
+}
+
+/// And how to go on all the same.
+std::string Trainer::complete_text(bool schedule_follows) const {
+  constexpr int kMore = 2;  // times
+  const std::string done = concat(position_.epoch, position_.epoch == 1 ? " epoch is" : " epochs are", " done");
+  const bool early = position_.epoch < experiment_.train.epochs;
+  const std::string why = early ? concat(done, ", and it stopped early: ", *early_stopping_->reason_to_stop()) : done;
+  const std::string more =
+      early ? concat("--early_stopping.patience=", kMore * experiment_.early_stopping.patience)
+            : concat("--train.epochs=", kMore * position_.epoch, schedule_follows ? " --extend" : "");
+  return concat("complete: ", why, "; nothing is left to do; to go on give --resume ", more, ", for example");
 }
 
 void Trainer::accept(const AcceptedChanges& accepted) {

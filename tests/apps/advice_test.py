@@ -1,4 +1,6 @@
 """Warnings that save an afternoon, and that they are not there where nothing is wrong."""
+import csv
+import io
 import os
 import re
 import sys
@@ -78,6 +80,48 @@ def thresholds_that_are_far_from_their_target():
         expect(warnings(none) == [], f"far thresholds: without a pull: {none.err}")
 
 
+COST = ["--gating_loss.form=cost", "--gating_loss.cost_target=0.6", "--gating_loss.ramp_epochs=0", "--train.epochs=6"]
+
+
+def a_cost_that_is_missed():
+    """Who follows the advice comes nearer; the figures are those of sluice-eval on the same images."""
+    with Sandbox() as box:
+        box.write("gated.ini", GATED)
+        form = (r"warning: the network does (\S+) % of its multiply-adds \(gate_density (\S+)\), where \[gating_loss\] cost_target is "
+                r"0\.6: the pull was too weak, or too short; a cost_penalty of (\S+) \(it was 1\), or a longer training, would "
+                r"bring it nearer")
+        text = "\n".join(warnings(box.ok("sluice-train", "gated.ini", *COST, "--gating_loss.cost_penalty=1")))
+        found = re.fullmatch(form, text)
+        expect(found, f"missed cost: {text}")
+        if not found:
+            return
+        last = list(csv.DictReader(io.StringIO(box.text("run/metrics.csv"))))[-1]
+        expect(found[2] == f"{float(last['val_gate_density']):.3f}" and found[1] == f"{100 / float(last['val_flop_reduction']):.1f}",
+               f"missed cost: {text}, {last}")
+        box.ok("sluice-train", "gated.ini", *COST, f"--gating_loss.cost_penalty={found[3]}", "--run.dir=strong")
+        strong = list(csv.DictReader(io.StringIO(box.text("strong/metrics.csv"))))[-1]
+        expect(abs(1 / float(strong["val_flop_reduction"]) - 0.6) < abs(float(found[1]) / 100 - 0.6) / 2,
+               f"missed cost: the advice does not help: {text}, {strong}")
+        none = box.ok("sluice-train", "gated.ini", *COST, "--gating_loss.cost_penalty=0", "--run.dir=none")
+        expect(warnings(none) == [], f"missed cost: without a pull: {none.err}")
+        below = ["--gating_loss.cost_target=0.95", "--layer.conv.threshold_init=1", "--gating_loss.cost_penalty=1e-9"]
+        result = box.ok("sluice-train", "gated.ini", *COST, *below, "--run.dir=below")
+        expect("cost_target is 0.95: more is closed than was asked for; " in result.err, f"missed cost: below: {result.err}")
+
+
+def a_ramp_that_is_too_long():
+    with Sandbox() as box:
+        box.write("gated.ini", GATED + "[gating_loss]\nform = cost\ncost_target = 0.6\nramp_epochs = 8\n")
+        line = GATED.count("\n") + 4
+        text = (f"warning: gated.ini:{line}: [gating_loss] ramp_epochs: the training ends after 2 of 8 epochs of the ramp, where 0.900 of "
+                "the cost is wanted, not cost_target = 0.6; lower ramp_epochs to a part of train.epochs, or train longer")
+        expect(warnings(box.ok("sluice-train", "gated.ini", "--dry-run")) == [text], "long ramp: --dry-run")
+        told = warnings(box.ok("sluice-train", "gated.ini"))
+        expect(told[:1] == [text] and told[1].endswith(": the training ended within the ramp of 8 epochs; lower ramp_epochs, or train on"),
+               f"long ramp: {told}")
+        expect(warnings(box.ok("sluice-train", "gated.ini", "--gating_loss.ramp_epochs=2", "--dry-run")) == [], "a ramp that fits")
+
+
 def gates_that_skip_nothing():
     with Sandbox() as box:
         plugin = f"--plugins.load={os.path.join(TOOLS, 'plugin_gate.so')}"
@@ -106,6 +150,6 @@ def speed_of_what_is_not_deployed():
 
 if __name__ == "__main__":
     for part in [weight_decay_on_thresholds, more_outputs_than_classes, gates_that_decide_alike,
-                 thresholds_that_are_far_from_their_target, gates_that_skip_nothing, speed_of_what_is_not_deployed]:
+                 thresholds_that_are_far_from_their_target, a_cost_that_is_missed, a_ramp_that_is_too_long, gates_that_skip_nothing, speed_of_what_is_not_deployed]:
         part()
     sys.exit(1 if failures else 0)

@@ -112,8 +112,12 @@ FILES = sum([
 TENSORS = [
     misfit("missing tensor", "a.h5: 1 of 5 tensors does not fit the network:\n"
            "  weights/fc/bias: missing in the checkpoint, the network has 3", "drop=weights/fc/bias"),
+    Case("init: missing", "sluice-train bad.ini", 5, "bad.ini:3: [train] init: a.h5: cannot open: No such file or directory",
+         ini="[train]\ninit = a.h5\n"),
+    Case("init: a text", "sluice-train bad.ini", 5, "bad.ini:3: [train] init: a.h5: is no checkpoint: it does not begin with the "
+         "signature of an HDF5 file", ini="[train]\ninit = a.h5\n", make=lambda box: box.write("a.h5", "[network]\n")),
     Case("init: missing tensor", "sluice-train run/config.ini --run.dir=other --train.init=a.h5", 5,
-         "a.h5: lacks 1 of the network's tensors and has 0 others, weights/fc/bias for one; "
+         "command line: [train] init: a.h5: lacks 1 of the network's tensors and has 0 others, weights/fc/bias for one; "
          "train.init_partial = yes takes what both have",
          make=lambda box: (copied_run()(box), forged("drop=weights/fc/bias")(box))),
     misfit("extra tensor", "a.h5: 1 of 6 tensors does not fit the network:\n"
@@ -170,7 +174,8 @@ CONFIGURATIONS = [
     Case("eval: unknown key", "sluice-eval a.h5 --data.dri=x", 2, "command line: [data] dri: unknown key; did you mean 'dir'?",
          make=whole),
     Case("eval: data missing", "sluice-eval a.h5 --data.kind=cifar10 --data.dir=d", 3,
-         "d: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 d, or set [data] dir", make=whole),
+         "command line: [data] dir: d: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 d, or set [data] "
+         "dir", make=whole),
     Case("eval: more classes than the network has", "sluice-eval a.h5 --data.classes=4", 3,
          "synthetic: has 4 classes, the network tells only 3 apart; set the features of its last layer (define.classes in "
          "the shipped networks)", make=whole),
@@ -238,12 +243,13 @@ def taught(name, code, text, make, ini="", warns=""):
     return Case("teacher: " + name, LEARN, code, text, ini="[distillation]\nteacher = a.h5\n" + ini, make=make, warns=warns)
 
 
+AT_TEACHER = "bad.ini:3: [distillation] teacher: "
 TEACHERS = [
-    taught("missing", 5, "a.h5: cannot open: No such file or directory", None),
-    taught("empty", 5, f"a.h5: is empty (0 bytes); {OLDER}", lambda box: box.write("a.h5", "")),
-    taught("text", 5, "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
+    taught("missing", 5, AT_TEACHER + "a.h5: cannot open: No such file or directory", None),
+    taught("empty", 5, f"{AT_TEACHER}a.h5: is empty (0 bytes); {OLDER}", lambda box: box.write("a.h5", "")),
+    taught("text", 5, AT_TEACHER + "a.h5: is no checkpoint: it does not begin with the signature of an HDF5 file",
            lambda box: box.write("a.h5", "[network]\n")),
-    taught("damaged", 5, f"a.h5: is damaged: its seal (the last 48 bytes) was changed; {OLDER}",
+    taught("damaged", 5, f"{AT_TEACHER}a.h5: is damaged: its seal (the last 48 bytes) was changed; {OLDER}",
            changed(lambda data: flip(data, 8 * len(data) - 100))),
     taught("other classes", 2, "bad.ini:3: [distillation] teacher: a.h5: tells 3 classes apart, this network 5", whole,
            "[layer.fc]\nfeatures = 5\n", warns=MORE_OUTPUTS.format(5)),

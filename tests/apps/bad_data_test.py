@@ -74,6 +74,9 @@ def flipped(data, byte):
 
 
 def data(name, text, message, make=None, files=()):
+    """Of what is wrong with files the key that names their folder is told."""
+    if "dir = d\n" in text and not message.startswith("[data]"):
+        message = f"bad.ini:{text.splitlines().index('dir = d') + 2}: [data] dir: {message}"
     return Case(name, "sluice-train bad.ini", 3, message, ini=text, make=make, files=dict(files))
 
 

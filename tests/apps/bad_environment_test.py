@@ -101,7 +101,7 @@ RUN_DIRECTORIES = [
          make=unreadable("a.ini"), prepare=as_others),
     Case("checkpoint cannot be read", "sluice-eval a.h5", 5, "a.h5: cannot open: Permission denied",
          make=unreadable("a.h5"), prepare=as_others),
-    Case("data cannot be read", TRAIN + " --data.kind=hdf5 --data.dir=.", 3, "./train.h5: cannot open: Permission denied",
+    Case("data cannot be read", TRAIN + " --data.kind=hdf5 --data.dir=.", 3, "command line: [data] dir: ./train.h5: cannot open: Permission denied",
          make=unreadable("train.h5"), prepare=as_others),
     Case("predictions cannot be written", "sluice-eval a.h5 --predictions=dir/p.csv", 6,
          "dir/p.csv: cannot write: Permission denied; choose a place that you may write to",

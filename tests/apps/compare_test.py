@@ -41,6 +41,8 @@ def several():
         expect(rows[0]["gate_density"] == "", f"--csv of a network without gates: {rows[0]}")
         timed = json.loads(box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", "--json").out)
         expect(all(row["milliseconds"] > 0 and row["batch"] == 5 for row in timed), f"--time: {timed}")
+        text = box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", env={"COLUMNS": "60"}).out.splitlines()
+        expect(text[0].endswith("  ms, batch 5"), f"--time at 60 columns: {text}")
         markdown = box.ok("sluice-eval", DENSE, GATES, "--markdown").out.splitlines()
         expect(len(markdown) == 4 and markdown[2].startswith(f"| {DENSE} | ") and " % |" in markdown[2], f"--markdown: {markdown}")
         text = box.ok("sluice-eval", DENSE, GATES, env={"COLUMNS": "60"}).out.splitlines()

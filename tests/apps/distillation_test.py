@@ -113,7 +113,8 @@ def learning():
         shutil.rmtree(box.at("teacher"))
         box.ok("sluice-eval", "run/weights.h5", PLUGIN)
         result = box.run("sluice-train", "net.ini", *LEARN, "--distillation.weight=1", "--resume")
-        expect(result.code == 5 and re.fullmatch(r"sluice-train: teacher/weights.h5: .*No such file or directory\n", result.err),
+        expect(result.code == 5 and re.fullmatch(r"sluice-train: command line: \[distillation\] teacher: teacher/weights.h5: .*No such "
+                                                   r"file or directory\n", result.err),
                f"resumed without its teacher: {result.code} {result.err}")
     with Sandbox() as box:
         box.ok("sluice-train", "net.ini")
@@ -132,7 +133,7 @@ def plugins():
         out = box.ok("sluice-train", "net.ini", *LEARN, "--distillation.weight=1", "--dry-run")
         expect(out.err == "", f"--dry-run: {out.err}")
         out = box.ok("sluice-train", "net.ini", PLUGIN, "--distillation.teacher=no.h5", "--distillation.weight=1", "--dry-run")
-        expect(out.err == "warning: training cannot start: no.h5: cannot open: No such file or directory\n", out.err)
+        expect(out.err == "warning: training cannot start: command line: [distillation] teacher: no.h5: cannot open: No such file or directory\n", out.err)
 
 
 def another_teacher():

@@ -124,6 +124,8 @@ def evaluations_leave_out_what_cannot_be_read():
 
 
 def bad(name, code, text, more="", warns="", **files):
+    if code == 3 and not text.startswith("["):
+        text = f"bad.ini:{INI.splitlines().index('dir = set') + 2}: [data] dir: {text}"
     return Case(name, "sluice-train bad.ini " + more, code, text, ini=INI, files=pictures(**files), warns=warns,
                 changes=("run/*",))
 

@@ -203,10 +203,11 @@ def idx(box, count, labels):
 
 
 IDX = HDF5.replace("hdf5", "idx")
+AT_DIR = f"bad.ini:{IDX.splitlines().index('dir = d') + 2}: [data] dir: "
 FROM_ONE = "labels count from 0; if these count from 1, subtract 1 from them"
 LABEL_CASES = [
     Case("idx: labels from 1", "sluice-train bad.ini", 3,
-         "d/train-labels-idx1-ubyte: byte 10: expected a label below 3, got 3: labels count from 0, and these are 1 to 3; check "
+         f"{AT_DIR}d/train-labels-idx1-ubyte: byte 10: expected a label below 3, got 3: labels count from 0, and these are 1 to 3; check "
          "[data] classes", ini=IDX, make=lambda box: idx(box, 40, [1 + i % 3 for i in range(40)])),
     Case("idx: labels from 1, classes counted", "sluice-train bad.ini --data.classes=0", 3,
          "d/train-images-idx3-ubyte: has 4 classes, the network tells only 3 apart (no image has the label 0, and each of 1 to 3 "

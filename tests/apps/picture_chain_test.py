@@ -146,8 +146,8 @@ def fine_tunes(box):
     refused = box.run("sluice-train", "tuned.ini", "--run.dir=refused", "--train.init=imported.h5", "--train.init_partial=no")
     expect(refused.code == 5 and "train.init_partial = yes takes what both have" in refused.err, refused.err)
     result = box.ok("sluice-train", "tuned.ini", "--run.dir=tuned", "--train.init=imported.h5")
-    for line in ("starts from the weights of imported.h5", "  without weights/head/weight, which starts anew",
-                 "  leaves out weights/fc/weight"):
+    for line in ("starts from the weights of imported.h5", "  without weights/head/weight, weights/head/bias, which start anew",
+                 "  leaves out weights/fc/weight, weights/fc/bias"):
         expect(line in result.out.splitlines(), f"fine-tuning does not say '{line}': {result.out}")
     report = evaluation(box, "tuned/weights.h5")
     expect(report["accuracy"] > 0.9, f"fine-tuned: {report['accuracy']}")

@@ -150,7 +150,8 @@ def layer_table():
         expect(re.search(r"^layer3\.2\.conv2 +conv +64x8x8 +64x8x8 +36,864 +2,359,296 ", text, re.MULTILINE),
                f"--dry-run: the row of layer3.2.conv2\n{text}")
         for overrides, warning in [
-                (["--data.kind=idx", "--data.dir=d"], "d: expected the folder of the IDX files, got nothing; set [data] dir"),
+                (["--data.kind=idx", "--data.dir=d"], "command line: [data] dir: d: expected the folder of the IDX files, got nothing; "
+                                                         "set [data] dir"),
                 (["--network.input=2x7x7"], "synthetic: images are 2x6x5, the network takes 2x7x7; set data.pad_to, "
                                             "data.channels or network.input"),
                 (["--train.batch=49"], "synthetic: 48 images do not fill a batch of 49; use a smaller batch")]:

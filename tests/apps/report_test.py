@@ -127,7 +127,7 @@ def timed():
         expect(one["milliseconds"] > 0 and one["batch"] == 5 and layers["conv"] > 0 and layers["fc"] > 0, f"times: {one}")
         data = page_of(box.ok("sluice-report", "gated", "run", "--time", "--eval.batch=5", "-o", "-").out)
         titles, rows = data["table"]["titles"], data["table"]["rows"]
-        expect(titles[-1] == "ms" and all(float(row[-1]) >= 0 and len(row) == len(titles) for row in rows), f"{titles} {rows}")
+        expect(titles[-1] == "ms, batch 5" and all(float(row[-1]) >= 0 and len(row) == len(titles) for row in rows), f"{titles} {rows}")
 
 
 def several():
@@ -160,7 +160,7 @@ def strangers():
         # Without its data a run is still shown.
         result = box.ok("sluice-report", "gated", "-o", "report.html", "--data.kind=idx", "--data.dir=nowhere")
         subject = page_of(box.text("report.html"))["subjects"][0]
-        expect(len(subject["problems"]) == 1 and subject["problems"][0].startswith("not evaluated: nowhere: "), f"{subject['problems']}")
+        expect(len(subject["problems"]) == 1 and subject["problems"][0].startswith("not evaluated: command line: [data] dir: nowhere: "), f"{subject['problems']}")
         expect(result.err == f"warning: gated: {subject['problems'][0]}\n", f"warnings: {result.err}")
         # A run that has no weights yet.
         box.ok("sluice-train", "net.ini", "--run.dir=young")

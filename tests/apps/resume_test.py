@@ -218,7 +218,7 @@ def second_signal():
 
 
 def after_the_end():
-    """Resuming a run that has ended changes nothing."""
+    """Resuming a run that has ended changes nothing, and says how it would go on: so it does."""
     with Sandbox() as box:
         box.ok("sluice-train", "net.ini")
         digests = {file: box.header(file)["content_digest"] for file in [box.newest(), "run/weights.h5"]}
@@ -227,6 +227,19 @@ def after_the_end():
         for file, digest in digests.items():
             expect(box.header(file)["content_digest"] == digest, f"after the end: {file} changed")
         expect(box.text("run/metrics.csv") == metrics, "after the end: metrics changed")
+    done = r"complete: 2 epochs are done{}; nothing is left to do; to go on give --resume {}, for example"
+    early = r", and it stopped early: val_accuracy has not improved on \d+(\.\d+)? % \(epoch 1\) for 1 epoch"
+    for first, why, more in [([], "", "--train.epochs=4"), (["--schedule.type=cosine"], "", "--train.epochs=4 --extend"),
+                             (["--train.epochs=9", "--optimizer.lr=1e-30", "--early_stopping.patience=1"], early,
+                              "--early_stopping.patience=2")]:
+        with Sandbox() as box:
+            box.ok("sluice-train", "net.ini", *first)
+            out = box.ok("sluice-train", "net.ini", *first, "--resume").out
+            expect(any(re.fullmatch(done.format(why, more), line) for line in out.splitlines()), f"complete, {first}: {out}")
+            kept = [word for word in first if word.split("=")[0] not in more]
+            box.ok("sluice-train", "net.ini", *kept, "--resume", *more.split())
+            last = box.text("run/metrics.csv").splitlines()[-1]
+            expect(int(last.split(",")[0]) > 2, f"going on after the end, {first}: {last}")
 
 
 def another_build():

@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import re
 
 from harness import Case, Sandbox, run_table
 
@@ -90,23 +91,41 @@ def tables():
         stopped = "runs/b: stopped at epoch 4, step 35: received SIGUSR1; continue with --resume\n"
         wide = box.ok("sluice-runs", "runs").out
         expect(wide == """\
-run          state        type    lr  epochs  of  best at  accuracy    loss  gate_density  macs_executed    time  images/s
-runs/a       finished     conv   0.1       3   4        2   70.00 %  0.5000        0.2500        15.00 M  1.50 h       300
-runs/b       stopped   cg_conv   0.1       3   4        2   90.50 %  0.5000        0.2500        15.00 M  1.50 h       300
-runs/d       killed       conv   0.2       0   4                                                           0.0 s
-runs/deep/c  failed       conv  0.10       3   4        2   80.00 %  0.5000        0.2500        15.00 M  1.50 h       300
+run          state     epochs  best at  accuracy    loss  density     MACs    time  images/s     type    lr
+runs/a       finished     3/4        2   70.00 %  0.5000   0.2500  15.00 M  1.50 h       300     conv   0.1
+runs/b       stopped      3/4        2   90.50 %  0.5000   0.2500  15.00 M  1.50 h       300  cg_conv   0.1
+runs/d       killed       0/4                                                0.0 s               conv   0.2
+runs/deep/c  failed       3/4        2   80.00 %  0.5000   0.2500  15.00 M  1.50 h       300     conv  0.10
 """ + stopped + reason, f"without a terminal:\n{wide}")
         for width in (60, 80, 100):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
             expect(lines[5] == "run: runs/*" and lines[6].startswith("no room for: ") and all(len(line) <= width for line in lines[:6]),
                    f"{width} columns:\n" + "\n".join(lines))
-            expect({"run", "state", "accuracy", "gate_density"} <= set(lines[0].split()), f"{width} columns: {lines[0]}")
+            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[0].split()), f"{width} columns: {lines[0]}")
         text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=0.8", "--sort=-val_accuracy",
                       "--markdown").out
         expect([line.split(" | ")[0] for line in text.splitlines()] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
                f"--markdown, sorted and filtered:\n{text}")
         order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=val_accuracy").out)]
         expect(order == ["runs/a", "runs/deep/c", "runs/b", "runs/d"], f"--sort=val_accuracy: {order}")
+
+
+def different_kinds():
+    """What came of runs has room, however much differs; of the differences those that a line holds, and one line for the others."""
+    with Sandbox() as box:
+        for number in range(3):
+            plant(box, f"cifar10_resnet20_target-{number}", "done: best", lr=f"0.{number + 1}")
+            keys = "".join(f"[gating_loss]\nkey_of_a_long_name_{i} = {number}\n" if i == 0 else f"key_of_a_long_name_{i} = {number}\n"
+                           for i in range(12))
+            box.write(f"runs/cifar10_resnet20_target-{number}/config.ini",
+                      box.text(f"runs/cifar10_resnet20_target-{number}/config.ini") + keys)
+        for width in (60, 80, 200):
+            lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
+            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[0].split()), f"{width} columns: {lines[0]}")
+            expect(len({line.split()[0] for line in lines[1:4]}) == 3, f"names at {width} columns: {lines}")
+            expect(width == 200 or re.fullmatch(r"no room for: .* and \d+ more", lines[-1]) and len(lines[-1]) <= width,
+                   f"{width} columns: {lines[4:]}")
+            expect(("lr" in lines[0].split()) == (width == 200), f"{width} columns: {lines[0]}")
 
 
 def said_once():
@@ -168,6 +187,6 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for test in (states_and_values, tables, said_once, hostile, a_real_run):
+    for test in (states_and_values, tables, different_kinds, said_once, hostile, a_real_run):
         test()
     run_table(BAD, 8, len(failures))

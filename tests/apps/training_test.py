@@ -148,8 +148,7 @@ def gates_begin_as_the_dense_network():
                       "--train.epochs=1", "--optimizer.lr=1e-12", "--data.augment=no").out
         for line in ("starts from the weights of dense/weights.h5",
                      "  converts conv2: filters in the order of its shuffled source, both normalisations from bn2",
-                     "  without weights/conv2/threshold, which starts anew",
-                     "  without buffers/conv2/gate_running_mean, which starts anew"):
+                     "  without weights/conv2/threshold, buffers/conv2/gate_running_mean, buffers/conv2/gate_running_var, which start anew"):
             expect(line + "\n" in told, f"no line '{line}' in {told}")
         expect("leaves out" not in told and "full_" not in told and "base_" not in told, told)
         density = float(rows(box)[-1]["gate_density"])

@@ -50,8 +50,22 @@ TEST(Table, TheLeastImportantColumnsGoFirstAndOfEqualOnesTheLast) {
             "    bits\n");
 }
 
+TEST(Table, ANarrowColumnTakesTheRoomThatAWideOneLeaves) {
+  Table table({{"run", Table::Align::kLeft},
+               {"wide one", Table::Align::kRight, 80},
+               {"accuracy", Table::Align::kRight, 90},
+               {"a", Table::Align::kRight, 20},
+               {"b", Table::Align::kRight, 30}});
+  table.add({"first", "a wide value", "91.20 %", "1", "2"});
+  EXPECT_EQ(printed(table, 18),
+            "run    accuracy  b\n"
+            "first   91.20 %  2\n"
+            "no room for: wide\n"
+            "  one, a\n");
+}
+
 TEST(Table, WhatMustStayStaysWhole) {
-  EXPECT_EQ(printed(runs(), 1), "run\nfirst\ngrößer\nno\nroom\nfor:\nloss,\naccuracy,\nbits\n");
+  EXPECT_EQ(printed(runs(), 1), "run\nfirst\ngrößer\nno\nroom\nfor:\nloss\nand\n2\nmore\n");
 }
 
 TEST(Table, ALastColumnThatWrapsTakesLinesRatherThanMakeWay) {
@@ -107,10 +121,10 @@ TEST(Table, NamesAreCutBeforeAFigureGoesAndTakeWhatRoomIsLeft) {
             "network-of...reshold-0.5   91.20 %  0.25\n"
             "dense                      91.20 %  0.25\n"
             "no room for: times\n");
-  EXPECT_EQ(printed(table, 28),
-            "name                accuracy\n"
-            "network...hold-0.5   91.20 %\n"
-            "dense                91.20 %\n"
+  EXPECT_EQ(printed(table, 26),
+            "name              accuracy\n"
+            "networ...old-0.5   91.20 %\n"
+            "dense              91.20 %\n"
             "no room for: times, loss\n");
 }
 
@@ -122,15 +136,40 @@ TEST(Table, RowsThatCannotBeToldApartAreWorthAFigure) {
   table.add({"gated-network-of-layers-1-with-a-tail", "91.20 %", "99.00 %", "3.5"});
   table.add({"gated-network-of-layers-2-with-a-tail", "91.30 %", "99.10 %", "3.6"});
   EXPECT_EQ(printed(table, 56),
-            "name                                  accuracy  of three\n"
-            "gated-network-of...ers-1-with-a-tail   91.20 %   99.00 %\n"
-            "gated-network-of...ers-2-with-a-tail   91.30 %   99.10 %\n"
-            "no room for: of eight\n");
+            "name                        accuracy  of three  of eight\n"
+            "gated-netw...1-with-a-tail   91.20 %   99.00 %       3.5\n"
+            "gated-netw...2-with-a-tail   91.30 %   99.10 %       3.6\n");
   EXPECT_EQ(printed(table, 46),
             "name              accuracy  of three  of eight\n"
-            "gated-...-a-tail   91.20 %   99.00 %       3.5\n"
-            "gated-...-a-tail   91.30 %   99.10 %       3.6\n")
-      << "more than half of the line is not for names";
+            "...1-with-a-tail   91.20 %   99.00 %       3.5\n"
+            "...2-with-a-tail   91.30 %   99.10 %       3.6\n");
+}
+
+TEST(Table, OfALineTwoThirdsAreForNames) {
+  Table table({{"name", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"accuracy", Table::Align::kRight, 90},
+               {"of three", Table::Align::kRight, 80}});
+  const std::string front(22, 'a'), back(25, 'b');
+  table.add({front + "1" + back, "91.20 %", "99.00 %"});
+  table.add({front + "2" + back, "91.30 %", "99.10 %"});
+  EXPECT_EQ(printed(table, 39),
+            "name                           accuracy\n"
+            "aaaaaaaaaaaaaaaaaaaaaa1...bbb   91.20 %\n"
+            "aaaaaaaaaaaaaaaaaaaaaa2...bbb   91.30 %\n"
+            "no room for: of three\n");
+  EXPECT_EQ(printed(table, 38),
+            "name                accuracy  of three\n"
+            "aaaaaaa...bbbbbbbb   91.20 %   99.00 %\n"
+            "aaaaaaa...bbbbbbbb   91.30 %   99.10 %\n")
+      << "they would need 26 characters";
+}
+
+TEST(Table, WhatIsLeftOutIsSaidInFewLines) {
+  std::vector<Table::Column> columns = {{"run", Table::Align::kLeft}};
+  for (int i = 0; i < 20; ++i) columns.push_back({"key" + std::to_string(i), Table::Align::kRight, 10});
+  Table table(columns);
+  table.add({"a", "a value that takes much of a line"});
+  EXPECT_EQ(printed(table, 30), "run  key1  key2  key3  key4\na\nno room for: key0 and 15 more\n");
 }
 
 TEST(Table, PathsLeaveOutWhatAllOfThemShare) {

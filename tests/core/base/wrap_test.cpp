@@ -18,8 +18,13 @@ TEST(Wrap, BreaksAtTheLastSpaceThatFits) {
   EXPECT_EQ(wrapped("  a bcd efg h\nnext line\n", 8), "  a bcd\n    efg\n    h\nnext\n  line\n");
 }
 
-TEST(Wrap, ANumberKeepsItsPerCent) {
+TEST(Wrap, ANumberKeepsItsUnit) {
   EXPECT_EQ(wrapped("open are 49.9 % of them", 13), "open are\n  49.9 % of\n  them");
+  EXPECT_EQ(wrapped("the step (0.25 ms) ends", 14), "the step\n  (0.25 ms)\n  ends");
+  EXPECT_EQ(wrapped("file a.h5, 1.5 MiB, sealed", 14), "file a.h5,\n  1.5 MiB,\n  sealed");
+  EXPECT_EQ(wrapped("ran for 1e+07 M of them", 14), "ran for\n  1e+07 M of\n  them");
+  EXPECT_EQ(wrapped("the layer s is not one", 10), "the layer\n  s is not\n  one") << "no number before it";
+  EXPECT_EQ(wrapped("12 ms", 3), "12 ms") << "nowhere to break";
 }
 
 TEST(Wrap, HangsWhereItIsTold) {

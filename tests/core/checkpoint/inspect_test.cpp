@@ -128,11 +128,16 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.tensors[3].values = {0, 0, 0, 0.5f, 0, 0, 3};
   save(checkpoint, path("a.h5"));
-  EXPECT_EQ(run(),
-            "layer          threshold mean  min  max  density   MACs  executed   saved   bits\n"
-            "layer1.0.gate             0.5    0    3   0.3750   4000      2125  46.9 %   2.71\n"
-            "whole network                             0.3750  31000     29125   6.0 %  29.86\n"
-            "MACs for one image, 1.06 times fewer than dense; counted in the last evaluation\n");
+  EXPECT_EQ(
+      run(),
+      "layer          threshold mean  min  max  density   MACs  executed   saved   bits  bits saved\n"
+      "layer1.0.gate             0.5    0    3   0.3750   4000      2125  46.9 %   2.71      52.1 %\n"
+      "whole network                             0.3750  31000     29125   6.0 %  29.86       0.2 %\n"
+      "MACs for one image, 1.06 times fewer than dense; bit operations, 1 times fewer than with all bits; counted in "
+      "the last evaluation\n");
+  options_.width = 60;
+  EXPECT_THAT(run(), HasSubstr("layer          threshold mean  density   bits  bits saved\n"));
+  options_.width = 0;
   const Json json = run_json();
   EXPECT_FALSE(json.contains("tensors"));
   ASSERT_EQ(json["gates"].size(), 1u);
@@ -374,7 +379,7 @@ TEST_F(InspectDiff, TensorsThatDiffer) {
   };
   const std::string text = diff(change);
   EXPECT_EQ(code_, 1);
-  EXPECT_THAT(text, HasSubstr("weights/layer1.0.conv1/weight  float32 7x5x1x3 against float32 7x5x3x1\n"));
+  EXPECT_THAT(text, HasSubstr("\n  layer1.0.conv1/weight  float32 7x5x1x3 against float32 7x5x3x1\n"));
   EXPECT_THAT(text, HasSubstr("only in " + path("a.h5: buffers/bn1/running_mean\n")));
   EXPECT_THAT(text, HasSubstr("only in " + path("b.h5: buffers/bn1/running_var\n")));
   EXPECT_THAT(text, HasSubstr("state epoch: 3 against 4\n"));
@@ -387,6 +392,28 @@ TEST_F(InspectDiff, TensorsThatDiffer) {
   EXPECT_NEAR(scale["cosine"].get<double>(), 1.0, 1e-12);
   EXPECT_EQ(scale["differing"], 5);
   EXPECT_EQ(json["tensors"][0]["equal"], true);
+}
+
+TEST_F(InspectDiff, SumsOverImagesAreComparedAsMeans) {
+  const auto loss = [](double sum, std::int64_t images, std::int64_t correct) {
+    return std::map<std::string, StatisticValue>{{"loss", sum}, {"images", images}, {"correct", correct}};
+  };
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.evaluation["loss"] = loss(5, 20, 14);
+  checkpoint.statistics["loss"] = loss(5, 20, 14);
+  save(checkpoint, path("a.h5"));
+  const std::string text = diff([&](Checkpoint& c) {
+    c.evaluation["loss"] = loss(12, 40, 15);
+    c.statistics["loss"] = loss(5.00000001, 20, 14);
+    c.evaluation["layer1.0.gate"]["energy"] = 0.25;
+  });
+  EXPECT_EQ(text,
+            "training epoch, layer loss: mean loss: 0.25 against 0.2500000005\n"
+            "last evaluation, layer layer1.0.gate: energy: 0.5 against 0.25\n"
+            "last evaluation, layer loss: mean loss: 0.25 against 0.3\n"
+            "last evaluation, layer loss: correct: 14 against 15\n"
+            "last evaluation, layer loss: images: 20 against 40\n"
+            "different: 0 of 8 common tensors, 0 in one file only, 5 other differences\n");
 }
 
 TEST_F(InspectDiff, AFilterComparesTensorsOnly) {
@@ -410,7 +437,7 @@ TEST_F(InspectDiff, NanIsEqualToNanAndDifferentFromNumbers) {
   const auto same = [](Checkpoint& c) { c.tensors[0].values[3] = NAN; };
   EXPECT_EQ(diff(same), "equal: 8 tensors\n");
   EXPECT_THAT(diff([](Checkpoint&) {}),
-              HasSubstr("weights/conv1/weight  5x3x3x2      inf      inf       1          1\n"));
+              HasSubstr("weights/\n  conv1/weight  5x3x3x2      inf      inf       1          1\n"));
   EXPECT_EQ(code_, 1);
 }
 

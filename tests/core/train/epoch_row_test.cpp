@@ -34,9 +34,16 @@ TEST(EpochRow, SaysAllWhereThereIsRoom) {
             "val_gate_density 0.453");
 }
 
+TEST(EpochRow, OnlyAMetricThatIsOneMinusAnotherIsLeftOut) {
+  const MetricsRow row = {{"epoch", std::int64_t{1}}, {"val_loss", 1.0},     {"val_accuracy", 0.0},
+                          {"val_gate_density", 1.0},  {"val_sparsity", 0.0}, {"val_flop_reduction", 1.0}};
+  EXPECT_EQ(fitting_line(row_line(row, 2), SIZE_MAX, ", "),
+            "epoch 1/2, val_loss 1.000, val_accuracy 0.00 %, val_gate_density 1.000, val_flop_reduction 1.000");
+}
+
 TEST(EpochRow, WhatWasEvaluatedStaysOnANarrowTerminal) {
-  EXPECT_EQ(line(60), "3/60 1250/s val_loss 1.30 val_acc 44.1% val_density 0.45");
-  EXPECT_EQ(line(80), "3/60 loss 1.23 acc 45.7% 1250/s val_loss 1.30 val_acc 44.1% val_density 0.45");
+  EXPECT_EQ(line(60), "3/60 loss 1.23 val_loss 1.30 val_acc 44.1% val_dens 0.45");
+  EXPECT_EQ(line(80), "3/60 loss 1.23 acc 45.7% 1250/s val_loss 1.30 val_acc 44.1% val_dens 0.45");
   EXPECT_EQ(line(40), "3/60 val_loss 1.30 val_acc 44.1%");
 }
 

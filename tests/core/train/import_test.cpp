@@ -350,7 +350,8 @@ TEST_F(ImportTest, WhatDoesNotFitIsReportedAndNothingIsCopied) {
   std::ostringstream text;
   print_import(text, options(), report);
   EXPECT_THAT(text.str(), HasSubstr("w.h5: 5 of 7 tensors of the network matched\n"
-                                    "  norm.weight        3    float32  -> weights/norm/weight\n"));
+                                    "  in the file        shape  type     tensor\n"
+                                    "  norm.weight        3      float32  weights/norm/weight\n"));
   EXPECT_THAT(text.str(), HasSubstr("missing in the file:\n  norm.running_var (3)\n"
                                     "of another shape:\n  conv.weight: the file has 3x3x5x5, the network 3x3x3x3\n"
                                     "in the file, but not in the network (not used):\n  classes (10x2 float32)\n"));

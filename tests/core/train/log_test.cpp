@@ -233,7 +233,7 @@ TEST_F(ProgressTest, PlainLinesComeEveryIntervalAndHaveNoCarriageReturn) {
     }
   }
   EXPECT_EQ(out.read_all(),
-            "epoch 3/60  24 %  loss 1.23  200 images/s  ETA 3:10, run 11:30\n"
+            "epoch 3/60  24 %  loss 1.23  200 images/s  epoch ETA 3:10  run ETA 11:30\n"
             "validation  40 %  loss 1.23  200 images/s  ETA 0:30\n");
   EXPECT_EQ(err.read_all(), "");
 }
@@ -264,15 +264,15 @@ TEST_F(ProgressTest, IntervalZeroMeansNoLines) {
 
 TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
   const std::vector<LinePart> values = {{"loss 1.2345", "loss 1.23", 85},
-                                        {"accuracy 45.67 %", "acc 45.7%", 80},
+                                        {"accuracy 45.67 %", "acc 46%", 80},
                                         {"gate_density 0.4530", "dens 0.45", 75},
                                         {"lr 0.1", "", 30}};
   const std::pair<unsigned short, std::string> wanted[] = {
-      {60, "103/160 25% loss 1.23 acc 45.7% dens 0.45 1250/s ETA 0:30"},
-      {80, "103/160 25% loss 1.23 acc 45.7% dens 0.45 lr 0.1 1250/s ETA 0:30"},
+      {60, "103/160 25% loss 1.23 acc 46% dens 0.45 1250/s run ETA 38m"},
+      {80, "103/160 25% loss 1.23 acc 46% dens 0.45 lr 0.1 1250/s epoch ETA 30s run ETA 38m"},
       {200,
        "epoch 103/160  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  "
-       "gate_density 0.4530  lr 0.1  1250 images/s  ETA 0:30, run 38:30"}};
+       "gate_density 0.4530  lr 0.1  1250 images/s  epoch ETA 0:30  run ETA 38:30"}};
   for (const auto& [width, line] : wanted) {
     Pipe out;
     Terminal terminal(width);
@@ -282,6 +282,25 @@ TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
     now_ += 10;
     progress.advance(12500);
     progress.show(values);
+    EXPECT_EQ(terminal.read_all(), "\r" + line + "\033[K");
+  }
+}
+
+TEST_F(ProgressTest, TheEndOfTheRunIsToldBrieflyInItsOwnUnit) {
+  const std::pair<std::int64_t, std::string> wanted[] = {
+      {0, "epoch 1/2  50 %  100 images/s  run ETA 0:05"},  // it is that of the epoch too
+      {11500, "1/2 50% 100/s epoch ETA 5s run ETA 2m"},
+      {3600 * 100, "1/2 50% 100/s epoch ETA 5s run ETA 1h00"},
+      {3600 * 2600, "1/2 50% 100/s epoch ETA 5s run ETA 1d2h"}};
+  for (const auto& [later, line] : wanted) {
+    Pipe out;
+    Terminal terminal(50);
+    Log log(out.writer, terminal.writer);
+    Progress progress(log, {60}, clock());
+    progress.begin("epoch 1/2", 1000, 0, later);
+    now_ += 5;
+    progress.advance(500);
+    progress.show({{std::string(50, 'x'), "", 0}});
     EXPECT_EQ(terminal.read_all(), "\r" + line + "\033[K");
   }
 }
@@ -300,13 +319,15 @@ TEST_F(ProgressTest, ABarOnATerminalIsRedrawnInPlaceAndRemoved) {
     progress.advance(250);
     ASSERT_TRUE(progress.due());
     progress.show({{"loss 2.5", "", 85}});
-    EXPECT_EQ(terminal.read_all(),
-              "\repoch 1/2  [#######.......................]  25 %  loss 2.5  250 images/s  ETA 0:03, run 0:07\033[K");
+    EXPECT_EQ(
+        terminal.read_all(),
+        "\repoch 1/2  [######....................]  25 %  loss 2.5  250 images/s  epoch ETA 0:03  run ETA 0:07\033[K");
     progress.advance(750);
     now_ += 1;
     progress.show({{"loss 2.0", "", 85}});
-    EXPECT_EQ(terminal.read_all(),
-              "\repoch 1/2  [##############################]  100 %  loss 2.0  500 images/s  ETA 0:00, run 0:02\033[K");
+    EXPECT_EQ(
+        terminal.read_all(),
+        "\repoch 1/2  [#########################]  100 %  loss 2.0  500 images/s  epoch ETA 0:00  run ETA 0:02\033[K");
   }
   EXPECT_EQ(terminal.read_all(), "\r\033[K");
   EXPECT_EQ(out.read_all(), "");
@@ -331,7 +352,7 @@ TEST_F(ProgressTest, ANarrowTerminalLosesTheBarFirstAndNeverWraps) {
   now_ += 1;
   progress.advance(250);
   progress.show({{"loss 2.5", "", 85}});
-  EXPECT_EQ(terminal.read_all(), "\r1/2 25% loss 2.5 250/s ETA 0:03\033[K");
+  EXPECT_EQ(terminal.read_all(), "\r1/2 25% loss 2.5 250/s ETA 3s\033[K");
 }
 
 TEST_F(ProgressTest, TheSpeedOnATerminalIsThatOfTheLastTenSeconds) {
