@@ -15,13 +15,33 @@ namespace {
 constexpr std::array<float, 9> kShifts = {3.0F, 2.0F, 1.3F, 0.8F, 0.4F, 0.0F, -0.5F, -1.2F, -3.0F};
 constexpr int kRounds = 3;
 
-/// Else nothing moves its density.
-bool has_thresholds(const Network& network, const std::string& layer) {
-  const int node = network.find(layer);
+/// Null for a layer whose products nobody closes.
+const ChannelProducts* products_of(const Network& network, int node) {
+  const std::vector<ChannelProducts>& all = network.channel_products();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const ChannelProducts& p) { return p.node == node; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+bool has_thresholds(const Network& network, int node) {
   if (node < 0) return false;
   const std::vector<int>& params = network.nodes()[static_cast<std::size_t>(node)].params;
   return std::any_of(params.begin(), params.end(),
                      [&](int p) { return network.parameters()[static_cast<std::size_t>(p)].group == kThreshold; });
+}
+
+/// Else nothing moves its density.
+bool hangs_on_thresholds(const Network& network, const std::string& layer) {
+  const int node = network.find(layer);
+  const ChannelProducts* const products = products_of(network, node);
+  if (products == nullptr) return has_thresholds(network, node);
+  return has_thresholds(network, products->closes_inputs) || has_thresholds(network, products->closes_outputs);
+}
+
+/// Gates, or products, that were open.
+std::optional<Ratio> open_share(const Network& network, int node, const std::int64_t* counts) {
+  const ChannelProducts* const products = products_of(network, node);
+  if (products != nullptr) return Ratio{counts[products->open], counts[products->total]};
+  return open_gates(network.nodes()[static_cast<std::size_t>(node)], counts);
 }
 
 }  // namespace
@@ -39,9 +59,9 @@ std::optional<double> DensitySweep::break_even(double dense_ms) const {
 std::optional<double> gate_density(const Network& network, const Executor& executor, const std::string& layer) {
   const int node = network.find(layer);
   if (node < 0) return std::nullopt;
-  const std::optional<Ratio> gates = open_gates(network.nodes()[static_cast<std::size_t>(node)], executor.counts(node));
-  if (!gates || gates->whole == 0) return std::nullopt;
-  return gates->value();
+  const std::optional<Ratio> open = open_share(network, node, executor.counts(node));
+  if (!open || open->whole == 0) return std::nullopt;
+  return open->value();
 }
 
 std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, int forwards,
@@ -55,7 +75,7 @@ std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, 
     executor.reset_statistics();
     for (const TimedKernel& kernel : choose_fastest(executor, kRounds, forwards, run)) {
       const std::optional<double> density = gate_density(network, executor, kernel.layer);
-      if (!density || !has_thresholds(network, kernel.layer)) continue;
+      if (!density || !hangs_on_thresholds(network, kernel.layer)) continue;
       auto sweep =
           std::find_if(sweeps.begin(), sweeps.end(), [&](const DensitySweep& s) { return s.layer == kernel.layer; });
       if (sweep == sweeps.end()) sweep = sweeps.insert(sweeps.end(), {kernel.layer, {}});

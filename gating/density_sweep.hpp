@@ -25,11 +25,13 @@ struct DensitySweep {
   std::optional<double> break_even(double dense_ms) const;
 };
 
-/// Open gates of all since the executor's statistics were reset; nothing for a layer without gates.
+/// Open gates of all since the executor's statistics were reset, or, of a layer before or behind gates of channels, its
+/// products that were open; nothing for other layers.
 std::optional<double> gate_density(const Network& network, const Executor& executor, const std::string& layer);
 
 /// Moves all thresholds up and down in steps, so that densities go from nearly 0 to nearly 1, and times every layer
-/// with gates. `run` calls forward `forwards` times. Thresholds are put back; alternatives are left as they were.
+/// that has such a density. `run` calls forward `forwards` times. Thresholds are put back; alternatives are left as
+/// they were.
 std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, int forwards,
                                           const std::function<void()>& run);
 

@@ -3,9 +3,11 @@
 
 #include "core/base/cpu.hpp"
 #include "layers/convolution.hpp"
+#include "layers/folded_weights.hpp"
 #include "layers/int8_convolution.hpp"
 #include "layers/int8_edges.hpp"
 #include "layers/layers.hpp"
+#include "layers/open_channels.hpp"
 
 namespace sluice {
 namespace {
@@ -49,44 +51,27 @@ class ConvTraining : public Op {
 class ConvInference : public Op {
  public:
   ConvInference(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs)
-      : bias_(bias),
-        folded_(request.has(PostOp::Kind::kAffine)),
-        channels_(geometry.channels),
-        filter_(geometry.weights_shape(request.src[0].shape).count() / channels_) {
+      : weights_(request, geometry, bias) {
     Frames frames = needs.slots.frames();
     edges_ = Int8Edges(request, frames.forward);
-    forward_ = ConvForward({geometry, edges_.src(), edges_.dst(), request.mode, bias || folded_, request.allow_winograd,
-                            Epilogue(request.post_ops)});
-    if (folded_) scaled_ = frames.refresh.book<float>(channels_ * filter_);
+    forward_ = ConvForward({geometry, edges_.src(), edges_.dst(), request.mode, weights_.has_bias(),
+                            request.allow_winograd, Epilogue(request.post_ops)});
+    weights_.book(needs.slots, frames.refresh);
     forward_.book(needs.slots, frames.refresh, frames.forward);
-    if (folded_) folded_bias_ = needs.slots.kept<float>(channels_);
     needs.kernel = forward_.kernel();
   }
 
-  void refresh(const Context& c) override { forward_.pack(c.memory, folded_ ? fold(c) : c.param[0]); }
+  void refresh(const Context& c) override { forward_.pack(c.memory, weights_.fold(c)); }
 
   void forward(const Context& c) override {
-    const float* const bias = folded_ ? c.memory[folded_bias_] : (bias_ ? c.param[1] : nullptr);
+    const float* const bias = weights_.bias(c);
     edges_.run(c, [&](const void* src, void* dst) { forward_.run(c.memory, src, bias, dst); });
   }
 
  private:
-  /// weights[o] * scale[o]; the bias that goes with them is kept.
-  const float* fold(const Context& c) const {
-    float *const bias = c.memory[folded_bias_], *const scaled = c.memory[scaled_];
-    for (std::int64_t o = 0; o < channels_; ++o) {
-      bias[o] = c.affine_shift[o] + (bias_ ? c.param[1][o] * c.affine_scale[o] : 0.0F);
-      for (std::int64_t i = 0; i < filter_; ++i)
-        scaled[o * filter_ + i] = c.param[0][o * filter_ + i] * c.affine_scale[o];
-    }
-    return scaled;
-  }
-
-  bool bias_, folded_;
-  std::int64_t channels_, filter_;  ///< filter: weights of one output
-  Int8Edges edges_;                 ///< around forward_
+  FoldedWeights weights_;
+  Int8Edges edges_;  ///< around forward_
   ConvForward forward_;
-  Slot<float> scaled_, folded_bias_;
 };
 
 /// The ways to run in int8: in floats all the same, and those that multiply int8.
@@ -104,7 +89,7 @@ struct Int8Way {
 };
 constexpr Int8Way kInt8Ways[] = {{"int8", make_int8_convolution}, {"int8-product", make_own_product}};
 
-class Conv : public Layer {
+class Conv : public Layer, public SkipsChannels {
  public:
   explicit Conv(Keys& keys) {
     geometry_.describe(keys);
@@ -154,6 +139,14 @@ class Conv : public Layer {
     auto floats = std::make_unique<ConvInference>(request, geometry_, bias_, needs);
     if (request.way == kFloats) return floats;
     return with_int8_ways(std::move(floats), request, needs);
+  }
+
+  std::unique_ptr<Op> make_skipping_op(const OpRequest& request, const ChannelFactors& factors,
+                                       OpNeeds& needs) const override {
+    needs.packed_params = {0};
+    needs.dst_starts_as_addend = adds_in_place(request);
+    return make_open_channels(request, factors, geometry_, bias_, needs,
+                              [&] { return std::make_unique<ConvInference>(request, geometry_, bias_, needs); });
   }
 
  private:

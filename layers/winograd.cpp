@@ -9,15 +9,10 @@
 namespace sluice {
 namespace {
 
-WinogradChannels channels_of(const TensorDesc& tensor) {
-  const std::int64_t channels = tensor.shape[kC], pixels = tensor.shape[kH] * tensor.shape[kW];
-  const std::int64_t block = WinogradShape::kBlock * (tensor.block == channels ? 1 : pixels);
-  return {channels / WinogradShape::kBlock, tensor.block, tensor.block * tensor.shape[kW], block, channels * pixels};
-}
-
 WinogradShape shape_of(const ConvProblem& problem) {
   const Shape& src = problem.src.shape;
-  return {src[kN], src[kH], src[kW], channels_of(problem.src), channels_of(problem.dst), false, problem.mask};
+  return {src[kN], src[kH],     src[kW], winograd_channels(problem.src), winograd_channels(problem.dst),
+          false,   problem.mask};
 }
 
 bool in_blocks(const TensorDesc& tensor, bool masked) {
@@ -74,6 +69,12 @@ void add_bias_gradient(const ChannelGroups& groups, const T* diff_dst, float* di
 }
 
 }  // namespace
+
+WinogradChannels winograd_channels(const TensorDesc& tensor) {
+  const std::int64_t channels = tensor.shape[kC], pixels = tensor.shape[kH] * tensor.shape[kW];
+  const std::int64_t block = WinogradShape::kBlock * (tensor.block == channels ? 1 : pixels);
+  return {channels / WinogradShape::kBlock, tensor.block, tensor.block * tensor.shape[kW], block, channels * pixels};
+}
 
 bool is_winograd_geometry(const ConvGeometry& g) {
   return g.kernel == 3 && g.stride == 1 && g.pad == 1 && g.dilation == 1 && g.groups == 1;

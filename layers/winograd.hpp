@@ -13,6 +13,8 @@ namespace sluice {
 struct ConvGeometry;
 struct ConvProblem;
 
+/// Where the channels of an activation are, in blocks of 16 or as NHWC.
+WinogradChannels winograd_channels(const TensorDesc& tensor);
 /// 3x3 at stride 1 with one pixel around the image: what the kernels can do.
 bool is_winograd_geometry(const ConvGeometry& geometry);
 /// Whether the kernels are for a problem, and fast: 3x3 at stride 1 with a zero around the image, channels in blocks of

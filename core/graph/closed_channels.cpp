@@ -1,5 +1,6 @@
 #include "core/graph/closed_channels.hpp"
 
+#include "core/graph/channel_factors.hpp"
 #include "core/graph/open_products.hpp"
 
 namespace sluice {
@@ -39,18 +40,9 @@ class ClosedChannels {
     return source.is_input() || source.result != 0 ? -1 : zeros_[static_cast<std::size_t>(source.node)];
   }
 
-  /// The node that closes channels of source 0 of a layer that multiplies channels by factors.
-  int closer(const Node& node) const {
-    const int factors = node.declared.channel_factors;
-    if (factors < 0) return -1;
-    const NodeResult& source = node.src[static_cast<std::size_t>(factors)];
-    if (source.is_input() || source.result != 0) return -1;
-    return nodes_[static_cast<std::size_t>(source.node)].declared.closes_channels ? source.node : -1;
-  }
-
   int find_zeros(std::size_t v) const {
     const Node& node = nodes_[v];
-    const int closes = closer(node);
+    const int closes = closing_node(nodes_, node);
     if (closes >= 0) return closes;
     return node.declared.by_channel && node.declared.keeps_zeros ? zeros_of(node.src[0]) : -1;
   }
@@ -59,7 +51,7 @@ class ClosedChannels {
     if (readers_[v].size() != 1 || readers_[v][0].node == nodes_.size()) return -1;
     const Reader reader = readers_[v][0];
     const Node& node = nodes_[reader.node];
-    const int closes = reader.source == 0 ? closer(node) : -1;
+    const int closes = reader.source == 0 ? closing_node(nodes_, node) : -1;
     if (closes >= 0) return closes;
     return node.declared.by_channel ? needless_[reader.node] : -1;
   }
@@ -70,6 +62,14 @@ class ClosedChannels {
 };
 
 }  // namespace
+
+int closing_node(const std::vector<Node>& nodes, const Node& node) {
+  const int factors = node.declared.channel_factors;
+  if (factors < 0) return -1;
+  const NodeResult& source = node.src[static_cast<std::size_t>(factors)];
+  if (source.is_input() || source.result != 0) return -1;
+  return nodes[static_cast<std::size_t>(source.node)].declared.closes_channels ? source.node : -1;
+}
 
 std::vector<ChannelProducts> count_channel_products(const Network& network, std::vector<Node>& nodes) {
   std::vector<ChannelProducts> found;

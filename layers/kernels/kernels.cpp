@@ -105,6 +105,12 @@ const DropoutBits& dropout_bits(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_bits);
 }
 
+const DirectKernels& direct_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, open_direct);
+}
+const OpenKernels& open_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, open_channels);
+}
 const WinogradWeightKernels& winograd_weight_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, winograd_weights);
 }

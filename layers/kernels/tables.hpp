@@ -6,6 +6,8 @@
 #include "layers/kernels/depthwise_kernels.hpp"
 #include "layers/kernels/dropout_kernels.hpp"
 #include "layers/kernels/kernels.hpp"
+#include "layers/kernels/open_channel_kernels.hpp"
+#include "layers/kernels/open_direct_kernels.hpp"
 #include "layers/kernels/pact_kernels.hpp"
 #include "layers/kernels/pool_kernels.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
@@ -35,6 +37,8 @@
   extern const Int8Kernels narrow_f32;                             \
   extern const ByteProducts byte_products;                         \
   extern const MagnitudeKernels<BFloat16> magnitude_bf16;          \
+  extern const OpenKernels open_channels;                          \
+  extern const DirectKernels open_direct;                          \
   extern const WinogradWeightKernels winograd_weights;             \
   extern const WinogradKernels<float> winograd_f32;                \
   extern const WinogradKernels<BFloat16> winograd_bf16;            \

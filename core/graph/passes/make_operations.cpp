@@ -3,6 +3,7 @@
 
 #include "core/base/error.hpp"
 #include "core/graph/onednn.hpp"
+#include "core/graph/passes/factor_sources.hpp"
 #include "core/graph/passes/passes.hpp"
 
 namespace sluice {
@@ -32,6 +33,13 @@ OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
   return request;
 }
 
+std::unique_ptr<Op> make_operation(const ExecutionPlan& plan, PlannedOperation& op) {
+  const OpRequest request = request_of(plan, op);
+  const ChannelFactors factors = channel_factors(plan, op);
+  if (factors.empty()) return op.layer->make_op(request, op.needs);
+  return skipping_layer(plan, op)->make_skipping_op(request, factors, op.needs);
+}
+
 [[noreturn]] void fail(const ExecutionPlan& plan, const PlannedOperation& op, const std::string& why) {
   const Node& node = plan.own_node(op);
   throw Error(ExitCode::kUsage,
@@ -43,7 +51,7 @@ OpRequest request_of(const ExecutionPlan& plan, const PlannedOperation& op) {
 ExecutionPlan make_operations(ExecutionPlan plan) {
   for (PlannedOperation& op : plan.operations) {
     try {
-      op.op = op.layer->make_op(request_of(plan, op), op.needs);
+      op.op = make_operation(plan, op);
     } catch (const dnnl::error& error) {
       throw Error(ExitCode::kUsage,
                   concat(plan.own_node(op).section.where("type"), ": oneDNN cannot compute this layer (", error.what(),

@@ -1,4 +1,5 @@
 // A tensor for every input and every result.
+#include "core/graph/passes/factor_sources.hpp"
 #include "core/graph/passes/passes.hpp"
 
 namespace sluice {
@@ -18,6 +19,7 @@ ExecutionPlan make_tensors(ExecutionPlan plan) {
   for (std::size_t i = 0; i < plan.operations.size(); ++i) {
     PlannedOperation& op = plan.operations[i];
     for (const NodeResult& s : plan.own_node(op).src) op.src.push_back(plan.tensor_of(s));
+    for (int closer : factor_nodes(plan, op)) op.src.push_back(plan.tensor_of(closer));
     for (int input : plan.own_node(op).inputs) op.inputs.push_back(plan.tensor_of(-1 - input));
     if (op.addend_source) op.addend = plan.tensor_of(*op.addend_source);
     const DataType type = op.declared.like_src ? plan.tensor(op.src[0]).desc.type : plan.options.type;
