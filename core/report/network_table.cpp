@@ -77,7 +77,7 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
     records.columns.push_back(column(metric.c_str(), metric.c_str(), says_nothing_new(metric, metrics, rows) ? 0 : 60));
   records.columns.insert(records.columns.end(),
                          {column("macs_executed", "multiply-adds", 80), column("macs_dense", "dense", 40),
-                          column("flop_reduction", "times fewer", 30), column("average_bits", "bits", narrow ? 45 : 0),
+                          column("flop_reduction", "times fewer", 30), column("average_bits", "bits", narrow ? 70 : 0),
                           column("bit_operations_executed", "bit operations", 0),
                           column("bit_operations_dense", "dense bit operations", 0),
                           column("parameters", "parameters", 0), column("images", "images", 0)});

@@ -106,6 +106,7 @@ int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
   if (column_ends_in(metric, "_density")) return 85;
   if (column_ends_in(metric, "_macs_executed")) return 80;
+  if (column_ends_in(metric, "_average_bits")) return 78;
   return column_ends_in(metric, "_loss") ? 60 : 40;
 }
 
@@ -157,6 +158,7 @@ std::string short_metric(const std::string& metric, const std::vector<std::strin
       std::all_of(all.begin(), all.end(), [&](const std::string& other) { return starts_with(other, set); });
   const std::string prefix = one ? "" : set, name = metric.substr(set.size());
   if (name == "macs_executed") return prefix + "MACs";
+  if (name == "average_bits") return prefix + "bits";
   const auto densities = std::count_if(all.begin(), all.end(), [&](const std::string& other) {
     return starts_with(other, set) && column_ends_in(other, "_density");
   });
