@@ -41,7 +41,7 @@ struct ByteProducts {
   /// `outputs` of them from channel `first` on.
   void (*floats)(const ByteRows&, const ByteWeights&, const ByteEnding&, std::int64_t first, std::int64_t outputs,
                  float* dst);
-  /// In bytes, low and high being within 0 and 127; 0 for what is no number.
+  /// In bytes, low and high being within 0 and 127; low for what is no number.
   void (*bytes)(const ByteRows&, const ByteWeights&, const ByteEnding&, std::int64_t first, std::int64_t outputs,
                 std::uint8_t* dst);
 };

@@ -83,9 +83,7 @@ class Ending {
     NativeF32 x = __builtin_convertvector(sum, NativeF32) * scale_ + shift_;
     if (e_.addend != nullptr) x = (x + addend(e_.addend + at)) * broadcast(e_.factor);
     if (e_.addend_bytes != nullptr) x += addend(e_.addend_bytes + at) * broadcast(e_.addend_scale);
-    const NativeF32 low = broadcast(e_.low), high = broadcast(e_.high);
-    x = x < low ? low : x;
-    x = x > high ? high : x;
+    x = clipped<T>(x, broadcast(e_.low), broadcast(e_.high));
     if (lanes_ >= kNativeLanes) return store(dst_ + at, x);
     T some[kNativeLanes];
     store(some, x);
