@@ -29,6 +29,7 @@ NETWORKS = [
     ("channel gates by images", "resnet20", "[define]\ngated_conv = cg_conv\n[type.cg_conv]\ngranularity = channel\n"),
     ("whole channels", "resnet20_channels", "[type.channel_gate]\ninit_scale = 1\nthreshold_init = 0.1\n"),
     ("precision gates", "resnet20", "[define]\ngated_conv = pg_conv\nsecond_conv = pg_conv\n[type.pg_conv]\nactivation_bits = 4\n"),
+    ("one-bit weights", "resnet20_onebit", "[define]\nblocks = 1\ngated_conv = pg_conv\n"),
     ("quantised", "resnet20", "[define]\ngated_conv = quantized_conv\nsecond_conv = quantized_conv\n"),
     ("quantised to 3 bits", "resnet20",
      "[define]\ngated_conv = quantized_conv\n[type.quantized_conv]\nactivation_bits = 3\nweight_bits = 3\n"),

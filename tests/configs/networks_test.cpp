@@ -346,7 +346,7 @@ const std::map<std::string, std::vector<Overrides>> kRuns = {
        "--type.pact_relu.init=0.5"}}},
     {"resnet20_channels.ini", {{"--define.blocks=1"}, {"--define.width=12", "--define.shortcut=projection"}}},
     {"resnet20_onebit.ini",
-     {{"--define.blocks=1"}, {"--define.width=12", "--define.blocks=1", "--define.gated_conv=quantized_conv"}}},
+     {{"--define.blocks=1"}, {"--define.width=12", "--define.blocks=1", "--define.weight_bits=0"}}},
     {"resnet18.ini",
      {{"--define.width=16"},
       {"--define.width=12", "--define.shortcut=pad"},

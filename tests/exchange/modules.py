@@ -101,7 +101,7 @@ def differences(what, ours, theirs):
     """Largest ones relative to the tensor's own largest number (or a small part of the largest of all: biases before a
     normalisation have no gradient but rounding), and what is wrong."""
     worst, problems = 0, []
-    least = 1e-4 * max((np.abs(mine).max() for mine in ours.values()), default=0)
+    least = 3e-4 * max((np.abs(mine).max() for mine in ours.values()), default=0)
     for name, mine in ours.items():
         if name not in theirs and not mine.any():  # what the answer does not depend on
             continue
