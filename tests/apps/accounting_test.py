@@ -167,6 +167,26 @@ def training():
         expect(report["flop_reduction"] == 1 and report["average_bits"] == 32, f"a dense network: {report}")
 
 
+def channels():
+    """Around closed channels the gate alone has a density; its neighbours have their cost, and all programs list the same layers."""
+    with Sandbox() as box:
+        gate = "[layer.gate]\ntype = channel_gate\nthreshold_init = 0\ninit_scale = 1\n[layer.conv2]\ntype = conv\nchannels = 5\nkernel = 1\n"
+        box.write("net.ini", NET.replace("[layer.pool]", gate + "[layer.pool]"))
+        box.ok("sluice-train", "net.ini")
+        last = json.loads(box.text("run/metrics.jsonl").splitlines()[-1])
+        expect([name for name in last if "density/" in name] == ["val_density/gate.decision"], f"densities: {list(last)}")
+        shown = json.loads(box.ok("sluice-inspect", box.newest(), "--gates", "--json").out)
+        report = json.loads(box.ok("sluice-eval", box.newest(), "--json", "--split=validation").out)
+        layers = {layer["name"]: layer for layer in report["layers"]}
+        densities = {layer["layer"]: layer["density"] for layer in shown["gates"]}
+        expect(densities == {"gate.decision": report["gate_density"], "conv2": None}, f"--gates: {densities}, eval {report['gate_density']}")
+        expect(shown["gate_totals"]["density"] == report["gate_density"], f"--gates: {shown['gate_totals']}")
+        conv = shown["gates"][1]
+        expect(conv["macs_executed"] == layers["conv2"]["macs_executed"] < conv["macs_dense"], f"--gates: {conv}, eval {layers['conv2']}")
+        text = box.ok("sluice-eval", box.newest(), "--split=validation").out
+        expect(re.search(r"^  gate\.decision +\d\.\d{4} +- +- +-$\n^  conv2 +- +\d+ +\d+ +32\.00$", text, re.MULTILINE), f"eval: {text}")
+
+
 def averages():
     """With averaged weights, rows and /history speak of the averages, thresholds and densities of single layers among them."""
     with Sandbox() as box:
@@ -223,6 +243,6 @@ def inspection():
 
 
 if __name__ == "__main__":
-    for part in [evaluation, training, averages, inspection]:
+    for part in [evaluation, training, channels, averages, inspection]:
         part()
     sys.exit(1 if failures else 0)
