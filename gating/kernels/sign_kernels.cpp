@@ -190,6 +190,18 @@ SLUICE_INLINE WholeSums twice(Words ones) {
   return __builtin_convertvector(ones + ones, WholeSums);
 }
 
+SLUICE_INLINE bool is_any_set(WholeSums lanes) {
+#if defined(__AVX512F__)
+  return _mm256_testz_si256(reinterpret_cast<__m256i>(lanes), reinterpret_cast<__m256i>(lanes)) == 0;
+#elif defined(__AVX2__)
+  return _mm_testz_si128(reinterpret_cast<__m128i>(lanes), reinterpret_cast<__m128i>(lanes)) == 0;
+#else
+  int all = 0;
+  for (int lane = 0; lane < kWordLanes; ++lane) all |= lanes[lane];
+  return all != 0;
+#endif
+}
+
 /// Outputs that are computed one by one.
 struct SignDots {
   static constexpr int kMost = 1024;  ///< more than are added for a vector of outputs
@@ -226,7 +238,7 @@ std::int64_t multiply_as(const SignShape& s, const SignWeights& weights, const S
     if (kWay == SignWay::kDots) gather_taps(s, pixel.low, 1, patches.low + p * SignShape::kMostWords);
     if (kWay == SignWay::kLanes || kWay == SignWay::kAll) gather_taps(s, pixel.low, kSignPixels, patches.low + p);
   }
-  std::int64_t open_count = 0;
+  WholeSums opened{};  // below 0, lane by lane
   for (std::int64_t o = 0; o < s.padded; o += kWordLanes) {
     const std::uint64_t* const lanes = weights.lanes + o * s.words;
     const WholeSums limit = load_native<WholeSums>(weights.limit + o);
@@ -237,12 +249,11 @@ std::int64_t multiply_as(const SignShape& s, const SignWeights& weights, const S
       const WholeSums first = load_native<WholeSums>(pixels[p].first + o), half = first - twice(high[p]),
                       base = half + half;
       const WholeSums open = base > limit;
-      int opened = 0;
-      for (int lane = 0; lane < kWordLanes; ++lane) opened -= open[lane];
-      open_count += opened;
+      opened += open;
+      const bool completes = kWay == SignWay::kAll || (kWay == SignWay::kLanes && is_any_set(open));
       WholeSums sum = base;
-      if (kWay == SignWay::kLanes && opened > 0) differing<1>(s.words, patches.low + p, lanes, low + p);
-      if (kWay == SignWay::kAll || (kWay == SignWay::kLanes && opened > 0)) sum += (first - twice(low[p])) & open;
+      if (kWay == SignWay::kLanes && completes) differing<1>(s.words, patches.low + p, lanes, low + p);
+      if (completes) sum += (first - twice(low[p])) & open;
       store_native(sums + p * s.padded + o, __builtin_convertvector(sum, FloatSums));
       if (kWay != SignWay::kDots) continue;
       for (int lane = 0; lane < kWordLanes; ++lane) {
@@ -255,6 +266,8 @@ std::int64_t multiply_as(const SignShape& s, const SignWeights& weights, const S
       dots.add(s, weights, pixels, patches.low, sums);
   }
   if (kWay == SignWay::kDots) dots.add(s, weights, pixels, patches.low, sums);
+  std::int64_t open_count = 0;
+  for (int lane = 0; lane < kWordLanes; ++lane) open_count -= opened[lane];
   return open_count;
 }
 
