@@ -88,10 +88,22 @@ void OpenConvolution::cut(std::int64_t threads) {
   while (images * column_parts_ * parts_of(all_rows_, rows_) < threads && rows_ > 1 && rows_ * columns_ > few)
     rows_ = parts_of(rows_, 2);
   row_parts_ = parts_of(all_rows_, rows_);
-  const std::int64_t parts = images * row_parts_ * column_parts_, blocks = shape_.dst.blocks;
+  images_ = whole_images(threads);
+  const std::int64_t groups = parts_of(images, images_), parts = groups * row_parts_ * column_parts_,
+                     blocks = shape_.dst.blocks;
   blocks_ = parts_of(blocks, std::min(blocks, parts_of(threads, parts)));
   parts_ = row_parts_ * column_parts_ * parts_of(blocks, blocks_);
-  pieces_ = std::min(threads, images * parts_);
+  pieces_ = std::min(threads, groups * parts_);
+}
+
+/// How many small ones are a part's.
+std::int64_t OpenConvolution::whole_images(std::int64_t threads) const {
+  if (!winograd_ || row_parts_ * column_parts_ > 1) return 1;
+  const std::int64_t together = open_kernels(isa_).together, all = problem_.src.shape[kN];
+  const std::int64_t tiles = parts_of(rows_ * columns_, together) * together;
+  std::int64_t images = std::clamp<std::int64_t>(OpenPart::kMostTiles / tiles, 1, OpenPart::kMostImages);
+  while (images > 1 && parts_of(all, images) < threads) images /= 2;
+  return images;
 }
 
 void OpenConvolution::book_piece() {
@@ -107,8 +119,8 @@ void OpenConvolution::book_piece() {
       winograd_ ? OpenPart::kMostTiles * WinogradShape::kTile * WinogradShape::kTile : rows_ * direct_.dst_width;
   if (problem_.closes_outputs) dst_ = scratch.book<float>(OpenMemory::dst_floats(pixels, outputs));
   bias_ = scratch.book<float>(OpenMemory::listed(outputs));
-  inputs_ = scratch.book<std::int32_t>(OpenMemory::listed(inputs));
-  outputs_ = scratch.book<std::int32_t>(OpenMemory::listed(outputs));
+  inputs_ = scratch.book<std::int32_t>(images_ * OpenMemory::listed(inputs));
+  outputs_ = scratch.book<std::int32_t>(images_ * OpenMemory::listed(outputs));
 }
 
 OpenPart OpenConvolution::part(std::int64_t index) const {
@@ -151,12 +163,14 @@ void OpenConvolution::run(const Memory& memory, const float* src, const OpenFact
   const OpenKernels& kernels = open_kernels(isa_);
   const auto by_winograd = problem_.closes_outputs ? kernels.open_outputs : kernels.all_outputs;
   const auto directly = direct_kernels(isa_).convolve;
-  const std::int64_t all = problem_.src.shape[kN] * parts_;
+  const std::int64_t images = problem_.src.shape[kN], all = parts_of(images, images_) * parts_;
   parallel_for(pieces_, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
       const OpenMemory own = memory_of(memory.block(piece_memory_, piece));
       for (std::int64_t i = all * piece / pieces_; i < all * (piece + 1) / pieces_; ++i) {
-        const std::int64_t image = i / parts_;
+        const std::int64_t image = i / parts_ * images_;
+        OpenPart own_part = part(i % parts_);
+        own_part.images = std::min(images_, images - image);
         OpenOperands operands;
         operands.src = image_of(problem_.src, src, image);
         operands.dst = image_of(problem_.dst, dst, image);
@@ -164,8 +178,8 @@ void OpenConvolution::run(const Memory& memory, const float* src, const OpenFact
         operands.inputs = factors_of(factors.inputs, problem_.src, image);
         operands.outputs = factors_of(factors.outputs, problem_.dst, image);
         operands.epilogue = {bias, problem_.adds, problem_.low, problem_.high};
-        if (winograd_) by_winograd(shape_, part(i % parts_), operands, own);
-        if (!winograd_) directly(direct_, part(i % parts_), operands, own);
+        if (winograd_) by_winograd(shape_, own_part, operands, own);
+        if (!winograd_) directly(direct_, own_part, operands, own);
       }
     }
   });

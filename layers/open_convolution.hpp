@@ -46,6 +46,7 @@ class OpenConvolution {
  private:
   void make_shapes();
   void cut(std::int64_t threads);
+  std::int64_t whole_images(std::int64_t threads) const;
   std::int64_t direct_rows() const;
   void book_piece();
   OpenPart part(std::int64_t index) const;
@@ -56,10 +57,10 @@ class OpenConvolution {
   bool winograd_ = false;
   WinogradShape shape_;  ///< of one image, as the next
   DirectShape direct_;
-  std::int64_t all_rows_ = 0, all_columns_ = 0;                ///< of an image: tiles, or rows of pixels
-  std::int64_t rows_ = 0, columns_ = 0, blocks_ = 0;           ///< of a part
-  std::int64_t row_parts_ = 0, column_parts_ = 0, parts_ = 0;  ///< parts: of an image
-  std::int64_t pieces_ = 0;                                    ///< of work that may run side by side
+  std::int64_t all_rows_ = 0, all_columns_ = 0;                    ///< of an image: tiles, or rows of pixels
+  std::int64_t images_ = 1, rows_ = 0, columns_ = 0, blocks_ = 0;  ///< of a part
+  std::int64_t row_parts_ = 0, column_parts_ = 0, parts_ = 0;      ///< parts: of an image
+  std::int64_t pieces_ = 0;                                        ///< of work that may run side by side
   Slot<float> packed_;
   Slot<float> in_blocks_;  ///< in pack: weights with outputs in lanes
   Blocks piece_memory_;

@@ -81,32 +81,57 @@ SLUICE_INLINE void multiply_open(const float* src, std::int64_t pitch, const Ope
   }
 }
 
+/// A block of one image's results.
+SLUICE_INLINE void reduce_block(const WinogradShape& s, const OpenPart& part, const OpenOperands& o, std::int64_t block,
+                                const float* products, std::int64_t step, float* dst) {
+  for (int k = 0; k < kParts; ++k) {
+    const FullEnding ending(o.epilogue, block * kLanes + k * kNativeLanes);
+    float* const plane = plane_of(s.dst, dst, 0, block) + k * kNativeLanes;
+    for_tiles(
+        part, [&](std::int64_t tile, std::int64_t row, std::int64_t column) __attribute__((always_inline)) {
+          const float* const from = products + tile * kLanes + k * kNativeLanes;
+          reduce_dst<Rounding::kGeneric>(s, {0, row, column}, from, step, ending, plane);
+        });
+  }
+}
+
+/// Of the images of a part.
+struct OpenLists {
+  OpenList of[OpenPart::kMostImages];
+};
+
+OpenLists list_images(const OpenPart& part, const float* factors, std::int64_t channels, std::int64_t first,
+                      std::int64_t end, std::int32_t* memory) {
+  OpenLists lists{};
+  for (std::int64_t n = 0; n < part.images; ++n) {
+    lists.of[n] = list_open(factors == nullptr ? nullptr : factors + n * channels, first, end,
+                            memory + n * OpenMemory::listed(channels));
+  }
+  return lists;
+}
+
 void all_outputs(const WinogradShape& s, const OpenPart& part, const OpenOperands& o, const OpenMemory& m) {
-  const std::int64_t channels = s.src.blocks * kLanes, tiles = round_up(part.tiles(), kTiles);
-  const OpenList open = list_open(o.inputs, 0, channels, m.inputs);
+  const std::int64_t channels = s.src.blocks * kLanes, each = round_up(part.tiles(), kTiles),
+                     tiles = each * part.images;
+  const OpenLists open = list_images(part, o.inputs, channels, 0, channels, m.inputs);
   // A line more than there is: a cache has few places for powers of two.
   const std::int64_t src_step = tiles * channels + kLanes, step = tiles * kLanes + kLanes;
-  expand_open(
-      s, part, open, o.src, [&](std::int64_t tile, std::int64_t channel, auto&& expand) __attribute__((always_inline)) {
-        expand(m.expanded + tile * channels + channel, src_step);
-      });
+  for (std::int64_t n = 0; n < part.images; ++n) {
+    expand_open(
+        s, part, open.of[n], o.src + n * s.src.image,
+        [&](std::int64_t tile, std::int64_t channel, auto&& expand)
+            __attribute__((always_inline)) { expand(m.expanded + (n * each + tile) * channels + channel, src_step); });
+  }
   for (std::int64_t block = part.block; block < part.end_block; ++block) {
     for (int p = 0; p < kPoints; ++p) {
       const float* const weights = o.weights + (block * kPoints + p) * channels * kLanes;
       for (std::int64_t t = 0; t < tiles; t += kTiles) {
-        multiply_open(m.expanded + p * src_step + t * channels, channels, open, weights,
+        multiply_open(m.expanded + p * src_step + t * channels, channels, open.of[t / each], weights,
                       m.products + p * step + t * kLanes);
       }
     }
-    for (int k = 0; k < kParts; ++k) {
-      const FullEnding ending(o.epilogue, block * kLanes + k * kNativeLanes);
-      float* const plane = plane_of(s.dst, o.dst, 0, block) + k * kNativeLanes;
-      for_tiles(
-          part, [&](std::int64_t tile, std::int64_t row, std::int64_t column) __attribute__((always_inline)) {
-            const float* const from = m.products + tile * kLanes + k * kNativeLanes;
-            reduce_dst<Rounding::kGeneric>(s, {0, row, column}, from, step, ending, plane);
-          });
-    }
+    for (std::int64_t n = 0; n < part.images; ++n)
+      reduce_block(s, part, o, block, m.products + n * each * kLanes, step, o.dst + n * s.dst.image);
   }
 }
 
@@ -236,35 +261,41 @@ SLUICE_INLINE void multiply_all(const OpenList& open, const OpenList& outputs, c
   }
 }
 
-/// Products of open outputs: [output][four tiles][36 points of each].
-void multiply_points(const WinogradShape& s, const PointLayout& layout, const OpenList& open, const OpenList& outputs,
-                     const float* src, const float* weights, float* dst) {
+/// Where an image's points and products begin.
+struct ImagePitches {
+  std::int64_t points, products;
+};
+
+/// Products of open outputs, image by image: [output][four tiles][36 points of each].
+void multiply_points(const WinogradShape& s, const OpenPart& part, const PointLayout& layout, const OpenLists& open,
+                     const OpenLists& outputs, const ImagePitches& pitch, const float* src, const float* weights,
+                     float* dst) {
   const std::int64_t inputs = s.src.blocks * kLanes, all = s.dst.blocks * kLanes, sums = layout.fours * kFourTiles;
   for (int v = 0; v < kWhole; ++v) {
-    multiply_all<kFour, false>(
-        open, outputs, weights + v * all * inputs * kNativeLanes, {inputs * kNativeLanes, sums}, layout.fours,
-        [&](std::int64_t four) { return src + layout.whole(v, four, 0); }, dst + v * kPointStep);
+    for (std::int64_t n = 0; n < part.images; ++n) {
+      const float* const own = src + n * pitch.points;
+      multiply_all<kFour, false>(
+          open.of[n], outputs.of[n], weights + v * all * inputs * kNativeLanes, {inputs * kNativeLanes, sums},
+          layout.fours, [&](std::int64_t four) { return own + layout.whole(v, four, 0); },
+          dst + n * pitch.products + v * kPointStep);
+    }
   }
   if constexpr (kRest > 0) {
-    multiply_all<kRestVectors, true>(
-        open, outputs, weights + kWhole * all * inputs * kNativeLanes, {inputs * kRest, sums}, layout.fours,
-        [&](std::int64_t four) { return src + layout.rest(four, 0); }, dst + kWhole * kPointStep);
+    for (std::int64_t n = 0; n < part.images; ++n) {
+      const float* const own = src + n * pitch.points;
+      multiply_all<kRestVectors, true>(
+          open.of[n], outputs.of[n], weights + kWhole * all * inputs * kNativeLanes, {inputs * kRest, sums},
+          layout.fours, [&](std::int64_t four) { return own + layout.rest(four, 0); },
+          dst + n * pitch.products + kWhole * kPointStep);
+    }
   }
 }
 
-/// Open outputs side by side.
-void compute_outputs(const WinogradShape& s, const OpenPart& part, const OpenOperands& o, const OpenMemory& m,
-                     const OpenList& outputs, const SideBySide& to) {
-  const OpenList open = list_open(o.inputs, 0, s.src.blocks * kLanes, m.inputs);
-  const PointLayout layout{(part.tiles() + kFour - 1) / kFour, s.src.blocks * kLanes};
+/// Open outputs of one image side by side.
+void reduce_points(const WinogradShape& s, const OpenPart& part, const OpenOperands& o, const OpenList& outputs,
+                   const float* products, std::int64_t pitch, float* bias, const SideBySide& to) {
   alignas(64) float points[kPoints * kNativeLanes];
-  expand_open(
-      s, part, open, o.src, [&](std::int64_t tile, std::int64_t channel, auto&& expand) __attribute__((always_inline)) {
-        expand(points, kNativeLanes);
-        scatter_points(points, layout, tile, channel, m.expanded);
-      });
-  multiply_points(s, layout, open, outputs, m.expanded, o.weights, m.products);
-  const WinogradEpilogue epilogue = gather_epilogue(o.epilogue, outputs, m.bias);
+  const WinogradEpilogue epilogue = gather_epilogue(o.epilogue, outputs, bias);
   WinogradShape compact = s;
   compact.dst.pixel = to.pixel;
   compact.dst.row = to.row;
@@ -272,7 +303,7 @@ void compute_outputs(const WinogradShape& s, const OpenPart& part, const OpenOpe
     const FullEnding ending(epilogue, first);
     const float* sums[kNativeLanes];  // behind the last output comes that one again
     for (std::int64_t i = 0; i < kNativeLanes; ++i)
-      sums[i] = m.products + (first + i < outputs.count ? first + i : outputs.count - 1) * layout.fours * kFourTiles;
+      sums[i] = products + (first + i < outputs.count ? first + i : outputs.count - 1) * pitch;
     for_tiles(
         part, [&](std::int64_t tile, std::int64_t y, std::int64_t x) __attribute__((always_inline)) {
           gather_points(sums, tile, points);
@@ -282,12 +313,32 @@ void compute_outputs(const WinogradShape& s, const OpenPart& part, const OpenOpe
 }
 
 void open_outputs(const WinogradShape& s, const OpenPart& part, const OpenOperands& o, const OpenMemory& m) {
-  const OpenList outputs = list_open(o.outputs, part.block * kLanes, part.end_block * kLanes, m.outputs);
+  const std::int64_t inputs = s.src.blocks * kLanes, all = s.dst.blocks * kLanes;
+  const OpenLists outputs = list_images(part, o.outputs, all, part.block * kLanes, part.end_block * kLanes, m.outputs);
+  const OpenLists open = list_images(part, o.inputs, inputs, 0, inputs, m.inputs);
+  const PointLayout layout{(part.tiles() + kFour - 1) / kFour, inputs};
+  const std::int64_t sums = layout.fours * kFourTiles;
+  const ImagePitches pitch{sums * inputs, sums * (part.end_block - part.block) * kLanes};
+  alignas(64) float points[kPoints * kNativeLanes];
+  for (std::int64_t n = 0; n < part.images; ++n) {
+    if (outputs.of[n].count == 0) continue;
+    expand_open(
+        s, part, open.of[n], o.src + n * s.src.image,
+        [&](std::int64_t tile, std::int64_t channel, auto&& expand) __attribute__((always_inline)) {
+          expand(points, kNativeLanes);
+          scatter_points(points, layout, tile, channel, m.expanded + n * pitch.points);
+        });
+  }
+  multiply_points(s, part, layout, open, outputs, pitch, m.expanded, o.weights, m.products);
   const Pixels made = made_by(s, part);
-  const SideBySide image = side_by_side(outputs.count, made, m.dst);
-  if (outputs.count > 0) compute_outputs(s, part, o, m, outputs, image);
-  spread(s.dst, {part.block, part.end_block}, made, outputs, o.outputs, image, o.dst);
+  for (std::int64_t n = 0; n < part.images; ++n) {
+    const SideBySide image = side_by_side(outputs.of[n].count, made, m.dst);
+    reduce_points(s, part, o, outputs.of[n], m.products + n * pitch.products, sums, m.bias, image);
+    spread(s.dst, {part.block, part.end_block}, made, outputs.of[n], o.outputs + n * all, image,
+           o.dst + n * s.dst.image);
+  }
 }
+
 void order(const WinogradShape& s, const float* packed, float* ordered) {
   const std::int64_t inputs = s.src.blocks * kLanes, outputs = s.dst.blocks * kLanes;
   for (std::int64_t p = 0; p < kPoints; ++p) {
@@ -300,8 +351,11 @@ void order(const WinogradShape& s, const float* packed, float* ordered) {
   }
 }
 
+/// Tiles that either kernel multiplies together.
+constexpr int kMultiple = kTiles > kFour ? kTiles : kFour;
+
 }  // namespace
 
-extern const OpenKernels open_channels = {kNativeLanes, all_outputs, open_outputs, order};
+extern const OpenKernels open_channels = {kMultiple, all_outputs, open_outputs, order};
 
 }  // namespace sluice::SLUICE_ISA

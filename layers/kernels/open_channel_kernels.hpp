@@ -15,18 +15,21 @@
 
 namespace sluice {
 
-/// Part of one image's work: a rectangle of tiles, kMostTiles at most, and blocks of the result's channels.
+/// Part of the work: a rectangle of tiles, kMostTiles at most, and blocks of the result's channels; of one image, or of
+/// several, which then read the same weights: kMostTiles in all, those of each up to a multiple of
+/// OpenKernels::together.
 struct OpenPart {
-  static constexpr std::int64_t kMostTiles = 16;
+  static constexpr std::int64_t kMostTiles = 16, kMostImages = 4;
 
   std::int64_t row = 0, end_row = 0, column = 0, end_column = 0;
   std::int64_t block = 0, end_block = 0;
+  std::int64_t images = 1;
 
   std::int64_t columns() const { return end_column - column; }
   std::int64_t tiles() const { return (end_row - row) * columns(); }
 };
 
-/// One image. Factors are by channel, 0 where it is closed; null: all are open.
+/// The first image; others lie behind it. Factors are by channel, 0 where it is closed; null: all are open.
 struct OpenOperands {
   const float* src = nullptr;
   const float* weights = nullptr;
@@ -53,11 +56,11 @@ struct OpenMemory {
     return WinogradShape::kPoints * (OpenPart::kMostTiles * outputs + kLanes);
   }
   static std::int64_t dst_floats(std::int64_t pixels, std::int64_t outputs) { return pixels * outputs + kLanes; }
-  static std::int64_t listed(std::int64_t channels) { return channels + kLanes; }
+  static constexpr std::int64_t listed(std::int64_t channels) { return channels + kLanes; }  ///< of each image
 };
 
 struct OpenKernels {
-  std::int64_t lanes;
+  std::int64_t together;  ///< tiles that are multiplied together
   /// Of an image's shape (one image). All outputs, by weights that WinogradWeightKernels::pack made.
   void (*all_outputs)(const WinogradShape&, const OpenPart&, const OpenOperands&, const OpenMemory&);
   /// Open outputs, zeros for the others, by weights from `order`.

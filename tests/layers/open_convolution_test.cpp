@@ -11,7 +11,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct OpenCase {
-  std::int64_t images = 2, inputs = 32, outputs = 48, height = 7, width = 6;
+  std::int64_t images = 2, inputs = 32, outputs = 48, height = 8, width = 7;
   std::int64_t kernel = 3, stride = 1, pad = 1, dilation = 1;
   double open_inputs = 2, open_outputs = 2;  ///< shares; above 1: these are not closed
   bool adds = false, bias = true, blocked = false, winograd = true;
