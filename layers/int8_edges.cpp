@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::int64_t kGrain = 16384;  // numbers
+constexpr std::int64_t kRoundedAtOnce = 16384;  // numbers
 
 /// The same in floats; booked where it is not floats already.
 BookedTensor floats_like(const TensorDesc& desc, Scratch& scratch) {
@@ -24,7 +24,7 @@ BookedTensor floats_like(const TensorDesc& desc, Scratch& scratch) {
 void round_to_int8(const float* src, const Tensor& dst) {
   std::uint8_t* const to = dst.as<std::uint8_t>();
   const float factor = 1 / dst.desc.scale;
-  parallel_for(dst.desc.count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(dst.desc.count(), kRoundedAtOnce, [=](std::int64_t begin, std::int64_t end) {
     int8_kernels().round(end - begin, src + begin, factor, kMostInt8Level, to + begin);
   });
 }
@@ -32,7 +32,7 @@ void round_to_int8(const float* src, const Tensor& dst) {
 void widen_int8(const Tensor& src, float* dst) {
   const std::uint8_t* const from = src.as<const std::uint8_t>();
   const float scale = src.desc.scale;
-  parallel_for(src.desc.count(), kGrain, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(src.desc.count(), kRoundedAtOnce, [=](std::int64_t begin, std::int64_t end) {
     int8_kernels().widen(end - begin, from + begin, scale, dst + begin);
   });
 }
@@ -52,7 +52,7 @@ void Int8Edges::copy_addend(const Context& c, float* to) const {
   const bool same_type = c.addend.desc.type == c.dst.desc.type;  // then the result's memory starts with it
   const Tensor addend{c.addend.desc, same_type ? c.dst.data : c.addend.data};
   if (addend.desc.type == DataType::kU8) return widen_int8(addend, to);
-  parallel_for(addend.desc.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(addend.desc.count(), kRoundedAtOnce, [&](std::int64_t begin, std::int64_t end) {
     std::memcpy(to + begin, addend.as<const float>() + begin, static_cast<std::size_t>((end - begin) * 4));
   });
 }
