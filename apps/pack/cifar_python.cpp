@@ -14,8 +14,7 @@ constexpr std::int64_t kSide = 32, kImageBytes = 3 * kSide * kSide;
   throw Error(ExitCode::kData, concat(path, ": ", problem, "; it is no file of CIFAR's Python version"));
 }
 
-const PickleValue& member(const Pickle& pickle, const std::string& path, const std::string& key,
-                          PickleValue::Kind kind) {
+const PickleValue& member(const Pickle& pickle, const std::string& path, const char* key, PickleValue::Kind kind) {
   const PickleValue* const value = pickle.root().find(key);
   if (value == nullptr || value->kind != kind) fail(path, concat("expected an entry '", key, "'"));
   return *value;
@@ -26,7 +25,7 @@ ArrayPart read_part(const std::string& folder, const std::string& name, const st
   const std::string path = folder + "/" + name;
   const Pickle pickle(path);
   const PickleValue& data = member(pickle, path, "data", PickleValue::Kind::kArray);
-  const PickleValue& labels = member(pickle, path, labels_key, PickleValue::Kind::kList);
+  const PickleValue& labels = member(pickle, path, labels_key.c_str(), PickleValue::Kind::kList);
   const auto count = static_cast<std::int64_t>(labels.items.size());
   if (data.shape != std::vector<std::int64_t>{count, kImageBytes})
     fail(path, concat("expected ", count, " x ", kImageBytes, " pixels for ", count, " labels"));
@@ -45,7 +44,7 @@ ArrayPart read_part(const std::string& folder, const std::string& name, const st
 std::vector<std::string> read_names(const std::string& path, const std::string& key) {
   const Pickle pickle(path);
   std::vector<std::string> names;
-  for (const PickleValue* name : member(pickle, path, key, PickleValue::Kind::kList).items) {
+  for (const PickleValue* name : member(pickle, path, key.c_str(), PickleValue::Kind::kList).items) {
     if (name->kind != PickleValue::Kind::kText) fail(path, "expected texts as names of classes");
     names.emplace_back(name->text);
   }
