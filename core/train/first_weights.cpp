@@ -39,18 +39,24 @@ std::vector<ConvertedLayer> convert(const Experiment& experiment, const Checkpoi
   return convert_restored(other->network(), network, report);
 }
 
+constexpr std::size_t kNamed = 3;  // of many layers or tensors; the log file has all
+
 void tell(const std::vector<ConvertedLayer>& converted, Log& log) {
-  for (const ConvertedLayer& layer : converted) {
+  for (std::size_t i = 0; i < converted.size(); ++i) {
+    const ConvertedLayer& layer = converted[i];
     std::vector<std::string> changes;
     if (layer.reordered) changes.emplace_back("filters in the order of its shuffled source");
     if (!layer.norm.empty()) changes.push_back(concat("both normalisations from ", layer.norm));
-    log.info(concat("  converts ", layer.layer, ": ", join(changes)));
+    const std::string text = concat("  converts ", layer.layer, ": ", join(changes));
+    if (i < kNamed)
+      log.info(text);
+    else
+      log.note(text);
   }
+  if (converted.size() > kNamed) log.info(concat("  and ", converted.size() - kNamed, " layers more likewise"));
 }
 
-/// The first ones; the log file has all.
 void list(Log& log, const char* begin, const std::vector<std::string>& paths, const char* end) {
-  constexpr std::size_t kNamed = 3;
   if (paths.empty()) return;
   const std::size_t named = std::min(kNamed, paths.size());
   const std::string more = paths.size() > named ? concat(" and ", paths.size() - named, " more") : "";
