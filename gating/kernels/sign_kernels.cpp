@@ -18,6 +18,7 @@ typedef float FloatSums __attribute__((vector_size(kNativeBytes / 2)));
 
 /// How many bits of the words it was given are set, lane by lane.
 struct BitCounter {
+  static constexpr int kSplits = 1;
   static constexpr std::int64_t kRun = SignShape::kMostWords;  ///< words between two calls of flush
   Words sum{};
   SLUICE_INLINE void add(Words x) { sum += reinterpret_cast<Words>(_mm512_popcnt_epi64(reinterpret_cast<__m512i>(x))); }
@@ -63,17 +64,18 @@ SLUICE_INLINE Register bits_of_halves() {
 }
 #endif
 
-typedef std::uint8_t Bytes __attribute__((vector_size(kNativeBytes)));
+// The words come as halves of bytes.
+constexpr int kByteSplits = 2;
+constexpr std::int64_t kByteRun = 63;  // words whose sums a byte holds
 
 SLUICE_INLINE Words ones_by_byte(Words x) {
-  const Words half = Words{} + 0x0f0f0f0f0f0f0f0fULL;
-  const Register table = bits_of_halves();
-  const Register low = look_up(table, reinterpret_cast<Register>(x & half)),
-                 high = look_up(table, reinterpret_cast<Register>((x >> 4) & half));
-  return reinterpret_cast<Words>(reinterpret_cast<Bytes>(low) + reinterpret_cast<Bytes>(high));
+  return reinterpret_cast<Words>(look_up(bits_of_halves(), reinterpret_cast<Register>(x)));
 }
 
 #else
+
+constexpr int kByteSplits = 1;
+constexpr std::int64_t kByteRun = 31;  // words whose sums a byte holds
 
 SLUICE_INLINE Words ones_by_byte(Words x) {
   const Words one = Words{} + 0x5555555555555555ULL, two = Words{} + 0x3333333333333333ULL,
@@ -91,7 +93,8 @@ SLUICE_INLINE Words sum_of_bytes(Words x) {
 
 /// How many bits of the words it was given are set, lane by lane.
 struct BitCounter {
-  static constexpr std::int64_t kRun = 31;  ///< words between two calls of flush: a byte holds 31 times 8
+  static constexpr int kSplits = kByteSplits;
+  static constexpr std::int64_t kRun = kByteRun;  ///< words between two calls of flush
   Words sum{}, bytes{};
   SLUICE_INLINE void add(Words x) { bytes += ones_by_byte(x); }
   SLUICE_INLINE void flush() {
@@ -148,9 +151,29 @@ bool pack_signs(const SignShape& s, std::int64_t pixels, std::int64_t pixel, std
   return nans;
 }
 
-/// The words of a pixel's taps, one behind the other, each `pitch` behind the last one.
-SLUICE_INLINE void gather_taps(const SignShape& s, const std::uint64_t* plane, std::int64_t pitch,
-                               std::uint64_t* patch) {
+/// The word of one of kSignPixels patches, where there is one for each of them (and in halves of bytes: BitCounter).
+struct InTurns {
+  std::uint64_t* patch;
+  SLUICE_INLINE void put(std::uint64_t word) {
+    if (BitCounter::kSplits == 1) {
+      *patch = word;
+    } else {
+      constexpr std::uint64_t kHalf = 0x0f0f0f0f0f0f0f0fULL;
+      patch[0] = word & kHalf;
+      patch[kSignPixels] = (word >> 4) & kHalf;
+    }
+    patch += kSignPixels * BitCounter::kSplits;
+  }
+};
+/// The words of one patch, one behind the other.
+struct InARow {
+  std::uint64_t* patch;
+  SLUICE_INLINE void put(std::uint64_t word) { *patch++ = word; }
+};
+
+/// The words of a pixel's taps: their channels, one behind the other.
+template <class Patch>
+SLUICE_INLINE void gather_taps(const SignShape& s, const std::uint64_t* plane, Patch patch) {
   std::uint64_t word = 0;
   std::int64_t filled = 0;
   for (std::int64_t tap = 0; tap < s.taps; ++tap) {
@@ -160,13 +183,12 @@ SLUICE_INLINE void gather_taps(const SignShape& s, const std::uint64_t* plane, s
       word |= x << filled;
       filled += bits;
       if (filled < 64) continue;
-      *patch = word;
-      patch += pitch;
+      patch.put(word);
       filled -= 64;
       word = filled > 0 ? x >> (bits - filled) : 0;
     }
   }
-  if (filled > 0) *patch = word;
+  if (filled > 0) patch.put(word);
 }
 
 /// How many bits differ, for a vector of outputs and some pixels of the patches, of which each word stands once for all
@@ -224,7 +246,8 @@ struct SignDots {
 
 /// Of the pixels of one call: each word of all of them; for dots the low plane pixel by pixel.
 struct SignPatches {
-  std::uint64_t high[SignShape::kMostWords * kSignPixels], low[SignShape::kMostWords * kSignPixels];
+  static constexpr std::int64_t kWords = SignShape::kMostWords * kSignPixels * BitCounter::kSplits;
+  std::uint64_t high[kWords], low[kWords];
 };
 
 template <SignWay kWay>
@@ -234,17 +257,18 @@ std::int64_t multiply_as(const SignShape& s, const SignWeights& weights, const S
   SignDots dots;
   for (int p = 0; p < kSignPixels; ++p) {
     const SignPixel& pixel = pixels[p < count ? p : 0];
-    gather_taps(s, pixel.high, kSignPixels, patches.high + p);
-    if (kWay == SignWay::kDots) gather_taps(s, pixel.low, 1, patches.low + p * SignShape::kMostWords);
-    if (kWay == SignWay::kLanes || kWay == SignWay::kAll) gather_taps(s, pixel.low, kSignPixels, patches.low + p);
+    gather_taps(s, pixel.high, InTurns{patches.high + p});
+    if (kWay == SignWay::kDots) gather_taps(s, pixel.low, InARow{patches.low + p * SignShape::kMostWords});
+    if (kWay == SignWay::kLanes || kWay == SignWay::kAll) gather_taps(s, pixel.low, InTurns{patches.low + p});
   }
+  const std::int64_t words = s.words * BitCounter::kSplits;
   WholeSums opened{};  // below 0, lane by lane
   for (std::int64_t o = 0; o < s.padded; o += kWordLanes) {
-    const std::uint64_t* const lanes = weights.lanes + o * s.words;
+    const std::uint64_t* const lanes = weights.lanes + o * words;
     const WholeSums limit = load_native<WholeSums>(weights.limit + o);
     Words high[kSignPixels], low[kSignPixels];
-    differing<kSignPixels>(s.words, patches.high, lanes, high);
-    if (kWay == SignWay::kAll) differing<kSignPixels>(s.words, patches.low, lanes, low);
+    differing<kSignPixels>(words, patches.high, lanes, high);
+    if (kWay == SignWay::kAll) differing<kSignPixels>(words, patches.low, lanes, low);
     for (int p = 0; p < count; ++p) {
       const WholeSums first = load_native<WholeSums>(pixels[p].first + o), half = first - twice(high[p]),
                       base = half + half;
@@ -252,7 +276,7 @@ std::int64_t multiply_as(const SignShape& s, const SignWeights& weights, const S
       opened += open;
       const bool completes = kWay == SignWay::kAll || (kWay == SignWay::kLanes && is_any_set(open));
       WholeSums sum = base;
-      if (kWay == SignWay::kLanes && completes) differing<1>(s.words, patches.low + p, lanes, low + p);
+      if (kWay == SignWay::kLanes && completes) differing<1>(words, patches.low + p, lanes, low + p);
       if (completes) sum += (first - twice(low[p])) & open;
       store_native(sums + p * s.padded + o, __builtin_convertvector(sum, FloatSums));
       if (kWay != SignWay::kDots) continue;
@@ -288,6 +312,6 @@ std::int64_t multiply_signs(const SignShape& s, const SignWeights& weights, cons
 
 }  // namespace
 
-extern const SignKernels signs = {kWordLanes, pack_signs, multiply_signs};
+extern const SignKernels signs = {kWordLanes, BitCounter::kSplits, pack_signs, multiply_signs};
 
 }  // namespace sluice::SLUICE_ISA

@@ -34,7 +34,8 @@ struct SignShape {
 };
 
 struct SignWeights {
-  const std::uint64_t* lanes = nullptr;  ///< by vector of outputs: word by word, of each of its outputs
+  /// By vector of outputs: word by word (SignKernels::splits of them), of each of its outputs.
+  const std::uint64_t* lanes = nullptr;
   const std::uint64_t* plain = nullptr;  ///< by output
   const std::int32_t* limit = nullptr;   ///< by output, padded: open where twice the sum of the high plane is above it
 };
@@ -49,6 +50,9 @@ struct SignKernels {
   static constexpr int kPixels = 4;  ///< that multiply takes at a time
 
   int lanes;  ///< outputs in a vector: words of one
+  /// Words that one word of SignWeights::lanes stands as: 1, or 2, the low and the high halves of its bytes, which need
+  /// not be taken apart then.
+  int splits;
   /// The bits of a row of pixels: levels -3, -1, 1 and 3 of numbers as the bipolar quantiser rounds them. Pixels are
   /// `pixel` floats apart, blocks of `block` channels `plane` floats. True where there is a NaN.
   bool (*pack)(const SignShape&, std::int64_t pixels, std::int64_t pixel, std::int64_t block, std::int64_t plane,

@@ -79,7 +79,8 @@ SignShape SignConv::shape() const {
 
 void SignConv::book(SlotBook& book, Scratch& forward) {
   const auto kinds = static_cast<std::int64_t>(rows_.masks.size() * columns_.masks.size());
-  for (Slot<std::uint64_t>* slot : {&lanes_, &plain_}) *slot = book.kept<std::uint64_t>(shape_.padded * shape_.words);
+  plain_ = book.kept<std::uint64_t>(shape_.padded * shape_.words);
+  lanes_ = book.kept<std::uint64_t>(plain_.count() * kernels_->splits);
   limit_ = book.kept<std::int32_t>(shape_.padded);
   first_ = book.kept<std::int32_t>(kinds * shape_.padded);
   for (Slot<std::uint64_t>* slot : {&high_, &low_})
@@ -114,10 +115,12 @@ void SignConv::pack(const Memory& memory, const float* levels, const float* limi
       }
     }
   }
-  const std::int64_t vector = kernels_->lanes;
+  const std::int64_t vector = kernels_->lanes, splits = kernels_->splits;
+  const std::uint64_t kept = splits == 1 ? ~std::uint64_t{0} : 0x0f0f0f0f0f0f0f0fULL;  // halves of bytes
   for (std::int64_t o = 0; o < shape_.padded; ++o) {
-    for (std::int64_t k = 0; k < words; ++k)
-      lanes[(o / vector * words + k) * vector + o % vector] = plain[o * words + k];
+    for (std::int64_t k = 0; k < words * splits; ++k)
+      lanes[(o / vector * words * splits + k) * vector + o % vector] =
+          (plain[o * words + k / splits] >> (k % splits * 4)) & kept;
   }
 }
 
