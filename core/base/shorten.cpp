@@ -1,22 +1,10 @@
 #include "core/base/shorten.hpp"
 
 #include <algorithm>
-#include <set>
 #include <string_view>
-
-#include "core/base/printable.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr std::string_view kDots = "...";
-
-/// Where the character of this index begins.
-std::size_t byte_of(std::string_view text, std::size_t index) {
-  std::size_t at = 0;
-  for (; index > 0; --index) at += character_at(text, at).bytes;
-  return at;
-}
 
 /// Characters before a path's last name; a slash behind that belongs to it.
 std::size_t folder_size(std::string_view path) {
@@ -44,23 +32,6 @@ std::string shared_back(const std::string& end, const std::string& path) {
 }
 
 }  // namespace
-
-std::string cut_middle(const std::string& text, std::size_t width) {
-  const std::size_t length = count_characters(text, text.size());
-  if (length <= width) return text;
-  const std::size_t kept = width - kDots.size(), front = kept / 2;
-  return text.substr(0, byte_of(text, front)).append(kDots) + text.substr(byte_of(text, length - (kept - front)));
-}
-
-std::size_t telling_width(const std::vector<std::string>& names, std::size_t least, std::size_t most) {
-  const std::set<std::string> different(names.begin(), names.end());
-  for (std::size_t width = least; width <= most; ++width) {
-    std::set<std::string> cut;
-    for (const std::string& name : different) cut.insert(cut_middle(name, width));
-    if (cut.size() == different.size()) return width;
-  }
-  return least;
-}
 
 std::string SharedPath::rest_of(const std::string& path) const {
   return path.empty() ? path : path.substr(front.size(), path.size() - front.size() - back.size());

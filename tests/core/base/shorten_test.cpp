@@ -6,25 +6,6 @@
 namespace sluice {
 namespace {
 
-TEST(Shorten, TheMiddleOfALongNameMakesWay) {
-  EXPECT_EQ(cut_middle("resnet20-target-0.5", 19), "resnet20-target-0.5");
-  EXPECT_EQ(cut_middle("resnet20-target-0.5", 18), "resnet2...rget-0.5");
-  EXPECT_EQ(cut_middle("resnet20-target-0.5", 5), "r...5");
-  EXPECT_EQ(cut_middle("größer als üblich", 9), "grö...ich");
-  EXPECT_EQ(cut_middle("", 5), "");
-}
-
-TEST(Shorten, NamesAreCutNoFurtherThanTheyDiffer) {
-  const std::vector<std::string> names = {"gated-network-of-many-layers-1-of-3", "gated-network-of-many-layers-2-of-3"};
-  const std::size_t width = telling_width(names, 8, 40);
-  EXPECT_EQ(cut_middle(names[0], width), "gated...1-of-3");
-  EXPECT_EQ(cut_middle(names[1], width), "gated...2-of-3");
-  EXPECT_EQ(cut_middle(names[0], width - 1), cut_middle(names[1], width - 1));
-  EXPECT_EQ(telling_width(names, 8, width - 1), 8u) << "none of them does";
-  EXPECT_EQ(telling_width({"a", "b", "a"}, 8, 20), 8u);
-  EXPECT_EQ(telling_width({}, 8, 20), 8u);
-}
-
 struct Shared {
   std::vector<std::string> paths;
   std::string front, back;
