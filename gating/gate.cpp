@@ -39,6 +39,10 @@ void GateOptions::describe(Keys& keys, Abilities abilities) {
     describe_threshold(keys, threshold_init, open_share);
   else
     keys.optional("threshold_init", threshold_init, any_number(), "initial threshold");
+  if (abilities.clips)
+    keys.optional("threshold_clip", threshold_clip, at_least(0.0),
+                  "thresholds further from 0 count as this far, and learn from the gating loss alone; 0: all count as "
+                  "they are");
   std::vector<std::pair<std::string, Granularity>> choices = {
       {"element", Granularity::kElement}, {"slice", Granularity::kSlice}, {"pixel", Granularity::kPixel}};
   if (abilities.by_channel) choices.emplace_back("channel", Granularity::kChannel);
@@ -56,6 +60,11 @@ void GateOptions::describe(Attributes& attributes) const {
                                             : granularity == Granularity::kSlice ? "slice"
                                             : granularity == Granularity::kPixel ? "pixel"
                                                                                  : "channel"));
+}
+
+float clipped_threshold(float threshold, double clip) {
+  const auto most = static_cast<float>(clip);
+  return clip > 0 ? std::clamp(threshold, -most, most) : threshold;
 }
 
 void describe_threshold(Keys& keys, double& value, double& open_share) {

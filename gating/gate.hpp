@@ -34,13 +34,15 @@ struct GateOptions {
   double alpha = 1;
   bool sparse_backprop = false;
   double threshold_init = 0;
-  double open_share = 0;  ///< instead, where above 0: thresholds are measured so that so many gates open at first
+  double open_share = 0;      ///< instead, where above 0: thresholds are measured so that so many gates open at first
+  double threshold_clip = 0;  ///< where above 0: thresholds further from 0 count as this far
   Granularity granularity = Granularity::kElement;
 
   /// What a layer's operations can do beside what every one can.
   struct Abilities {
     bool by_channel = false;  ///< Granularity::kChannel
     bool measures = false;    ///< Op::measure
+    bool clips = false;       ///< thresholds
   };
   void describe(Keys& keys, Abilities abilities);
   void describe(Keys& keys) { describe(keys, {}); }
@@ -49,6 +51,8 @@ struct GateOptions {
   Init initial_threshold() const { return open_share > 0 ? Init::measured() : Init::constant(threshold_init); }
 };
 
+/// A threshold as it counts with that GateOptions::threshold_clip.
+float clipped_threshold(float threshold, double clip);
 /// The key threshold_init: a number, or density:SHARE.
 void describe_threshold(Keys& keys, double& value, double& open_share);
 /// Such that so many of `values`, which are reordered, are above it.

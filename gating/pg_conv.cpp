@@ -13,6 +13,7 @@ namespace {
 /// Q(src) (layers/quantizer.hpp), the Bh = prediction_bits highest make T(src):
 ///   A = conv(T(src), Q(weight)),  L = conv(Q(src) - T(src), Q(weight)),  dst = A + d (.) L,  d = 1 where A > threshold
 ///   diff_threshold = -sum(u),  diff_A = g + u,  diff_L = g (.) d      (gating/gate.hpp with q = A - threshold)
+/// With a threshold_clip, thresholds beyond it on either side count as it, and their gradient is 0.
 /// Gradients pass both quantisers of the source unchanged, so the share of L in diff_src, which is that of Q less that
 /// of T, is 0:
 ///   diff_src = conv_backward_data(diff_A, Q(weight))
@@ -29,7 +30,7 @@ class PgConv : public Layer {
     options_.quantization.describe_signs(keys);
     keys.optional("prediction_bits", options_.prediction_bits, between(1, 15),
                   "the highest of the source's bits, which the gate decides by; below activation_bits");
-    options_.gate.describe(keys, {false, true});
+    options_.gate.describe(keys, {false, true, true});
     const std::int64_t bits = options_.quantization.activation_bits;
     if (options_.prediction_bits >= bits) {
       keys.error("prediction_bits",
@@ -60,6 +61,7 @@ class PgConv : public Layer {
     options_.quantization.describe(attributes);
     options_.gate.describe(attributes);
     attributes.set("prediction_bits", options_.prediction_bits);
+    attributes.set("threshold_clip", options_.gate.threshold_clip);
     attributes.set("gating_loss_form", std::string("norm"));  // as published
     return attributes;
   }

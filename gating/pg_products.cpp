@@ -68,7 +68,7 @@ class PgProducts {
   void split(const Context& c, float scale) {
     base_.data = c.memory[levels_.memory];
     rest_.data = second_half();
-    quantize_split(options_.quantization.activations(), options_.prediction_bits, scale, c.src[0], base_, rest_);
+    split_source(options_.quantization, options_.prediction_bits, scale, c.src[0], base_, rest_);
   }
 
   /// Where the levels of Q(src) - T(src) lie.
@@ -90,7 +90,7 @@ class PgInference : public Op {
  public:
   PgInference(const OpRequest& request, const PgOptions& options, OpNeeds& needs)
       : products_(request, options),
-        thresholds_(needs.slots, options.geometry.channels),
+        thresholds_(needs.slots, options.geometry.channels, options.gate.threshold_clip),
         epilogue_(request, needs),
         rows_(needs.slots, options.geometry.channels),
         channels_(options.geometry.channels),
@@ -107,7 +107,7 @@ class PgInference : public Op {
   void forward(const Context& c) override {
     const QuantizationOptions& quantization = products_.quantization();
     const float scale = stored_scale(quantization, c.src[0], *c.buffer[0]);
-    const float unit = quantization.activations().unit(scale);
+    const float unit = quantization.unit(scale);
     if (counts_levels_) return forward_levels(c, products_.multiply_levels(c, scale, unit));
     products_.multiply(c, scale, unit);
     products_.select(c, thresholds_.of(c.memory));
@@ -120,10 +120,11 @@ class PgInference : public Op {
   /// As the way that skips does it: 1 of a sum stands for `unit`, in the gate and behind it.
   void forward_levels(const Context& c, float unit) {
     const Memory& m = c.memory;
+    const float* const thresholds = thresholds_.of(m).limit;
     float *const limit = rows_(m, kLimit), *const slope = rows_(m, kSlope), *const scale = rows_(m, kScale),
                  *const shift = rows_(m, kShift);
     for (std::int64_t o = 0; o < channels_; ++o) {
-      limit[o] = alone_ ? level_limit(c.param[1][o], unit) : c.param[1][o] / unit;
+      limit[o] = alone_ ? level_limit(thresholds[o], unit) : thresholds[o] / unit;
       slope[o] = 1.0F;  // scores count in levels: no rounding opens a gate whose score is 0
       scale[o] = c.affine_scale == nullptr ? unit : c.affine_scale[o] * unit;
       shift[o] = c.affine_shift == nullptr ? 0.0F : c.affine_shift[o];
@@ -145,7 +146,7 @@ class PgTraining : public Op {
  public:
   PgTraining(const OpRequest& request, const PgOptions& options, OpNeeds& needs)
       : products_(request, options),
-        thresholds_(needs.slots, options.geometry.channels),
+        thresholds_(needs.slots, options.geometry.channels, options.gate.threshold_clip),
         channels_(options.geometry.channels),
         measures_(options.gate.open_share > 0) {
     products_.book_training(needs);
@@ -176,8 +177,7 @@ class PgTraining : public Op {
  private:
   void multiply(const Context& c) {
     const QuantizationOptions& quantization = products_.quantization();
-    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0], c.share),
-                unit = quantization.activations().unit(scale);
+    const float scale = batch_scale(quantization, c.src[0], *c.buffer[0], c.share), unit = quantization.unit(scale);
     *c.memory[unit_] = unit;
     products_.multiply(c, scale, unit);
   }

@@ -29,7 +29,7 @@ class PgSigns : public Op {
     const float unit = unit_ * weights_.quantize(c.param[0], levels);
     std::fill_n(limits, kRows * rows_.padded(), 0.0F);
     for (std::int64_t o = 0; o < channels_; ++o) {
-      limits[o] = level_limit(c.param[1][o], unit);
+      limits[o] = level_limit(clipped_threshold(c.param[1][o], clip_), unit);
       scale[o] = c.affine_scale == nullptr ? unit : c.affine_scale[o] * unit;
       shift[o] = c.affine_shift == nullptr ? 0.0F : c.affine_shift[o];
       const float* const own = levels + o * filter_;
@@ -55,6 +55,7 @@ class PgSigns : public Op {
       : channels_(options.geometry.channels),
         filter_(weights[1] * weights[2] * weights[3]),
         unit_(options.quantization.activations().unit(1)),
+        clip_(options.gate.threshold_clip),
         weights_(options.quantization, weights.count(), filter_),
         product_(options.geometry, request.src[0], request.dst, Epilogue(request.post_ops)),
         levels_(frames.refresh.book<float>(weights.count())),
@@ -67,7 +68,8 @@ class PgSigns : public Op {
   }
 
   std::int64_t channels_, filter_;
-  float unit_;  ///< what a level of the source stands for
+  float unit_;   ///< what a level of the source stands for
+  double clip_;  ///< of thresholds
   QuantizedWeights weights_;
   SignConv product_;
   Slot<float> levels_;  ///< of the weights, in refresh

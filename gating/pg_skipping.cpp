@@ -29,7 +29,7 @@ class PgSkipping : public Op {
   PgSkipping(const OpRequest& request, const PgOptions& options, OpNeeds& needs, const Shape& weights, Frames frames)
       : quantization_(options.quantization),
         weights_(options.quantization, weights.count(), weights[1] * weights[2] * weights[3]),
-        thresholds_(needs.slots, options.geometry.channels),
+        thresholds_(needs.slots, options.geometry.channels, options.gate.threshold_clip),
         levels_(frames.refresh.book<float>(weights.count())),
         weight_unit_(needs.slots.kept<float>(1)),
         skip_(request, problem_of(request, options), needs, frames) {}
@@ -60,8 +60,8 @@ bool PgOptions::has_exact_sums(const Shape& src) const {
   const Quantizer weights = quantization.weights(), source = quantization.activations();
   const Shape shape = geometry.weights_shape(src);
   const std::int64_t terms = shape[1] * shape[2] * shape[3];
-  return weights.bits > 0 && weights.levels() <= kMostLevel && source.levels() <= kMostLevel &&
-         weights.levels() * source.levels() * terms < kMostSum;
+  return weights.bits > 0 && !quantization.by_image() && weights.levels() <= kMostLevel &&
+         source.levels() <= kMostLevel && weights.levels() * source.levels() * terms < kMostSum;
 }
 
 bool PgOptions::may_skip(const Shape& src) const {

@@ -4,6 +4,7 @@
 
 #include "core/graph/registry.hpp"
 #include "gating/cg_conv.hpp"
+#include "gating/gate.hpp"
 #include "layers/portable.hpp"
 
 namespace sluice {
@@ -150,6 +151,7 @@ std::string precision_gated_convolution(const PortableLayer& layer, PortableGrap
   };
   const std::string base = product("base", cut(layer, graph, source.levels)), full = product("full", source.levels);
   std::vector<float> limit = layer.copy("threshold");
+  for (float& threshold : limit) threshold = clipped_threshold(threshold, layer.number("threshold_clip"));
   std::vector<float> slope(limit.size(), 1.0F);
   const std::string open = decisions(layer, graph, base, std::move(limit), std::move(slope));
   return graph.add("Where", layer.name(), {open, full, base});

@@ -94,12 +94,14 @@ class PGConv2d(QuantizedConv2d):
     are the last decisions. Training adds a loss that pulls thresholds to a target: 1e-3 * (threshold - target).norm()."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
-                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, bipolar=False,
-                 weight_clip=0.0, prediction_bits=2, alpha=5.0, sparse_backprop=False, granularity="element"):
+                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, image_scales=False,
+                 bipolar=False, weight_clip=0.0, prediction_bits=2, alpha=5.0, sparse_backprop=False,
+                 granularity="element", threshold_clip=0.0):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, weight_bits,
-                         activation_bits, weight_levels, frozen_scales, bipolar, weight_clip)
+                         activation_bits, weight_levels, frozen_scales, image_scales, bipolar, weight_clip)
         self.step = 2 ** (activation_bits - prediction_bits)
         self.gate = alpha, sparse_backprop, granularity
+        self.threshold_clip = threshold_clip or float("inf")  # thresholds further from 0 count as this far
         self.threshold = nn.Parameter(torch.zeros(out_channels))
         self.gates = None
 
@@ -114,7 +116,8 @@ class PGConv2d(QuantizedConv2d):
         high = straight_through(self.high_bits(x), x)
         base = self.product(high, weight) * (unit * weight_unit)
         rest = self.product((x - high).detach(), weight) * (unit * weight_unit)
-        gates = open_gates(base - self.threshold.view(-1, 1, 1), *self.gate)
+        threshold = self.threshold.clamp(-self.threshold_clip, self.threshold_clip)
+        gates = open_gates(base - threshold.view(-1, 1, 1), *self.gate)
         self.gates = gates.detach()
         return base + gates * rest
 )",
@@ -167,6 +170,7 @@ TorchLayer write_precision_gated_convolution(const PortableLayer& layer) {
   TorchLayer torch{"PGConv2d", torch_quantized_convolution(layer)};
   torch.arguments.push_back({"prediction_bits", torch_text(layer.whole("prediction_bits")), "2"});
   add_gate(layer, "5.0", torch.arguments);
+  torch.arguments.push_back({"threshold_clip", torch_text(layer.number("threshold_clip")), "0.0"});
   torch.needs = {&kPrecisionGated};
   return torch;
 }

@@ -79,11 +79,14 @@ class TwoProducts {
                    c.memory[gradient_], diff, sums, norms, c.diff_open);
     finish(sums, products(c.memory), diff);
   }
-  /// The same for a gate that compares P with thresholds, parameter `threshold` of the layer: adds their gradient.
+  /// The same for a gate that compares P with thresholds, parameter `threshold` of the layer: adds their gradient, but
+  /// for those that are clipped.
   void backward(const Context& c, const GateConstants& constants, std::size_t threshold) const {
     backward(c, constants, nullptr, nullptr, [&](const ChannelSums& sums, const T*, T*) {
-      for (std::int64_t o = 0; o < channels().channels; ++o)
-        c.diff_param[threshold][o] -= static_cast<float>(sums.first(o));
+      for (std::int64_t o = 0; o < channels().channels; ++o) {
+        if (constants.limit[o] == c.param[threshold][o])
+          c.diff_param[threshold][o] -= static_cast<float>(sums.first(o));
+      }
     });
   }
   T* diff_products(const Memory& memory) const { return reinterpret_cast<T*>(memory[diff_products_.memory]); }
@@ -100,9 +103,12 @@ class TwoProducts {
 class ThresholdConstants {
  public:
   ThresholdConstants() = default;
-  ThresholdConstants(SlotBook& book, std::int64_t channels) : channels_(channels), rows_(book, channels) {}
+  /// `clip`: GateOptions::threshold_clip.
+  ThresholdConstants(SlotBook& book, std::int64_t channels, double clip = 0)
+      : channels_(channels), clip_(clip), rows_(book, channels) {}
   void refresh(const Memory& memory, const float* thresholds) const {
-    std::copy_n(thresholds, channels_, rows_(memory, kLimit));
+    std::transform(thresholds, thresholds + channels_, rows_(memory, kLimit),
+                   [this](float threshold) { return clipped_threshold(threshold, clip_); });
     std::fill_n(rows_(memory, kSlope), channels_, 1.0F);
   }
   GateConstants of(const Memory& memory) const { return {rows_(memory, kLimit), rows_(memory, kSlope)}; }
@@ -110,6 +116,7 @@ class ThresholdConstants {
  private:
   enum Row { kLimit, kSlope, kRows };
   std::int64_t channels_ = 0;
+  double clip_ = 0;
   ChannelRows<Row> rows_;
 };
 

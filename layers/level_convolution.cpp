@@ -14,6 +14,7 @@ namespace {
 constexpr std::int64_t kMostSum = 1 << 24;          // fp32 holds every whole number up to it
 constexpr std::int64_t kMostLevel = (1 << 15) - 1;  // of a pair
 constexpr std::int64_t kPatchBytes = 24 << 10;      // of a tile: it shares the first cache with weights
+constexpr std::int64_t kFewPixels = 64;             // of a tile: weights should serve more
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -33,7 +34,7 @@ std::int64_t level_quads_together(std::int64_t source_levels, std::int64_t weigh
 
 bool LevelConvolution::fits(const ConvGeometry& geometry, const QuantizationOptions& options, const Shape& src) {
   const Quantizer weights = options.weights(), source = options.activations();
-  if (geometry.groups != 1 || weights.is_identity() || !source.has_scale()) return false;
+  if (geometry.groups != 1 || weights.is_identity() || !source.has_scale() || options.by_image()) return false;
   const Shape shape = geometry.weights_shape(src);
   const std::int64_t terms = shape[1] * shape[2] * shape[3];
   return weights.levels() <= kMostLevel && source.levels() <= kMostLevel &&
@@ -60,14 +61,19 @@ void LevelConvolution::make_shape() {
   vector_units_ = g.kernel * g.kernel * shape_.pitch * products_->lanes;
 }
 
-/// As many rows as the first cache holds, and tiles enough for all threads.
+/// As many rows as the first cache holds, several images where these are small, and tiles enough for all threads.
 void LevelConvolution::make_tiles() {
   const std::int64_t images = problem_.dst.shape[kN], height = shape_.dst_height;
+  const auto fits = [this](std::int64_t n, std::int64_t rows) { return patch_units(n, rows) * 4 <= kPatchBytes; };
   rows_ = ceil_div(height, ceil_div(num_threads(), images));
-  while (rows_ > 1 && shape_.src_rows(rows_) * shape_.row_pitch() * 4 > kPatchBytes) --rows_;
+  while (rows_ > 1 && !fits(1, rows_)) --rows_;
   rows_ = ceil_div(height, ceil_div(height, rows_));
   row_tiles_ = ceil_div(height, rows_);
-  tiles_ = images * row_tiles_;
+  const std::int64_t most = ceil_div(images, num_threads()), pixels = height * shape_.dst_width;
+  const bool in_order = problem_.dst.block == shape_.dst_channels;  // one image's results behind the other's
+  while (row_tiles_ == 1 && in_order && images_ < most && images_ * pixels < kFewPixels && fits(images_ + 1, rows_))
+    ++images_;
+  tiles_ = ceil_div(images, images_) * row_tiles_;
   pieces_ = std::min<std::int64_t>(num_threads(), tiles_);
 }
 
@@ -77,7 +83,7 @@ std::string LevelConvolution::kernel() const {
 
 void LevelConvolution::book(SlotBook& book, Scratch forward) {
   packed_ = book.kept<std::int32_t>(vectors_ * vector_units_);
-  patch_ = piece_.scratch().book<std::byte>((shape_.src_rows(rows_) * shape_.row_pitch() + products_->lanes) * 4);
+  patch_ = piece_.scratch().book<std::byte>((patch_units(images_, rows_) + products_->lanes) * 4);
   blocks_ = forward.blocks(piece_, pieces_);
 }
 
@@ -105,7 +111,8 @@ void LevelConvolution::pack(const Memory& memory, const float* levels) const {
 
 LevelTile LevelConvolution::tile(std::int64_t index) const {
   LevelTile tile;
-  tile.image = index / row_tiles_;
+  tile.image = index / row_tiles_ * images_;
+  tile.images = std::min(images_, problem_.dst.shape[kN] - tile.image);
   tile.row = index % row_tiles_ * rows_;
   tile.rows = std::min(rows_, shape_.dst_height - tile.row);
   return tile;
@@ -155,7 +162,7 @@ void LevelConvolution::run(const Memory& memory, const void* src, const Operands
       }
     }
   });
-  if (has_nan) mark_as_nan(problem_.dst, dst);  // whole numbers cannot tell
+  if (has_nan) spread_nans({problem_.src, const_cast<void*>(src)}, {problem_.dst, dst});
 }
 
 }  // namespace sluice

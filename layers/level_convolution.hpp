@@ -55,13 +55,16 @@ class LevelConvolution {
   void book(SlotBook& book, Scratch forward);
   /// `levels` of the weights, O x I x KH x KW.
   void pack(const Memory& memory, const float* levels) const;
-  /// Where the source holds what is no number, so is the whole result. Allocates nothing.
+  /// Where an image's source holds what is no number, so is its whole result. Allocates nothing.
   void run(const Memory& memory, const void* src, const Operands& operands, void* dst) const;
 
  private:
   std::int64_t places() const { return units_ == LevelUnits::kQuads ? 4 : 2; }  ///< channels of a unit
   void make_shape();
   void make_tiles();
+  std::int64_t patch_units(std::int64_t images, std::int64_t rows) const {
+    return images * shape_.src_rows(rows) * shape_.row_pitch();
+  }
   LevelTile tile(std::int64_t index) const;
   LevelEnding ending(const Operands& operands) const;
   bool run_tile(const LevelTile& tile, const std::int32_t* weights, const void* src, const LevelEnding& ending,
@@ -73,9 +76,10 @@ class LevelConvolution {
   const LevelLoads* loads_ = nullptr;
   const LevelProducts* products_ = nullptr;
   LevelShape shape_;
-  std::int64_t vectors_ = 0;       ///< of outputs
-  std::int64_t vector_units_ = 0;  ///< weights of one
-  std::int64_t rows_ = 0, tiles_ = 0, row_tiles_ = 0, pieces_ = 0;
+  std::int64_t vectors_ = 0;            ///< of outputs
+  std::int64_t vector_units_ = 0;       ///< weights of one
+  std::int64_t images_ = 1, rows_ = 0;  ///< of a tile
+  std::int64_t tiles_ = 0, row_tiles_ = 0, pieces_ = 0;
   Slot<std::int32_t> packed_;
   SlotBook piece_;  ///< of work that may run beside others
   Slot<std::byte> patch_;

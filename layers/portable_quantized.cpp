@@ -14,7 +14,9 @@ QuantizationOptions options_of(const PortableLayer& layer) {
   QuantizationOptions options;
   options.weight_bits = layer.whole("weight_bits");
   options.activation_bits = layer.whole("activation_bits");
-  options.frozen = layer.flag("frozen_scales");
+  options.scales = layer.flag("image_scales")    ? SourceScale::kImage
+                   : layer.flag("frozen_scales") ? SourceScale::kFrozen
+                                                 : SourceScale::kBatch;
   if (options.weights().levels() != layer.whole("weight_levels")) options.weight_levels = LevelSet::kSigned;
   if (layer.flag("bipolar_source")) options.activation_levels = LevelSet::kBipolar;
   return options;
@@ -44,10 +46,14 @@ std::string bipolar_source(const PortableLayer& layer, PortableGraph& graph, flo
   return graph.add("Sub", layer.part("levels"), {twice, scalar(layer, graph, "lowest", levels)});
 }
 
-/// max |x| + 1e-7 of all images together.
-std::string batch_scale(const PortableLayer& layer, PortableGraph& graph) {
+/// max |x| + 1e-7 of all images together, or of each.
+std::string dynamic_scale(const PortableLayer& layer, PortableGraph& graph, bool by_image) {
   const std::string magnitudes = graph.add("Abs", layer.part("magnitudes"), {layer.src[0]});
-  const std::string largest = graph.add("ReduceMax", layer.part("largest"), {magnitudes}, {{"keepdims", 0}});
+  PortableAttributes attributes = {{"keepdims", by_image ? 1 : 0}};
+  if (by_image)
+    attributes["axes"] =
+        layer.src_shapes[0].rank() == 4 ? std::vector<std::int64_t>{1, 2, 3} : std::vector<std::int64_t>{1};
+  const std::string largest = graph.add("ReduceMax", layer.part("largest"), {magnitudes}, attributes);
   return graph.add("Add", layer.part("scale"), {largest, scalar(layer, graph, "least_scale", 1e-7F)});
 }
 
@@ -93,10 +99,11 @@ RoundedSource source_of(const PortableLayer& layer, PortableGraph& graph) {
   if (!quantizer.has_scale())
     return {quantizer.is_binary() ? binary_source(layer, graph) : layer.src[0], scalar(layer, graph, "unit", 1), ""};
   const float stored = *layer.values("src_scale");
-  const bool known = options.frozen && stored > 0;
+  const bool known = options.frozen() && stored > 0;
   if (known && has_int8_weights(options) && quantizer.levels() <= (layer.src_nonnegative ? 255 : 127))
     return in_8_bits(layer, graph, stored, quantizer);
-  const std::string scale = known ? scalar(layer, graph, "scale", stored) : batch_scale(layer, graph);
+  const std::string scale =
+      known ? scalar(layer, graph, "scale", stored) : dynamic_scale(layer, graph, options.by_image());
   const std::string count = scalar(layer, graph, "level_count", static_cast<float>(quantizer.levels()));
   const std::string unit = known ? scalar(layer, graph, "unit", quantizer.unit(stored))
                                  : graph.add("Div", layer.part("unit"), {scale, count});

@@ -1,12 +1,11 @@
 // Convolution with quantised weights and source (Zhou et al. 2016, arXiv 1606.06160, with the quantiser of
 // layers/quantizer.hpp).
-#include <algorithm>
 #include <cmath>
 
 #include "layers/layers.hpp"
-#include "layers/level_convolution.hpp"
 #include "layers/pact_relu.hpp"
 #include "layers/quantized_convolution.hpp"
+#include "layers/quantized_levels.hpp"
 
 namespace sluice {
 namespace {
@@ -17,61 +16,6 @@ struct QuantizedConvOptions {
   bool bias = false;
 
   bool quantizes_source() const { return !quantization.activations().is_identity(); }
-};
-
-/// In levels from one layer to the next, with all that is fused behind.
-class QuantizedConvLevels : public Op {
- public:
-  QuantizedConvLevels(const OpRequest& request, const QuantizedConvOptions& options, OpNeeds& needs)
-      : options_(options.quantization), channels_(options.geometry.channels), bias_(options.bias) {
-    LevelProblem problem;
-    problem.geometry = options.geometry;
-    problem.source = options_.activations();
-    problem.weights = options_.weights();
-    problem.src = request.src[0];
-    problem.dst = request.dst;
-    problem.src_nonnegative = request.src_nonnegative[0];
-    problem.dst_levels = request.dst_levels;
-    problem.epilogue = Epilogue(request.post_ops);
-    product_ = LevelConvolution(problem);
-    const Shape shape = options.geometry.weights_shape(request.src[0].shape);
-    weights_ = QuantizedWeights(options_, shape.count(), shape[1] * shape[2] * shape[3]);
-    const Frames frames = needs.slots.frames();
-    product_.book(needs.slots, frames.forward);
-    levels_ = Scratch(frames.refresh).book<float>(weights_.count());
-    for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(product_.padded());
-    needs.kernel = product_.kernel();
-  }
-
-  void refresh(const Context& c) override {
-    float *const levels = c.memory[levels_], *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
-    const float unit = weights_.quantize(c.param[0], levels);
-    product_.pack(c.memory, levels);
-    for (float* const row : {scales, shifts, c.memory[product_scale_]}) std::fill_n(row, product_.padded(), 0.0F);
-    for (std::int64_t o = 0; o < channels_; ++o) {
-      const float scale = c.affine_scale == nullptr ? 1.0F : c.affine_scale[o];
-      scales[o] = unit * scale;
-      shifts[o] = (c.affine_shift == nullptr ? 0.0F : c.affine_shift[o]) + (bias_ ? c.param[1][o] * scale : 0.0F);
-    }
-  }
-
-  void forward(const Context& c) override {
-    const float scale = stored_scale(options_, c.src[0], *c.buffer[0]), unit = options_.activations().unit(scale);
-    const float* const own = c.memory[scale_];
-    float* const scales = c.memory[product_scale_];
-    for (std::int64_t o = 0; o < channels_; ++o) scales[o] = unit * own[o];
-    product_.run(c.memory, c.src[0].data, {scale, scales, c.memory[shift_], c.addend.data, c.bound, c.dst_scale},
-                 c.dst.data);
-  }
-
- private:
-  QuantizationOptions options_;
-  std::int64_t channels_;
-  bool bias_;
-  LevelConvolution product_;
-  QuantizedWeights weights_;
-  Slot<float> levels_;                         ///< of the weights, in refresh
-  Slot<float> scale_, shift_, product_scale_;  ///< by channel
 };
 
 class QuantizedConvInference : public Op {
@@ -89,15 +33,14 @@ class QuantizedConvInference : public Op {
   void refresh(const Context& c) override { product_.refresh(c); }
 
   void forward(const Context& c) override {
-    const Quantizer source = options_.quantization.activations();
     const float scale = stored_scale(options_.quantization, c.src[0], *c.buffer[0]);
     const void* operand = c.src[0].data;
     if (options_.quantizes_source()) {
       view_.data = c.memory[levels_.memory];
-      quantize(source, scale, c.src[0], view_);
+      quantize_source(options_.quantization, scale, c.src[0], view_);
       operand = view_.data;
     }
-    product_.forward(c, operand, source.unit(scale), c.dst.data);
+    product_.forward(c, operand, options_.quantization.unit(scale), c.dst.data);
     if (bounded_) clip_at(*c.bound, c.dst, c.dst);
   }
 
@@ -123,13 +66,13 @@ class QuantizedConvTraining : public Op {
   void refresh(const Context& c) override { product_.refresh(c); }
 
   void forward(const Context& c) override {
-    const Quantizer source = options_.quantization.activations();
-    const float scale = batch_scale(options_.quantization, c.src[0], *c.buffer[0], c.share), unit = source.unit(scale);
+    const float scale = batch_scale(options_.quantization, c.src[0], *c.buffer[0], c.share);
+    const float unit = options_.quantization.unit(scale);
     *c.memory[unit_] = unit;
     void* const operand = operand_of(c);
     if (options_.quantizes_source()) {
       view_.data = operand;
-      quantize(source, scale, c.src[0], view_);
+      quantize_source(options_.quantization, scale, c.src[0], view_);
     }
     product_.forward(c, operand, unit, c.dst.data);
   }
@@ -199,7 +142,7 @@ class QuantizedConv : public Layer {
     const bool in_bf16 = request.src[0].type == DataType::kBF16 || request.dst.type == DataType::kBF16;
     if (request.may_skip && !in_bf16 &&
         LevelConvolution::fits(options_.geometry, options_.quantization, request.src[0].shape))
-      return std::make_unique<QuantizedConvLevels>(request, options_, needs);
+      return std::make_unique<QuantizedLevels>(request, options_.geometry, options_.quantization, options_.bias, needs);
     return std::make_unique<QuantizedConvInference>(request, options_, needs);
   }
 

@@ -96,7 +96,7 @@ void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
 /// Makes the forward product one of int8 where that gives the same sums and oneDNN has a kernel for it.
 bool QuantizedConvolution::multiply_int8(const OpRequest& request, ConvProblem problem) {
   const Quantizer weights = options_.weights(), activations = options_.activations();
-  const bool whole = weights.bits > 0 && activations.has_scale() && request.src_nonnegative[0];
+  const bool whole = weights.bits > 0 && activations.has_scale() && !options_.by_image() && request.src_nonnegative[0];
   const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32 &&
                      operand_.block == operand_.shape[kC] && products_.block == products_.shape[kC] &&
                      problem.geometry.groups == 1;

@@ -1,10 +1,10 @@
-// Fully connected layer with quantised weights and source (layers/quantizer.hpp), in fp32 as linear is: products of
-// levels are as exact there.
+// Fully connected layer with quantised weights and source (layers/quantizer.hpp). Inference multiplies levels in whole
+// numbers. Training, and what is no product of levels, is in fp32 as linear is: levels are as exact there.
 #include <algorithm>
 
 #include "layers/inner_product.hpp"
 #include "layers/layers.hpp"
-#include "layers/quantizer.hpp"
+#include "layers/quantized_levels.hpp"
 
 namespace sluice {
 namespace {
@@ -30,6 +30,7 @@ class QuantizedLinearOp : public Op {
     levels_ = frames.refresh.book<float>(weights_.count());
     product_ = InnerProduct(geometry, request, quantizes(), needs, frames);
     weight_unit_ = needs.slots.kept<float>(1);
+    epilogue_ = Epilogue(request.post_ops);
   }
 
   bool quantizes() const { return !options_.activations().is_identity(); }
@@ -37,18 +38,21 @@ class QuantizedLinearOp : public Op {
   const float* operand(const Context& c, float scale, float* levels) const {
     const float* const source = product_.forward_source(c);
     if (!quantizes()) return source;
-    quantize(options_.activations(), scale, {product_.source(), const_cast<float*>(source)},
-             {product_.source(), levels});
+    quantize_source(options_, scale, {product_.source(), const_cast<float*>(source)}, {product_.source(), levels});
     return levels;
   }
 
-  /// dst = operand W^T times what levels stand for, + bias
+  /// dst = operand W^T times what levels stand for, + bias, clipped where that is fused: rounded as QuantizedLevels
+  /// does.
   void multiply(const Context& c, const float* operand, float unit) {
     product_.forward(c, operand, nullptr);
     unit *= *c.memory[weight_unit_];
+    const Clip clip = epilogue_.clip(c.bound);
     float* const dst = c.dst.as<float>();
-    for (std::int64_t i = 0; i < c.dst.desc.count(); ++i)
-      dst[i] = dst[i] * unit + (geometry_.bias ? c.param[1][i % geometry_.features] : 0.0F);
+    for (std::int64_t i = 0; i < c.dst.desc.count(); ++i) {
+      const float x = dst[i] * unit + (geometry_.bias ? c.param[1][i % geometry_.features] : 0.0F);
+      dst[i] = x < clip.low ? clip.low : x > clip.high ? clip.high : x;
+    }
   }
 
   LinearGeometry geometry_;
@@ -57,6 +61,7 @@ class QuantizedLinearOp : public Op {
   InnerProduct product_;
 
  private:
+  Epilogue epilogue_;
   Slot<float> levels_, weight_unit_;
 };
 
@@ -69,7 +74,7 @@ class QuantizedLinearInference : public QuantizedLinearOp {
   void forward(const Context& c) override {
     const float scale = stored_scale(options_, c.src[0], *c.buffer[0]);
     float* const levels = quantizes() ? product_.own_source(c) : nullptr;
-    multiply(c, operand(c, scale, levels), options_.activations().unit(scale));
+    multiply(c, operand(c, scale, levels), options_.unit(scale));
   }
 };
 
@@ -80,8 +85,7 @@ class QuantizedLinearTraining : public QuantizedLinearOp {
       : QuantizedLinearTraining(request, geometry, options, needs, book(request, geometry, needs)) {}
 
   void forward(const Context& c) override {
-    const float scale = batch_scale(options_, c.src[0], *c.buffer[0], c.share),
-                unit = options_.activations().unit(scale);
+    const float scale = batch_scale(options_, c.src[0], *c.buffer[0], c.share), unit = options_.unit(scale);
     *c.memory[unit_] = unit;
     multiply(c, operand(c, scale, quantizes() ? c.memory[operand_].as<float>() : nullptr), unit);
   }
@@ -123,9 +127,43 @@ class QuantizedLinearTraining : public QuantizedLinearOp {
   Slot<float> diff_weights_;
 };
 
+/// The same product as a convolution of single pixels.
+ConvGeometry pixel(const LinearGeometry& linear) {
+  ConvGeometry geometry;
+  geometry.channels = linear.features;
+  geometry.kernel = 1;
+  return geometry;
+}
+
+bool is_exact(const LinearGeometry& geometry, const QuantizationOptions& options, const Shape& src) {
+  return LevelConvolution::fits(pixel(geometry), options, {src[kN], LinearGeometry::inputs(src), 1, 1});
+}
+
+/// A row of the source is an image of one pixel. Of an image it has the channels as they lie in memory: [C / block][H]
+/// [W][block].
+std::unique_ptr<Op> make_levels(OpRequest request, const LinearGeometry& geometry, const QuantizationOptions& options,
+                                OpNeeds& needs) {
+  const TensorDesc from = request.src[0];
+  const std::int64_t batch = from.shape[kN], inputs = LinearGeometry::inputs(from.shape);
+  std::vector<std::int64_t> order;
+  if (from.shape.rank() == 4 && from.shape[kH] * from.shape[kW] > 1) {
+    order.resize(static_cast<std::size_t>(inputs));
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      const std::int64_t width = from.shape[kW], plane = from.shape[kH] * width;
+      const std::int64_t place = from.offset(0, i / plane, i % plane / width, i % width);
+      order[static_cast<std::size_t>(place)] = i;
+    }
+  }
+  request.src[0].shape = {batch, inputs, 1, 1};
+  request.src[0].block = inputs;
+  request.dst.shape = {batch, geometry.features, 1, 1};
+  request.dst.block = geometry.features;
+  return std::make_unique<QuantizedLevels>(request, pixel(geometry), options, geometry.bias, needs, std::move(order));
+}
+
 /// dst = Q(src; activation_bits) (Q(weight; weight_bits) * rescale)^T + bias, with rescale = sqrt(1 / I) for 1-bit
 /// weights, else 1. Shapes as those of linear. All of forward's products are of levels; what levels stand for is
-/// multiplied on the way out.
+/// multiplied on the way out. In inference it takes clipping along.
 class QuantizedLinear : public Layer {
  public:
   explicit QuantizedLinear(Keys& keys) {
@@ -139,6 +177,9 @@ class QuantizedLinear : public Layer {
     options_.declare_scale(declare);
     const std::int64_t macs = geometry_.features * LinearGeometry::inputs(src[0]);
     declare.costs.push_back({macs, options_.weight_cost_bits(), options_.activation_cost_bits()});
+    if (!is_exact(geometry_, options_, src[0])) return;
+    declare.src_levels = options_.source_levels();
+    declare.dst_levels = true;
   }
 
   Attributes attributes() const override {
@@ -148,9 +189,17 @@ class QuantizedLinear : public Layer {
     return attributes;
   }
 
+  bool accepts(const std::vector<PostOp>& accepted, const PostOp& next, Mode mode) const override {
+    const bool clips = next.kind == PostOp::Kind::kClip || next.kind == PostOp::Kind::kBound;
+    return mode == Mode::kInference && clips && accepted.empty();
+  }
+
   std::unique_ptr<Op> make_op(const OpRequest& request, OpNeeds& needs) const override {
     if (request.training()) return std::make_unique<QuantizedLinearTraining>(request, geometry_, options_, needs);
     needs.packed_params = {0};  // the weights
+    const bool in_bf16 = request.src[0].type == DataType::kBF16;
+    if (request.may_skip && !in_bf16 && is_exact(geometry_, options_, request.src[0].shape))
+      return make_levels(request, geometry_, options_, needs);
     return std::make_unique<QuantizedLinearInference>(request, geometry_, options_, needs);
   }
 

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::int64_t kQuantizeGrain = 1 << 14;  ///< values worth a thread's while
 constexpr std::int64_t kMostExact = std::int64_t{1} << 24;
+constexpr float kLeastScale = 1e-7F;
 constexpr float kRunning = 0.1F;  ///< weight of the newest batch in a running estimate
 
 template <class T>
@@ -52,6 +53,52 @@ LevelRange range_of(const Quantizer& quantizer, float scale) {
   return {scale, static_cast<float>(quantizer.levels())};
 }
 
+bool is_no_number(float x) {
+  return std::isnan(x);
+}
+bool is_no_number(std::uint8_t level) {
+  return level == kNoLevel;
+}
+float no_number(float) {
+  return std::numeric_limits<float>::quiet_NaN();
+}
+std::uint8_t no_number(std::uint8_t) {
+  return kNoLevel;
+}
+
+/// Of which levels with their `kept` highest bits alone are multiples.
+float step_of(const Quantizer& quantizer, std::int64_t kept) {
+  return static_cast<float>(std::int64_t{1} << (quantizer.bits - kept));
+}
+
+/// The first element of an image, and the element types of a source and of its levels.
+template <class T, class L>
+struct FirstOf {
+  using Number = T;
+  using Level = L;
+  std::int64_t place;
+};
+
+/// Calls body(first, count, range, unit) for each image of a source, with a range and a unit of its own.
+template <class Body>
+void for_images(const Quantizer& quantizer, const Tensor& src, const Tensor& levels, Body&& body) {
+  const std::int64_t images = src.shape()[kN], each = src.desc.count() / images;
+  with_types(src.desc.type, levels.desc.type, [&](auto number, auto level) {
+    using T = decltype(number);
+    parallel_for(images, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t first = begin * each; first < end * each; first += each) {
+        const float scale = magnitude_kernels<T>().largest(each, src.as<const T>() + first) + kLeastScale;
+        body(FirstOf<T, decltype(level)>{first}, each, range_of(quantizer, scale), quantizer.unit(scale));
+      }
+    });
+  });
+}
+
+template <class L>
+void multiply(std::int64_t count, float factor, L* values) {
+  for (std::int64_t i = 0; i < count; ++i) narrow(widen(values[i]) * factor, values[i]);
+}
+
 /// Of all ranks' magnitudes; a NaN is the largest.
 float largest_of(const BatchShare* share, float magnitude) {
   if (share == nullptr) return magnitude;
@@ -75,7 +122,7 @@ float dynamic_scale(const Tensor& src) {
   const std::int64_t n = src.desc.count();
   const float largest = src.desc.type == DataType::kBF16 ? largest_magnitude(n, src.as<const BFloat16>())
                                                          : largest_magnitude(n, src.as<const float>());
-  return largest + 1e-7F;
+  return largest + kLeastScale;
 }
 
 void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const Tensor& levels) {
@@ -95,7 +142,7 @@ void quantize(const Quantizer& quantizer, float scale, const Tensor& src, const 
 
 void quantize_split(const Quantizer& quantizer, std::int64_t kept, float scale, const Tensor& src, const Tensor& base,
                     const Tensor& rest) {
-  const auto step = static_cast<float>(std::int64_t{1} << (quantizer.bits - kept));
+  const float step = step_of(quantizer, kept);
   with_types(src.desc.type, base.desc.type, [&](auto number, auto level) {
     using T = decltype(number);
     using L = decltype(level);
@@ -158,15 +205,34 @@ void mark_as_nan(const TensorDesc& desc, void* dst) {
   }
 }
 
+void spread_nans(const Tensor& src, const Tensor& dst) {
+  const auto of_image = [](const Tensor& tensor, std::int64_t n, auto&& use) {
+    const std::int64_t count = tensor.desc.count() / tensor.shape()[kN];
+    if (tensor.desc.type == DataType::kU8) return use(tensor.as<std::uint8_t>() + n * count, count);
+    return use(tensor.as<float>() + n * count, count);
+  };
+  for (std::int64_t n = 0; n < src.shape()[kN]; ++n) {
+    const bool spoiled = of_image(src, n, [](const auto* from, std::int64_t count) {
+      return std::any_of(from, from + count, [](auto x) { return is_no_number(x); });
+    });
+    if (!spoiled) continue;
+    of_image(dst, n, [](auto* to, std::int64_t count) {
+      std::fill_n(to, count, no_number(*to));
+      return true;
+    });
+  }
+}
+
 void QuantizationOptions::describe(Keys& keys) {
   keys.optional("weight_bits", weight_bits, between(0, 16), "of the weights; 0: floating point, 1: -1 and 1");
   keys.optional("activation_bits", activation_bits, between(0, 16), "of the source; 0: floating point, 1: -1 and 1");
   keys.choice("weight_levels", weight_levels, {{"full", LevelSet::kFull}, {"signed", LevelSet::kSigned}},
               "levels of b-bit weights on each side of 0: 2^b - 1 as published, or 2^(b-1) - 1, which fit a signed "
               "integer");
-  keys.choice("scales", frozen, {{"frozen", true}, {"dynamic", false}},
+  keys.choice("scales", scales,
+              {{"frozen", SourceScale::kFrozen}, {"dynamic", SourceScale::kBatch}, {"image", SourceScale::kImage}},
               "evaluation scales the source by the running estimate of training (an image's result does not depend on "
-              "its batch), or by each batch's maximum, as published");
+              "its batch), or by each batch's maximum, as published; image: each image by its own, in training too");
 }
 
 void QuantizationOptions::describe_signs(Keys& keys) {
@@ -181,24 +247,25 @@ void QuantizationOptions::describe(Attributes& attributes) const {
   attributes.set("weight_bits", weight_bits);
   attributes.set("activation_bits", activation_bits);
   attributes.set("weight_levels", weights().levels());
-  attributes.set("frozen_scales", frozen);
+  attributes.set("frozen_scales", frozen());
+  attributes.set("image_scales", scales == SourceScale::kImage);
   attributes.set("bipolar_source", activations().is_bipolar());
   attributes.set("weight_clip", weights().is_binary() ? weight_clip : 0.0);
 }
 
 void QuantizationOptions::declare_scale(Declarations& declare) const {
   const int scale = declare.buffer("src_scale", {1}, 0.0F);
-  declare.buffers[static_cast<std::size_t>(scale)].measured = frozen && activations().has_scale();
+  declare.buffers[static_cast<std::size_t>(scale)].measured = frozen() && activations().has_scale();
 }
 
 std::optional<SourceLevels> QuantizationOptions::source_levels() const {
   const std::int64_t count = activations().levels();
-  if (!frozen || !activations().has_scale() || count > kMostInt8Level) return std::nullopt;
+  if (!frozen() || !activations().has_scale() || count > kMostInt8Level) return std::nullopt;
   return SourceLevels{0, static_cast<int>(count)};
 }
 
 DataType QuantizationOptions::operand_type(DataType activation, std::int64_t terms) const {
-  if (activation == DataType::kBF16) return activation;
+  if (activation == DataType::kBF16 || by_image()) return activation;
   const Quantizer w = weights(), x = activations();
   const bool whole = !w.is_identity() && !x.is_identity() && w.levels() <= 256 && x.levels() <= 256;
   const bool exact = whole && w.levels() * x.levels() * terms < kMostExact;
@@ -210,19 +277,44 @@ float QuantizationOptions::weight_rescale(std::int64_t terms) const {
 }
 
 float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored, const BatchShare* share) {
-  if (!options.activations().has_scale()) return 1.0F;
+  if (!options.activations().has_scale() || options.by_image()) return 1.0F;
   const float scale = largest_of(share, dynamic_scale(src));
   stored = stored > 0 ? (1.0F - kRunning) * stored + kRunning * scale : scale;
   return scale;
 }
 
 float stored_scale(const QuantizationOptions& options, const Tensor& src, float stored) {
-  if (!options.activations().has_scale()) return 1.0F;
-  if (options.frozen && stored > 0) return stored;
+  if (!options.activations().has_scale() || options.by_image()) return 1.0F;
+  if (options.frozen() && stored > 0) return stored;
   if (src.desc.type == DataType::kU8)
     throw Error(ExitCode::kInternal,
                 "the scale of levels that come in bytes is not known any more; make the executor anew");
   return dynamic_scale(src);
+}
+
+void quantize_source(const QuantizationOptions& options, float scale, const Tensor& src, const Tensor& operand) {
+  if (!options.by_image()) return quantize(options.activations(), scale, src, operand);
+  for_images(options.activations(), src, operand, [&](auto first, std::int64_t count, LevelRange range, float unit) {
+    using T = typename decltype(first)::Number;
+    using L = typename decltype(first)::Level;
+    L* const to = operand.as<L>() + first.place;
+    quantize_kernels<T, L>().quantize(count, src.as<const T>() + first.place, range, to);
+    multiply(count, unit, to);
+  });
+}
+
+void split_source(const QuantizationOptions& options, std::int64_t kept, float scale, const Tensor& src,
+                  const Tensor& base, const Tensor& rest) {
+  const Quantizer quantizer = options.activations();
+  if (!options.by_image()) return quantize_split(quantizer, kept, scale, src, base, rest);
+  for_images(quantizer, src, base, [&](auto first, std::int64_t count, LevelRange range, float unit) {
+    using T = typename decltype(first)::Number;
+    using L = typename decltype(first)::Level;
+    L *const high = base.as<L>() + first.place, *const low = rest.as<L>() + first.place;
+    quantize_kernels<T, L>().split(count, src.as<const T>() + first.place, range, step_of(quantizer, kept), high, low);
+    multiply(count, unit, high);
+    multiply(count, unit, low);
+  });
 }
 
 QuantizedWeights::QuantizedWeights(const QuantizationOptions& options, std::int64_t count, std::int64_t terms)

@@ -67,6 +67,16 @@ bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst);
 
 /// Makes a whole result what is no number: in fp32, or in levels (kNoLevel).
 void mark_as_nan(const TensorDesc& desc, void* dst);
+/// Where whole numbers cannot tell: the results of those images become what is no number whose source holds such. Both
+/// are in fp32, or in levels (kNoLevel).
+void spread_nans(const Tensor& src, const Tensor& dst);
+
+/// Whose largest magnitude scales a source.
+enum class SourceScale {
+  kFrozen,  ///< the batch's in training; in evaluation a running estimate of it
+  kBatch,   ///< the batch's
+  kImage    ///< each image has its own
+};
 
 /// Keys that every quantised layer has.
 struct QuantizationOptions {
@@ -75,7 +85,7 @@ struct QuantizationOptions {
   LevelSet weight_levels = LevelSet::kFull;
   LevelSet activation_levels = LevelSet::kFull;  ///< or kBipolar
   double weight_clip = 0;                        ///< of 1-bit weights: beyond it no gradient passes; 0: all does
-  bool frozen = true;
+  SourceScale scales = SourceScale::kFrozen;
 
   void describe(Keys& keys);
   /// Keys of convolutions alone: bipolar levels, and the clip of 1-bit weights.
@@ -83,6 +93,11 @@ struct QuantizationOptions {
   void describe(Attributes& attributes) const;
   Quantizer weights() const { return {weight_bits, weight_levels}; }
   Quantizer activations() const { return {activation_bits, activation_levels}; }
+  bool frozen() const { return scales == SourceScale::kFrozen; }
+  /// Then what is multiplied are no levels but what they stand for, in floating point.
+  bool by_image() const { return scales == SourceScale::kImage && activations().has_scale(); }
+  /// What 1 of an operand stands for (quantize_source).
+  float unit(float scale) const { return by_image() ? 1.0F : activations().unit(scale); }
   /// The buffer of one number that source_scale keeps the source's scale in: the layer's first.
   void declare_scale(Declarations& declare) const;
   /// What may stand for the source in inference (Declarations::src_levels): levels of a frozen scale that fit a byte.
@@ -102,6 +117,11 @@ struct QuantizationOptions {
 float batch_scale(const QuantizationOptions& options, const Tensor& src, float& stored, const BatchShare* share);
 /// In evaluation: the stored one if it is frozen and there is one, else the batch's.
 float stored_scale(const QuantizationOptions& options, const Tensor& src, float stored);
+/// The operand that a source becomes by that scale: levels, or with scales by image what these stand for.
+void quantize_source(const QuantizationOptions& options, float scale, const Tensor& src, const Tensor& operand);
+/// The same of both parts of quantize_split.
+void split_source(const QuantizationOptions& options, std::int64_t kept, float scale, const Tensor& src,
+                  const Tensor& base, const Tensor& rest);
 
 /// The weights of a layer in one executor: fp32, row-major, `terms` for each output.
 class QuantizedWeights {

@@ -37,9 +37,11 @@ def bipolar_levels(x, bits):
 class Quantized:
     """What quantised layers have in common: both operands are whole levels, whose products add up exactly."""
 
-    def set_quantizers(self, weight_bits, activation_bits, weight_levels, frozen_scales, bipolar=False, weight_clip=0.0):
+    def set_quantizers(self, weight_bits, activation_bits, weight_levels, frozen_scales, image_scales, bipolar=False,
+                       weight_clip=0.0):
         self.weight_bits, self.weight_levels, self.weight_clip = weight_bits, weight_levels, weight_clip
-        self.activation_bits, self.frozen_scales, self.bipolar = activation_bits, frozen_scales, bipolar
+        self.activation_bits, self.bipolar = activation_bits, bipolar
+        self.frozen_scales, self.image_scales = frozen_scales, image_scales
         self.register_buffer("src_scale", torch.zeros(1))  # a running estimate; 0: none yet
 
     def weight_in_levels(self):
@@ -52,7 +54,9 @@ class Quantized:
         if self.bipolar:
             return bipolar_levels(x, self.activation_bits)
         scale = x.detach().abs().max() + 1e-7  # of the whole batch
-        if self.activation_bits > 1 and self.training:
+        if self.image_scales:
+            scale = x.detach().abs().amax(tuple(range(1, x.dim())), keepdim=True) + 1e-7
+        elif self.activation_bits > 1 and self.training:
             estimate = torch.where(self.src_scale > 0, 0.9 * self.src_scale + 0.1 * scale, scale)
             self.src_scale.copy_(estimate)
         elif self.activation_bits > 1 and self.frozen_scales:
@@ -66,9 +70,9 @@ class QuantizedLinear(Quantized, nn.Linear):
     """A linear layer of quantised weights and source."""
 
     def __init__(self, in_features, out_features, bias=True, weight_bits=8, activation_bits=8, weight_levels=255,
-                 frozen_scales=True):
+                 frozen_scales=True, image_scales=False):
         super().__init__(in_features, out_features, bias)
-        self.set_quantizers(weight_bits, activation_bits, weight_levels, frozen_scales)
+        self.set_quantizers(weight_bits, activation_bits, weight_levels, frozen_scales, image_scales)
 
     def forward(self, x):
         (x, unit), (weight, weight_unit) = self.source_in_levels(x), self.weight_in_levels()
@@ -82,6 +86,7 @@ void add_quantizers(const PortableLayer& layer, TorchArguments& arguments) {
   arguments.push_back({"activation_bits", torch_text(layer.whole("activation_bits")), "8"});
   arguments.push_back({"weight_levels", torch_text(layer.whole("weight_levels")), "255"});
   arguments.push_back({"frozen_scales", torch_text(layer.flag("frozen_scales")), "True"});
+  arguments.push_back({"image_scales", torch_text(layer.flag("image_scales")), "False"});
 }
 
 TorchLayer write_quantized_convolution(const PortableLayer& layer) {
@@ -109,10 +114,11 @@ class QuantizedConv2d(Quantized, nn.Conv2d):
     """A convolution of quantised weights and source."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
-                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, bipolar=False,
-                 weight_clip=0.0, bias=False):
+                 weight_bits=8, activation_bits=8, weight_levels=255, frozen_scales=True, image_scales=False,
+                 bipolar=False, weight_clip=0.0, bias=False):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
-        self.set_quantizers(weight_bits, activation_bits, weight_levels, frozen_scales, bipolar, weight_clip)
+        self.set_quantizers(weight_bits, activation_bits, weight_levels, frozen_scales, image_scales, bipolar,
+                            weight_clip)
 
     def product(self, levels, weight):
         return F.conv2d(levels, weight, None, self.stride, self.padding, self.dilation, self.groups)

@@ -28,9 +28,9 @@ struct BecameOperand {
   std::int64_t opset;
 };
 /// In the order of the operands.
-constexpr BecameOperand kBecameOperands[] = {{"Clip", "min", 11},     {"Clip", "max", 11},     {"Pad", "pads", 11},
-                                             {"Reshape", "shape", 5}, {"Slice", "starts", 10}, {"Slice", "ends", 10},
-                                             {"Slice", "axes", 10}};
+constexpr BecameOperand kBecameOperands[] = {{"Clip", "min", 11},     {"Clip", "max", 11},      {"Pad", "pads", 11},
+                                             {"Reshape", "shape", 5}, {"Slice", "starts", 10},  {"Slice", "ends", 10},
+                                             {"Slice", "axes", 10},   {"ReduceMax", "axes", 18}};
 
 /// Operators, or attributes of theirs, that opsets from kOldestOpset on do not all have.
 struct Newcomer {

@@ -388,7 +388,7 @@ std::int64_t SkipConv::run(const Memory& memory, const void* src, const float* p
       if (worker.has_nan()) has_nan = true;
     }
   });
-  if (has_nan) mark_as_nan(tiling.problem.dst, dst);  // whole numbers cannot tell
+  if (has_nan) spread_nans({tiling.problem.src, const_cast<void*>(src)}, {tiling.problem.dst, dst});
   return open;
 }
 

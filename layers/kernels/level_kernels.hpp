@@ -1,9 +1,10 @@
 // The parts of a convolution of levels (layers/level_convolution.hpp), built once for each instruction set and chosen
 // at run time.
 //
-// The work is cut into tiles: some rows of one image. A tile's source is copied to a patch of levels, pixel by pixel
-// with all channels, zeros around the image. Patch and weights consist of units of 4 bytes. Output channels are taken
-// in vectors of the processor's own size; sums are exact, and what is made of them goes where it belongs at once.
+// The work is cut into tiles: some rows of one image, or some whole images. A tile's source is copied to a patch of
+// levels, pixel by pixel with all channels, zeros around the image. Patch and weights consist of units of 4 bytes.
+// Output channels are taken in vectors of the processor's own size; sums are exact, and what is made of them goes where
+// it belongs at once.
 #pragma once
 
 #include <cstdint>

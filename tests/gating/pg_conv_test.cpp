@@ -43,6 +43,8 @@ std::vector<LayerCase> bit_cases() {
   add(cases, "bipolar_slices", {2, 16, 5, 4}, signs + "weight_bits = 1\ngranularity = slice");
   add(cases, "bipolar_4_bits", {2, 4, 5, 7},
       conv + "activation_levels = bipolar\nactivation_bits = 4\nprediction_bits = 1\nweight_bits = 1");
+  add(cases, "image", {3, 4, 5, 7}, conv + "scales = image");
+  add(cases, "clipped_thresholds", {2, 4, 5, 7}, conv + "threshold_clip = 0.3");
   add(cases, "floating_weights_sparse", {2, 4, 5, 7}, conv + "weight_bits = 0\nsparse_backprop = yes");
   return cases;
 }

@@ -38,6 +38,7 @@ class PgConvReference : public ReferenceOp {
         step_(std::pow(2.0, static_cast<double>(bits_ - keys.integer("prediction_bits", 2)))),
         channels_(keys.integer("channels", 0)),
         alpha_(keys.number("alpha", 5.0)),
+        clip_(keys.number("threshold_clip", 0.0)),
         sparse_(keys.text("sparse_backprop", "no") == "yes") {
     keys_.activation_bits = bits_;
     const std::string granularity = keys.text("granularity", "element");
@@ -45,7 +46,7 @@ class PgConvReference : public ReferenceOp {
   }
 
   void forward(ReferenceCall& call) override {
-    const Products y = products(call, reference_scale(keys_, call));
+    const Products y = products(call, reference_scales(keys_, call));
     const Array now = scores(call, y.high);
     if (!call.held) *call.scores = now;
     call.dst = Array(y.high.shape);
@@ -61,7 +62,7 @@ class PgConvReference : public ReferenceOp {
   }
 
   void backward(ReferenceCall& call) override {
-    const Products y = products(call, largest_magnitude(*call.src[0]));
+    const Products y = products(call, batch_scales(keys_, *call.src[0]));
     const Array score = scores(call, y.high), u = surrogate_gradient(call, y.low, score);
     Array diff_high(y.high.shape), diff_low(y.high.shape);
     for_results(diff_high, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
@@ -70,7 +71,7 @@ class PgConvReference : public ReferenceOp {
       const double own = u.at(n, slice, p, q) / static_cast<double>(range_of(slice).width());
       diff_high.at(n, o, p, q) = g + own;
       diff_low.at(n, o, p, q) = score.at(n, slice, p, q) > 0 ? g : 0;
-      (*call.diff_param.at("threshold"))[o] -= own;
+      if (threshold(call, o) == (*call.param.at("threshold"))[o]) (*call.diff_param.at("threshold"))[o] -= own;
     });
     if (call.rounded) round_to_bf16(diff_high);
     const Array &src = *call.src[0], &weight = *call.param.at("weight");
@@ -96,11 +97,11 @@ class PgConvReference : public ReferenceOp {
   std::int64_t slice_of(std::int64_t o) const { return slices_ == channels_ ? o : slices_ == 1 ? 0 : o / 16; }
   SliceRange range_of(std::int64_t slice) const { return slice_range(slice, slices_, channels_); }
 
-  Products products(const ReferenceCall& call, double scale) const {
+  Products products(const ReferenceCall& call, const Scales& scales) const {
     const Array &x = *call.src[0], w = quantized_weights(keys_, *call.param.at("weight"));
     Products y;
-    y.truncated = truncated_source(keys_, x, scale, step_);
-    y.rest = difference(quantized_source(keys_, x, scale), y.truncated);
+    y.truncated = truncated_source(keys_, x, scales, step_);
+    y.rest = difference(quantized_source(keys_, x, scales), y.truncated);
     y.high = convolution(y.truncated, w);
     y.low = convolution(y.rest, w);
     if (call.rounded) {
@@ -132,11 +133,16 @@ class PgConvReference : public ReferenceOp {
     return inner.diff_src[0];
   }
 
+  double threshold(const ReferenceCall& call, std::int64_t o) const {
+    const double own = (*call.param.at("threshold"))[o];
+    return clip_ > 0 ? std::min(std::max(own, -clip_), clip_) : own;
+  }
+
   /// The mean of q = A - threshold over the channels of each decision.
   Array scores(const ReferenceCall& call, const Array& high) const {
     Array score(Shape{high.shape[kN], slices_, high.shape[kH], high.shape[kW]});
     for_results(high, [&](std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t q) {
-      const double distance = high.at(n, o, p, q) - (*call.param.at("threshold"))[o];
+      const double distance = high.at(n, o, p, q) - threshold(call, o);
       score.at(n, slice_of(o), p, q) += distance / static_cast<double>(range_of(slice_of(o)).width());
     });
     return score;
@@ -158,7 +164,7 @@ class PgConvReference : public ReferenceOp {
   std::int64_t bits_;
   double step_;
   std::int64_t channels_, slices_ = 0;
-  double alpha_;
+  double alpha_, clip_;
   bool sparse_;
 };
 

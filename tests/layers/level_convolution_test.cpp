@@ -259,17 +259,50 @@ TEST_P(LevelConvolutionTest, Blocks) {
   expect(c);
 }
 
-TEST_P(LevelConvolutionTest, WhatIsNoNumberGoesEverywhere) {
+TEST_P(LevelConvolutionTest, WhatIsNoNumberGoesAllOverItsImage) {
   for (const bool from_bytes : {false, true}) {
     LevelCase c;
+    c.images = 3;
     c.from_bytes = from_bytes;
-    LevelData floats(c);
-    floats.spoil(3);
-    for (const float x : floats.run(GetParam())) ASSERT_TRUE(std::isnan(x));
-    c.dst_levels = 7;
-    LevelData levels(c);
-    levels.spoil(c.images * c.inputs * c.height * c.width - 1);
-    for (const float x : levels.run(GetParam())) ASSERT_EQ(x, kNoLevel);
+    const std::int64_t pixels = c.inputs * c.height * c.width;
+    for (const int dst_levels : {0, 7}) {
+      c.dst_levels = dst_levels;
+      LevelData data(c);
+      const std::vector<float> before = data.run(GetParam());
+      data.spoil(2 * pixels - 1);
+      const std::vector<float> after = data.run(GetParam());
+      const std::size_t each = before.size() / 3;
+      for (std::size_t i = 0; i < after.size(); ++i) {
+        if (i / each != 1) {
+          ASSERT_EQ(after[i], before[i]) << i;
+        } else if (dst_levels > 0) {
+          ASSERT_EQ(after[i], kNoLevel) << i;
+        } else {
+          ASSERT_TRUE(std::isnan(after[i])) << i;
+        }
+      }
+    }
+  }
+}
+
+/// Several of them make a tile.
+TEST_P(LevelConvolutionTest, SmallImages) {
+  for (const LevelSet set : {LevelSet::kFull, LevelSet::kSigned}) {
+    for (const std::int64_t images : {1, 2, 7, 70}) {
+      LevelCase c = sizes(19, 10, 1, 1);
+      c.images = images;
+      c.weight_set = set;
+      c.kernel = 1;
+      c.pad = 0;
+      expect(c);
+      c.height = 2;
+      c.width = 9;
+      c.kernel = 3;
+      c.pad = 1;
+      expect(c);
+      c.stride = 2;
+      expect(c);
+    }
   }
 }
 

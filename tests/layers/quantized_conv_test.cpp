@@ -45,6 +45,8 @@ std::vector<LayerCase> quantized_conv_cases() {
   cases.push_back(make_case("signed", odd, 8, 8, odd_keys + "\nweight_levels = signed"));
   cases.push_back(make_case("signed_2_bits", odd, 2, 4, odd_keys + "\nweight_levels = signed"));
   cases.push_back(make_case("dynamic", odd, 8, 4, odd_keys + "\nscales = dynamic"));
+  cases.push_back(make_case("image", odd, 8, 4, odd_keys + "\nscales = image"));
+  cases.push_back(make_case("image_blocks", blocks, 8, 3, wide + "\nscales = image"));
   cases.push_back(make_case("many_bits", odd, 12, 16, odd_keys));
   cases.push_back(make_case("sixteen", {2, 16, 6, 5}, 8, 3, "channels = 16\nkernel = 3\npad = 1"));
   cases.push_back(make_case("pointwise", {2, 7, 5, 3}, 4, 4, "channels = 9\nkernel = 1\nstride = 2"));
@@ -121,6 +123,18 @@ std::vector<SemanticCase> quantized_conv_semantics() {
   dynamic.state = {{"conv/weight", {1}}, {"conv/src_scale", {3}}};
   dynamic.result = {0, 2, -6};
 
+  SemanticCase image = pixels("image_has_its_own_scale", 0, 2, "scales = image", {1, 2, -6});
+  image.sources = {{"x", {2, 1, 1, 3}, false, {1, 2, -6, 1, 2, -3}}};
+  image.state = {{"conv/weight", {1}}, {"conv/src_scale", {3}}};
+  image.shape = {2, 1, 1, 3};
+  image.result = {0, 2, -6, 1, 2, -3};
+  SemanticCase image_training = image;
+  image_training.name = "image_training";
+  image_training.mode = Mode::kTraining;
+  image_training.upstream = {1, 2, 3, 4, 5, 6};
+  image_training.gradients = {{"x/value", {1, 2, 3, 4, 5, 6}}, {"conv/weight", {2 * 2 - 6 * 3 + 4 + 2 * 5 - 3 * 6}}};
+  image_training.buffers_after = {{"conv/src_scale", {3}}};
+
   SemanticCase unset = pixels("nothing_stored", 0, 2, "", {1, 2, -6});
   unset.state = {{"conv/weight", {1}}};
   unset.result = {0, 2, -6};
@@ -172,7 +186,8 @@ std::vector<SemanticCase> quantized_conv_semantics() {
   clipped.name = "bipolar_clipped";
   clipped.state = {{"conv/weight", {-0.5}}};
   clipped.gradients["conv/weight"] = {0};
-  return {ties, dynamic, unset, binary, binary_training, training, weights, full, rescaled, bipolar, clipped};
+  return {ties,     dynamic, image, image_training, unset,   binary, binary_training,
+          training, weights, full,  rescaled,       bipolar, clipped};
 }
 
 INSTANTIATE_TEST_SUITE_P(QuantizedConv, LayerCases, ::testing::ValuesIn(quantized_conv_cases()), case_name);

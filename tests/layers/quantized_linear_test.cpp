@@ -1,6 +1,8 @@
 // quantized_linear against its reference, and its meaning where rounding ties.
 #include <cmath>
+#include <limits>
 
+#include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "tests/layers/harness/layer_test.hpp"
 
@@ -39,10 +41,19 @@ std::vector<LayerCase> quantized_linear_cases() {
   cases.push_back(make_case("plain_image", {"x", {2, 32, 3, 2}}, 0, 0, "features = 6"));
   cases.push_back(make_case("signed", {"x", {3, 11}, true}, 8, 8, "features = 5\nweight_levels = signed"));
   cases.push_back(make_case("dynamic", {"x", {3, 11}, true}, 3, 3, "features = 5\nscales = dynamic"));
+  cases.push_back(make_case("image_scales", {"x", {3, 11}, true}, 3, 3, "features = 5\nscales = image"));
+  cases.push_back(make_case("image_scales_4d", {"x", {3, 2, 3, 4}}, 8, 4, "features = 5\nscales = image"));
   for (LayerCase& c : cases) c.prepare = set_zeros;
   LayerCase first = make_case("first_layer", {"data", {2, 3, 2, 3}}, 4, 4, "features = 5");
   first.surrogates = {"fc/weight"};
   cases.push_back(first);
+  const std::string bound = "\n[layer.pact]\ntype = pact_relu\ninit = 0.8";
+  for (const auto& [name, keys] : {std::pair("pact", "features = 9" + bound),
+                                   std::pair("clip", std::string("features = 9\n[layer.clip]\ntype = clip\nlow = -0.2"
+                                                                 "\nhigh = 0.4"))}) {
+    for (const std::int64_t weight_bits : {0, 8})
+      cases.push_back(make_case(concat(name, weight_bits), {"x", {4, 11}, true}, weight_bits, 3, keys));
+  }
   return cases;
 }
 
@@ -66,6 +77,83 @@ std::vector<SemanticCase> quantized_linear_semantics() {
                         {"fc/bias", {2}}};
   training.buffers_after = {{"fc/src_scale", {4}}};
   return {ties, training};
+}
+
+/// Two classifiers in a row: of what a convolution leaves in levels, and of what the first one does.
+class QuantizedLinearLevels : public ::testing::Test {
+ protected:
+  QuantizedLinearLevels() : built_({{"data", {5, 3, 6, 7}}}, kLayers) {
+    batch_ = fill({"quantized_linear", "levels", {{"data", {5, 3, 6, 7}}}, kLayers}, built_, 3, false);
+    for (const char* buffer : {"conv/src_scale", "a/src_scale", "b/src_scale"})
+      built_.network->buffer_data()[built_.buffer(buffer).offset] = 1.7F;
+    built_.network->parameter_data()[built_.parameter("pact/upper_bound").offset] = 1.5F;
+    options_.batch = 5;
+  }
+
+  std::vector<double> logits(const ExecutorOptions& options) {
+    Executor executor(*built_.network, options);
+    executor.refresh();
+    std::vector<double> all;
+    const std::int64_t pixels = built_.network->input_shape(1).count();
+    for (std::int64_t first = 0; first < 5; first += options.batch) {
+      executor.set_batch(batch_.nhwc.data() + first * pixels, nullptr);
+      executor.forward();
+      const std::vector<double> own = to_array(executor.logits()).values;
+      all.insert(all.end(), own.begin(), own.end());
+    }
+    return all;
+  }
+
+  static constexpr char kLayers[] =
+      "[layer.conv]\ntype = quantized_conv\nchannels = 32\nkernel = 3\nactivation_bits = 3\n"
+      "[layer.relu]\ntype = relu\n"
+      "[layer.a]\ntype = quantized_linear\nfeatures = 40\nactivation_bits = 3\nweight_levels = signed\n"
+      "[layer.pact]\ntype = pact_relu\ninit = 1.5\n"
+      "[layer.b]\ntype = quantized_linear\nfeatures = 7\nactivation_bits = 4\n";
+  CaseNetwork built_;
+  CaseBatch batch_;
+  ExecutorOptions options_;
+};
+
+TEST_F(QuantizedLinearLevels, GiveTheBitsOfFloatsInAnyBatch) {
+  for (const auto layout : {ExecutorOptions::LayoutChoice::kNhwc, ExecutorOptions::LayoutChoice::kBlocked}) {
+    options_.layout = layout;
+    ExecutorOptions floats = options_, single = options_;
+    floats.skip = false;
+    single.batch = 1;
+    const std::vector<double> want = logits(floats);
+    EXPECT_EQ(logits(options_), want);
+    EXPECT_EQ(logits(single), want);
+  }
+}
+
+TEST_F(QuantizedLinearLevels, NameTheirKernels) {
+  const auto kernels = [&] {
+    std::string all;
+    const Executor executor(*built_.network, options_);
+    for (const OperationInfo& row : executor.operations()) {
+      if (row.name == "a" || row.name == "b") all += row.kernel + " ";
+    }
+    return all;
+  };
+  const std::string isa = to_string(cpu_isa());
+  EXPECT_EQ(kernels(), "levels:" + isa + ":bytes levels:" + isa + " ");
+  options_.skip = false;
+  EXPECT_EQ(kernels().find("levels"), std::string::npos);
+}
+
+TEST_F(QuantizedLinearLevels, AnImageThatIsNoNumberSpoilsItsOwnAnswerAlone) {
+  const std::vector<double> want = logits(options_);
+  batch_.nhwc[static_cast<std::size_t>(built_.network->input_shape(1).count()) * 2] =
+      std::numeric_limits<float>::quiet_NaN();
+  const std::vector<double> got = logits(options_);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (i / 7 == 2) {
+      EXPECT_TRUE(std::isnan(got[i])) << i;
+    } else {
+      EXPECT_EQ(got[i], want[i]) << i;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(QuantizedLinear, LayerCases, ::testing::ValuesIn(quantized_linear_cases()), case_name);

@@ -249,9 +249,14 @@ Array global_mean(const Array& src) {
   return dst;
 }
 
-Array largest(const Array& src) {
-  Array dst(Shape{});
-  dst.values = {*std::max_element(src.values.begin(), src.values.end())};
+/// Over all axes, or over all but the first.
+Array largest(const Array& src, bool by_image) {
+  const std::int64_t images = by_image ? src.shape[kN] : 1, each = src.count() / images;
+  Array dst(by_image ? Shape(std::vector<std::int64_t>(src.shape.rank(), 1)) : Shape{});
+  if (by_image) dst.shape[kN] = images;
+  dst.values.clear();
+  for (auto first = src.values.begin(); first != src.values.end(); first += each)
+    dst.values.push_back(*std::max_element(first, first + each));
   return dst;
 }
 
@@ -266,7 +271,7 @@ const std::map<std::string, Operator>& operators() {
       {"MaxPool", [](const Call& c) { return pool(c, false); }},
       {"AveragePool", [](const Call& c) { return pool(c, true); }},
       {"GlobalAveragePool", [](const Call& c) { return global_mean(c.src(0)); }},
-      {"ReduceMax", [](const Call& c) { return largest(c.src(0)); }},
+      {"ReduceMax", [](const Call& c) { return largest(c.src(0), !c.ints("axes", {}).empty()); }},
       {"Pad", pad},
       {"Slice", slice},
       {"Transpose", transpose},

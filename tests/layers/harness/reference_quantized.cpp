@@ -34,6 +34,10 @@ std::int64_t levels_of(std::int64_t bits) {
   return (std::int64_t{1} << bits) - 1;
 }
 
+double scale_at(const Scales& scales, const Array& x, std::int64_t i) {
+  return scales[static_cast<std::size_t>(scales.size() == 1 ? 0 : i / (x.count() / x.shape[kN]))];
+}
+
 /// The plain layer, with quantised weights and source; gradients go straight through the quantisers.
 class QuantizedReference : public ReferenceOp {
  public:
@@ -45,7 +49,7 @@ class QuantizedReference : public ReferenceOp {
 
   void forward(ReferenceCall& call) override {
     // Buffers are as before the step in forward, and as after it in backward, which needs the batch's own scale.
-    const Array x = quantized_source(keys_, *call.src[0], reference_scale(keys_, call));
+    const Array x = quantized_source(keys_, *call.src[0], reference_scales(keys_, call));
     ReferenceCall inner = call;
     const Array w = quantized_weights(keys_, *call.param.at("weight"));
     inner.src = {&x};
@@ -56,7 +60,7 @@ class QuantizedReference : public ReferenceOp {
 
   void backward(ReferenceCall& call) override {
     const Array &src = *call.src[0], &weight = *call.param.at("weight");
-    const Array x = quantized_source(keys_, src, largest_magnitude(src)), w = quantized_weights(keys_, weight);
+    const Array x = quantized_source(keys_, src, batch_scales(keys_, src)), w = quantized_weights(keys_, weight);
     ReferenceCall inner = call;
     Array diff_weight(weight.shape);
     inner.src = {&x};
@@ -81,6 +85,7 @@ QuantizeKeys::QuantizeKeys(const ReferenceKeys& keys)
       activation_bits(keys.integer("activation_bits", 8)),
       signed_weights(keys.text("weight_levels", "full") == "signed"),
       frozen(keys.text("scales", "frozen") == "frozen"),
+      by_image(keys.text("scales", "frozen") == "image"),
       bipolar(keys.text("activation_levels", "full") == "bipolar"),
       weight_clip(keys.number("weight_clip", 0)) {}
 
@@ -98,42 +103,60 @@ double largest_magnitude(const Array& x) {
   return static_cast<double>(static_cast<float>(largest) + 1e-7F);
 }
 
-double reference_scale(const QuantizeKeys& keys, const ReferenceCall& call) {
-  const double scale = largest_magnitude(*call.src[0]);
-  if (keys.activation_bits < 2 || keys.bipolar) return 1;
-  double& stored = (*call.buffer.at("src_scale"))[0];
-  if (!call.training) return keys.frozen && stored > 0 ? stored : scale;
-  stored = stored > 0 ? 0.9 * stored + 0.1 * scale : scale;
-  return scale;
+Scales batch_scales(const QuantizeKeys& keys, const Array& x) {
+  if (!keys.by_image) return {largest_magnitude(x)};
+  Scales scales;
+  const std::int64_t each = x.count() / x.shape[kN];
+  for (auto first = x.values.begin(); first != x.values.end(); first += each) {
+    Array image(Shape{each});
+    image.values.assign(first, first + each);
+    scales.push_back(largest_magnitude(image));
+  }
+  return scales;
 }
 
-Array quantized(const Array& x, std::int64_t bits, double levels, double scale) {
+Scales reference_scales(const QuantizeKeys& keys, const ReferenceCall& call) {
+  if (keys.activation_bits < 2 || keys.bipolar) return {1};
+  const Scales scales = batch_scales(keys, *call.src[0]);
+  if (keys.by_image) return scales;
+  double& stored = (*call.buffer.at("src_scale"))[0];
+  if (!call.training) return keys.frozen && stored > 0 ? Scales{stored} : scales;
+  stored = stored > 0 ? 0.9 * stored + 0.1 * scales[0] : scales[0];
+  return scales;
+}
+
+Array quantized(const Array& x, std::int64_t bits, double levels, const Scales& scales) {
   Array result = x;
-  for (double& value : result.values) {
+  for (std::int64_t i = 0; i < x.count(); ++i) {
+    double& value = result[i];
     if (bits == 1) value = 2 * rounded((std::min(std::max(value, -1.0), 1.0) + 1) / 2) - 1;
-    if (bits > 1) value = sign(value) * level_of(value, levels, scale) * scale / levels;
+    if (bits < 2) continue;
+    const double scale = scale_at(scales, x, i);
+    value = sign(value) * level_of(value, levels, scale) * scale / levels;
   }
   return result;
 }
 
-Array truncated(const Array& x, double levels, double scale, double step) {
+Array truncated(const Array& x, double levels, const Scales& scales, double step) {
   Array result = x;
-  for (double& value : result.values)
-    value = sign(value) * std::floor(level_of(value, levels, scale) / step) * step * scale / levels;
+  for (std::int64_t i = 0; i < x.count(); ++i) {
+    const double scale = scale_at(scales, x, i);
+    result[i] = sign(x[i]) * std::floor(level_of(x[i], levels, scale) / step) * step * scale / levels;
+  }
   return result;
 }
 
-Array quantized_source(const QuantizeKeys& keys, const Array& x, double scale) {
+Array quantized_source(const QuantizeKeys& keys, const Array& x, const Scales& scales) {
   const double levels = keys.activation_levels();
-  if (!keys.bipolar || keys.activation_bits == 0) return quantized(x, keys.activation_bits, levels, scale);
+  if (!keys.bipolar || keys.activation_bits == 0) return quantized(x, keys.activation_bits, levels, scales);
   Array result = x;
   for (double& value : result.values) value = 2 * number_of(value, levels) / levels - 1;
   return result;
 }
 
-Array truncated_source(const QuantizeKeys& keys, const Array& x, double scale, double step) {
+Array truncated_source(const QuantizeKeys& keys, const Array& x, const Scales& scales, double step) {
   const double levels = keys.activation_levels();
-  if (!keys.bipolar) return truncated(x, levels, scale, step);
+  if (!keys.bipolar) return truncated(x, levels, scales, step);
   Array result = x;
   for (double& value : result.values) {
     const double first = std::floor(number_of(value, levels) / step) * step, last = first + step - 1;
@@ -148,7 +171,7 @@ double weight_rescale(const QuantizeKeys& keys, const Array& weight) {
 }
 
 Array quantized_weights(const QuantizeKeys& keys, const Array& weight) {
-  Array result = quantized(weight, keys.weight_bits, keys.weight_levels(), largest_magnitude(weight));
+  Array result = quantized(weight, keys.weight_bits, keys.weight_levels(), {largest_magnitude(weight)});
   for (double& value : result.values) value *= weight_rescale(keys, weight);
   return result;
 }
