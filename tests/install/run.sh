@@ -88,7 +88,8 @@ load=--plugins.load=$work/gate/libcheckered_conv.so
   --run.dir="$work/checkered" 2>&1 | tee "$work/checkered.log"
 grep -q 'warning: .*\[gating_loss\]: has no effect' "$work/checkered.log" || fail "nothing says that it has no thresholds"
 "$bin/sluice-deploy" "$work/checkered/weights.h5" "$load" -o "$work/checkered.h5" --eval.batch=50 | tee "$work/checkered.log"
-grep -q 'gated.*skip.*dense' "$work/checkered.log" || fail "sluice-deploy has not timed the ways"
+grep -Eq '^ *layer +runs +ms +skip +dense$' "$work/checkered.log" && grep -Eq '^ *gated +(skip|dense)( +[0-9.]+){3}$' "$work/checkered.log" ||
+  fail "sluice-deploy has not timed the ways"
 "$bin/sluice-eval" "$work/checkered.h5" "$load" --compare | tee "$work/checkered.log"
 grep -q 'gates  *0 of ' "$work/checkered.log" || fail "the decisions are not kept"
 "$bin/sluice-bench" "$work/checkered.h5" "$load" --only=infer --steps=2 --plan | tee "$work/checkered.log"
