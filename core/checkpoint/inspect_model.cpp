@@ -44,10 +44,12 @@ Json set_json(const SetDescription& set) {
 
 Json stats_json(const TensorStats& stats) {
   Json json;
-  json["min"] = stats.min;
-  json["max"] = stats.max;
-  json["mean"] = stats.mean;
-  json["std"] = stats.std;
+  const bool any_finite = stats.count > stats.nans + stats.infs;
+  const auto of_finite = [&](double value) { return any_finite || stats.count == 0 ? Json(value) : Json(); };
+  json["min"] = of_finite(stats.min);
+  json["max"] = of_finite(stats.max);
+  json["mean"] = of_finite(stats.mean);
+  json["std"] = of_finite(stats.std);
   json["zero_share"] = stats.count == 0 ? 0.0 : static_cast<double>(stats.zeros) / static_cast<double>(stats.count);
   json["nan"] = stats.nans;
   json["inf"] = stats.infs;

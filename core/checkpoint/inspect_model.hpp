@@ -47,6 +47,7 @@ struct InspectedFile {
 };
 
 /// Numbers of one tensor. Extremes, mean and standard deviation are over the finite values.
+/// Minimum, maximum, mean and standard deviation are those of the finite values; 0 where there are none.
 struct TensorStats {
   std::int64_t count = 0, zeros = 0, nans = 0, infs = 0;
   double min = 0, max = 0, mean = 0, std = 0;

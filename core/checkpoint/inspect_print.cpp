@@ -73,7 +73,8 @@ std::vector<std::string> stats_cells(const Json& tensor) {
   if (!tensor.contains("stats")) return {};
   const Json& stats = tensor["stats"];
   std::vector<std::string> cells;
-  for (const char* name : {"min", "max", "mean", "std"}) cells.push_back(number(stats[name].get<double>(), "%.4g"));
+  for (const char* name : {"min", "max", "mean", "std"})
+    cells.push_back(stats[name].is_null() ? "-" : number(stats[name].get<double>(), "%.4g"));
   cells.push_back(number(100 * stats["zero_share"].get<double>(), "%.1f"));
   cells.push_back(show(stats["nan"]));
   cells.push_back(show(stats["inf"]));

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/base/error.hpp"
+#include "core/base/median.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/dense_twin.hpp"
 #include "core/model/trained_network.hpp"
@@ -39,7 +40,7 @@ std::vector<std::vector<double>> time_in_turn(std::int64_t warmup, std::int64_t 
 PhaseResult summarise(Executor& executor, double flops, const std::vector<double>& times, const Step& step) {
   PhaseResult result;
   result.batch = executor.options().batch;
-  result.median_ms = times[times.size() / 2];
+  result.median_ms = median(times);
   result.fastest_ms = times.front();
   result.slowest_ms = times.back();
   result.images_per_second = static_cast<double>(result.batch) / result.median_ms * 1e3;

@@ -1,4 +1,6 @@
 // Evaluations of a training, at ends of epochs and within them.
+#include <cmath>
+
 #include "core/base/signals.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/train/advice.hpp"
@@ -50,6 +52,10 @@ bool Trainer::evaluate_weights(MetricsRow& row) {
   if (statistics_pass_ != nullptr) statistics_pass_->run(position_.epoch, experiment_.ema.statistics_batches);
   const std::optional<Evaluation> evaluation = evaluator_->run({}, [] { return stop_requested() != 0; });
   if (!evaluation) return false;
+  together(ranks_, [&] {
+    if (!std::isfinite(evaluation->loss))
+      throw Error(ExitCode::kDiverged, diverged_text(position_, "the loss of the evaluation", evaluation->loss, ""));
+  });
   for (const std::string& warning : picture_warnings(data_.evaluated(), *evaluation)) log_.warning(warning);
   budget_.record_evaluation(TimeBudget::steady_seconds() - start);
   if (evaluation_.empty()) {  // the first one

@@ -188,6 +188,10 @@ std::string TrainingStep::divergence(double value, const char* what, const std::
   } else if (const ParameterRange* gradient = first_non_finite(ranges, gradients())) {
     where = concat("the gradient of ", gradient->name, " is not finite");
   }
+  return diverged_text(position, what, value, where);
+}
+
+std::string diverged_text(const TrainingPosition& position, const char* what, double value, const std::string& where) {
   return concat("training diverged at epoch ", position.epoch + 1, ", step ", position.step, ": ", what, " is ", value,
                 where.empty() ? "" : "; ", where,
                 "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; the last checkpoint is "

@@ -34,6 +34,9 @@ struct RankWishes {
   bool stop = false, save = false;
 };
 
+/// "training diverged at epoch 2, step 30: loss is nan; WHERE; ...", for an Error(kDiverged). `where` may be empty.
+std::string diverged_text(const TrainingPosition& position, const char* what, double value, const std::string& where);
+
 /// Everything that changes the network's weights, made once.
 class TrainingStep {
  public:

@@ -356,6 +356,14 @@ def divergence():
         expect({path: digest for path, digest in box.tree().items() if path.startswith("run/checkpoints/")} == files and
                box.read("run/weights.h5") == weights, "divergence: a checkpoint changed")
         box.ok("sluice-train", "net.ini", "--resume", "--train.epochs=3")
+    with Sandbox() as box:  # batches normalise what the running variance can no longer hold
+        result = box.run("sluice-train", f"{SOURCE}/configs/experiments/cifar10_resnet20_cg.ini", "--define.blocks=1", "--define.width=8",
+                         "--data.kind=synthetic", "--data.synthetic_size=800", "--data.synthetic_test_size=300", "--data.validation=200",
+                         "--data.mean=0.5,0.5,0.5", "--data.std=0.25,0.25,0.25", "--optimizer.lr=1e6", "--train.epochs=1",
+                         "--run.threads=1", "--run.dir=run")
+        message = r"sluice-train: training diverged at epoch 1, step \d: (the loss of the evaluation|loss|gradient norm) is -?(nan|inf); .*"
+        expect(result.code == 4 and re.fullmatch(message, result.err.splitlines()[-1]), f"evaluation: {result.code}, {result.err}")
+        expect(not os.path.exists(box.at("run/weights.h5")), "weights of a network that answers nothing")
 
 
 def early_stopping():

@@ -113,6 +113,18 @@ TEST_F(Inspect, StatisticsOfTensors) {
   EXPECT_EQ(gate["std"], 0.0);
 }
 
+TEST_F(Inspect, WhereNothingIsFiniteThereIsNoMean) {
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.tensors[1].values.assign(5, HUGE_VALF);
+  save(checkpoint, path("a.h5"));
+  options_.stats = true;
+  options_.filter = "weights/*bn1/scale";
+  EXPECT_THAT(run(), testing::ContainsRegex("bn1/scale .* - +- +- +- +0.0 +0 +5"));
+  const Json json = run_json()["tensors"];
+  ASSERT_EQ(json.size(), 1u);
+  for (const char* name : {"min", "max", "mean", "std"}) EXPECT_TRUE(json[0]["stats"][name].is_null()) << name;
+}
+
 TEST_F(Inspect, ConfigHistoryAndGates) {
   options_.config = true;
   EXPECT_EQ(run(), sample_checkpoint().config);
