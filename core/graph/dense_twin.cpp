@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/config/text.hpp"
+#include "core/graph/channel_factors.hpp"
 #include "core/graph/network.hpp"
 
 namespace sluice {
@@ -38,21 +39,13 @@ Section with_type(const Section& section, const std::string& type, const Registr
   return dense;
 }
 
-/// Whether a node multiplies its first source by what a decision says of each channel.
-bool applies_decision(const Network& network, const Node& node) {
-  const int factors = node.declared.channel_factors;
-  if (factors <= 0) return false;
-  const NodeResult& source = node.src[static_cast<std::size_t>(factors)];
-  return !source.is_input() && network.nodes()[static_cast<std::size_t>(source.node)].declared.closes_channels;
-}
-
 /// What a network is without decisions about whole channels: layers that multiply by them are their first sources, and
 /// what is read for the sake of the decisions alone is left out.
 class WithoutDecisions {
  public:
   explicit WithoutDecisions(const Network& network) : network_(network) {
     for (const Node& node : network.nodes()) {
-      if (applies_decision(network, node)) drop(node);
+      if (closing_node(network.nodes(), node) >= 0) drop(node);
     }
     while (drop_unread()) continue;
   }
@@ -112,7 +105,7 @@ class WithoutDecisions {
 
 bool has_decisions(const Network& network) {
   return std::any_of(network.nodes().begin(), network.nodes().end(),
-                     [&](const Node& node) { return applies_decision(network, node); });
+                     [&](const Node& node) { return closing_node(network.nodes(), node) >= 0; });
 }
 
 /// A copy of the layers and the [network] section.
