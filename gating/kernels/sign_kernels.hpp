@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/base/cpu.hpp"
 
@@ -66,6 +67,6 @@ struct SignKernels {
 /// Of an instruction set; that of AVX-512 counts by VPOPCNTDQ where the processor has it.
 const SignKernels& sign_kernels(Isa isa = cpu_isa());
 /// "popcount:avx2", "popcount:avx512_vpopcntdq"
-const char* sign_kernel_name(Isa isa = cpu_isa());
+std::string sign_kernel_name(Isa isa = cpu_isa());
 
 }  // namespace sluice

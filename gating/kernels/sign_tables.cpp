@@ -23,9 +23,8 @@ const SignKernels& sign_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, signs);
 }
 
-const char* sign_kernel_name(Isa isa) {
-  if (counts_words(isa)) return "popcount:avx512_vpopcntdq";
-  return isa == Isa::kAvx512 ? "popcount:avx512" : isa == Isa::kAvx2 ? "popcount:avx2" : "popcount:portable";
+std::string sign_kernel_name(Isa isa) {
+  return "popcount:" + to_string(isa) + (counts_words(isa) ? "_vpopcntdq" : "");
 }
 
 }  // namespace sluice

@@ -147,7 +147,8 @@ int run(int argc, char** argv) {
   }
   if (options.shapes.empty()) options.shapes = {"64x32x32n16", "128x16x16n32", "256x8x8n64"};
   set_threads(options.threads);
-  std::printf("%d threads, %s; times faster than dense, by share of open gates\n", options.threads, sign_kernel_name());
+  std::printf("%d threads, %s; times faster than dense, by share of open gates\n", options.threads,
+              sign_kernel_name().c_str());
   for (const std::string& shape : options.shapes) measure(shape, options);
   return 0;
 }
