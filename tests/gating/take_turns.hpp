@@ -7,17 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/median.hpp"
+
 namespace sluice {
 
 inline double seconds(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-inline double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 /// Median times of two works that take turns, each run behind an untimed one of its own; small ones several times.
