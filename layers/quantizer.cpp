@@ -197,14 +197,6 @@ bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst) {
   return finite;
 }
 
-void mark_as_nan(const TensorDesc& desc, void* dst) {
-  if (desc.type == DataType::kU8) {
-    std::memset(dst, kNoLevel, static_cast<std::size_t>(desc.bytes()));
-  } else {
-    std::fill_n(static_cast<float*>(dst), desc.count(), std::numeric_limits<float>::quiet_NaN());
-  }
-}
-
 void spread_nans(const Tensor& src, const Tensor& dst) {
   const auto of_image = [](const Tensor& tensor, std::int64_t n, auto&& use) {
     const std::int64_t count = tensor.desc.count() / tensor.shape()[kN];

@@ -65,8 +65,6 @@ void widen_levels(const Tensor& levels, float* dst);
 /// the levels. False where there is a NaN.
 bool narrow_levels(const Tensor& levels, bool pairs, std::uint8_t* dst);
 
-/// Makes a whole result what is no number: in fp32, or in levels (kNoLevel).
-void mark_as_nan(const TensorDesc& desc, void* dst);
 /// Where whole numbers cannot tell: the results of those images become what is no number whose source holds such. Both
 /// are in fp32, or in levels (kNoLevel).
 void spread_nans(const Tensor& src, const Tensor& dst);

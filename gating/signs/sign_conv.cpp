@@ -199,10 +199,7 @@ void SignConv::finish_row(std::int64_t row, const Operands& operands, float* dst
 
 std::int64_t SignConv::run(const Memory& memory, const float* src, SignWay way, const Operands& operands,
                            float* dst) const {
-  if (pack_planes(memory, src)) {  // bits cannot tell
-    mark_as_nan(dst_, dst);
-    return 0;
-  }
+  const bool has_nan = pack_planes(memory, src);
   std::atomic<std::int64_t> open{0};
   parallel_for(dst_.shape[kN] * dst_.shape[kH], 1, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t own = 0;
@@ -212,6 +209,7 @@ std::int64_t SignConv::run(const Memory& memory, const float* src, SignWay way, 
     }
     open += own;
   });
+  if (has_nan) spread_nans({src_, const_cast<float*>(src)}, {dst_, dst});  // bits cannot tell
   return open;
 }
 
