@@ -50,7 +50,7 @@ class ConvTraining : public Op {
 /// In floats, whatever the images come and go in.
 class ConvInference : public Op {
  public:
-  ConvInference(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs)
+  ConvInference(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs, std::string& kernel)
       : weights_(request, geometry, bias) {
     Frames frames = needs.slots.frames();
     edges_ = Int8Edges(request, frames.forward);
@@ -58,7 +58,7 @@ class ConvInference : public Op {
                             request.allow_winograd, Epilogue(request.post_ops)});
     weights_.book(needs.slots, frames.refresh);
     forward_.book(needs.slots, frames.refresh, frames.forward);
-    needs.kernel = forward_.kernel();
+    kernel = forward_.kernel();
   }
 
   void refresh(const Context& c) override { forward_.pack(c.memory, weights_.fold(c)); }
@@ -74,20 +74,16 @@ class ConvInference : public Op {
   ConvForward forward_;
 };
 
-/// The ways to run in int8: in floats all the same, and those that multiply int8.
-constexpr char kFloats[] = "fp32";
+std::unique_ptr<Op> make_floats(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                std::string& kernel) {
+  return std::make_unique<ConvInference>(request, geometry, bias, needs, kernel);
+}
 
 /// oneDNN's product by VNNI is faster than ours without.
 std::unique_ptr<Op> make_own_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
                                      std::string& kernel) {
   return cpu_has_vnni() ? nullptr : make_int8_product(request, geometry, bias, needs, kernel);
 }
-
-struct Int8Way {
-  const char* name;
-  std::unique_ptr<Op> (*make)(const OpRequest&, const ConvGeometry&, bool bias, OpNeeds&, std::string& kernel);
-};
-constexpr Int8Way kInt8Ways[] = {{"int8", make_int8_convolution}, {"int8-product", make_own_product}};
 
 class Conv : public Layer, public SkipsChannels {
  public:
@@ -132,43 +128,27 @@ class Conv : public Layer, public SkipsChannels {
     if (request.training()) return std::make_unique<ConvTraining>(request, geometry_, bias_, needs);
     needs.packed_params = {0};  // the weights
     needs.dst_starts_as_addend = adds_in_place(request);
-    for (const Int8Way& way : kInt8Ways) {
-      if (request.way != way.name) continue;
-      if (auto op = way.make(request, geometry_, bias_, needs, needs.kernel)) return op;
-    }
-    auto floats = std::make_unique<ConvInference>(request, geometry_, bias_, needs);
-    if (request.way == kFloats) return floats;
-    return with_int8_ways(std::move(floats), request, needs);
+    return make_ways(request.way, dense_ways(request, needs), needs);
   }
 
   std::unique_ptr<Op> make_skipping_op(const OpRequest& request, const ChannelFactors& factors,
                                        OpNeeds& needs) const override {
     needs.packed_params = {0};
     needs.dst_starts_as_addend = adds_in_place(request);
-    return make_open_channels(request, factors, geometry_, bias_, needs,
-                              [&] { return std::make_unique<ConvInference>(request, geometry_, bias_, needs); });
+    return make_ways(request.way,
+                     open_channel_ways(request, factors, geometry_, bias_, needs, dense_ways(request, needs)), needs);
   }
 
  private:
-  /// The operation in floats, and beside it those in int8, if there are any.
-  std::unique_ptr<Op> with_int8_ways(std::unique_ptr<Op> floats, const OpRequest& request, OpNeeds& needs) const {
-    std::vector<std::unique_ptr<Op>> all;
-    all.push_back(std::move(floats));
-    std::vector<std::string> names = {kFloats};
-    for (const Int8Way& way : kInt8Ways) {
-      std::string kernel;
-      auto op = way.make(request, geometry_, bias_, needs, kernel);
-      if (op == nullptr) continue;
-      all.push_back(std::move(op));
-      names.emplace_back(way.name);
-      needs.kernel += " " + kernel;
-    }
-    if (all.size() == 1) return std::move(all[0]);
-    needs.alternatives = std::move(names);
-    needs.alternative = static_cast<int>(all.size()) - 1;
-    auto ways = std::make_unique<Ways>();
-    for (auto& op : all) ways->add(std::move(op));
-    return ways;
+  /// In floats, and where int8 is wanted by those that multiply int8.
+  std::vector<NamedWay> dense_ways(const OpRequest& request, OpNeeds& needs) const {
+    const auto by = [this, &request, &needs](auto make) {
+      return [=, &request, &needs](std::string& kernel) { return make(request, geometry_, bias_, needs, kernel); };
+    };
+    const bool int8 = request.src_range > 0 || request.src[0].type == DataType::kU8;
+    return {{int8 ? "fp32" : "dense", by(make_floats)},
+            {"int8", by(make_int8_convolution)},
+            {"int8-product", by(make_own_product)}};
   }
 
   ConvGeometry geometry_;

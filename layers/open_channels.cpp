@@ -5,13 +5,11 @@
 #include "core/base/parallel.hpp"
 #include "layers/convolution.hpp"
 #include "layers/folded_weights.hpp"
+#include "layers/int8_edges.hpp"
 #include "layers/open_convolution.hpp"
 
 namespace sluice {
 namespace {
-
-/// The ways.
-constexpr char kDense[] = "dense", kOpen[] = "channels";
 
 const float* factors_of(const Context& c, int source) {
   return source < 0 ? nullptr : c.src[static_cast<std::size_t>(source)].as<const float>();
@@ -47,12 +45,17 @@ class Multiplied : public Op {
   int factors_;
 };
 
+TensorDesc in_floats(TensorDesc tensor) {
+  tensor.type = DataType::kF32;
+  return tensor;
+}
+
 OpenProblem problem_of(const OpRequest& request, const ChannelFactors& factors, const ConvGeometry& geometry) {
   const Epilogue epilogue(request.post_ops);
   OpenProblem problem;
   problem.geometry = geometry;
-  problem.src = request.src[0];
-  problem.dst = request.dst;
+  problem.src = in_floats(request.src[0]);
+  problem.dst = in_floats(request.dst);
   problem.closes_inputs = factors.inputs >= 0;
   problem.closes_outputs = factors.outputs >= 0;
   problem.adds = epilogue.adds;
@@ -62,47 +65,55 @@ OpenProblem problem_of(const OpRequest& request, const ChannelFactors& factors, 
   return problem;
 }
 
+/// In floats, whatever the images come and go in.
 class OpenChannels : public Op {
  public:
-  OpenChannels(const OpRequest& request, const ChannelFactors& factors, const ConvGeometry& geometry, bool bias,
+  OpenChannels(const OpRequest& request, const ChannelFactors& factors, const OpenProblem& problem, bool bias,
                OpNeeds& needs)
-      : factors_(factors), weights_(request, geometry, bias), convolution_(problem_of(request, factors, geometry)) {
+      : factors_(factors), weights_(request, problem.geometry, bias), convolution_(problem) {
     Frames frames = needs.slots.frames();
+    edges_ = Int8Edges(request, frames.forward);
     weights_.book(needs.slots, frames.refresh);
     convolution_.book(needs.slots, frames.refresh, frames.forward);
-    needs.kernel = convolution_.kernel();
   }
 
+  std::string kernel() const { return convolution_.kernel(); }
   void refresh(const Context& c) override { convolution_.pack(c.memory, weights_.fold(c)); }
   void forward(const Context& c) override {
-    convolution_.run(c.memory, c.src[0].as<const float>(),
-                     {factors_of(c, factors_.inputs), factors_of(c, factors_.outputs)}, weights_.bias(c),
-                     c.dst.as<float>());
+    const OpenFactors factors{factors_of(c, factors_.inputs), factors_of(c, factors_.outputs)};
+    const float* const bias = weights_.bias(c);
+    edges_.run(c, [&](const void* src, void* dst) {
+      convolution_.run(c.memory, static_cast<const float*>(src), factors, bias, static_cast<float*>(dst));
+    });
   }
 
  private:
   ChannelFactors factors_;
   FoldedWeights weights_;
+  Int8Edges edges_;  ///< around convolution_
   OpenConvolution convolution_;
 };
 
 }  // namespace
 
-std::unique_ptr<Op> make_open_channels(const OpRequest& request, const ChannelFactors& factors,
-                                       const ConvGeometry& geometry, bool bias, OpNeeds& needs,
-                                       const std::function<std::unique_ptr<Op>()>& make_dense) {
-  const bool fits = OpenConvolution::fits(problem_of(request, factors, geometry));
-  if (fits && request.way == kOpen) return std::make_unique<OpenChannels>(request, factors, geometry, bias, needs);
-  auto dense = std::make_unique<Multiplied>(make_dense(), factors.outputs);
-  if (!fits || request.way == kDense) return dense;
-  const std::string dense_kernel = needs.kernel;
-  auto ways = std::make_unique<Ways>();
-  ways->add(std::move(dense));
-  ways->add(std::make_unique<OpenChannels>(request, factors, geometry, bias, needs));
-  needs.kernel = dense_kernel + " " + needs.kernel;
-  needs.alternatives = {kDense, kOpen};
-  needs.alternative = 1;
-  return ways;
+std::vector<NamedWay> open_channel_ways(const OpRequest& request, const ChannelFactors& factors,
+                                        const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                        std::vector<NamedWay> dense) {
+  for (NamedWay& way : dense) {
+    way.make = [factors, make = std::move(way.make)](std::string& kernel) -> std::unique_ptr<Op> {
+      auto op = make(kernel);
+      return op == nullptr ? nullptr : std::make_unique<Multiplied>(std::move(op), factors.outputs);
+    };
+  }
+  std::vector<NamedWay> all = std::move(dense);
+  all.push_back({"channels", [&request, &needs, factors, geometry, bias](std::string& kernel) -> std::unique_ptr<Op> {
+                   const OpenProblem problem = problem_of(request, factors, geometry);
+                   if (!OpenConvolution::fits(problem)) return nullptr;
+                   auto op = std::make_unique<OpenChannels>(request, factors, problem, bias, needs);
+                   kernel = op->kernel();
+                   return op;
+                 }});
+  return all;
 }
 
 }  // namespace sluice

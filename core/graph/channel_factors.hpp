@@ -1,5 +1,5 @@
 // Which channels of an image others close (Declarations::closes_channels), for operations that leave out the products
-// of those. In inference in fp32 such an operation has sources behind its layer's own that say so.
+// of those. In inference in fp32 and int8 such an operation has sources behind its layer's own that say so.
 #pragma once
 
 #include <memory>

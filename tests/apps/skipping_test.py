@@ -19,6 +19,30 @@ type = batchnorm
 type = relu
 [layer.pool]""") + "[gating_loss]\ntarget = 0.5\n"
 
+# Whole channels of an image are closed between two convolutions.
+CHANNELS = NET.replace("channels = 4", "channels = 16").replace("[layer.pool]", """\
+[layer.before]
+type = conv
+channels = 32
+kernel = 3
+pad = 1
+[layer.relu2]
+type = relu
+[layer.gate]
+type = channel_gate
+from = relu2, relu
+init_scale = 1
+threshold_init = 0
+[layer.behind]
+type = conv
+channels = 16
+kernel = 3
+stride = 2
+pad = 1
+[layer.relu3]
+type = relu
+[layer.pool]""").replace("dir = run", "dir = closing")
+
 failures = []
 
 
@@ -158,10 +182,34 @@ def bytes_too(box):
                f"int8, {program} {arguments}: {refused}")
 
 
+def channels_too(box):
+    """Around closed channels every way of an int8 deployment, in floats and in int8, does what computing everything does."""
+    box.write("channels.ini", CHANNELS)
+    box.ok("sluice-train", "channels.ini")
+    dense = json.loads(box.ok("sluice-eval", "closing/weights.h5", "--backend=dense", "--json").out)
+    expect(0 < dense["gate_density"] < 1, f"channels: gates are all alike: {dense['gate_density']}")
+    report = json.loads(box.ok("sluice-deploy", "closing/weights.h5", "-o", "closing.h5", "--precision=int8", "--eval.batch=5",
+                               "--json").out)
+    expect(report["accuracy_before"] == dense["accuracy"], f"channels: {report}, dense {dense['accuracy']}")
+    rows = json.loads(box.ok("sluice-bench", "closing.h5", "--only=infer", "--steps=2", "--plan", "--json").out)["plan"]
+    expect([row["name"] for row in rows] == ["before", "behind"] == list(report["plan"]), f"channels: {rows}")
+    for row in rows:
+        expect({"fp32", "int8", "channels"} <= set(row["ms"]), f"channels: ways of {row}")
+        expect(row["chosen"] == report["plan"][row["name"]], f"channels: another way than the plan's: {row}, {report}")
+        for way in row["ms"]:
+            box.forge("edit", "closing.h5", "way.h5", f"plan={row['name']}:{way}")
+            one = json.loads(box.ok("sluice-eval", "way.h5", "--json").out)
+            expect(abs(one["loss"] - dense["loss"]) < 0.02 and one["images"] == 20, f"channels, {row['name']} {way}: {one['loss']}, "
+                   f"dense {dense['loss']}")
+            expect(abs(one["gate_density"] - dense["gate_density"]) < 0.02, f"channels, {row['name']} {way}: {one['gate_density']}")
+            compared = json.loads(box.ok("sluice-eval", "way.h5", "--compare", "--json").out)
+            expect(compared["equal"] >= 18 and compared["different"] < compared["decisions"] / 20, f"channels: {compared}")
+
+
 if __name__ == "__main__":
     with Sandbox() as sandbox:
         sandbox.write("net.ini", GATED)
         sandbox.ok("sluice-train", "net.ini")
-        for part in [evaluation, benchmark, deployment, bytes_too]:
+        for part in [evaluation, benchmark, deployment, bytes_too, channels_too]:
             part(sandbox)
     sys.exit(1 if failures else 0)

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/base/cpu.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/executor.hpp"
@@ -13,15 +15,16 @@ namespace {
 using Layout = ExecutorOptions::LayoutChoice;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 
 constexpr std::int64_t kImages = 7;
 
 /// Two residual blocks with gates behind their first convolutions; `second`: keys of the second one's first
-/// convolution.
-std::string network_text(const std::string& second) {
-  const std::string conv = "\ntype = conv\nkernel = 3\npad = 1\nchannels = 32\n";
+/// convolution; `filter`: of all others but the first.
+std::string network_text(const std::string& second, const std::string& filter = "kernel = 3\npad = 1\n") {
+  const std::string conv = "\ntype = conv\nchannels = 32\n" + filter;
   const std::string gate = "type = channel_gate\ninit_scale = 1\nthreshold_init = 0\n";
-  return "[network]\ninput = 3x9x10\n[layer.stem]" + conv +
+  return "[network]\ninput = 3x9x10\n[layer.stem]\ntype = conv\nchannels = 32\nkernel = 3\npad = 1\n"
          "[layer.relu0]\ntype = relu\n"
          "[layer.a.conv1]" +
          conv + "[layer.a.bn1]\ntype = batchnorm\n[layer.a.relu]\ntype = relu\n[layer.a.gate]\n" + gate +
@@ -36,7 +39,8 @@ std::string network_text(const std::string& second) {
 
 /// A network and images.
 struct Gated {
-  explicit Gated(const std::string& second) : built(network_text(second)) {
+  explicit Gated(const std::string& second) : Gated(network_text(second), 0) {}
+  Gated(const std::string& text, int) : built(text) {
     built.network->initialise(5);
     Random random(9, Purpose::kTest);
     for (std::int64_t i = 0; i < built.network->input_shape(kImages).count(); ++i)
@@ -159,6 +163,77 @@ TEST(ClosedChannels, TakeTheWayThatIsWanted) {
   EXPECT_TRUE(
       is_close(to_array({kImages, 10}, gated.run(one).data()), to_array({kImages, 10}, gated.run(dense).data()), 2e-5));
 }
+
+/// Of a network whose sources have been measured on the images.
+ExecutorOptions in_int8(const Gated& gated) {
+  ExecutorOptions options = inference(true, Layout::kNhwc);
+  Executor floats(*gated.built.network, options);
+  gated.run(floats);
+  gated.built.network->set_calibration({floats.largest_sources()});
+  options.int8 = true;
+  return options;
+}
+
+/// Of the first operation that has a choice.
+std::vector<std::string> first_ways(const Executor& executor) {
+  for (const OperationInfo& operation : executor.operations()) {
+    if (!operation.alternatives.empty()) return operation.alternatives;
+  }
+  return {};
+}
+
+class ClosedChannelsInInt8 : public ::testing::TestWithParam<const char*> {};
+
+/// All convolutions by one way, where they have it. Images of int8 and what is computed in it may differ by a level
+/// where sums are rounded otherwise.
+TEST_P(ClosedChannelsInInt8, GiveTheSameByAllWays) {
+  Gated gated(network_text("", GetParam()), 0);
+  for (const float shift : {-9.0F, 0.0F, 18.0F}) {  // all open, some, none
+    gated.shift_thresholds(shift);
+    const ExecutorOptions options = in_int8(gated);
+    const std::vector<std::string> there = first_ways(Executor(*gated.built.network, options));
+    const auto run = [&](const std::string& way, std::vector<std::vector<std::int64_t>>& counts) {
+      ExecutorOptions own = options;
+      for (const char* layer : {"a.conv1", "a.conv2", "b.conv1", "b.conv2"}) own.kernels[layer] = way;
+      Executor executor(*gated.built.network, own);
+      const std::vector<float> answer = gated.run(executor);
+      counts = counts_of(gated, executor);
+      return to_array({kImages, 10}, answer.data());
+    };
+    std::vector<std::vector<std::int64_t>> want_counts, counts;
+    for (const std::vector<std::string>& ways :
+         {std::vector<std::string>{"fp32", "channels"}, {"int8", "int8-product", "int8-channels"}}) {
+      const Array want = run(ways[0], want_counts);
+      for (std::size_t w = 1; w < ways.size(); ++w) {
+        if (std::find(there.begin(), there.end(), ways[w]) == there.end()) continue;
+        EXPECT_TRUE(is_close(run(ways[w], counts), want, 0.02)) << ways[w] << ", thresholds moved by " << shift;
+        EXPECT_EQ(counts, want_counts) << ways[w];
+      }
+      if (shift == 0) continue;  // where no decision is near its edge
+      Executor dense(*gated.built.network, inference(false, Layout::kNhwc));
+      EXPECT_TRUE(is_close(want, to_array({kImages, 10}, gated.run(dense).data()), 0.1)) << ways[0];
+      EXPECT_EQ(counts_of(gated, dense), want_counts);
+    }
+    if (shift < 0) gated.shift_thresholds(-shift);
+  }
+}
+
+TEST_P(ClosedChannelsInInt8, HaveTheirWays) {
+  const Gated gated(network_text("", GetParam()), 0);
+  const Executor int8(*gated.built.network, in_int8(gated));
+  std::vector<std::string> names;
+  for (const OperationInfo& operation : int8.operations()) {
+    if (operation.alternatives.empty()) continue;
+    names.push_back(operation.name);
+    EXPECT_EQ(operation.alternatives.front(), "fp32");
+    EXPECT_THAT(operation.alternatives, IsSupersetOf({"int8", "channels"})) << operation.name;
+  }
+  EXPECT_THAT(names, ElementsAre("a.conv1", "a.conv2", "b.conv1", "b.conv2"));
+  EXPECT_EQ(int8.result(gated.built.network->find("a.gate.scale")).desc.type, DataType::kF32)
+      << "what is multiplied by decisions goes in floats";
+}
+
+INSTANTIATE_TEST_SUITE_P(Filters, ClosedChannelsInInt8, ::testing::Values("kernel = 3\npad = 1\n", "kernel = 1\n"));
 
 /// Behind the product with decisions nothing is done on the way out.
 TEST(ClosedChannels, AreTheLastThingThatIsFused) {

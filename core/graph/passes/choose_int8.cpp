@@ -1,6 +1,7 @@
 // Which results of inference lie in memory in int8.
 #include <algorithm>
 
+#include "core/graph/channel_factors.hpp"
 #include "core/graph/passes/passes.hpp"
 
 namespace sluice {
@@ -23,11 +24,12 @@ Int8Wish readers_wish(const ExecutionPlan& plan, const NodeResult& result) {
   return wish;
 }
 
-/// What one level of an operation's first result stands for; 0 where it goes in floats, as further results do. (Numbers
-/// below 0 have no level.)
+/// What one level of an operation's first result stands for; 0 where it goes in floats, as further results do, and what
+/// is multiplied by decisions about channels. (Numbers below 0 have no level.)
 float result_scale(const ExecutionPlan& plan, const PlannedOperation& op) {
   const int node = op.nodes.back();
   if (plan.shape_of(node).rank() != 4 || !plan.node(node).declared.nonnegative) return 0;
+  if (closing_node(plan.network->nodes(), plan.node(node)) >= 0) return 0;
   const Int8Wish own = op.layer->int8_wish(plan.options.skip), readers = readers_wish(plan, node);
   if (std::min(own, readers) == Int8Wish::kNever || std::max(own, readers) != Int8Wish::kMultiplies) return 0;
   double range = 0;

@@ -23,7 +23,7 @@ Closers closers_of(const ExecutionPlan& plan, const PlannedOperation& op) {
 
 const SkipsChannels* skipping_layer(const ExecutionPlan& plan, const PlannedOperation& op) {
   const ExecutorOptions& options = plan.options;
-  const bool possible = options.skip && !plan.training() && options.type == DataType::kF32 && !options.int8;
+  const bool possible = options.skip && !plan.training() && options.type == DataType::kF32;
   return possible ? dynamic_cast<const SkipsChannels*>(op.layer) : nullptr;
 }
 
