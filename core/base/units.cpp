@@ -6,7 +6,7 @@ namespace sluice {
 namespace {
 
 std::string in_unit(double value, int digits, const char* unit) {
-  char text[64];
+  char text[400];  // the largest double has 309 digits before the point
   std::snprintf(text, sizeof text, "%.*f%s", digits, value, unit);
   return text;
 }
@@ -15,7 +15,35 @@ std::string in_unit(double value, int digits, const char* unit) {
 
 std::string operations_text(double count) {
   if (count < 1e4) return in_unit(count, 0, "");
+  if (count < 1e6) return in_unit(count / 1e3, 2, " k");
   return count < 1e10 ? in_unit(count / 1e6, 2, " M") : in_unit(count / 1e9, 2, " G");
+}
+
+std::string executed_text(double executed, double dense) {
+  const std::string text = operations_text(executed);
+  return dense > 0 ? text + " (" + share_text(executed / dense) + ")" : text;
+}
+
+std::string accuracy_text(double share) {
+  return in_unit(100 * share, 2, " %");
+}
+
+std::string share_text(double share) {
+  return in_unit(100 * share, 1, " %");
+}
+
+std::string loss_text(double loss) {
+  return in_unit(loss, 4, "");
+}
+
+std::string bits_text(double bits) {
+  return in_unit(bits, 2, "");
+}
+
+std::string lr_text(double rate) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%#.3g", rate);
+  return text;
 }
 
 std::string time_text(double seconds) {

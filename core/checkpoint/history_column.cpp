@@ -1,8 +1,27 @@
 #include "core/checkpoint/history_column.hpp"
 
+#include <cmath>
 #include <cstdio>
 
+#include "core/base/units.hpp"
+
 namespace sluice {
+namespace {
+
+constexpr char kFlopReduction[] = "flop_reduction";
+
+std::string formatted(const char* format, double value) {
+  char text[400];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+/// The whole network's name of a layer's column: "val_density" of "val_density/conv1".
+std::string of_network(const std::string& column) {
+  return column.substr(0, column.find('/'));
+}
+
+}  // namespace
 
 bool column_ends_in(const std::string& column, const std::string& words) {
   return column.size() >= words.size() && column.compare(column.size() - words.size(), words.size(), words) == 0;
@@ -19,11 +38,43 @@ bool is_accuracy(const std::string& column) {
   return k != std::string::npos && k > 3 && name.substr(k) == std::string("_") + kName;
 }
 
+bool is_density(const std::string& column) {
+  const std::string name = of_network(column);
+  return column_ends_in(name, "density") || column_ends_in(name, "sparsity");
+}
+
+bool is_flop_reduction(const std::string& column) {
+  return column_ends_in(column, kFlopReduction);
+}
+
 std::string metric_text(const std::string& column, double value) {
-  const bool percent = is_accuracy(column);
-  char text[40];
-  std::snprintf(text, sizeof text, percent ? "%.4g %%" : "%.4g", percent ? 100 * value : value);
-  return text;
+  const std::string name = of_network(column);
+  if (std::isnan(value)) return "nan";
+  if (is_accuracy(name)) return accuracy_text(value);
+  if (is_density(name)) return share_text(value);
+  if (column_ends_in(name, "macs_executed")) return operations_text(value);
+  if (column_ends_in(name, "average_bits")) return bits_text(value);
+  if (column_ends_in(name, "loss") || column_ends_in(name, "cross_entropy")) return loss_text(value);
+  if (name == "lr") return lr_text(value);
+  if (name == "epoch" || name == "step") return formatted("%.10g", value);
+  if (name == "seconds" || name == "images_per_second") return formatted("%.1f", value);
+  return name == "data_wait_percent" ? formatted("%.1f %%", value) : formatted("%.4g", value);
+}
+
+std::string shown_name(const std::string& column) {
+  for (const auto& [name, shown] : {std::pair<std::string, const char*>{"gate_density", "density"},
+                                    {kFlopReduction, "cost"},
+                                    {"average_bits", "bits"}})
+    if (column_ends_in(column, name)) return column.substr(0, column.size() - name.size()) + shown;
+  return column;
+}
+
+std::string shown_text(const std::string& column, double value) {
+  return is_flop_reduction(column) && !std::isnan(value) ? share_text(1 / value) : metric_text(column, value);
+}
+
+std::string margin_text(const std::string& column, double margin) {
+  return is_accuracy(column) ? formatted("%.4g %%", 100 * margin) : formatted("%.4g", margin);
 }
 
 }  // namespace sluice

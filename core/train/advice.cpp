@@ -47,7 +47,7 @@ std::vector<std::string> advice_on_min_delta(const EarlyStoppingOptions& options
   if (!is_accuracy(options.metric) || options.min_delta < kLarge) return {};
   return {
       concat("[early_stopping] min_delta: accuracies are shares from 0 to 1, so that only an improvement by more than ",
-             metric_text(options.metric, options.min_delta), " of the images counts; for ", options.min_delta,
+             margin_text(options.metric, options.min_delta), " of the images counts; for ", options.min_delta,
              " % write ", options.min_delta / 100)};
 }
 

@@ -77,7 +77,7 @@ std::optional<std::string> EarlyStopping::rule() const {
 }
 
 std::string EarlyStopping::margin_text() const {
-  return options_.min_delta > 0 ? " by more than " + metric_text(options_.metric, options_.min_delta) : "";
+  return options_.min_delta > 0 ? " by more than " + sluice::margin_text(options_.metric, options_.min_delta) : "";
 }
 
 std::string epochs_text(double epochs) {

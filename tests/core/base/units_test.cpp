@@ -9,9 +9,28 @@ namespace {
 TEST(Units, Operations) {
   EXPECT_EQ(operations_text(0), "0");
   EXPECT_EQ(operations_text(1234.4), "1234");
-  EXPECT_EQ(operations_text(12345), "0.01 M");
+  EXPECT_EQ(operations_text(12345), "12.35 k");
   EXPECT_EQ(operations_text(41234567), "41.23 M");
   EXPECT_EQ(operations_text(1.5e10), "15.00 G");
+}
+
+TEST(Units, ExecutedOperationsAndTheirShare) {
+  EXPECT_EQ(executed_text(18412345, 40812345), "18.41 M (45.1 %)");
+  EXPECT_EQ(executed_text(1234, 1234), "1234 (100.0 %)");
+  EXPECT_EQ(executed_text(0, 0), "0");
+}
+
+TEST(Units, EachKindHasItsDigits) {
+  EXPECT_EQ(accuracy_text(0.9165), "91.65 %");
+  EXPECT_EQ(accuracy_text(1), "100.00 %");
+  EXPECT_EQ(share_text(0.4507), "45.1 %");
+  EXPECT_EQ(share_text(0), "0.0 %");
+  EXPECT_EQ(loss_text(0.43214), "0.4321");
+  EXPECT_EQ(loss_text(1e300).size(), 306U);
+  EXPECT_EQ(bits_text(2.706), "2.71");
+  EXPECT_EQ(lr_text(0.1), "0.100");
+  EXPECT_EQ(lr_text(0.095106), "0.0951");
+  EXPECT_EQ(lr_text(1e-6), "1.00e-06");
 }
 
 TEST(Units, Times) {

@@ -22,7 +22,7 @@ TEST(EarlyStopping, StopsAfterThePatienceAndSaysWhy) {
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
   EXPECT_FALSE(stopping.observe(5, 0.90));
   EXPECT_EQ(stopping.reason_to_stop(),
-            "val_accuracy has not improved on 91.5 % (epoch 2) by more than 0.1 % for 3 epochs");
+            "val_accuracy has not improved on 91.50 % (epoch 2) by more than 0.1 % for 3 epochs");
   EXPECT_EQ(stopping.state().best, 0.9155);
   EXPECT_EQ(stopping.state().best_epoch, 3);
 }
@@ -46,7 +46,7 @@ TEST(EarlyStopping, AnImprovementStartsThePatienceAnew) {
   EXPECT_FALSE(stopping.observe(4, 2.5));
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
   EXPECT_FALSE(stopping.observe(5, 2.5));
-  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has not improved on 1.9 (epoch 3) for 2 epochs");
+  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has not improved on 1.9000 (epoch 3) for 2 epochs");
 }
 
 // Evaluating every fourth epoch does not multiply the patience.
@@ -55,7 +55,7 @@ TEST(EarlyStopping, PatienceCountsEpochsNotEvaluations) {
   for (const double epoch : {4.0, 8.0}) stopping.observe(epoch, 0.5);
   EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
   stopping.observe(12, 0.5);
-  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 50 % (epoch 4) for 8 epochs");
+  EXPECT_EQ(stopping.reason_to_stop(), "val_accuracy has not improved on 50.00 % (epoch 4) for 8 epochs");
 }
 
 // Evaluations within epochs count where they are.
@@ -68,11 +68,11 @@ TEST(EarlyStopping, PatienceMayEndWithinAnEpoch) {
     EXPECT_EQ(stopping.reason_to_stop(), std::nullopt);
   }
   EXPECT_FALSE(stopping.observe(2.5, 1.6));
-  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has not improved on 1.5 (epoch 1) for 1.500 epochs");
+  EXPECT_EQ(stopping.reason_to_stop(), "val_loss has not improved on 1.5000 (epoch 1) for 1.500 epochs");
   EarlyStopping one({"val_loss", Goal::kAuto, 1, 0});
   one.observe(0.666667, 2.0);
   EXPECT_FALSE(one.observe(1.666667, 2.0));
-  EXPECT_EQ(one.reason_to_stop(), "val_loss has not improved on 2 (epoch 0.667) for 1 epoch");
+  EXPECT_EQ(one.reason_to_stop(), "val_loss has not improved on 2.0000 (epoch 0.667) for 1 epoch");
 }
 
 TEST(EarlyStopping, TheGoalComesFromTheNameUnlessItIsGiven) {
@@ -113,7 +113,7 @@ TEST(EarlyStopping, GoesOnFromItsState) {
   first.observe(2, 0.79);
   second.restore(first.state());
   EXPECT_FALSE(second.observe(3, 0.79));
-  EXPECT_EQ(second.reason_to_stop(), "val_accuracy has not improved on 80 % (epoch 1) for 2 epochs");
+  EXPECT_EQ(second.reason_to_stop(), "val_accuracy has not improved on 80.00 % (epoch 1) for 2 epochs");
 }
 
 TEST(EarlyStopping, Keys) {
