@@ -15,13 +15,16 @@ constexpr std::int64_t kMostSum = 1 << 24;          // fp32 holds every whole nu
 constexpr std::int64_t kMostLevel = (1 << 15) - 1;  // of a pair
 constexpr std::int64_t kPatchBytes = 24 << 10;      // of a tile: it shares the first cache with weights
 constexpr std::int64_t kFewPixels = 64;             // of a tile: weights should serve more
+// The same of Winograd's algorithm, which reads a patch once, and multiplies whole groups.
+constexpr std::int64_t kWinogradPatchBytes = 64 << 10, kWinogradPixels = LevelWinograd::kGroup * 16;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
 LevelUnits units_of(const LevelProblem& p) {
-  const bool bytes = p.src_nonnegative && level_quads_together(p.source.levels(), p.weights.levels()) >= 3;
+  const bool bytes =
+      !p.winograd && p.src_nonnegative && level_quads_together(p.source.levels(), p.weights.levels()) >= 3;
   return bytes ? LevelUnits::kQuads : LevelUnits::kPairs;
 }
 
@@ -39,6 +42,12 @@ bool LevelConvolution::fits(const ConvGeometry& geometry, const QuantizationOpti
   const std::int64_t terms = shape[1] * shape[2] * shape[3];
   return weights.levels() <= kMostLevel && source.levels() <= kMostLevel &&
          weights.levels() * source.levels() * terms < kMostSum;
+}
+
+bool LevelConvolution::winograd_fits(const LevelProblem& problem) {
+  const std::int64_t inputs = problem.src.shape[kC];
+  return level_winograd_fits(problem.geometry, problem.source.levels(), problem.weights.levels(), inputs) &&
+         level_winograd_pays(inputs, problem.dst.shape[kH], problem.dst.shape[kW]);
 }
 
 LevelConvolution::LevelConvolution(const LevelProblem& problem, Isa isa)
@@ -59,35 +68,44 @@ void LevelConvolution::make_shape() {
   shape_.together = level_quads_together(problem_.source.levels(), problem_.weights.levels());
   vectors_ = ceil_div(outputs, products_->lanes);
   vector_units_ = g.kernel * g.kernel * shape_.pitch * products_->lanes;
+  if (problem_.winograd) winograd_ = {inputs, outputs};
 }
 
 /// As many rows as the first cache holds, several images where these are small, and tiles enough for all threads.
 void LevelConvolution::make_tiles() {
   const std::int64_t images = problem_.dst.shape[kN], height = shape_.dst_height;
-  const auto fits = [this](std::int64_t n, std::int64_t rows) { return patch_units(n, rows) * 4 <= kPatchBytes; };
-  rows_ = ceil_div(height, ceil_div(num_threads(), images));
-  while (rows_ > 1 && !fits(1, rows_)) --rows_;
-  rows_ = ceil_div(height, ceil_div(height, rows_));
+  const std::int64_t most_bytes = problem_.winograd ? kWinogradPatchBytes : kPatchBytes,
+                     few = problem_.winograd ? kWinogradPixels : kFewPixels,
+                     step = problem_.winograd ? LevelWinograd::kTile : 1;
+  const auto fits = [&](std::int64_t n, std::int64_t rows) { return patch_units(n, rows) * 4 <= most_bytes; };
+  rows_ = ceil_div(height, ceil_div(num_threads(), images) * step) * step;
+  while (rows_ > step && !fits(1, rows_)) rows_ -= step;
+  rows_ = ceil_div(height, ceil_div(height, rows_) * step) * step;
   row_tiles_ = ceil_div(height, rows_);
   const std::int64_t most = ceil_div(images, num_threads()), pixels = height * shape_.dst_width;
   const bool in_order = problem_.dst.block == shape_.dst_channels;  // one image's results behind the other's
-  while (row_tiles_ == 1 && in_order && images_ < most && images_ * pixels < kFewPixels && fits(images_ + 1, rows_))
-    ++images_;
+  while (row_tiles_ == 1 && in_order && images_ < most && images_ * pixels < few && fits(images_ + 1, rows_)) ++images_;
   tiles_ = ceil_div(images, images_) * row_tiles_;
   pieces_ = std::min<std::int64_t>(num_threads(), tiles_);
 }
 
 std::string LevelConvolution::kernel() const {
-  return concat("levels:", to_string(isa_), units_ == LevelUnits::kQuads ? ":bytes" : "");
+  const char* const how = problem_.winograd ? ":wino" : units_ == LevelUnits::kQuads ? ":bytes" : "";
+  return concat("levels:", to_string(isa_), how);
 }
 
 void LevelConvolution::book(SlotBook& book, Scratch forward) {
-  packed_ = book.kept<std::int32_t>(vectors_ * vector_units_);
-  patch_ = piece_.scratch().book<std::byte>((patch_units(images_, rows_) + products_->lanes) * 4);
+  packed_ = book.kept<std::int32_t>(problem_.winograd ? winograd_.weights() : vectors_ * vector_units_);
+  Scratch piece = piece_.scratch();
+  const std::int64_t behind = std::max(products_->lanes, LevelWinograd::kUnits);  // may be read too
+  patch_ = piece.book<std::byte>((patch_units(images_, rows_) + behind) * 4);
+  if (problem_.winograd) work_ = piece.book<std::int32_t>(winograd_.work());
   blocks_ = forward.blocks(piece_, pieces_);
 }
 
 void LevelConvolution::pack(const Memory& memory, const float* levels) const {
+  if (problem_.winograd)
+    return pack_level_winograd(winograd_, shape_.dst_channels, shape_.src_channels, levels, memory[packed_]);
   const std::int64_t lanes = products_->lanes, taps = shape_.kernel * shape_.kernel, inputs = shape_.src_channels;
   const std::int64_t bits = 32 / places();
   const auto part = [&](std::int64_t o, std::int64_t i, std::int64_t tap) -> std::uint32_t {
@@ -132,12 +150,14 @@ LevelEnding LevelConvolution::ending(const Operands& operands) const {
   return ending;
 }
 
-bool LevelConvolution::run_tile(const LevelTile& tile, const std::int32_t* weights, const void* src,
-                                const LevelEnding& ending, float src_scale, void* dst) const {
+bool LevelConvolution::load(const LevelTile& tile, const void* src, float src_scale) const {
+  if (problem_.src.type == DataType::kU8) return loads_->bytes(shape_, tile, static_cast<const std::uint8_t*>(src));
   const LevelRange range{src_scale, static_cast<float>(problem_.source.levels())};
-  const bool nans = problem_.src.type == DataType::kU8
-                        ? loads_->bytes(shape_, tile, static_cast<const std::uint8_t*>(src))
-                        : loads_->floats(shape_, tile, range, static_cast<const float*>(src));
+  return loads_->floats(shape_, tile, range, static_cast<const float*>(src));
+}
+
+void LevelConvolution::multiply(const LevelTile& tile, const std::int32_t* weights, const LevelEnding& ending,
+                                void* dst) const {
   for (std::int64_t v = 0; v < vectors_; ++v, weights += vector_units_) {
     if (problem_.dst_levels > 0) {
       products_->bytes(shape_, tile, ending, v, weights, static_cast<std::uint8_t*>(dst));
@@ -145,7 +165,16 @@ bool LevelConvolution::run_tile(const LevelTile& tile, const std::int32_t* weigh
       products_->floats(shape_, tile, ending, v, weights, static_cast<float*>(dst));
     }
   }
-  return nans;
+}
+
+void LevelConvolution::multiply_winograd(const LevelTile& tile, const std::int32_t* weights, const LevelEnding& ending,
+                                         std::int32_t* work, void* dst) const {
+  const LevelWinogradKernels& kernels = level_winograd_kernels(isa_);
+  if (problem_.dst_levels > 0) {
+    kernels.bytes(shape_, tile, ending, weights, work, static_cast<std::uint8_t*>(dst));
+  } else {
+    kernels.floats(shape_, tile, ending, weights, work, static_cast<float*>(dst));
+  }
 }
 
 void LevelConvolution::run(const Memory& memory, const void* src, const Operands& operands, void* dst) const {
@@ -154,11 +183,17 @@ void LevelConvolution::run(const Memory& memory, const void* src, const Operands
   std::atomic<bool> has_nan{false};
   parallel_for(pieces_, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
-      std::byte* const patch = memory.block(blocks_, piece)[patch_];
+      const Memory own_memory = memory.block(blocks_, piece);
+      std::byte* const patch = own_memory[patch_];
       for (std::int64_t i = tiles_ * piece / pieces_; i < tiles_ * (piece + 1) / pieces_; ++i) {
         LevelTile own = tile(i);
         own.patch = patch;
-        if (run_tile(own, weights, src, ending, operands.src_scale, dst)) has_nan = true;
+        if (load(own, src, operands.src_scale)) has_nan = true;
+        if (problem_.winograd) {
+          multiply_winograd(own, weights, ending, own_memory[work_], dst);
+        } else {
+          multiply(own, weights, ending, dst);
+        }
       }
     }
   });

@@ -13,6 +13,7 @@
 #include "layers/conv_geometry.hpp"
 #include "layers/epilogue.hpp"
 #include "layers/kernels/level_kernels.hpp"
+#include "layers/level_winograd.hpp"
 #include "layers/quantizer.hpp"
 
 namespace sluice {
@@ -27,6 +28,7 @@ struct LevelProblem {
   TensorDesc src, dst;
   bool src_nonnegative = false;
   int dst_levels = 0;
+  bool winograd = false;  ///< by Winograd's algorithm; see LevelConvolution::winograd_fits
   Epilogue epilogue;
 };
 
@@ -48,6 +50,8 @@ class LevelConvolution {
 
   /// Whether there are levels of both sides, whose sums are exact in fp32, and no groups.
   static bool fits(const ConvGeometry& geometry, const QuantizationOptions& options, const Shape& src);
+  /// Whether Winograd's algorithm gives the same sums, and may be faster.
+  static bool winograd_fits(const LevelProblem& problem);
 
   std::string kernel() const;
   std::int64_t padded() const { return vectors_ * products_->lanes; }
@@ -67,8 +71,11 @@ class LevelConvolution {
   }
   LevelTile tile(std::int64_t index) const;
   LevelEnding ending(const Operands& operands) const;
-  bool run_tile(const LevelTile& tile, const std::int32_t* weights, const void* src, const LevelEnding& ending,
-                float src_scale, void* dst) const;
+  /// Makes the patch; returns whether there is what is no number.
+  bool load(const LevelTile& tile, const void* src, float src_scale) const;
+  void multiply(const LevelTile& tile, const std::int32_t* weights, const LevelEnding& ending, void* dst) const;
+  void multiply_winograd(const LevelTile& tile, const std::int32_t* weights, const LevelEnding& ending,
+                         std::int32_t* work, void* dst) const;
 
   LevelProblem problem_;
   Isa isa_ = Isa::kPortable;
@@ -76,6 +83,7 @@ class LevelConvolution {
   const LevelLoads* loads_ = nullptr;
   const LevelProducts* products_ = nullptr;
   LevelShape shape_;
+  LevelWinograd winograd_;              ///< empty unless it is by that
   std::int64_t vectors_ = 0;            ///< of outputs
   std::int64_t vector_units_ = 0;       ///< weights of one
   std::int64_t images_ = 1, rows_ = 0;  ///< of a tile
@@ -83,6 +91,7 @@ class LevelConvolution {
   Slot<std::int32_t> packed_;
   SlotBook piece_;  ///< of work that may run beside others
   Slot<std::byte> patch_;
+  Slot<std::int32_t> work_;  ///< of Winograd's algorithm
   Blocks blocks_;
 };
 

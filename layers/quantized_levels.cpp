@@ -4,6 +4,11 @@
 #include <utility>
 
 namespace sluice {
+namespace {
+
+constexpr char kDirect[] = "direct", kWinograd[] = "winograd";
+
+}  // namespace
 
 QuantizedLevels::QuantizedLevels(const OpRequest& request, const ConvGeometry& geometry,
                                  const QuantizationOptions& options, bool bias, OpNeeds& needs,
@@ -18,16 +23,30 @@ QuantizedLevels::QuantizedLevels(const OpRequest& request, const ConvGeometry& g
   problem.src_nonnegative = request.src_nonnegative[0];
   problem.dst_levels = request.dst_levels;
   problem.epilogue = Epilogue(request.post_ops);
-  product_ = LevelConvolution(problem);
+  add_ways(request, problem, needs);
   const Shape shape = geometry.weights_shape(request.src[0].shape);
   weights_ = QuantizedWeights(options_, shape.count(), shape[1] * shape[2] * shape[3]);
   const Frames frames = needs.slots.frames();
-  product_.book(needs.slots, frames.forward);
+  for (LevelConvolution& way : ways_) way.book(needs.slots, frames.forward);
   Scratch refresh = frames.refresh;
   levels_ = refresh.book<float>(weights_.count());
   if (!order_.empty()) ordered_ = refresh.book<float>(weights_.count());
-  for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(product_.padded());
-  needs.kernel = product_.kernel();
+  for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(padded());
+}
+
+/// The second one is the layer's own choice: it has far fewer multiplications.
+void QuantizedLevels::add_ways(const OpRequest& request, LevelProblem problem, OpNeeds& needs) {
+  const bool both = LevelConvolution::winograd_fits(problem);
+  for (const bool winograd : {false, true}) {
+    const char* const name = winograd ? kWinograd : kDirect;
+    if (both ? request.way == (winograd ? kDirect : kWinograd) : winograd) continue;
+    problem.winograd = winograd;
+    ways_.emplace_back(problem);
+    needs.alternatives.emplace_back(name);
+    needs.kernel = ways_.back().kernel();
+  }
+  needs.alternative = static_cast<int>(ways_.size()) - 1;
+  if (ways_.size() == 1) needs.alternatives.clear();
 }
 
 const float* QuantizedLevels::in_order(const Memory& memory, const float* levels) const {
@@ -43,8 +62,9 @@ const float* QuantizedLevels::in_order(const Memory& memory, const float* levels
 void QuantizedLevels::refresh(const Context& c) {
   float *const levels = c.memory[levels_], *const scales = c.memory[scale_], *const shifts = c.memory[shift_];
   const float unit = weights_.quantize(c.param[0], levels);
-  product_.pack(c.memory, in_order(c.memory, levels));
-  for (float* const row : {scales, shifts, c.memory[product_scale_]}) std::fill_n(row, product_.padded(), 0.0F);
+  const float* const ordered = in_order(c.memory, levels);
+  for (const LevelConvolution& way : ways_) way.pack(c.memory, ordered);
+  for (float* const row : {scales, shifts, c.memory[product_scale_]}) std::fill_n(row, padded(), 0.0F);
   for (std::int64_t o = 0; o < channels_; ++o) {
     const float scale = c.affine_scale == nullptr ? 1.0F : c.affine_scale[o];
     scales[o] = unit * scale;
@@ -57,8 +77,8 @@ void QuantizedLevels::forward(const Context& c) {
   const float* const own = c.memory[scale_];
   float* const scales = c.memory[product_scale_];
   for (std::int64_t o = 0; o < channels_; ++o) scales[o] = unit * own[o];
-  product_.run(c.memory, c.src[0].data, {scale, scales, c.memory[shift_], c.addend.data, c.bound, c.dst_scale},
-               c.dst.data);
+  ways_[static_cast<std::size_t>(c.alternative)].run(
+      c.memory, c.src[0].data, {scale, scales, c.memory[shift_], c.addend.data, c.bound, c.dst_scale}, c.dst.data);
 }
 
 }  // namespace sluice

@@ -34,6 +34,7 @@ class Worker {
     tile_.single = tiling.problem.lanes_from > 0 && tiling.uses_lanes() ? memory[tiling.single] : memory[tiling.open];
     lists_ = memory[tiling.lists];
     ends_ = memory[tiling.ends];
+    if (tiling.transforms_levels()) work_ = memory[tiling.work];
   }
 
   std::int64_t run(std::int64_t tile, const void* src, const void* given, const void* addend, void* dst) {
@@ -41,9 +42,14 @@ class Worker {
     if (place(tile)) load(src);
     if (tiling_.direct() && addend != dst) return finish_at_once(tile, src, addend, dst);
     const void* const needed = tile_.streams ? addend : dst;  // when the tile is stored
-    if (tiling_.winograd.empty()) multiply_base(tile, src, needed);
+    if (tiling_.transforms_levels()) {
+      multiply_transformed(0, nullptr);
+    } else if (tiling_.winograd.empty()) {
+      multiply_base(tile, src, needed);
+    }
     for (const SkipWinogradBlocks& p : tiling_.winograd) multiply_base(tile, p, src, needed);
     const std::int64_t open = kernels_.decide(shape_, tile_, ending_, shared());
+    if (tiling_.transforms_all()) multiply_transformed(shape_.src_chunk, tile_.open);
     if (tiling_.uses_lanes()) add_vectors();
     if (tiling_.uses_dots()) add_dots();
     finish(given, addend, dst);
@@ -91,6 +97,26 @@ class Worker {
       look_ahead(tile, v, src, dst);
       products_.multiply(shape_, tile_, v, vector(tiling_.base, v), all, false);
     }
+  }
+
+  /// Products of levels that stand so many units behind a pixel's first, by Winograd's algorithm; those that are open,
+  /// unless it is null.
+  void multiply_transformed(std::int64_t unit, const void* open) const {
+    const std::int64_t channel = tile_.vector * kernels_.lanes, block = channel / LevelWinograd::kBlock;
+    LevelShape shape;
+    static_cast<PatchShape&>(shape) = shape_;
+    shape.dst_channels = (tile_.end_vector - tile_.vector) * kernels_.lanes;
+    shape.dst_height = tile_.rows;
+    shape.dst_block = shape_.dst_pitch;
+    LevelTile tile;
+    tile.images = tile_.images;
+    tile.rows = tile_.rows;
+    tile.patch = static_cast<std::int32_t*>(tile_.patch) + unit;
+    if (open != nullptr) open = &static_cast<const std::byte*>(open)[tile_.vector * tile_.pixels * kernels_.word];
+    const auto* const weights = reinterpret_cast<const std::int32_t*>(weights_ + tiling_.transformed_weights);
+    const std::int64_t of_block = tiling_.transforms.weights() / tiling_.transforms.dst_blocks;
+    level_winograd_kernels(tiling_.isa)
+        .sums(shape, tile, open, weights + block * of_block, work_, tile_.sums + channel);
   }
 
   /// Everything as if it were closed, and then what is open.
@@ -272,6 +298,7 @@ class Worker {
   SkipTile tile_;
   SkipPixel* lists_ = nullptr;
   std::int32_t* ends_ = nullptr;
+  std::int32_t* work_ = nullptr;
   std::int64_t pixels_ = -1;  ///< which the patch holds
 };
 
@@ -344,15 +371,22 @@ SkipEnding ending_of(const SkipTiling& tiling, const float* packed, const SkipCo
 
 SkipConv::SkipConv(const SkipProblem& problem, Isa isa) : tiling_(std::make_shared<SkipTiling>(problem, isa)) {}
 
+bool SkipConv::transforms_levels(const SkipProblem& p) {
+  const std::int64_t inputs = p.src.shape[kC];
+  return p.levels.count > 0 && level_winograd_fits(p.geometry, p.levels.count, p.levels.weight_count, inputs) &&
+         level_winograd_pays(inputs, p.dst.shape[kH], p.dst.shape[kW]);
+}
+
 int SkipConv::lanes(Isa isa) {
   return static_cast<int>(skip_kernels(isa).lanes);
 }
 
 std::string SkipConv::kernel() const {
-  const char* const name = tiling_->levels()           ? (tiling_->places == 4 ? ":levels:bytes" : ":levels")
-                           : tiling_->int8()           ? ":int8"
-                           : tiling_->winograd.empty() ? ""
-                                                       : ":wino";
+  const char* const name = tiling_->transforms_levels() ? ":levels:wino"
+                           : tiling_->levels()          ? (tiling_->places == 4 ? ":levels:bytes" : ":levels")
+                           : tiling_->int8()            ? ":int8"
+                           : tiling_->winograd.empty()  ? ""
+                                                        : ":wino";
   return concat("skip:", to_string(tiling_->isa), name);
 }
 
@@ -364,6 +398,10 @@ void SkipConv::book(Scratch refresh, Scratch forward) {
   plain_ = refresh.book<float>(tiling_->plain_count);
   numbers_ = forward.book<float>(SkipTiling::kNumbers * tiling_->number_row);
   pieces_ = forward.blocks(tiling_->piece, tiling_->pieces);
+}
+
+bool SkipConv::transforms() const {
+  return tiling_->transforms_levels();
 }
 
 bool SkipConv::takes_products() const {

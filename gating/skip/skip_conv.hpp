@@ -79,6 +79,9 @@ struct SkipProblem {
   Granularity granularity = Granularity::kElement;
   float src_scale = 0;         ///< above 0: products of int8, for a source without numbers below 0; one in int8 has it
   bool allow_winograd = true;  ///< for base products of floats, where it is faster: their sums round otherwise
+  /// Of precision gating, where SkipConv::transforms_levels: whole vectors of products, of the high bits and of all, by
+  /// Winograd's algorithm in whole numbers, to the same sums.
+  bool transforms_levels = false;
   std::optional<TensorDesc> addend;  ///< that run gets: like dst, or one of the two is in int8 and the other in fp32
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
@@ -115,6 +118,8 @@ class SkipConv {
   /// Channels in a vector of an instruction set: 4, 8 or 16.
   static int lanes(Isa isa = cpu_isa());
 
+  static bool transforms_levels(const SkipProblem& problem);
+
   /// Name of the kernels, for the layer table.
   std::string kernel() const;
   std::int64_t packed_count() const;  ///< floats of packed weights
@@ -123,6 +128,8 @@ class SkipConv {
   /// `weights`: plain fp32, O x I x KH x KW, of both paths (or levels, below 2^15). What comes out serves all problems
   /// that differ in lanes_from (with shared decisions up to 1), types, adds and clips alone, made for as many threads.
   void pack(const Memory& memory, const float* weights, float* packed) const;
+  /// Whether it is by SkipProblem::transforms_levels.
+  bool transforms() const;
   /// Whether run needs `given` (SkipProblem::kGiven).
   bool takes_products() const;
   /// Returns how many of the outputs are open. `addend` may be `dst` if both have the same type; `dst` must not overlap

@@ -133,7 +133,13 @@ void SkipConv::pack(const Memory& memory, const float* weights, float* packed) c
     write_plain(p, writer, plain);
     pack_winograd({p.src_count, p.count, false}, plain, to + p.weights, tiling_->isa);
   }
-  if (tiling_->winograd.empty()) pack_vectors(*tiling_, tiling_->base, Path::kBase, writer, to);
+  if (tiling_->transforms_levels()) {
+    const SkipShape& s = tiling_->shape;
+    pack_level_winograd(tiling_->transforms, s.dst_channels, s.src_channels, weights,
+                        reinterpret_cast<std::int32_t*>(to + tiling_->transformed_weights));
+  } else if (tiling_->winograd.empty()) {
+    pack_vectors(*tiling_, tiling_->base, Path::kBase, writer, to);
+  }
   pack_vectors(*tiling_, tiling_->conditional, Path::kConditional, writer, to);
   for (const SkipDotOutputs& dot : tiling_->dots) {
     pack_dots(*tiling_, dot, Path::kConditional, writer, to + dot.weights);

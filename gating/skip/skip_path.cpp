@@ -10,15 +10,20 @@ namespace {
 struct Way {
   const char* name;
   int lanes_from;
+  bool transforms = false;
 };
 
 /// Shared decisions are open or closed for whole vectors: then there is nothing between skipping them and not.
-std::vector<Way> ways_of(Granularity granularity, bool floats) {
+std::vector<Way> ways_of(const SkipProblem& problem, bool floats) {
+  const Granularity granularity = problem.granularity;
   std::vector<Way> ways;
   if (granularity == Granularity::kElement)
     ways = {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}};
   ways.insert(ways.end(), {{"lanes", 1}, {"all", 0}});
   if (floats) ways.push_back({"dense", SkipProblem::kGiven});
+  if (!SkipConv::transforms_levels(problem)) return ways;
+  if (granularity == Granularity::kElement) ways.push_back({"winograd-dots", SkipProblem::kNever, true});
+  ways.push_back({"winograd", 0, true});
   return ways;
 }
 
@@ -45,8 +50,9 @@ SkipPath::SkipPath(const OpRequest& request, SkipProblem problem, OpNeeds& needs
   complete(problem, request);
   floats_ = problem.levels.count == 0 && problem.src_scale <= 0 && problem.dst.type != DataType::kU8;
   if (floats_) add_whole(request, problem.geometry, needs, frames);
-  for (const Way& way : ways_of(problem.granularity, floats_)) {
+  for (const Way& way : ways_of(problem, floats_)) {
     problem.lanes_from = way.lanes_from;
+    problem.transforms_levels = way.transforms;
     SkipConv& conv = ways_.emplace_back(problem);
     Frames own = frames;
     if (conv.takes_products()) whole_products_ = own.forward.book(request.dst);
@@ -54,8 +60,14 @@ SkipPath::SkipPath(const OpRequest& request, SkipProblem problem, OpNeeds& needs
     needs.alternatives.emplace_back(way.name);
   }
   packed_ = needs.slots.kept<float>(ways_.front().packed_count());
+  // Of levels the last way gives the same bits as the first, with fewer multiplications.
+  if (ways_.back().transforms()) {
+    transformed_ = needs.slots.kept<float>(ways_.back().packed_count());
+    needs.alternative = static_cast<int>(ways_.size()) - 1;
+  }
+  problem.transforms_levels = false;
   if (request.record_decisions) add_recorder(problem, needs, frames);
-  needs.kernel = ways_.front().kernel();
+  needs.kernel = ways_[static_cast<std::size_t>(needs.alternative)].kernel();
 }
 
 void SkipPath::add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs, Frames frames) {
@@ -81,6 +93,7 @@ void SkipPath::refresh(const Context& c, const float* weights, const GateConstan
   const Memory& m = c.memory;
   differ_ = norms != nullptr;
   ways_.front().pack(m, weights, m[packed_]);
+  if (ways_.back().transforms()) ways_.back().pack(m, weights, m[transformed_]);
   if (floats_) {
     paths_.unshuffle(weights, m[whole_weights_]);
     whole_.pack(m, m[whole_weights_]);
@@ -119,7 +132,7 @@ std::int64_t SkipPath::forward(const Context& c, float src_scale, float unit) {
     whole_.run(m, c.src[0].data, nullptr, products);
     given = products;
   }
-  return way.run(m, c.src[0].data, m[packed_], constants, c.addend.data, c.dst.data, given);
+  return way.run(m, c.src[0].data, m[weights_of(way)], constants, c.addend.data, c.dst.data, given);
 }
 
 /// With scales of 0 and shifts of 1 and 0 the result is the decision.

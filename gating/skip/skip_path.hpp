@@ -13,7 +13,7 @@ namespace sluice {
 class SkipPath {
  public:
   /// `problem`: geometry, granularity, and paths or levels; the rest is the request's. Takes the post-ops that
-  /// conv_accepts lets through. All ways share their weights. Books behind what stands in `frames`.
+  /// conv_accepts lets through. Books behind what stands in `frames`.
   SkipPath(const OpRequest& request, SkipProblem problem, OpNeeds& needs, const Frames& frames);
 
   /// `weights`: O x I x KH x KW (or their levels). `norms`: of open and closed outputs; null where there are none.
@@ -25,6 +25,7 @@ class SkipPath {
   enum Row { kLimit, kSlope, kOpenScale, kOpenShift, kClosedScale, kClosedShift, kZero, kOne, kRows };
 
   void add_whole(const OpRequest& request, const ConvGeometry& geometry, OpNeeds& needs, Frames frames);
+  const Slot<float>& weights_of(const SkipConv& way) const { return way.transforms() ? transformed_ : packed_; }
   void add_recorder(SkipProblem problem, OpNeeds& needs, const Frames& frames);
   void record(const Context& c, float src_scale, float unit) const;
 
@@ -34,11 +35,11 @@ class SkipPath {
   bool differ_ = false;  ///< numbers of what is closed from those of what is open
   bool floats_ = true;   ///< neither products nor source and result are in whole numbers: there is a whole_
   ChannelRows<Row> rows_;
-  Slot<float> packed_;
-  ConvForward whole_;            ///< Yp + Yr, for the way that is given them
-  BookedTensor whole_products_;  ///< its result
-  Slot<float> whole_weights_;    ///< unshuffled, in refresh
-  SkipConv recorder_;            ///< has the decisions for its result
+  Slot<float> packed_, transformed_;  ///< weights; the latter of ways that transform levels
+  ConvForward whole_;                 ///< Yp + Yr, for the way that is given them
+  BookedTensor whole_products_;       ///< its result
+  Slot<float> whole_weights_;         ///< unshuffled, in refresh
+  SkipConv recorder_;                 ///< has the decisions for its result
   std::optional<Slot<float>> decisions_;
 };
 

@@ -20,7 +20,8 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 
 SkipUnits units_of(const SkipProblem& p) {
   const SkipLevels& levels = p.levels;
-  if (levels.count > 0 && levels.nonnegative && level_quads_together(levels.count, levels.weight_count) >= 3)
+  if (levels.count > 0 && !p.transforms_levels && levels.nonnegative &&
+      level_quads_together(levels.count, levels.weight_count) >= 3)
     return SkipUnits::kLevelBytes;
   if (levels.count > 0) return SkipUnits::kLevels;
   return p.src_scale > 0 ? SkipUnits::kInt8 : SkipUnits::kFloats;
@@ -60,6 +61,7 @@ SkipTiling::SkipTiling(const SkipProblem& p, Isa wanted)
 
 void SkipTiling::make_shape() {
   const Shape &src = problem.src.shape, &dst = problem.dst.shape;
+  if (problem.transforms_levels) transforms = {src[kC], dst[kC]};
   static_cast<PatchShape&>(shape) = patch_shape(problem.geometry, problem.src, problem.dst);
   shape.together = level_quads_together(problem.levels.count, problem.levels.weight_count);
   vectors = ceil_div(dst[kC], kernels.lanes);
@@ -180,7 +182,7 @@ double SkipTiling::tile_cost() const {
   const double count = static_cast<double>(pixels()), outputs = static_cast<double>(part * kernels.lanes);
   const double units = static_cast<double>(shape.units), own = static_cast<double>(shape.src_chunk);
   const double seen = static_cast<double>(images * shape.src_rows(rows) * shape.columns);
-  const double base_cost = winograd.empty() ? 1.0 : 0.5;
+  const double base_cost = winograd.empty() && !transforms_levels() ? 1.0 : 0.5;
   const double math = count * outputs * filter * (base_cost * own + 0.1 * (units - own)) / lanes * 0.7;
   const double edges = 1.5 * seen * units / lanes + 4 * count * outputs / lanes;
   const double weights_read = outputs * filter * units * 0.2;
@@ -192,7 +194,7 @@ void SkipTiling::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
   images = std::clamp<std::int64_t>(most_pixels / (dst[kH] * dst[kW]), 1, dst[kN]);
   rows = std::clamp<std::int64_t>(most_pixels / dst[kW], 1, dst[kH]);
   rows = ceil_div(dst[kH], ceil_div(dst[kH], rows));
-  if (!winograd.empty()) rows = std::min(ceil_div(rows, kTile) * kTile, dst[kH]);
+  if (!winograd.empty() || transforms_levels()) rows = std::min(ceil_div(rows, kTile) * kTile, dst[kH]);
   const std::int64_t slice = std::max<std::int64_t>(1, 16 / kernels.lanes);  // vectors that may decide together
   part = ceil_div(ceil_div(vectors, slice), wanted_parts) * slice;
   image_tiles = ceil_div(dst[kN], images);
@@ -203,7 +205,7 @@ void SkipTiling::set_tile(std::int64_t most_pixels, std::int64_t wanted_parts) {
 
 void SkipTiling::make_tiles() {
   std::int64_t most = kMostPixels;
-  if (shape.units > 8) most = shape.units <= 32 ? 256 : 128;  // more do not fit the first cache
+  if (shape.units > 8) most = shape.units <= 32 || transforms_levels() ? 256 : 128;  // more do not fit the first cache
   const std::int64_t most_parts = problem.granularity == Granularity::kPixel ? 1 : num_threads();
   std::int64_t best_pixels = most, best_parts = 1;
   double least = 0;
@@ -274,7 +276,12 @@ void SkipTiling::make_vectors() {
     weights += packed.count();
     plain_count = std::max(plain_count, packed.count() / WinogradShape::kPoints * 9);
   }
-  for (std::int64_t v = 0; v < vectors && winograd.empty(); ++v) base.push_back(make_vector(v, true));
+  if (transforms_levels()) {
+    transformed_weights = weights;
+    weights += transforms.weights();
+  }
+  for (std::int64_t v = 0; v < vectors && winograd.empty() && !transforms_levels(); ++v)
+    base.push_back(make_vector(v, true));
   for (std::int64_t v = 0; v < vectors; ++v) conditional.push_back(make_vector(v, false));
 }
 
@@ -345,8 +352,8 @@ void SkipTiling::make_whole_dots() {
 bool SkipTiling::direct() const {
   const TensorDesc &dst = problem.dst, &addend = problem.addend ? *problem.addend : dst;
   const DataType type = int8() ? DataType::kU8 : DataType::kF32;
-  return whole_dots && problem.lanes_from > kernels.lanes && dst.type == type && addend.type == type &&
-         dst.shape[kC] % kernels.lanes == 0 && (images == 1 || dst.block == dst.shape[kC]);
+  return whole_dots && !transforms_levels() && problem.lanes_from > kernels.lanes && dst.type == type &&
+         addend.type == type && dst.shape[kC] % kernels.lanes == 0 && (images == 1 || dst.block == dst.shape[kC]);
 }
 
 bool SkipTiling::streams() const {
@@ -358,7 +365,9 @@ bool SkipTiling::streams() const {
 void SkipTiling::make_memory() {
   const std::int64_t lanes = kernels.lanes, count = pixels();
   Scratch scratch = piece.scratch();
-  patch = scratch.book<std::byte>((images * shape.src_rows(rows) * shape.row_pitch() + lanes) * 4);
+  const std::int64_t behind = std::max(lanes, LevelWinograd::kUnits);  // may be read too
+  patch = scratch.book<std::byte>((images * shape.src_rows(rows) * shape.row_pitch() + behind) * 4);
+  if (transforms_levels()) work = scratch.book<std::int32_t>(transforms.work());
   sums = scratch.book<float>(count * shape.dst_pitch);
   open = scratch.book<std::byte>(vectors * count * kernels.word + 64);
   if (problem.lanes_from > 0 && uses_lanes()) single = scratch.book<std::byte>(vectors * count * kernels.word + 64);

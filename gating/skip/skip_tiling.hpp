@@ -6,6 +6,7 @@
 #include "gating/kernels/skip_kernels.hpp"
 #include "gating/skip/skip_conv.hpp"
 #include "layers/kernels/winograd_kernels.hpp"
+#include "layers/level_winograd.hpp"
 
 namespace sluice {
 
@@ -65,6 +66,8 @@ struct SkipTiling {
   std::vector<SkipVectorWeights> base, conditional;
   std::vector<SkipWinogradBlocks> winograd;  ///< instead of `base`, where that is faster
   std::int64_t plain_count = 0;              ///< plain weights of the largest of them
+  LevelWinograd transforms;                  ///< of levels; empty unless they are transformed
+  std::int64_t transformed_weights = 0;      ///< their place among the packed ones
   std::vector<std::uint32_t> offsets;
   std::vector<SkipDotOutputs> dots;  ///< pass by pass
   bool whole_dots = false;           ///< have weights of both paths too
@@ -74,6 +77,7 @@ struct SkipTiling {
   SlotBook piece;
   Slot<std::byte> patch, open, single;
   Slot<float> sums;
+  Slot<std::int32_t> work;  ///< of transforms
   Slot<SkipPixel> lists;
   Slot<std::int32_t> ends;
   static constexpr int kNumbers = 6;  ///< rows by channel: those of SkipEnding
@@ -89,7 +93,12 @@ struct SkipTiling {
   }
   /// The patch holds a pixel's units and nothing else: vectors reach over several pixels.
   bool compact() const { return shape.wrap >= 0; }
-  bool uses_lanes() const { return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes; }
+  bool transforms_levels() const { return transforms.src_blocks > 0; }
+  /// All products of a tile, those of levels by Winograd's algorithm.
+  bool transforms_all() const { return transforms_levels() && problem.lanes_from == 0; }
+  bool uses_lanes() const {
+    return problem.lanes_from >= 0 && problem.lanes_from <= kernels.lanes && !transforms_all();
+  }
   bool uses_dots() const { return problem.lanes_from > 1; }
   /// Results go where they belong at once.
   bool direct() const;

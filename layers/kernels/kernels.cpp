@@ -2,7 +2,6 @@
 
 #include "core/base/isa_tables.hpp"
 #include "layers/kernels/level_tables.hpp"
-#include "layers/kernels/open_byte_tables.hpp"
 #include "layers/kernels/tables.hpp"
 
 namespace sluice {
@@ -99,6 +98,12 @@ const LevelProducts& level_products(LevelUnits units, Isa isa) {
   if (quads) return SLUICE_CHOOSE(isa, level_products_quads);
   return SLUICE_CHOOSE(isa, level_products_pairs);
 }
+const LevelWinogradKernels& level_winograd_kernels(Isa isa) {
+#ifdef __x86_64__
+  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::level_winograd;
+#endif
+  return SLUICE_CHOOSE(isa, level_winograd);
+}
 const ByteProducts& byte_products(Isa isa) {
   return SLUICE_CHOOSE(isa, byte_products);
 }
@@ -108,12 +113,6 @@ const DropoutBits& dropout_bits(Isa isa) {
 
 const DirectKernels& direct_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, open_direct);
-}
-const OpenByteKernels& open_byte_kernels(Isa isa) {
-#ifdef __x86_64__
-  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::open_bytes;
-#endif
-  return SLUICE_CHOOSE(isa, open_bytes);
 }
 const OpenKernels& open_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, open_channels);

@@ -2,13 +2,15 @@
 #pragma once
 
 #include "layers/kernels/level_kernels.hpp"
+#include "layers/kernels/level_winograd.hpp"
 
-#define SLUICE_DECLARE_LEVEL_TABLES(isa)           \
-  namespace sluice::isa {                          \
-  extern const LevelLoads level_loads_pairs;       \
-  extern const LevelLoads level_loads_quads;       \
-  extern const LevelProducts level_products_pairs; \
-  extern const LevelProducts level_products_quads; \
+#define SLUICE_DECLARE_LEVEL_TABLES(isa)            \
+  namespace sluice::isa {                           \
+  extern const LevelLoads level_loads_pairs;        \
+  extern const LevelLoads level_loads_quads;        \
+  extern const LevelProducts level_products_pairs;  \
+  extern const LevelProducts level_products_quads;  \
+  extern const LevelWinogradKernels level_winograd; \
   }
 
 SLUICE_DECLARE_LEVEL_TABLES(portable)
@@ -18,5 +20,6 @@ SLUICE_DECLARE_LEVEL_TABLES(avx512)
 namespace sluice::avx512_vnni {
 extern const LevelProducts level_products_pairs;
 extern const LevelProducts level_products_quads;
+extern const LevelWinogradKernels level_winograd;
 }  // namespace sluice::avx512_vnni
 #endif

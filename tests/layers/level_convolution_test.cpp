@@ -28,6 +28,8 @@ struct LevelCase {
   bool from_bytes = false;  ///< it comes in levels
   int dst_levels = 0;
   bool adds = true;
+  bool winograd = false;
+  bool largest = false;  ///< all numbers are as large as can be
 };
 
 std::size_t index(std::int64_t i) {
@@ -58,6 +60,7 @@ class LevelData {
     problem_.dst.block = c.block == 0 ? c.outputs : c.block;
     problem_.src_nonnegative = !c.negative;
     problem_.dst_levels = c.dst_levels;
+    problem_.winograd = c.winograd;
     if (c.from_bytes) problem_.src.type = DataType::kU8;
     if (c.dst_levels > 0) problem_.dst.type = DataType::kU8;
     problem_.epilogue.adds = c.adds;
@@ -70,6 +73,10 @@ class LevelData {
     values_[index(at)] = std::numeric_limits<float>::quiet_NaN();
   }
 
+  /// Whether Winograd's algorithm gives the same sums.
+  bool may_transform() const {
+    return level_winograd_fits(problem_.geometry, problem_.source.levels(), problem_.weights.levels(), case_.inputs);
+  }
   std::string kernel(Isa isa) const { return LevelConvolution(problem_, isa).kernel(); }
 
   /// Floats, or levels as such.
@@ -118,7 +125,7 @@ class LevelData {
     const std::int64_t levels = problem_.source.levels(), most = problem_.weights.levels();
     const float half = kScale / (2.0F * static_cast<float>(levels));
     for (std::int64_t i = 0; i < problem_.src.count(); ++i) {
-      const auto x = static_cast<float>(random_.normal());
+      const float x = case_.largest ? largest_source(i) : static_cast<float>(random_.normal());
       const float tie = i % 3 == 0 ? std::nearbyint(x / half) * half : x;
       values_.push_back(case_.negative ? tie : std::abs(tie));
       bytes_.push_back(static_cast<std::uint8_t>(level_of(std::abs(tie), kScale, levels).value()));
@@ -126,7 +133,8 @@ class LevelData {
     const std::int64_t taps = case_.kernel * case_.kernel;
     for (std::int64_t i = 0; i < case_.outputs * case_.inputs * taps; ++i) {
       const auto bound = static_cast<double>(most);
-      weights_.push_back(static_cast<float>(std::clamp(std::nearbyint(random_.normal() * bound), -bound, bound)));
+      const double w = case_.largest ? static_cast<double>(largest_weight()) : random_.normal();
+      weights_.push_back(static_cast<float>(std::clamp(std::nearbyint(w * bound), -bound, bound)));
     }
     for (std::int64_t i = 0; i < problem_.dst.count(); ++i) addend_.push_back(static_cast<float>(random_.normal()));
     for (std::int64_t o = 0; o < case_.outputs; ++o) {
@@ -134,6 +142,15 @@ class LevelData {
       shift_.push_back(static_cast<float>(random_.normal()));
     }
   }
+
+  /// Signs that make the first and the last row of B^T as large as can be, unless there are none.
+  float largest_source(std::int64_t at) const {
+    const Shape& s = problem_.src.shape;
+    const std::int64_t pixel = at / problem_.src.block % (s[kH] * s[kW]);
+    const std::int64_t y = pixel / s[kW] + case_.pad, x = pixel % s[kW] + case_.pad;
+    return case_.negative && y % 4 / 2 != x % 4 / 2 ? -kScale : kScale;
+  }
+  float largest_weight() { return case_.negative && random_.below(2) == 0 ? -1.0F : 1.0F; }
 
   std::int64_t sum(std::int64_t n, std::int64_t o, std::int64_t y, std::int64_t x) const {
     const LevelCase& c = case_;
@@ -168,8 +185,13 @@ class LevelData {
 
 class LevelConvolutionTest : public KernelTest {
  protected:
-  /// From floats and from levels, to floats and to levels.
+  /// From floats and from levels, to floats and to levels; by Winograd's algorithm too.
   void expect(LevelCase c) const {
+    expect_direct(c);
+    c.winograd = true;
+    if (LevelData(c).may_transform()) expect_direct(c);
+  }
+  void expect_direct(LevelCase c) const {
     for (const bool from_bytes : {false, true}) {
       for (const int dst_levels : {0, 7}) {
         c.from_bytes = from_bytes && !c.negative && (1 << c.source_bits) <= 128;
@@ -178,7 +200,31 @@ class LevelConvolutionTest : public KernelTest {
       }
     }
   }
+  /// Of three images the second holds what is no number.
+  void expect_spoiled(bool winograd, bool from_bytes, int dst_levels) const;
 };
+
+void LevelConvolutionTest::expect_spoiled(bool winograd, bool from_bytes, int dst_levels) const {
+  LevelCase c;
+  c.images = 3;
+  c.winograd = winograd;
+  c.from_bytes = from_bytes;
+  c.dst_levels = dst_levels;
+  LevelData data(c);
+  const std::vector<float> before = data.run(GetParam());
+  data.spoil(2 * c.inputs * c.height * c.width - 1);
+  const std::vector<float> after = data.run(GetParam());
+  const std::size_t each = before.size() / 3;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (i / each != 1) {
+      ASSERT_EQ(after[i], before[i]) << i;
+    } else if (dst_levels > 0) {
+      ASSERT_EQ(after[i], kNoLevel) << i;
+    } else {
+      ASSERT_TRUE(std::isnan(after[i])) << i;
+    }
+  }
+}
 
 LevelCase sizes(std::int64_t inputs, std::int64_t outputs, std::int64_t height, std::int64_t width) {
   LevelCase c;
@@ -249,8 +295,41 @@ TEST_P(LevelConvolutionTest, LevelsOfEverySize) {
   EXPECT_EQ(LevelData(c).kernel(GetParam()), "levels:" + to_string(GetParam()));
   c.weight_set = LevelSet::kSigned;
   EXPECT_EQ(LevelData(c).kernel(GetParam()), "levels:" + to_string(GetParam()) + ":bytes");
+  c.winograd = true;
+  EXPECT_EQ(LevelData(c).kernel(GetParam()), "levels:" + to_string(GetParam()) + ":wino");
+  c.winograd = false;
   c.negative = true;
   EXPECT_EQ(LevelData(c).kernel(GetParam()), "levels:" + to_string(GetParam()));
+}
+
+TEST_P(LevelConvolutionTest, TilesOfEverySize) {
+  for (const std::int64_t pad : {0, 1, 2}) {
+    for (std::int64_t size = 3; size <= 10; ++size) {
+      LevelCase c = sizes(18, 17, size, 13 - size);
+      c.pad = pad;
+      expect(c);
+    }
+    LevelCase c = sizes(100, 3, 21, 18);  // several tiles of memory
+    c.pad = pad;
+    expect(c);
+  }
+}
+
+/// The largest sums that Winograd's algorithm is for, and its largest transforms.
+TEST_P(LevelConvolutionTest, LargestNumbers) {
+  for (const bool negative : {false, true}) {
+    LevelCase c = sizes(232, 5, 6, 6);
+    c.largest = true;
+    c.negative = negative;
+    EXPECT_TRUE(LevelData(c).may_transform());
+    expect(c);
+    c.inputs = 233;
+    EXPECT_FALSE(LevelData(c).may_transform());
+    c.inputs = 6;
+    c.source_bits = 8;
+    EXPECT_TRUE(LevelData(c).may_transform());
+    expect(c);
+  }
 }
 
 TEST_P(LevelConvolutionTest, Blocks) {
@@ -260,27 +339,9 @@ TEST_P(LevelConvolutionTest, Blocks) {
 }
 
 TEST_P(LevelConvolutionTest, WhatIsNoNumberGoesAllOverItsImage) {
-  for (const bool from_bytes : {false, true}) {
-    LevelCase c;
-    c.images = 3;
-    c.from_bytes = from_bytes;
-    const std::int64_t pixels = c.inputs * c.height * c.width;
-    for (const int dst_levels : {0, 7}) {
-      c.dst_levels = dst_levels;
-      LevelData data(c);
-      const std::vector<float> before = data.run(GetParam());
-      data.spoil(2 * pixels - 1);
-      const std::vector<float> after = data.run(GetParam());
-      const std::size_t each = before.size() / 3;
-      for (std::size_t i = 0; i < after.size(); ++i) {
-        if (i / each != 1) {
-          ASSERT_EQ(after[i], before[i]) << i;
-        } else if (dst_levels > 0) {
-          ASSERT_EQ(after[i], kNoLevel) << i;
-        } else {
-          ASSERT_TRUE(std::isnan(after[i])) << i;
-        }
-      }
+  for (const bool winograd : {false, true}) {
+    for (const bool from_bytes : {false, true}) {
+      for (const int dst_levels : {0, 7}) expect_spoiled(winograd, from_bytes, dst_levels);
     }
   }
 }
