@@ -47,8 +47,8 @@ class SignConv {
   /// `levels` of the weights, O x I x KH x KW, -1 or 1. An output is open where the sum of its high bits, in levels of
   /// the source, is above its limit, a whole number; where that is a NaN it never is.
   void pack(const Memory& memory, const float* levels, const float* limits) const;
-  /// Returns how many outputs are open. The results of an image that holds what is no number are none, either. Allocates
-  /// nothing.
+  /// Returns how many outputs are open. The results of an image that holds what is no number are none, either.
+  /// Allocates nothing.
   std::int64_t run(const Memory& memory, const float* src, SignWay way, const Operands& operands, float* dst) const;
   /// 1 for outputs that were open in the last run, 0 for the others; like the result.
   void decisions(const Memory& memory, float* dst) const;
