@@ -5,6 +5,7 @@
 
 #include "core/base/buffer.hpp"
 #include "layers/int8_edges.hpp"
+#include "layers/int8_open_convolution.hpp"
 #include "layers/int8_product.hpp"
 
 namespace sluice {
@@ -186,6 +187,34 @@ class Int8Pixels : public Int8Operation {
   bool adds_in_place_;
 };
 
+/// By kernels of ours, over open channels.
+class Int8OpenChannels : public Int8Operation {
+ public:
+  Int8OpenChannels(const OpRequest& request, const ChannelFactors& factors, const Int8Problem& problem,
+                   const Int8OpenConvolution::Problem& open, bool bias, OpNeeds& needs, Isa isa, Frames frames)
+      : Int8Operation(request, problem, bias, problem.product.geometry.channels, needs, frames),
+        factors_(factors),
+        convolution_(open, isa),
+        adds_in_place_(sluice::adds_in_place(request)) {
+    convolution_.book(needs.slots, frames.forward);
+  }
+  std::string kernel() const { return convolution_.kernel(); }
+
+ private:
+  void pack(const Memory& memory, const float* levels) override { convolution_.pack(memory, levels); }
+
+  void multiply(const Context& c, const void* src) override {
+    const auto of = [&](int k) { return k < 0 ? nullptr : c.src[static_cast<std::size_t>(k)].as<const float>(); };
+    const void* const addend = adds_in_place_ ? c.dst.data : c.addend.data;
+    convolution_.run(c.memory, src, {of(factors_.inputs), of(factors_.outputs)}, {scale(c), shift(c), addend},
+                     c.dst.data);
+  }
+
+  ChannelFactors factors_;
+  Int8OpenConvolution convolution_;
+  bool adds_in_place_;
+};
+
 }  // namespace
 
 std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGeometry& geometry, bool bias,
@@ -210,6 +239,20 @@ std::unique_ptr<Op> make_int8_product(const OpRequest& request, const ConvGeomet
   kernel = product.kernel();
   return std::make_unique<Int8Pixels>(request, problem_of(request, geometry), product, bias, needs,
                                       needs.slots.frames());
+}
+
+std::unique_ptr<Op> make_int8_open_channels(const OpRequest& request, const ChannelFactors& factors,
+                                            const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                            std::string& kernel, Isa isa) {
+  const Int8Problem problem = problem_of(request, geometry);
+  const Int8OpenConvolution::Problem open = {
+      {geometry, problem.product.src, request.dst, request.addend, problem.product.epilogue},
+      factors.inputs >= 0,
+      factors.outputs >= 0};
+  if (!is_possible(request, geometry) || !Int8OpenConvolution::fits(open)) return nullptr;
+  auto op = std::make_unique<Int8OpenChannels>(request, factors, problem, open, bias, needs, isa, needs.slots.frames());
+  kernel = op->kernel();
+  return op;
 }
 
 }  // namespace sluice

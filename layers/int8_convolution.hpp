@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/base/cpu.hpp"
+#include "core/graph/channel_factors.hpp"
 #include "layers/convolution.hpp"
 
 namespace sluice {
@@ -24,5 +25,11 @@ std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGe
 /// The same by kernels of ours (layers/int8_product.hpp), for filters of one pixel.
 std::unique_ptr<Op> make_int8_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
                                       std::string& kernel, Isa isa = cpu_isa());
+
+/// The same over open channels alone (layers/int8_open_convolution.hpp), for any filters. Where outputs are closed they
+/// are multiplied by their factors behind all post-ops.
+std::unique_ptr<Op> make_int8_open_channels(const OpRequest& request, const ChannelFactors& factors,
+                                            const ConvGeometry& geometry, bool bias, OpNeeds& needs,
+                                            std::string& kernel, Isa isa = cpu_isa());
 
 }  // namespace sluice

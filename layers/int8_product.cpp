@@ -1,76 +1,20 @@
 #include "layers/int8_product.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <vector>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/graph/op.hpp"
+#include "layers/byte_units.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::int64_t kMostRows = 192;        // of a tile
 constexpr std::int64_t kTileBytes = 24 << 10;  // of its source: it shares the first cache with weights
-constexpr std::int64_t kMostShort = 32767;     // in 16 bits
-constexpr std::size_t kPartners = 16;          // that are tried
 
 std::int64_t pieces_of(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
-}
-
-/// The largest magnitude of sums of products of one unit, or two, with levels up to kMostInt8Level: by output and half
-/// of the unit, of what is above 0 and below 0.
-class UnitSums {
- public:
-  /// `levels`: of the block's outputs, `inputs` each.
-  UnitSums(const float* levels, std::int64_t outputs, std::int64_t inputs, std::int64_t units)
-      : each_(static_cast<std::size_t>(4 * outputs)), sums_(static_cast<std::size_t>(units) * each_) {
-    for (std::int64_t o = 0; o < outputs; ++o) {
-      for (std::int64_t i = 0; i < inputs; ++i) {
-        const auto level = static_cast<int>(levels[o * inputs + i]);
-        const std::int64_t half = i % 4 / 2, side = level < 0 ? 1 : 0;
-        sums_[static_cast<std::size_t>(i / 4) * each_ + static_cast<std::size_t>(4 * o + 2 * half + side)] +=
-            std::abs(level);
-      }
-    }
-  }
-  bool fit(std::size_t unit, std::size_t other) const {
-    const int *const a = sums_.data() + unit * each_, *const b = sums_.data() + other * each_;
-    for (std::size_t k = 0; k < each_; ++k) {
-      if (kMostInt8Level * (a[k] + b[k]) > kMostShort) return false;
-    }
-    return true;
-  }
-
- private:
-  std::size_t each_;
-  std::vector<int> sums_;
-};
-
-/// Units in the order of their work: pairs that fit, then the others. Sets the number of pairs.
-std::vector<std::size_t> ordered(const UnitSums& sums, std::size_t units, std::int32_t& pairs) {
-  std::vector<std::size_t> order, singles, rest(units);
-  for (std::size_t u = 0; u < units; ++u) rest[u] = units - 1 - u;
-  while (!rest.empty()) {
-    const std::size_t unit = rest.back();
-    rest.pop_back();
-    const std::size_t tried = std::min(kPartners, rest.size());
-    const auto partner = std::find_if(rest.rbegin(), rest.rbegin() + static_cast<std::ptrdiff_t>(tried),
-                                      [&](std::size_t other) { return sums.fit(unit, other); });
-    if (partner == rest.rbegin() + static_cast<std::ptrdiff_t>(tried)) {
-      singles.push_back(unit);
-      continue;
-    }
-    order.push_back(unit);
-    order.push_back(*partner);
-    rest.erase(std::next(partner).base());
-  }
-  pairs = static_cast<std::int32_t>(order.size() / 2);
-  order.insert(order.end(), singles.begin(), singles.end());
-  return order;
 }
 
 }  // namespace
@@ -106,8 +50,7 @@ void Int8Product::pack_block(const Memory& memory, const float* levels, std::int
   const std::int64_t first = block * products_->outputs, own = std::min(products_->outputs, outputs() - first);
   const float* const from = levels + first * inputs();
   std::int32_t pairs = 0;
-  const UnitSums sums(from, own, inputs(), units());
-  const std::vector<std::size_t> order = ordered(sums, static_cast<std::size_t>(units()), pairs);
+  const std::vector<std::size_t> order = order_units(from, own, inputs(), pairs);
   memory[pairs_][block] = pairs;
   std::int32_t* place = memory[places_] + block * units();
   std::int32_t* to = memory[weights_] + block * units() * products_->outputs;
@@ -125,19 +68,21 @@ void Int8Product::pack_block(const Memory& memory, const float* levels, std::int
   }
 }
 
-ByteEnding Int8Product::ending(const Operands& operands) const {
-  const bool to_bytes = problem_.dst.type == DataType::kU8;
+ByteEnding ending_of(const Int8Product::Problem& problem, const Int8Product::Operands& operands) {
+  const bool to_bytes = problem.dst.type == DataType::kU8;
   ByteEnding ending;
-  ending.low = problem_.epilogue.low;
-  ending.high = problem_.epilogue.high;
-  ending.channels = outputs();
-  if (!problem_.epilogue.adds) return ending;
-  if (problem_.addend.type == DataType::kU8) {
+  ending.scale = operands.scale;
+  ending.shift = operands.shift;
+  ending.low = problem.epilogue.low;
+  ending.high = problem.epilogue.high;
+  ending.channels = problem.dst.shape[kC];
+  if (!problem.epilogue.adds) return ending;
+  if (problem.addend.type == DataType::kU8) {
     ending.addend_bytes = static_cast<const std::uint8_t*>(operands.addend);
-    ending.addend_scale = problem_.addend.scale / (to_bytes ? problem_.dst.scale : 1.0F);
+    ending.addend_scale = problem.addend.scale / (to_bytes ? problem.dst.scale : 1.0F);
   } else {
     ending.addend = static_cast<const float*>(operands.addend);
-    ending.factor = to_bytes ? 1 / problem_.dst.scale : 1.0F;
+    ending.factor = to_bytes ? 1 / problem.dst.scale : 1.0F;
   }
   return ending;
 }
@@ -170,7 +115,7 @@ void Int8Product::run(const Memory& memory, const void* src, const Operands& ope
   // Where pixels are few, threads share the outputs.
   const std::int64_t parts = tiles >= 4 * threads ? 1 : std::min(blocks_, pieces_of(4 * threads, tiles));
   const std::int32_t *const weights = memory[weights_], *const places = memory[places_], *const pairs = memory[pairs_];
-  const ByteEnding common = ending(operands);
+  const ByteEnding common = ending_of(problem_, operands);
   parallel_for(tiles * parts, 1, [&](std::int64_t begin, std::int64_t end) {
     const std::uint8_t* pixels[kMostRows];
     for (std::int64_t i = begin; i < end; ++i) {

@@ -49,7 +49,6 @@ class Int8Product {
   std::int64_t outputs() const { return problem_.dst.shape[kC]; }
   std::int64_t units() const { return inputs() / 4; }
   void pack_block(const Memory& memory, const float* levels, std::int64_t block) const;
-  ByteEnding ending(const Operands& operands) const;
   const std::uint8_t* row(const void* src, std::int64_t index) const;
   void multiply(const ByteRows& rows, const ByteWeights& weights, const ByteEnding& ending, std::int64_t block,
                 void* dst) const;
@@ -60,5 +59,8 @@ class Int8Product {
   std::int64_t blocks_ = 0;
   Slot<std::int32_t> weights_, places_, pairs_;  ///< by block
 };
+
+/// What a run's operands say to kernels, of all outputs.
+ByteEnding ending_of(const Int8Product::Problem& problem, const Int8Product::Operands& operands);
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include "core/base/parallel.hpp"
 #include "layers/convolution.hpp"
 #include "layers/folded_weights.hpp"
+#include "layers/int8_convolution.hpp"
 #include "layers/int8_edges.hpp"
 #include "layers/open_convolution.hpp"
 
@@ -112,6 +113,9 @@ std::vector<NamedWay> open_channel_ways(const OpRequest& request, const ChannelF
                    auto op = std::make_unique<OpenChannels>(request, factors, problem, bias, needs);
                    kernel = op->kernel();
                    return op;
+                 }});
+  all.push_back({"int8-channels", [&request, &needs, factors, geometry, bias](std::string& kernel) {
+                   return make_int8_open_channels(request, factors, geometry, bias, needs, kernel);
                  }});
   return all;
 }

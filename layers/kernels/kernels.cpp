@@ -2,6 +2,7 @@
 
 #include "core/base/isa_tables.hpp"
 #include "layers/kernels/level_tables.hpp"
+#include "layers/kernels/open_byte_tables.hpp"
 #include "layers/kernels/tables.hpp"
 
 namespace sluice {
@@ -113,6 +114,12 @@ const DropoutBits& dropout_bits(Isa isa) {
 
 const DirectKernels& direct_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, open_direct);
+}
+const OpenByteKernels& open_byte_kernels(Isa isa) {
+#ifdef __x86_64__
+  if (isa == Isa::kAvx512 && cpu_has_vnni()) return avx512_vnni::open_bytes;
+#endif
+  return SLUICE_CHOOSE(isa, open_bytes);
 }
 const OpenKernels& open_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, open_channels);

@@ -194,7 +194,7 @@ def channels_too(box):
     rows = json.loads(box.ok("sluice-bench", "closing.h5", "--only=infer", "--steps=2", "--plan", "--json").out)["plan"]
     expect([row["name"] for row in rows] == ["before", "behind"] == list(report["plan"]), f"channels: {rows}")
     for row in rows:
-        expect({"fp32", "int8", "channels"} <= set(row["ms"]), f"channels: ways of {row}")
+        expect({"fp32", "int8", "channels", "int8-channels"} <= set(row["ms"]), f"channels: ways of {row}")
         expect(row["chosen"] == report["plan"][row["name"]], f"channels: another way than the plan's: {row}, {report}")
         for way in row["ms"]:
             box.forge("edit", "closing.h5", "way.h5", f"plan={row['name']}:{way}")

@@ -1,6 +1,6 @@
 // Times the convolution of open channels against the fastest dense one of the same shape, alternating in one process:
 // open_speed [--threads N] [SHAPE...], a shape being 16x32x32n128. Prints the dense time, and by share of open channels
-// that of ours as a share of it: with closed outputs, and with closed inputs.
+// that of ours as a share of it: with closed outputs, and with closed inputs; both in fp32, then in int8.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -18,6 +18,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
 #include "layers/convolution.hpp"
+#include "layers/int8_open_convolution.hpp"
 #include "layers/open_convolution.hpp"
 
 namespace sluice {
@@ -99,6 +100,28 @@ class Layer {
     };
   }
 
+  /// Of a source in int8.
+  std::function<void()> open_int8(bool outputs, double share) {
+    Int8OpenConvolution::Problem problem;
+    problem.product.geometry = problem_.geometry;
+    problem.product.src = problem.product.dst = problem_.src;
+    problem.product.src.block = problem.product.dst.block = channels_;
+    problem.product.src.type = DataType::kU8;
+    problem.product.epilogue.low = 0;
+    (outputs ? problem.closes_outputs : problem.closes_inputs) = true;
+    auto conv = std::make_shared<Int8OpenConvolution>(problem);
+    SlotBook book;
+    conv->book(book, book.scratch());
+    auto memory = std::make_shared<OwnMemory>(book);
+    conv->pack(memory->memory(), std::vector<float>(weights_.size(), 1.0F).data());
+    auto factors = std::make_shared<std::vector<float>>(factors_of(share));
+    auto src = std::make_shared<std::vector<std::uint8_t>>(src_.size(), 1);
+    return [=] {
+      const OpenFactors given{outputs ? nullptr : factors->data(), outputs ? factors->data() : nullptr};
+      conv->run(memory->memory(), src->data(), given, {bias_.data(), bias_.data(), nullptr}, dst_.data());
+    };
+  }
+
  private:
   std::vector<float> factors_of(double share) {
     std::vector<float> factors(static_cast<std::size_t>(images_ * channels_));
@@ -117,10 +140,11 @@ void measure(const std::string& shape) {
   std::string kernel;
   const std::function<void()> dense = layer.dense(kernel);
   std::printf("%-14s dense %.1f us (%s)\n", shape.c_str(), compare(dense, dense).first * 1e6, kernel.c_str());
-  for (const bool outputs : {true, false}) {
-    std::printf("    %-8s", outputs ? "outputs" : "inputs");
+  for (const int way : {0, 1, 2, 3}) {
+    const bool outputs = way % 2 == 0, int8 = way > 1;
+    std::printf("    %-5s%-8s", int8 ? "int8" : "fp32", outputs ? "outputs" : "inputs");
     for (const double share : kShares) {
-      const auto [time, ours] = compare(dense, layer.open(outputs, share));
+      const auto [time, ours] = compare(dense, int8 ? layer.open_int8(outputs, share) : layer.open(outputs, share));
       std::printf("  %.2f: %.2f", share, ours / time);
     }
     std::printf("\n");
