@@ -80,7 +80,8 @@ void Int8OpenConvolution::book_piece() {
   units_ = scratch.book<std::int32_t>(units * outputs() + kSlack);
   row_ = scratch.book<std::int32_t>(outputs());
   picks_ = scratch.book<std::uint8_t>(inputs());
-  starts_ = scratch.book<std::int32_t>(inputs() / kWide);
+  input_starts_ = scratch.book<std::int32_t>(inputs() / kWide);
+  output_starts_ = scratch.book<std::int32_t>(outputs());
   patch_ = scratch.book<std::uint8_t>(shape_.src_rows(rows_) * patch_columns(shape_) * inputs() + kSlack);
   pixels_ = scratch.book<const std::uint8_t*>(pixels);
   if (!problem_.closes_outputs) return;
@@ -97,7 +98,8 @@ OpenByteMemory Int8OpenConvolution::memory_of(const Memory& piece) const {
   memory.units = piece[units_];
   memory.row = piece[row_];
   memory.picks = piece[picks_];
-  memory.starts = piece[starts_];
+  memory.input_starts = piece[input_starts_];
+  memory.output_starts = piece[output_starts_];
   memory.patch = piece[patch_];
   memory.pixels = piece[pixels_];
   memory.scale = piece[scale_];
@@ -112,7 +114,7 @@ void Int8OpenConvolution::book(SlotBook& book, Scratch forward) {
     bytes_ = book.kept<std::uint8_t>(weights);
   } else {
     quads_ = book.kept<std::int32_t>(weights / 4);
-    order_ = book.kept<std::int32_t>(taps() * inputs() / 4);
+    quad_places_ = book.kept<std::int32_t>(taps() * inputs() / 4);
     pairs_ = book.kept<std::int32_t>(1);
   }
   piece_memory_ = forward.blocks(piece_, pieces_);
@@ -123,20 +125,28 @@ void Int8OpenConvolution::pack(const Memory& memory, const float* levels) const 
   std::vector<float> ordered(static_cast<std::size_t>(filter * out));  // [output][tap][input]
   for (std::int64_t k = 0; k < filter * out; ++k)
     ordered[static_cast<std::size_t>(k / filter * filter + k % taps() * in + k % filter / taps())] = levels[k];
-  const bool closes_inputs = problem_.closes_inputs;
-  std::uint8_t* const bytes = closes_inputs ? memory[bytes_] : reinterpret_cast<std::uint8_t*>(memory[quads_]);
+  if (!problem_.closes_inputs) return pack_quads(memory, ordered.data());
   for (std::int64_t o = 0; o < out; ++o) {
     for (std::int64_t k = 0; k < filter; ++k)
-      bytes[closes_inputs ? k * out + o : (k / 4 * out + o) * 4 + k % 4] =
-          byte_of(ordered[static_cast<std::size_t>(o * filter + k)]);
+      memory[bytes_][k * out + o] = byte_of(ordered[static_cast<std::size_t>(o * filter + k)]);
   }
-  if (closes_inputs) return;
-  const std::vector<std::size_t> order = order_units(ordered.data(), out, filter, *memory[pairs_]);
-  std::copy(order.begin(), order.end(), memory[order_]);
+}
+
+/// `levels`: [output][tap][input].
+void Int8OpenConvolution::pack_quads(const Memory& memory, const float* levels) const {
+  const std::int64_t in = inputs(), out = outputs(), filter = taps() * in;
+  auto* bytes = reinterpret_cast<std::uint8_t*>(memory[quads_]);
+  std::int32_t* place = memory[quad_places_];
+  for (const std::size_t unit : order_units(levels, out, filter, *memory[pairs_])) {
+    const std::int64_t first = 4 * static_cast<std::int64_t>(unit), tap = first / in;
+    const std::int64_t pixel = tap / shape_.kernel * patch_columns(shape_) + tap % shape_.kernel;
+    *place++ = static_cast<std::int32_t>(shape_.dilation * pixel * in + first % in);
+    for (std::int64_t k = 0; k < 4 * out; ++k) *bytes++ = byte_of(levels[k / 4 * filter + first + k % 4]);
+  }
 }
 
 OpenByteWeights Int8OpenConvolution::weights(const Memory& memory) const {
-  return {memory[bytes_], memory[quads_], memory[order_], problem_.closes_inputs ? 0 : *memory[pairs_]};
+  return {memory[bytes_], memory[quads_], memory[quad_places_], problem_.closes_inputs ? 0 : *memory[pairs_]};
 }
 
 void Int8OpenConvolution::run_part(const OpenByteImage& image, std::int64_t part, const OpenByteMemory& own) const {

@@ -37,6 +37,7 @@ class Int8OpenConvolution {
   std::int64_t taps() const { return shape_.kernel * shape_.kernel; }
   void cut(std::int64_t threads);
   void book_piece();
+  void pack_quads(const Memory& memory, const float* levels) const;
   OpenByteWeights weights(const Memory& memory) const;
   OpenByteMemory memory_of(const Memory& piece) const;
   void run_part(const OpenByteImage& image, std::int64_t part, const OpenByteMemory& own) const;
@@ -46,10 +47,10 @@ class Int8OpenConvolution {
   DirectShape shape_;                               ///< of one image
   std::int64_t rows_ = 0, parts_ = 0, pieces_ = 0;  ///< of a part; of an image; of work that may run side by side
   Slot<std::uint8_t> bytes_;
-  Slot<std::int32_t> quads_, order_, pairs_;
+  Slot<std::int32_t> quads_, quad_places_, pairs_;
   Blocks piece_memory_;
   SlotBook piece_;
-  Slot<std::int32_t> inputs_, outputs_, places_, units_, row_, starts_;
+  Slot<std::int32_t> inputs_, outputs_, input_starts_, output_starts_, places_, units_, row_;
   Slot<std::uint8_t> picks_, patch_;
   Slot<const std::uint8_t*> pixels_;
   Slot<float> scale_, shift_, dst_;

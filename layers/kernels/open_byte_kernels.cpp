@@ -52,14 +52,11 @@ SLUICE_INLINE Bytes picked(Bytes from, Bytes pick) {
 }
 
 /// Lanes of each vector of outputs that are open, in front of the others.
-void compact(const std::int32_t* row, std::int64_t all, const OpenList& open, std::int32_t* to) {
-  std::int64_t from = 0;
-  for (std::int64_t channel = 0; channel < all; channel += kNativeLanes) {
-    const std::int64_t end = end_of_vector(open, from, channel);
-    const auto lanes = load_native<NativeI32>(open.channels + from);
-    const NativeF32 own = permuted(load_native<NativeF32>(row + channel), lanes);
-    store_native(to + from, own);
-    from = end;
+SLUICE_INLINE void compact(const std::int32_t* row, std::int64_t all, const OpenByteMemory& m, std::int32_t* to) {
+  for (std::int64_t channel = 0; channel < all; channel += kNativeLanes, row += kNativeLanes) {
+    const std::int64_t start = m.output_starts[channel / kNativeLanes];
+    const auto lanes = load_native<NativeI32>(m.outputs + start);
+    store_native(to + start, permuted(load_native<NativeF32>(row), lanes));
   }
 }
 
@@ -74,14 +71,52 @@ void interleave_open(const OpenList& inputs, std::int64_t first, const std::uint
   }
 }
 
-void make_picks(const OpenList& inputs, std::int64_t all, const OpenByteMemory& m) {
-  std::fill_n(m.picks, all, kNone);
+/// How many are open before every `each` channels.
+void count_starts(const OpenList& open, std::int64_t all, std::int64_t each, std::int32_t* starts) {
   std::int64_t from = 0;
-  for (std::int64_t channel = 0; channel < all; channel += kStep) {
-    m.starts[channel / kStep] = static_cast<std::int32_t>(from);
-    for (std::int64_t k = 0; from < inputs.count && inputs.channels[from] < channel + kStep; ++from, ++k)
-      m.picks[channel + k] = static_cast<std::uint8_t>(inputs.channels[from] - channel);
+  for (std::int64_t channel = 0; channel < all; channel += each) {
+    *starts++ = static_cast<std::int32_t>(from);
+    while (from < open.count && open.channels[from] < channel + each) ++from;
   }
+}
+
+void make_picks(const OpenList& inputs, std::int64_t all, const OpenByteMemory& m) {
+  count_starts(inputs, all, kStep, m.input_starts);
+  std::fill_n(m.picks, all, kNone);
+  for (std::int64_t i = 0; i < inputs.count; ++i) {
+    const std::int64_t block = inputs.channels[i] / kStep;
+    m.picks[block * kStep + i - m.input_starts[block]] = static_cast<std::uint8_t>(inputs.channels[i] % kStep);
+  }
+}
+
+/// Open outputs of all inputs.
+ByteWeights choose_outputs(const DirectShape& s, const OpenByteWeights& w, const OpenList& outputs,
+                           const OpenByteMemory& m) {
+  const std::int64_t all = s.dst.blocks * kLanes, units = s.kernel * s.kernel * s.src.blocks * kLanes / kQuad;
+  const std::int64_t pitch = round_up(outputs.count, kNativeLanes);
+  for (std::int64_t k = 0; k < units && outputs.count < all; ++k)
+    compact(w.quads + k * all, all, m, m.units + k * pitch);
+  return {outputs.count < all ? m.units : w.quads, w.places, w.pairs, units - 2 * w.pairs};
+}
+
+/// Open inputs and outputs.
+ByteWeights choose_inputs(const DirectShape& s, const OpenByteWeights& w, const OpenList& inputs,
+                          const OpenList& outputs, const OpenByteMemory& m) {
+  const std::int64_t all = s.dst.blocks * kLanes, filter = s.src.blocks * kLanes * all;
+  const std::int64_t quads = quads_of(inputs.count), pitch = round_up(outputs.count, kNativeLanes);
+  std::int32_t *to = m.units, *place = m.places;
+  const std::uint8_t* tap = w.bytes;
+  for (std::int64_t y = 0; y < s.kernel; ++y) {
+    for (std::int64_t x = 0; x < s.kernel; ++x, tap += filter) {
+      const std::int64_t first = s.dilation * (y * patch_columns(s) + x) * quads * kQuad;
+      for (std::int64_t i = 0; i < quads * kQuad; i += kQuad, to += pitch) {
+        *place++ = static_cast<std::int32_t>(first + i);
+        interleave_open(inputs, i, tap, all, outputs.count < all ? m.row : to);
+        if (outputs.count < all) compact(m.row, all, m, to);
+      }
+    }
+  }
+  return {m.units, m.places, 0, s.kernel * s.kernel * quads};
 }
 
 void choose(const DirectShape& s, const OpenByteWeights& w, OpenByteImage& image, const OpenByteMemory& m) {
@@ -91,20 +126,10 @@ void choose(const DirectShape& s, const OpenByteWeights& w, OpenByteImage& image
   image.open_inputs = inputs.count;
   image.open_outputs = outputs.count;
   if (image.inputs != nullptr) make_picks(inputs, all_inputs, m);
-  image.pairs = w.pairs;
-  const bool some = image.outputs != nullptr;
-  const std::int64_t quads = quads_of(inputs.count), pixel = quads * kQuad, units = s.kernel * s.kernel * quads;
-  std::int32_t* to = m.units;
-  for (std::int64_t k = 0; k < units; ++k, to += round_up(outputs.count, kNativeLanes)) {
-    const std::int64_t unit = w.order != nullptr ? w.order[k] : k, tap = unit / quads, quad = unit % quads;
-    const std::int64_t pixels = tap / s.kernel * s.dilation * patch_columns(s) + tap % s.kernel * s.dilation;
-    m.places[k] = static_cast<std::int32_t>(pixels * pixel + quad * kQuad);
-    std::int32_t* const row = some ? m.row : to;
-    if (w.bytes != nullptr)
-      interleave_open(inputs, quad * kQuad, w.bytes + tap * all_inputs * all_outputs, all_outputs, row);
-    if (some) compact(w.bytes != nullptr ? row : w.quads + unit * all_outputs, all_outputs, outputs, to);
-  }
-  for (std::int64_t i = 0; some && i < round_up(outputs.count, kNativeLanes); ++i) {
+  count_starts(outputs, all_outputs, kNativeLanes, m.output_starts);
+  image.weights = w.bytes == nullptr ? choose_outputs(s, w, outputs, m) : choose_inputs(s, w, inputs, outputs, m);
+  if (image.outputs == nullptr) return;
+  for (std::int64_t i = 0; i < round_up(outputs.count, kNativeLanes); ++i) {
     m.scale[i] = image.ending.scale[outputs.channels[i]];
     m.shift[i] = image.ending.shift[outputs.channels[i]];
   }
@@ -116,7 +141,7 @@ void pick_pixels(const DirectShape& s, const std::uint8_t* src, std::int64_t cou
   for (std::int64_t x = 0; x < count; ++x, src += s.src.pixel, to += quads_of(open) * kQuad) {
     for (std::int64_t b = 0; b < s.src.blocks; ++b) {
       const auto pick = load_native<Bytes>(m.picks + b * kStep);
-      store_native(to + m.starts[b], picked(load_native<Bytes>(src + b * kStep), pick));
+      store_native(to + m.input_starts[b], picked(load_native<Bytes>(src + b * kStep), pick));
     }
     std::memset(to + open, 0, kQuad);
   }
@@ -170,7 +195,8 @@ void multiply_pixels(const DirectShape& s, const OpenByteImage& image, std::int6
     ByteEnding own = ending;
     own.scale += o;
     own.shift += o;
-    const ByteWeights weights{m.units + o, m.places, image.pairs, s.kernel * s.kernel * quads - 2 * image.pairs};
+    ByteWeights weights = image.weights;
+    weights.units += o;
     if (outputs - o > kNativeLanes) {
       multiply_some<2>(pixels, weights, outputs, own, o, outputs - o, dst);
     } else {

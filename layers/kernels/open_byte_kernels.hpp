@@ -8,22 +8,23 @@
 
 namespace sluice {
 
-/// Weights -127 to 127, four inputs at a tap being a unit: [tap][four inputs]. One of both.
+/// Weights -127 to 127. One of both; four inputs at a tap are a unit.
 struct OpenByteWeights {
-  const std::uint8_t* bytes = nullptr;  ///< [tap][input][output], where inputs are closed
-  const std::int32_t* quads = nullptr;  ///< [unit][output], four bytes each, where outputs are alone
-  const std::int32_t* order = nullptr;  ///< of these units, pairs first (ByteWeights)
-  std::int64_t pairs = 0;
+  const std::uint8_t* bytes = nullptr;   ///< [tap][input][output], where inputs are closed
+  const std::int32_t* quads = nullptr;   ///< [unit][output], four bytes each, where outputs are alone; pairs first
+  const std::int32_t* places = nullptr;  ///< of these units, from a pixel's first one
+  std::int64_t pairs = 0;                ///< of them (ByteWeights)
 };
 
 /// Memory of a piece of work.
 struct OpenByteMemory {
   std::int32_t *inputs = nullptr, *outputs = nullptr;  ///< which are open
-  std::int32_t* places = nullptr;                      ///< of four inputs at a tap, from a pixel's first one
-  std::int32_t* units = nullptr;                       ///< their weights, output by output
-  std::int32_t* row = nullptr;                         ///< the same of all outputs, at one place
+  std::int32_t* input_starts = nullptr;                ///< open ones before each 16
+  std::int32_t* output_starts = nullptr;               ///< ... before each vector
+  std::int32_t* places = nullptr;                      ///< of units
+  std::int32_t* units = nullptr;                       ///< weights: [unit][open output]
+  std::int32_t* row = nullptr;                         ///< ... of one unit, of all outputs
   std::uint8_t* picks = nullptr;                       ///< of 16 inputs each: the open ones' places in front
-  std::int32_t* starts = nullptr;                      ///< open inputs before each 16
   std::uint8_t* patch = nullptr;                       ///< open inputs of some rows, zeros around the image
   const std::uint8_t** pixels = nullptr;               ///< where the filter is in the patch, for each of the result's
   float *scale = nullptr, *shift = nullptr;            ///< of open outputs
@@ -42,7 +43,9 @@ struct OpenByteImage {
   ByteEnding ending;                  ///< by all outputs
   const float* inputs = nullptr;      ///< factors that the source was multiplied by
   const float* outputs = nullptr;     ///< factors that the result is multiplied by behind all else; then it is floats
-  std::int64_t open_inputs = 0, open_outputs = 0, pairs = 0;  ///< as `choose` finds them
+  // As `choose` finds them.
+  std::int64_t open_inputs = 0, open_outputs = 0;
+  ByteWeights weights;
 };
 
 struct OpenByteKernels {
