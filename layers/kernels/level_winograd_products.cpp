@@ -9,8 +9,8 @@ namespace sluice::SLUICE_ISA {
 namespace whole_winograd {
 namespace {
 
-/// Tiles whose sums for a block of outputs stay in registers, and as few as it pays to take together.
-constexpr int kTogether = kNativeBytes == 64 ? 12 : kNativeBytes == 32 ? 6 : 3, kFew = kTogether < 4 ? kTogether : 4;
+/// Tiles whose sums for a block of outputs stay in registers, and fewer, of what is left.
+constexpr int kTogether = LevelWinograd::kGroup * kNativeBytes / 64, kSome = kTogether < 4 ? kTogether : 4, kFew = 2;
 
 /// Transformed sources of a group: [point][block][tile][unit].
 SLUICE_INLINE void expand(const LevelShape& s, const LevelTile& t, const Tiles& tiles, std::int64_t first,
@@ -68,12 +68,16 @@ SLUICE_INLINE void multiply_points(const LevelWinograd& sizes, std::int64_t coun
     for (std::int64_t i = 0; i < count;) {
       const std::int32_t* const own = src + i * kUnits;
       std::int32_t* const to = dst + i * kLanes;
-      if (count - i > kFew) {
-        multiply_tiles<kTogether>(sizes.src_blocks, own, weights, to);
-        i += kTogether;
+      const auto multiply = [&](auto together) __attribute__((always_inline)) {
+        multiply_tiles<together.value>(sizes.src_blocks, own, weights, to);
+        i += together.value;
+      };
+      if (count - i > kSome) {
+        multiply(std::integral_constant<int, kTogether>{});
+      } else if (count - i > kFew) {
+        multiply(std::integral_constant<int, kSome>{});
       } else {
-        multiply_tiles<kFew>(sizes.src_blocks, own, weights, to);
-        i += kFew;
+        multiply(std::integral_constant<int, kFew>{});
       }
     }
   }
