@@ -140,6 +140,7 @@ int bench(const CommandLine& line) {
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(experiment.network(), batch);
   BenchmarkResult result = run_benchmark(experiment, options);
+  if (split) result.split = to_string(*split);
   if (line.has("plan")) sweep_kernels(experiment, options.images, result.kernels);
   if (line.has("json")) {
     print_json_benchmark(std::cout, experiment, result);

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,10 +11,13 @@
 #include "apps/outputs.hpp"
 #include "apps/program.hpp"
 #include "apps/shift.hpp"
+#include "apps/time_in_turn.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/table.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
@@ -33,7 +35,7 @@ Program describe() {
   program.summary =
       "Makes a checkpoint ready for inference: drops what only training needs, and measures on images of the data set, "
       "eval.batch at a time, which of its kernels each layer runs fastest here, and for int8 the ranges by which "
-      "layers round their sources to bytes. Reports the accuracy before and after.";
+      "layers round their sources to bytes. Reports accuracy and time before and after.";
   program.flags = {
       {"output", "FILE", "The file to write, or - for standard output.", 'o'},
       force_flag(),
@@ -136,17 +138,41 @@ std::vector<KernelChoice> choices_of(const std::vector<TimedKernel>& kernels) {
   return choices;
 }
 
-/// On the whole test set; without kernels: by the checkpoint's own precision (fp32 for int8, and for bf16 where this
-/// processor has none), everything computed.
-Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::vector<KernelChoice>* kernels) {
+/// By the checkpoint's own precision (fp32 for int8, and for bf16 where this processor has none).
+ExecutorOptions own_options(const Trained& trained) {
   const Checkpoint& checkpoint = trained.checkpoint;
+  ExecutorOptions options = trained.experiment->executor_options(Mode::kInference, trained.experiment->eval.batch);
+  const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
+  options.type = cpu_has_bf16() ? activation_type(own) : DataType::kF32;
+  options.int8 = false;
+  return options;
+}
+
+/// Milliseconds for a batch of these images: as the checkpoint runs without being deployed (again), and with `kernels`.
+std::vector<NetworkTime> time_both(const Trained& source, const Trained& trained, const KnownImages& known,
+                                   const std::vector<KernelChoice>& kernels) {
+  const std::int64_t batch = trained.experiment->eval.batch;
+  const BenchmarkImages images = read_images(*trained.experiment, known);
+  const int forwards = forwards_for(images, batch);
+  Executor before(source.experiment->network(), own_options(source));
+  Executor after(trained.experiment->network(), trained.experiment->executor_options(Mode::kInference, batch));
+  choose_kernels(before, source.network.kernels());
+  choose_kernels(after, kernels);
+  std::vector<NetworkRun> runs;
+  for (Executor* executor : {&before, &after}) {
+    executor->refresh();
+    runs.push_back({[&images, forwards, executor] { run_images(*executor, images, forwards); }, forwards, batch});
+  }
+  return time_in_turn(runs);
+}
+
+/// On the whole test set; without kernels: by own_options, everything computed.
+Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::vector<KernelChoice>* kernels) {
   Experiment& experiment = *trained.experiment;
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
-    const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
+    options = own_options(trained);
     options.skip = false;
-    options.type = cpu_has_bf16() ? activation_type(own) : DataType::kF32;
-    options.int8 = false;
   }
   Evaluator evaluator(experiment.network(), options, *test.dataset,
                       evaluation_pipeline(experiment.data, test.normalization, experiment.eval.batch));
@@ -178,23 +204,44 @@ Checkpoint deployable(const Trained& trained, const Normalization& normalization
   return made;
 }
 
-void print(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
-           const Evaluation& before, const Evaluation& after) {
-  print_plan(out, kernels, width_of(out));
-  out << std::fixed << std::setprecision(2) << "accuracy before  " << 100 * before.accuracy() << " % ("
-      << before.correct << " of " << before.images << ")\naccuracy after   " << 100 * after.accuracy() << " % ("
-      << after.correct << " of " << after.images << ")\nwrote " << output << "\n"
-      << std::defaultfloat;
+/// What was found.
+struct Deployment {
+  std::string file;
+  std::vector<TimedKernel> kernels;
+  std::string plan_split;               ///< whose images the kernels were timed on
+  Evaluation before = {}, after = {};   ///< on the test set
+  std::vector<NetworkTime> times = {};  ///< before and after
+};
+
+void print(std::ostream& out, const Deployment& deployed) {
+  const NetworkTime &before = deployed.times[0], &after = deployed.times[1];
+  print_plan(out, deployed.kernels, counted(after.batch, deployed.plan_split + " image"), width_of(out));
+  Table table({{"", Table::Align::kLeft}, {"before"}, {"after"}});
+  table.add({concat("accuracy on ", counted(deployed.after.images, to_string(Split::kTest) + " image")),
+             accuracy_text(deployed.before.accuracy()), accuracy_text(deployed.after.accuracy())});
+  table.add({concat("ms for a batch of ", after.batch, " on ", counted(num_threads(), "thread")),
+             fixed(before.milliseconds, 3), fixed(after.milliseconds, 3)});
+  table.print(out, width_of(out));
+  const std::string unquiet =
+      unquiet_text("networks", {{"the one before", before.spread}, {"the one after", after.spread}});
+  if (!unquiet.empty()) out << unquiet << "\n";
+  out << "wrote " << deployed.file << "\n";
 }
 
-void print_json(std::ostream& out, const std::string& output, const std::vector<TimedKernel>& kernels,
-                const Evaluation& before, const Evaluation& after) {
-  nlohmann::ordered_json json = {{"file", output},
-                                 {"images", after.images},
-                                 {"accuracy_before", before.accuracy()},
-                                 {"accuracy_after", after.accuracy()},
+void print_json(std::ostream& out, const Deployment& deployed) {
+  const NetworkTime &before = deployed.times[0], &after = deployed.times[1];
+  nlohmann::ordered_json json = {{"file", deployed.file},
+                                 {"split", to_string(Split::kTest)},
+                                 {"images", deployed.after.images},
+                                 {"accuracy_before", deployed.before.accuracy()},
+                                 {"accuracy_after", deployed.after.accuracy()},
+                                 {"batch", after.batch},
+                                 {"threads", num_threads()},
+                                 {"ms_before", before.milliseconds},
+                                 {"ms_after", after.milliseconds},
+                                 {"plan_split", deployed.plan_split},
                                  {"plan", nlohmann::ordered_json::object()}};
-  for (const auto& [layer, kernel] : choices_of(kernels)) json["plan"][layer] = kernel;
+  for (const auto& [layer, kernel] : choices_of(deployed.kernels)) json["plan"][layer] = kernel;
   out << json_text(json) << "\n";
 }
 
@@ -229,12 +276,13 @@ int deploy(const CommandLine& line) {
     complete(*each, images);
     shifts.push_back(shifted(line, each->network()));
   }
-  const std::vector<TimedKernel> measured = time_kernels(experiment, images);
-  const std::vector<KernelChoice> kernels = choices_of(measured);
-  const Evaluation before = evaluate(source, test, nullptr);
-  const Evaluation after = evaluate(trained, test, &kernels);
-  save(deployable(trained, test.normalization, kernels, after), output);
-  (line.has("json") ? print_json : print)(report_stream(output), output.path(), measured, before, after);
+  Deployment deployed{output.path(), time_kernels(experiment, images), to_string(split)};
+  const std::vector<KernelChoice> kernels = choices_of(deployed.kernels);
+  deployed.times = time_both(source, trained, images, kernels);
+  deployed.before = evaluate(source, test, nullptr);
+  deployed.after = evaluate(trained, test, &kernels);
+  save(deployable(trained, test.normalization, kernels, deployed.after), output);
+  (line.has("json") ? print_json : print)(report_stream(output), deployed);
   return 0;
 }
 

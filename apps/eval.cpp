@@ -158,8 +158,9 @@ int evaluate(const CommandLine& line) {
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   const PipelineOptions pipeline = evaluation_pipeline(experiment.data, normalization, experiment.eval.batch);
   if (line.has("compare")) {
-    const BackendComparison comparison =
+    BackendComparison comparison =
         compare_backends(experiment.network(), options, *dataset, pipeline, trained.network.kernels());
+    comparison.split = to_string(split);
     (line.has("json") ? print_json_comparison : print_comparison)(std::cout, comparison);
     return 0;
   }
@@ -179,10 +180,15 @@ int evaluate(const CommandLine& line) {
   advise(experiment.network(), evaluation, options, evaluator);
   if (output) output->write(predictions.text());
   std::ostream& out = output ? report_stream(*output) : std::cout;
-  const ReportSubject subject{line.positional().front(), to_string(split),
-                              dataset->name(),           class_names(*dataset, experiment.network()),
-                              line.has("confusion"),     !trained.network.kernels().empty(),
-                              experiment.eval.top_k,     width_of(out)};
+  const ReportSubject subject{line.positional().front(),
+                              to_string(split),
+                              dataset->name(),
+                              class_names(*dataset, experiment.network()),
+                              line.has("confusion"),
+                              !trained.network.kernels().empty(),
+                              experiment.eval.batch,
+                              experiment.eval.top_k,
+                              width_of(out)};
   if (line.has("json")) {
     print_json_report(out, subject, experiment.network(), evaluation);
   } else {

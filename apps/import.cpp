@@ -12,7 +12,9 @@
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
 #include "core/base/signals.hpp"
+#include "core/base/units.hpp"
 #include "core/checkpoint/seal.hpp"
+#include "core/config/text.hpp"
 #include "core/data/normalization.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/model/trained_network.hpp"
@@ -147,7 +149,8 @@ std::unique_ptr<Experiment> experiment_of(const ImportedModel& imported, const s
 struct Taken {
   ImportedModel imported;
   std::unique_ptr<Experiment> experiment;
-  std::size_t gated = 0, convolutions = 0;
+  std::vector<std::string> gated;              ///< layers
+  std::int64_t convolutions = 0;               ///< among which these are
   std::optional<Normalization> normalization;  ///< that images were measured with
 };
 
@@ -192,9 +195,11 @@ Taken take_gated(const ForeignModel& model, LayerList list, const std::string& n
   std::vector<bool> gateable =
       find_gateable(list, take_dense(model, list, name, line, registry).experiment->network(), registry, request);
   Taken taken;
-  for (const ListedLayer& layer : list.layers) taken.convolutions += layer.type == "conv" ? 1 : 0;
-  taken.gated = static_cast<std::size_t>(std::count(gateable.begin(), gateable.end(), true));
-  if (taken.gated == 0)
+  for (std::size_t i = 0; i < list.layers.size(); ++i) {
+    taken.convolutions += list.layers[i].type == "conv" ? 1 : 0;
+    if (gateable[i]) taken.gated.push_back(list.layers[i].name);
+  }
+  if (taken.gated.empty())
     refuse(concat("--gate: none of the ", taken.convolutions, " convolutions of ", model.file, " can be a ", wanted));
   put_biases_behind(list, gateable);
   const Taken dense = take_dense(model, list, name, line, registry);
@@ -208,6 +213,13 @@ Taken take_gated(const ForeignModel& model, LayerList list, const std::string& n
   convert_restored(dense.experiment->network(), network, report);
   taken.normalization = measure_gates(*taken.experiment, report.missing);
   return taken;
+}
+
+/// The first names, and how many more there are.
+std::string few_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kFew = 6;
+  if (names.size() <= kFew + 1) return join(names);
+  return concat(join({names.begin(), names.begin() + kFew}), " and ", names.size() - kFew, " more");
 }
 
 int import_onnx(const CommandLine& line) {
@@ -235,7 +247,9 @@ int import_onnx(const CommandLine& line) {
   std::ostream& out = report_stream(output);
   out << "wrote " << output.path() << " and " << config_output.path() << ": "
       << taken.experiment->network().nodes().size() << " layers of " << file << "\n";
-  if (gate) out << "gated " << taken.gated << " of " << taken.convolutions << " convolutions\n";
+  if (gate)
+    out << "gated " << taken.gated.size() << " of " << counted(taken.convolutions, "convolution") << ": "
+        << few_of(taken.gated) << "\n";
   return 0;
 }
 

@@ -26,6 +26,7 @@ class MapFolder {
   /// Makes it where there is none. `inputs` must not lie in it; an older map is replaced, other files with `force`.
   /// Throws Error(kUsage) and Error(kEnvironment).
   MapFolder(std::string directory, const std::vector<std::string>& inputs, bool force);
+  const std::string& directory() const { return directory_; }
   void write(const PictureFile& file, const Picture& picture, const std::vector<DecisionMap>& maps);
 
  private:

@@ -15,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/data/picture_input.hpp"
 #include "core/data/pixel_pass.hpp"
@@ -76,13 +77,24 @@ class Maps {
   double write(const PictureFile& file, const ImageShape& shape, const std::vector<std::uint8_t>& bytes,
                const float* image) {
     looker_.look(image);
-    folder_->write(file, {{shape.height, shape.width}, shape.channels, bytes}, looker_.maps());
+    const std::vector<DecisionMap> maps = looker_.maps();
+    folder_->write(file, {{shape.height, shape.width}, shape.channels, bytes}, maps);
+    written_ += static_cast<std::int64_t>(maps.size());
+    ++pictures_;
     return looker_.density();
+  }
+
+  const std::string& folder() const { return folder_->directory(); }
+  std::int64_t written() const { return written_; }
+  std::string text() const {
+    return concat("wrote ", counted(written_, "map"), " of ", counted(pictures_, "picture"), " into ",
+                  one_line(folder_->directory()));
   }
 
  private:
   DecisionLooker looker_;
   std::optional<MapFolder> folder_;
+  std::int64_t written_ = 0, pictures_ = 0;
 };
 
 /// Shows pictures to a network, a batch at a time.
@@ -168,12 +180,14 @@ Records records_of(const Predictions& predictions, const TrainedNetwork& network
   return records;
 }
 
-void print_json(const Predictions& predictions, const TrainedNetwork& network, bool with_density) {
+/// `maps`: null where none are written.
+void print_json(const Predictions& predictions, const TrainedNetwork& network, const Maps* maps) {
   using Json = nlohmann::ordered_json;
   Json json = {{"checkpoint", network.file()}, {"pictures", Json::array()}, {"bad", Json::array()}};
+  if (maps != nullptr) json["maps"] = {{"folder", maps->folder()}, {"written", maps->written()}};
   for (const Prediction& prediction : predictions.good) {
     Json picture = {{"file", prediction.file}, {"classes", Json::array()}};
-    if (with_density) picture["density"] = prediction.density;
+    if (maps != nullptr) picture["density"] = prediction.density;
     for (const RankedClass& ranked : prediction.classes)
       picture["classes"].push_back(
           {{"class", ranked.label}, {"name", network.class_name(ranked.label)}, {"probability", ranked.probability}});
@@ -243,9 +257,10 @@ int predict(const CommandLine& line) {
   for (const PictureFile& file : files) predictor.add(file, predictions);
   predictor.finish(predictions);
   if (format == RecordFormat::kJson)
-    print_json(predictions, trained.network, maps != nullptr);
+    print_json(predictions, trained.network, maps.get());
   else if (!predictions.good.empty())
     print_records(std::cout, records_of(predictions, trained.network, maps != nullptr), format);
+  if (maps != nullptr) std::cerr << "note: " << maps->text() << "\n";
   if (predictions.resized > 0)
     std::cerr << "note: " << predictions.resized << " of " << predictions.good.size()
               << " pictures had another size than the network takes, " << to_string(trained.network.image())

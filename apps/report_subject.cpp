@@ -91,10 +91,11 @@ void add_thresholds(const Network& network, ReportJson& layers) {
 ReportJson evaluation_json(OpenNetwork& opened, const Evaluation& evaluation, const std::string& file, Split split) {
   const Network& network = opened.network();
   TextWriter text;
-  print_json_report(text,
-                    {file, to_string(split), opened.images.dataset->name(),
-                     class_names(*opened.images.dataset, network), true, !opened.trained->network.kernels().empty()},
-                    network, evaluation);
+  print_json_report(
+      text,
+      {file, to_string(split), opened.images.dataset->name(), class_names(*opened.images.dataset, network), true,
+       !opened.trained->network.kernels().empty(), opened.experiment().eval.batch},
+      network, evaluation);
   ReportJson json = ReportJson::parse(text.str());
   json["metrics"] = ReportJson::object();
   for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts))

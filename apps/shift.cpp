@@ -69,6 +69,8 @@ Records shift_curve(const std::string& file, const std::vector<std::string>& ove
   for (const double amount : amounts) {
     thresholds->by(amount);
     rows.push_back(network_row(number_cell(amount, 3), opened->network(), *evaluator->run()));
+    rows.back().set = opened->images.dataset->name();
+    rows.back().split = to_string(split);
   }
   return networks_table({"shift", "shift"}, rows);
 }

@@ -16,10 +16,10 @@ void sweep_kernels(Experiment& experiment, const BenchmarkImages& images, std::v
   for (KernelRow& row : rows) row.density = gate_density(network, executor, row.kernel.layer);
   for (const DensitySweep& sweep : sweep_densities(network, executor, forwards, run)) {
     for (KernelRow& row : rows) {
-      if (row.kernel.layer != sweep.layer) continue;
+      if (row.kernel.layer != sweep.layer || !row.density) continue;
       row.swept = true;
-      row.break_even = sweep.break_even(row.dense_ms);
-      row.break_even_direct = sweep.break_even(row.dense_direct_ms);
+      row.break_even = sweep.break_even(row.dense.ms, {*row.density, row.ms()});
+      row.break_even_direct = sweep.break_even(row.dense_direct.ms, {*row.density, row.ms()});
     }
   }
 }

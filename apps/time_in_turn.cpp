@@ -29,40 +29,53 @@ class Deployed {
       choose_kernels(executor_, kernels);
   }
 
-  std::int64_t batch() const { return batch_; }
-  double seconds() const { return seconds_; }
-  void step() {
-    const double begin = TimeBudget::steady_seconds();
-    run_images(executor_, images_, forwards_);
-    const double took = TimeBudget::steady_seconds() - begin;
-    seconds_ += took;
-    times_.push_back(1e3 * took / forwards_);
+  NetworkRun run() {
+    return {[this] { run_images(executor_, images_, forwards_); }, forwards_, batch_};
   }
-  /// For a batch.
-  double median_ms() const { return median(times_); }
 
  private:
   BenchmarkImages images_;
   std::int64_t batch_;
   int forwards_;
   Executor executor_;
-  double seconds_ = 0;
-  std::vector<double> times_;
+};
+
+/// Seconds of each round.
+struct Timed {
+  std::vector<double> rounds;
+  double seconds = 0;
 };
 
 }  // namespace
 
-std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks) {
-  std::vector<std::unique_ptr<Deployed>> deployed;
-  for (OpenNetwork* network : networks) deployed.push_back(std::make_unique<Deployed>(*network));
-  const auto enough = [](const auto& each) { return each->seconds() >= kSeconds; };
+std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs) {
+  std::vector<Timed> timed(runs.size());
+  const auto enough = [](const Timed& each) { return each.seconds >= kSeconds; };
   for (int round = 0; round < kMostRounds; ++round) {
-    if (round >= kLeastRounds && std::all_of(deployed.begin(), deployed.end(), enough)) break;
-    for (const auto& each : deployed) each->step();
+    if (round >= kLeastRounds && std::all_of(timed.begin(), timed.end(), enough)) break;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      const double begin = TimeBudget::steady_seconds();
+      runs[i].run();
+      timed[i].rounds.push_back(TimeBudget::steady_seconds() - begin);
+      timed[i].seconds += timed[i].rounds.back();
+    }
   }
   std::vector<NetworkTime> times;
-  for (const auto& each : deployed) times.push_back({each->median_ms(), each->batch()});
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::vector<double>& rounds = timed[i].rounds;
+    times.push_back({1e3 * median(rounds) / runs[i].forwards, runs[i].batch, quartile_spread(rounds)});
+  }
   return times;
+}
+
+std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks) {
+  std::vector<std::unique_ptr<Deployed>> deployed;
+  std::vector<NetworkRun> runs;
+  for (OpenNetwork* network : networks) {
+    deployed.push_back(std::make_unique<Deployed>(*network));
+    runs.push_back(deployed.back()->run());
+  }
+  return time_in_turn(runs);
 }
 
 }  // namespace sluice

@@ -46,14 +46,25 @@ std::optional<Ratio> open_share(const Network& network, int node, const std::int
 
 }  // namespace
 
-std::optional<double> DensitySweep::break_even(double dense_ms) const {
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    if (points[i].ms <= dense_ms) continue;
-    if (i == 0) return 0.0;
-    const DensityPoint &below = points[i - 1], &above = points[i];
+std::optional<double> DensitySweep::break_even(double dense_ms, const DensityPoint& now) const {
+  const auto crossing = [&](const DensityPoint& below, const DensityPoint& above) {
     return below.density + (above.density - below.density) * (dense_ms - below.ms) / (above.ms - below.ms);
+  };
+  DensityPoint last = now;
+  if (now.ms <= dense_ms) {
+    for (const DensityPoint& point : points) {
+      if (point.density <= now.density) continue;
+      if (point.ms > dense_ms) return crossing(last, point);
+      last = point;
+    }
+    return std::nullopt;
   }
-  return std::nullopt;
+  for (auto point = points.rbegin(); point != points.rend(); ++point) {
+    if (point->density >= now.density) continue;
+    if (point->ms <= dense_ms) return crossing(*point, last);
+    last = *point;
+  }
+  return 0.0;
 }
 
 std::optional<double> gate_density(const Network& network, const Executor& executor, const std::string& layer) {

@@ -20,9 +20,10 @@ struct DensitySweep {
   std::string layer;
   std::vector<DensityPoint> points;  ///< by density
 
-  /// The lowest density at which the layer takes longer than `dense_ms`, between points on a line; nothing where it
-  /// never does.
-  std::optional<double> break_even(double dense_ms) const;
+  /// The density from which on the layer takes longer than `dense_ms`, between points on a line; nothing where it never
+  /// does. Of several the one next to `now`, which was measured by itself: it lies above where the layer is not slower
+  /// now, else below.
+  std::optional<double> break_even(double dense_ms, const DensityPoint& now) const;
 };
 
 /// Open gates of all since the executor's statistics were reset, or, of a layer before or behind gates of channels, its

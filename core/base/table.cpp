@@ -64,6 +64,33 @@ std::size_t least_width(const std::set<std::string>& names, std::size_t least, s
   return least;
 }
 
+/// Characters of the longest word.
+std::size_t longest_word(const std::vector<std::string>& cells) {
+  std::size_t longest = 0;
+  for (const std::string& cell : cells) {
+    for (std::size_t at = 0; at < cell.size();) {
+      const std::size_t end = std::min(cell.find(' ', at), cell.size());
+      longest = std::max(longest, characters(cell.substr(at, end - at)));
+      at = end + 1;
+    }
+  }
+  return longest;
+}
+
+/// A cell that begins at `begin` on lines of `room` characters: broken between words, and words that have no room cut.
+std::string within(const std::string& cell, std::size_t begin, std::size_t room) {
+  const std::size_t width = std::max(kLeastCut, room - std::min(room, begin));
+  const std::string lines = wrapped(cell, width, 0);
+  std::string text;
+  for (std::size_t at = 0; at <= lines.size();) {
+    const std::size_t end = std::min(lines.find('\n', at), lines.size());
+    text += (at == 0 ? "" : "\n" + std::string(begin, ' ')) +
+            cut(lines.substr(at, end - at), width, (width - kCutMark.size()) / 2);
+    at = end + 1;
+  }
+  return text;
+}
+
 /// Of titles that two lines do not hold those that one does.
 std::string no_room_for(const std::vector<std::string>& titles, const std::string& indent, std::size_t room) {
   constexpr std::size_t kLines = 2;
@@ -173,6 +200,11 @@ void Table::fit(Layout& layout, std::size_t room) const {
     if (taken(more, columns_[c].importance < kFigure ? layout.widths : least) <= room) layout = more;
   }
   std::size_t spare = room - std::min(room, taken(layout, least));
+  if (!layout.shown.empty() && columns_[layout.shown.back()].narrow == Narrow::kWraps) {
+    // Its words, too, go before names.
+    const std::size_t longest = longest_word(cells_of(layout.shown.back(), layout));
+    spare -= std::min(spare, longest - std::min(longest, kLeastWrapped));
+  }
   for (const std::size_t c : layout.shown) {
     if (!cuts(columns_[c])) continue;
     const std::size_t more = std::min(spare, layout.widths[c] - least[c]);
@@ -185,17 +217,17 @@ void Table::fit(Layout& layout, std::size_t room) const {
 std::string Table::line(const std::vector<std::string>& cells, const Layout& layout) const {
   std::string text = layout.indent;
   if (cells.size() < columns_.size()) return text + cells.front();
-  std::size_t begin = 0;  // of the last cell
   for (const std::size_t c : layout.shown) {
     const std::string& cell = cells[c];
-    const std::string fill(layout.widths[c] - characters(cell), ' ');
     if (c != layout.shown.front()) text += std::string(kGap, ' ');
-    begin = characters(text);
+    if (c == layout.shown.back() && columns_[c].narrow == Narrow::kWraps) {
+      text += within(cell, characters(text), layout.room);
+      break;
+    }
+    const std::string fill(layout.widths[c] - characters(cell), ' ');
     text += columns_[c].align == Align::kLeft ? cell + fill : fill + cell;
   }
-  text.erase(text.find_last_not_of(' ') + 1);
-  const bool wraps = !layout.shown.empty() && columns_[layout.shown.back()].narrow == Narrow::kWraps;
-  return wraps ? wrapped(text, layout.room, static_cast<int>(begin)) : text;
+  return text.erase(text.find_last_not_of(' ') + 1);
 }
 
 /// What is not shown; empty where all is.

@@ -52,4 +52,8 @@ std::string time_text(double seconds) {
   return seconds < kHour ? in_unit(seconds / kMinute, 1, " min") : in_unit(seconds / kHour, 2, " h");
 }
 
+std::string counted(std::int64_t count, const std::string& thing) {
+  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 }  // namespace sluice

@@ -1,6 +1,7 @@
 // Figures for people: each kind has one unit and one number of digits, wherever it is shown (docs/glossary.md).
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace sluice {
@@ -29,5 +30,8 @@ std::string lr_text(double rate);
 
 /// How long something took: "1.6 s", "12.3 min", "4.56 h".
 std::string time_text(double seconds);
+
+/// So many of a thing whose plural has an s: "1 thread", "2 threads".
+std::string counted(std::int64_t count, const std::string& thing);
 
 }  // namespace sluice

@@ -76,9 +76,9 @@ class FileLoader {
     if (text.find('\0') != std::string::npos)
       throw Error(stored_ ? ExitCode::kCheckpoint : ExitCode::kUsage,
                   concat(stored_ ? name + ": the configuration " : "", "is not text (it holds a zero byte)"));
-    const IniFile file = read_ini(text, name, diagnostics_);
+    const IniFile file = read_ini(text, has_lines(name) ? name : name + ": its configuration", diagnostics_);
     if (stored_ && !file.includes.empty())
-      refuse_stored(to_string(Source{name, file.includes.front().line}) + ": include", "other files");
+      refuse_stored(to_string(place(name, file.includes.front().line)) + ": include", "other files");
     for (const IniEntry& include : file.includes) load_include(include, name, directory);
     for (const IniSection& section : file.sections) merge(section, name);
     keep_own_definitions(file, name);
@@ -88,6 +88,11 @@ class FileLoader {
   bool failed() const { return failed_; }
 
  private:
+  /// Of a run's stored configuration; those of a checkpoint's are nowhere to be looked up.
+  bool has_lines(const std::string& name) const { return !stored_ || fs::path(name).extension() == ".ini"; }
+
+  Source place(const std::string& name, int line) const { return {name, has_lines(name) ? line : 0}; }
+
   void load_file(const std::string& path, const Source& from, const std::string& key) {
     const std::string id = identity(path);
     for (const auto& [open_id, open_path] : stack_) {
@@ -156,7 +161,7 @@ class FileLoader {
   void merge(const IniSection& section, const std::string& name) {
     Section*& target = by_name_[section.name];
     if (target == nullptr) {
-      config_.sections().emplace_back(section.name, Source{name, section.line});
+      config_.sections().emplace_back(section.name, place(name, section.line));
       target = &config_.sections().back();
     }
     std::vector<Entry> entries;
@@ -165,7 +170,7 @@ class FileLoader {
       entry.key = line.key;
       entry.value = line.value;
       entry.form = line.form;
-      entry.source = {name, line.line};
+      entry.source = place(name, line.line);
       if (stored_) keep_stored(section.name, entry);
       entries.push_back(std::move(entry));
     }

@@ -54,8 +54,11 @@ std::vector<TimedKernel> choose_fastest(Executor& executor, int rounds, int forw
   std::vector<TimedKernel> timed;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     if (count_of(operations[i]) == 0) continue;
-    TimedKernel kernel{operations[i].name, operations[i].alternatives, {}, 0};
-    for (const std::vector<double>& rounds_ms : times[i]) kernel.ms.push_back(median(rounds_ms));
+    TimedKernel kernel{operations[i].name, operations[i].alternatives, {}};
+    for (const std::vector<double>& rounds_ms : times[i]) {
+      kernel.ms.push_back(median(rounds_ms));
+      kernel.spread.push_back(quartile_spread(rounds_ms));
+    }
     kernel.chosen = static_cast<int>(std::min_element(kernel.ms.begin(), kernel.ms.end()) - kernel.ms.begin());
     executor.choose(i, kernel.chosen);
     timed.push_back(std::move(kernel));
@@ -63,7 +66,8 @@ std::vector<TimedKernel> choose_fastest(Executor& executor, int rounds, int forw
   return timed;
 }
 
-std::vector<double> time_operations(Executor& executor, int rounds, int forwards, const std::function<void()>& run) {
+std::vector<OperationTime> time_operations(Executor& executor, int rounds, int forwards,
+                                           const std::function<void()>& run) {
   std::vector<std::vector<double>> times(executor.operations().size());
   for (int round = -1; round < rounds; ++round) {  // the first one warms up
     executor.set_profiling(true);
@@ -72,9 +76,10 @@ std::vector<double> time_operations(Executor& executor, int rounds, int forwards
     for (std::size_t i = 0; i < timed.size() && round >= 0; ++i) times[i].push_back(timed[i].forward_ms / forwards);
   }
   executor.set_profiling(false);
-  std::vector<double> medians;
-  for (std::vector<double>& of_operation : times) medians.push_back(median(std::move(of_operation)));
-  return medians;
+  std::vector<OperationTime> summaries;
+  for (const std::vector<double>& of_operation : times)
+    summaries.push_back({median(of_operation), quartile_spread(of_operation)});
+  return summaries;
 }
 
 std::vector<KernelChoice> chosen_kernels(const Executor& executor) {

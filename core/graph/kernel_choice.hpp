@@ -13,16 +13,23 @@ namespace sluice {
 struct TimedKernel {
   std::string layer;
   std::vector<std::string> alternatives;
-  std::vector<double> ms;  ///< of each, for one call of forward: medians over the rounds
-  int chosen = 0;          ///< the one that runs: the fastest, unless a choice says otherwise
+  std::vector<double> ms;           ///< of each, for one call of forward: medians over the rounds
+  int chosen = 0;                   ///< the one that runs: the fastest, unless a choice says otherwise
+  std::vector<double> spread = {};  ///< of each: quartile_spread over the rounds
 };
 
 /// Times every alternative of every layer and leaves the fastest ones chosen. `run` calls forward on images like those
 /// to come, `forwards` times; the alternatives take turns for `rounds` rounds.
 std::vector<TimedKernel> choose_fastest(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
 
-/// Milliseconds of every operation, as it is chosen, for one call of forward: medians over the rounds.
-std::vector<double> time_operations(Executor& executor, int rounds, int forwards, const std::function<void()>& run);
+/// Milliseconds of an operation, for one call of forward.
+struct OperationTime {
+  double ms = 0;      ///< the median over the rounds
+  double spread = 0;  ///< quartile_spread
+};
+/// Of every operation, as it is chosen.
+std::vector<OperationTime> time_operations(Executor& executor, int rounds, int forwards,
+                                           const std::function<void()>& run);
 
 /// A layer and the name of its alternative, as checkpoints keep them.
 using KernelChoice = std::pair<std::string, std::string>;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
@@ -35,11 +36,18 @@ std::vector<Cell> cells(const NetworkRow& row, const std::vector<std::string>& m
   cells.insert(cells.end(), {operations_cell(cost.macs_executed), operations_cell(cost.macs_dense),
                              number_cell(cost.flop_reduction(), 2), number_cell(cost.average_bits(), 2),
                              operations_cell(cost.bit_operations_executed), operations_cell(cost.bit_operations_dense),
-                             count_cell(row.parameters), count_cell(row.images)});
+                             count_cell(row.parameters), count_cell(row.images), text_cell(row.split)});
   if (!timed) return cells;
   cells.push_back(row.milliseconds ? number_cell(*row.milliseconds, 3) : Cell{});
   cells.push_back(count_cell(row.batch));
   return cells;
+}
+
+/// All rows are about the same images.
+bool on_one_set(const std::vector<NetworkRow>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [&](const NetworkRow& row) {
+    return row.set == rows.front().set && row.images == rows.front().images;
+  });
 }
 
 }  // namespace
@@ -71,16 +79,21 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
   const auto column = [](const char* name, const char* title, int importance) {
     return RecordColumn{name, title, Table::Align::kRight, importance};
   };
+  const bool one_set = on_one_set(rows);
   Records records;
+  if (!rows.empty())
+    records.title = one_set ? concat("on ", counted(rows.front().images, rows.front().split + " image"))
+                            : concat("each on the ", rows.front().split, " images of its own set");
   records.columns = {subject, column("accuracy", "accuracy", 90), column("loss", "loss", 50)};
   for (const std::string& metric : metrics)
     records.columns.push_back(column(metric.c_str(), metric.c_str(), says_nothing_new(metric, metrics, rows) ? 0 : 60));
-  records.columns.insert(records.columns.end(),
-                         {column("macs_executed", "multiply-adds", 80), column("macs_dense", "dense", 40),
-                          column("flop_reduction", "times fewer", 30), column("average_bits", "bits", narrow ? 70 : 0),
-                          column("bit_operations_executed", "bit operations", 0),
-                          column("bit_operations_dense", "dense bit operations", 0),
-                          column("parameters", "parameters", 0), column("images", "images", 0)});
+  records.columns.insert(
+      records.columns.end(),
+      {column("macs_executed", "multiply-adds", 80), column("macs_dense", "dense", 40),
+       column("flop_reduction", "times fewer", 30), column("average_bits", "bits", narrow ? 70 : 0),
+       column("bit_operations_executed", "bit operations", 0),
+       column("bit_operations_dense", "dense bit operations", 0), column("parameters", "parameters", 0),
+       column("images", "images", one_set ? 0 : 65), column("split", "split", 0)});
   if (timed) {
     const std::string title = one_batch ? concat("ms, batch ", rows.front().batch) : "ms";
     records.columns.push_back(column("milliseconds", title.c_str(), 85));

@@ -12,7 +12,8 @@ namespace sluice {
 
 /// What is kept of an evaluation when its network is gone.
 struct NetworkRow {
-  Cell subject;  ///< the checkpoint, or where the knob stood
+  Cell subject;            ///< the checkpoint, or where the knob stood
+  std::string set, split;  ///< that it was evaluated on
   std::int64_t images = 0, parameters = 0;
   double accuracy = 0;  ///< a share
   double loss = 0;
@@ -24,8 +25,8 @@ struct NetworkRow {
 NetworkRow network_row(Cell subject, const Network& network, const Evaluation& evaluation);
 
 /// subject, accuracy, loss, metrics, macs_executed, macs_dense, flop_reduction, average_bits, bit_operations_executed,
-/// bit_operations_dense, parameters, images, and milliseconds with batch where they were measured. Names are those of
-/// sluice-eval --json.
+/// bit_operations_dense, parameters, images, split, and milliseconds with batch where they were measured. Names are
+/// those of sluice-eval --json. The title says which images they were.
 Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow>& rows);
 
 }  // namespace sluice

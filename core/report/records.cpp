@@ -95,9 +95,10 @@ void Records::print(std::ostream& out, RecordFormat format, std::optional<int> w
   std::vector<std::vector<std::string>> lines;
   for (const auto& row : rows) lines.push_back(texts(*this, row));
   if (format == RecordFormat::kMarkdown) {
-    out << markdown_table(titles, lines);
+    out << (title.empty() ? "" : title + "\n\n") << markdown_table(titles, lines);
     return;
   }
+  if (!title.empty()) out << title << "\n";
   Table table(titles);
   for (auto& line : lines) table.add(std::move(line));
   table.print(out, width);

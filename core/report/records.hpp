@@ -38,6 +38,7 @@ struct RecordColumn {
 enum class RecordFormat { kTable, kCsv, kJson, kMarkdown };
 
 struct Records {
+  std::string title;  ///< a line above tables; empty: none
   std::vector<RecordColumn> columns;
   std::vector<std::vector<Cell>> rows;  ///< each as long as `columns`
 

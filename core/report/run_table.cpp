@@ -7,9 +7,11 @@
 #include <set>
 
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
+#include "core/train/metrics_text.hpp"
 
 namespace sluice {
 namespace {
@@ -165,6 +167,33 @@ std::string short_metric(const std::string& metric, const std::vector<std::strin
   return prefix + (column_ends_in(metric, "_density") && densities == 1 ? "density" : name);
 }
 
+/// The set of a metric: "validation" of "val_accuracy", "test"; empty for others.
+std::string split_of(const std::string& metric) {
+  if (starts_with(metric, "val_")) return "validation";
+  return starts_with(metric, "test_") ? "test" : "";
+}
+
+/// Images by which the best epoch was chosen; nothing where the run does not say how many there are.
+std::optional<std::int64_t> images_of(const RunSummary& run) {
+  const Section* const data = run.config.find("data");
+  const Entry* const held_out = data != nullptr ? data->find("validation") : nullptr;
+  if (held_out == nullptr || split_of(run.watched) != "validation") return std::nullopt;
+  return detail::parse_integer(held_out->value);
+}
+
+/// What the metrics are of, where they are all of one set.
+std::string title_of(const std::vector<RunSummary>& runs, const std::vector<std::string>& metrics) {
+  const std::string split = metrics.empty() ? "" : split_of(metrics.front());
+  const auto of_it = [&](const std::string& metric) { return split_of(metric) == split; };
+  if (metrics.empty() || !std::all_of(metrics.begin(), metrics.end(), of_it)) return "";
+  std::set<std::optional<std::int64_t>> counts;
+  for (const RunSummary& run : runs)
+    if (!run.watched.empty()) counts.insert(images_of(run));
+  const bool known = counts.size() == 1 && *counts.begin();
+  return concat("metrics: of the best epoch, on ",
+                known ? counted(**counts.begin(), split + " image") : split + " images");
+}
+
 /// "3", "2.375" where it was evaluated within an epoch.
 Cell epoch_cell(double epoch) {
   return number_cell(epoch, epoch == std::floor(epoch) ? 0 : 3);
@@ -179,6 +208,10 @@ std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::ve
   row.push_back(run.best ? epoch_cell(run.metrics.value(*run.best, "epoch")) : Cell{});
   for (const std::string& metric : metrics)
     row.push_back(run.best ? metric_cell(metric, run.metrics.value(*run.best, metric)) : Cell{});
+  const std::string split = split_of(run.watched);
+  const std::optional<std::int64_t> images = images_of(run);
+  row.push_back(split.empty() ? Cell{} : text_cell(split));
+  row.push_back(images ? count_cell(*images) : Cell{});
   row.push_back(hours_cell(run.hours()));
   const double rate = run.metrics.last("images_per_second");
   row.push_back(std::isnan(rate) ? Cell{} : number_cell(rate, 0));
@@ -227,6 +260,7 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   const std::vector<Difference> different = differences(runs);
   const std::vector<std::string> metrics = metrics_of(runs);
   Records records;
+  records.title = title_of(runs, metrics);
   records.columns = {{"run", "run", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths},
                      {"state", "state", Table::Align::kLeft, 95},
                      {"epochs", "epochs", Table::Align::kRight, 55},
@@ -236,7 +270,9 @@ Records runs_table(const std::vector<RunSummary>& runs) {
     const int importance = says_nothing_new(metric, metrics, runs) ? 0 : importance_of(metric);
     records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance});
   }
-  records.columns.insert(records.columns.end(), {{"hours", "time", Table::Align::kRight, 75},
+  records.columns.insert(records.columns.end(), {{"split", "split", Table::Align::kLeft, 0},
+                                                 {"images", "images", Table::Align::kRight, 0},
+                                                 {"hours", "time", Table::Align::kRight, 75},
                                                  {"images_per_second", "images/s", Table::Align::kRight, 10}});
   for (const Difference& difference : different)
     records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight,

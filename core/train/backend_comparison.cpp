@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "core/base/json_text.hpp"
+#include "core/base/units.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/train/evaluator.hpp"
 
@@ -111,7 +112,7 @@ BackendComparison compare_backends(Network& network, const ExecutorOptions& opti
 
 void print_comparison(std::ostream& out, const BackendComparison& comparison) {
   const BackendComparison::Layer all = sum(comparison);
-  out << "skip against dense, " << comparison.images << " images\n\n"
+  out << "skip against dense, on " << counted(comparison.images, comparison.split + " image") << "\n\n"
       << std::fixed << std::setprecision(4) << "predictions  " << comparison.equal << " equal ("
       << 100 * comparison.equal_share() << " %)\n"
       << "accuracy     " << 100 * share(comparison.correct_skip, comparison.images) << " % skipping, "
@@ -133,7 +134,8 @@ void print_comparison(std::ostream& out, const BackendComparison& comparison) {
 
 void print_json_comparison(std::ostream& out, const BackendComparison& comparison) {
   const BackendComparison::Layer all = sum(comparison);
-  nlohmann::ordered_json json = {{"images", comparison.images},
+  nlohmann::ordered_json json = {{"split", comparison.split},
+                                 {"images", comparison.images},
                                  {"equal", comparison.equal},
                                  {"equal_share", comparison.equal_share()},
                                  {"accuracy_skip", share(comparison.correct_skip, comparison.images)},

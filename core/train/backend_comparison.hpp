@@ -19,6 +19,7 @@ struct BackendComparison {
     std::int64_t different = 0;  ///< each backend on the results of its own layers before
   };
 
+  std::string split;  ///< whose images they are, for reports
   std::int64_t images = 0;
   std::int64_t equal = 0;  ///< predictions
   std::int64_t correct_skip = 0, correct_dense = 0;
@@ -35,8 +36,8 @@ BackendComparison compare_backends(Network& network, const ExecutorOptions& opti
                                    const PipelineOptions& pipeline, const std::vector<KernelChoice>& kernels = {});
 
 void print_comparison(std::ostream& out, const BackendComparison& comparison);
-/// images, equal, equal_share, accuracy_skip, accuracy_dense, largest_difference, decisions, different, layers [{name,
-/// decisions, different}], silent [names].
+/// split, images, equal, equal_share, accuracy_skip, accuracy_dense, largest_difference, decisions, different, layers
+/// [{name, decisions, different}], silent [names].
 void print_json_comparison(std::ostream& out, const BackendComparison& comparison);
 
 }  // namespace sluice

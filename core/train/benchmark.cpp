@@ -113,12 +113,12 @@ std::int64_t peak_memory() {
   return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
-/// Milliseconds of every layer that runs by itself, by name.
-std::map<std::string, double> layer_times(Executor& executor, const BenchmarkImages& data) {
+/// Of every layer that runs by itself, by name.
+std::map<std::string, OperationTime> layer_times(Executor& executor, const BenchmarkImages& data) {
   const int forwards = forwards_for(data, executor.options().batch);
-  const std::vector<double> times =
+  const std::vector<OperationTime> times =
       time_operations(executor, kTimingRounds, forwards, [&] { run_images(executor, data, forwards); });
-  std::map<std::string, double> by_name;
+  std::map<std::string, OperationTime> by_name;
   const std::vector<OperationInfo> operations = executor.operations();
   for (std::size_t i = 0; i < operations.size(); ++i) by_name[operations[i].name] = times[i];
   return by_name;
@@ -132,8 +132,7 @@ std::vector<TimedKernel> choose_fastest(Executor& executor, const BenchmarkImage
 /// Times what every layer can run; then the given choices stand, and elsewhere the fastest.
 std::vector<KernelRow> kernel_rows(Executor& executor, const BenchmarkOptions& options) {
   std::vector<KernelRow> rows;
-  for (TimedKernel& kernel : choose_fastest(executor, options.images))
-    rows.push_back({std::move(kernel), 0, 0, {}, {}, {}, false});
+  for (TimedKernel& kernel : choose_fastest(executor, options.images)) rows.push_back({std::move(kernel)});
   choose_kernels(executor, options.kernels);
   for (const auto& [layer, name] : chosen_kernels(executor)) {
     for (KernelRow& row : rows) {
@@ -178,12 +177,13 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
     return summarise(contenders[i]->executor(), contenders[i]->flops(), times[i], steps[i]);
   };
   result.inference = phase(0);
+  result.images = data.count();
   if (!twin) return;
   result.twins = {{"dense", phase(1)}, {"dense_direct", phase(2)}};
   auto dense = layer_times(contenders[1]->executor(), data), direct = layer_times(contenders[2]->executor(), data);
   for (KernelRow& row : result.kernels) {
-    row.dense_ms = dense[row.kernel.layer];
-    row.dense_direct_ms = direct[row.kernel.layer];
+    row.dense = dense[row.kernel.layer];
+    row.dense_direct = direct[row.kernel.layer];
   }
 }
 

@@ -69,15 +69,20 @@ struct BenchmarkTwin {
 /// What a layer can run and what it costs.
 struct KernelRow {
   TimedKernel kernel;
-  double dense_ms = 0, dense_direct_ms = 0;  ///< of the same layer in the twins
+  OperationTime dense = {}, dense_direct = {};  ///< of the same layer in the twins
   // Where the caller has measured them:
-  std::optional<double> density;  ///< share of the outputs that it computed in full, on the images of the benchmark
-  std::optional<double> break_even, break_even_direct;  ///< density from which on it is slower than the twins
-  bool swept = false;                                   ///< then no value above means: at no density
+  std::optional<double> density =
+      {};  ///< share of the outputs that it computed in full, on the images of the benchmark
+  std::optional<double> break_even = {}, break_even_direct = {};  ///< density from which on it is slower than the twins
+  bool swept = false;                                             ///< then no value above means: at no density
+
+  double ms() const { return kernel.ms[static_cast<std::size_t>(kernel.chosen)]; }
 };
 
 struct BenchmarkResult {
   PhaseResult training, inference;
+  std::string split;                   ///< that inference saw images of; empty: random ones
+  std::int64_t images = 0;             ///< how many
   std::vector<BenchmarkTwin> twins;    ///< of inference
   std::vector<KernelRow> kernels;      ///< of inference, for every layer that can run in several ways
   double peak_gflops = 0;              ///< best rate of large matrix products by oneDNN in the same precision, measured
@@ -94,10 +99,15 @@ std::string rate_text(const PhaseResult& phase, double peak);
 /// `width`: of the lines (Table::print).
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result,
                      std::optional<int> width);
-/// A row for each layer: the way that runs, and the milliseconds of all. `width`: of the lines (Table::print).
-void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, std::optional<int> width);
+/// A row for each layer: the way that runs, and the milliseconds of all; below, whether times vary much. `batch`: what
+/// they are of, "16 test images". `width`: of the lines (Table::print).
+void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, const std::string& batch,
+                std::optional<int> width);
 /// The same beside the layer's dense twins.
 void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::optional<int> width);
+/// What to say where times vary by more than a fifth between repetitions; empty where none does. `things`: what was
+/// timed, "layers"; `spreads`: of each, by its name (quartile_spread).
+std::string unquiet_text(const std::string& things, const std::vector<std::pair<std::string, double>>& spreads);
 /// train_images_per_second, infer_images_per_second, train_ms, infer_ms, train_gflops, train_dense_equivalent
 /// (PhaseResult::saves_work), ..., train_layers and infer_layers [{name,
 /// type, kernel, fused, forward_ms, backward_ms, refresh_ms}]; of a dense twin infer_dense_ms, infer_dense_direct_ms

@@ -9,7 +9,7 @@
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/table.hpp"
-#include "core/base/text_stream.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/layer_table.hpp"
 #include "core/graph/onednn.hpp"
@@ -23,9 +23,10 @@ std::string kernel_text(const OperationInfo& operation) {
   return operation.kernel + " " + operation.alternatives[static_cast<std::size_t>(operation.alternative)];
 }
 
-void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, double peak, std::optional<int> width) {
+void print_phase(std::ostream& out, const std::string& title, const PhaseResult& phase, double peak,
+                 std::optional<int> width) {
   if (phase.batch == 0) return;
-  out << "\n" << name << ", batch " << phase.batch << "\n";
+  out << "\n" << title << "\n";
   const bool backward = std::any_of(phase.operations.begin(), phase.operations.end(),
                                     [](const OperationInfo& o) { return o.backward_ms > 0; });
   std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
@@ -45,6 +46,11 @@ void print_phase(std::ostream& out, const char* name, const PhaseResult& phase, 
   out << "  step " << phase.median_ms << " ms (" << phase.fastest_ms << " to " << phase.slowest_ms << "), "
       << std::setprecision(0) << phase.images_per_second << " images per second, " << rate_text(phase, peak) << "\n"
       << std::setprecision(2);
+}
+
+/// Of what inference saw.
+std::string images_text(const BenchmarkResult& result) {
+  return result.split.empty() ? " of random images" : concat(", ", result.images, " ", result.split, " images");
 }
 
 void print_twins(std::ostream& out, const BenchmarkResult& result) {
@@ -83,14 +89,22 @@ void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const Ph
 }
 
 std::string percent(const std::optional<double>& share) {
-  if (!share) return "none";
-  TextWriter text;
-  text << std::fixed << std::setprecision(1) << 100 * *share << " %";
-  return text.str();
+  return share ? share_text(*share) : "none";
 }
 
 nlohmann::ordered_json optional_json(const std::optional<double>& value) {
   return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+/// Of the way that runs.
+double spread_of(const TimedKernel& kernel) {
+  const auto chosen = static_cast<std::size_t>(kernel.chosen);
+  return chosen < kernel.spread.size() ? kernel.spread[chosen] : 0;
+}
+
+/// Of what it is compared with, too.
+double spread_of(const KernelRow& row) {
+  return std::max({spread_of(row.kernel), row.dense.spread, row.dense_direct.spread});
 }
 
 nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
@@ -101,8 +115,9 @@ nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
     json.push_back({{"name", row.kernel.layer},
                     {"ms", ways},
                     {"chosen", row.kernel.alternatives[static_cast<std::size_t>(row.kernel.chosen)]},
-                    {"dense_ms", row.dense_ms},
-                    {"dense_direct_ms", row.dense_direct_ms}});
+                    {"dense_ms", row.dense.ms},
+                    {"dense_direct_ms", row.dense_direct.ms},
+                    {"spread", spread_of(row)}});
     if (!row.swept) continue;
     json.back()["density"] = optional_json(row.density);
     json.back()["break_even"] = optional_json(row.break_even);
@@ -114,14 +129,21 @@ nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
 /// Columns of a plan, and the ways for which they have one, in the order in which layers name them.
 struct PlanColumns {
   std::vector<Table::Column> columns = {
-      {"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}, {"runs", Table::Align::kLeft, 95}, {"ms"}};
+      {"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}, {"runs", Table::Align::kLeft}, {"ms"}};
   std::vector<std::string> ways;
 
+  /// A way that some layer runs stays longer than others.
   void add(const TimedKernel& kernel) {
+    constexpr int kOther = 60, kRuns = 65;
+    const std::string& chosen = kernel.alternatives[static_cast<std::size_t>(kernel.chosen)];
     for (const std::string& way : kernel.alternatives) {
-      if (contains(ways, way)) continue;
-      ways.push_back(way);
-      columns.push_back({way, Table::Align::kRight, 60});
+      const auto place = std::find(ways.begin(), ways.end(), way);
+      const auto column = static_cast<std::size_t>(3 + (place - ways.begin()));
+      if (place == ways.end()) {
+        ways.push_back(way);
+        columns.push_back({way, Table::Align::kRight, kOther});
+      }
+      if (way == chosen) columns[column].importance = kRuns;
     }
   }
 
@@ -136,6 +158,11 @@ struct PlanColumns {
     return cells;
   }
 };
+
+void print_unquiet(std::ostream& out, const std::vector<std::pair<std::string, double>>& spreads) {
+  const std::string text = unquiet_text("layers", spreads);
+  if (!text.empty()) out << "  " << text << "\n";
+}
 
 }  // namespace
 
@@ -152,17 +179,35 @@ std::string rate_text(const PhaseResult& phase, double peak) {
   return text.str();
 }
 
-void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, std::optional<int> width) {
+std::string unquiet_text(const std::string& things, const std::vector<std::pair<std::string, double>>& spreads) {
+  constexpr double kQuiet = 0.2;
+  const auto restless =
+      std::count_if(spreads.begin(), spreads.end(), [](const auto& each) { return each.second > kQuiet; });
+  if (restless == 0) return "";
+  const auto most = std::max_element(spreads.begin(), spreads.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return concat("the times of ", restless, " of ", spreads.size(), " ", things, " vary by more than ", 100 * kQuiet,
+                " % between repetitions (", most->first, " by ", fixed(100 * most->second, 0),
+                " %): the machine is not quiet, figures are uncertain");
+}
+
+void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, const std::string& batch,
+                std::optional<int> width) {
   if (kernels.empty()) {
     out << "plan: empty, no layer of this network can run in several ways\n";
     return;
   }
-  out << "plan: milliseconds of the way that a layer runs, and of each that it could\n";
+  out << "plan: milliseconds for " << batch << " of the way that a layer runs, and of each that it could\n";
   PlanColumns plan;
   for (const TimedKernel& kernel : kernels) plan.add(kernel);
   Table table(plan.columns);
-  for (const TimedKernel& kernel : kernels) table.add(plan.cells(kernel));
+  std::vector<std::pair<std::string, double>> spreads;
+  for (const TimedKernel& kernel : kernels) {
+    table.add(plan.cells(kernel));
+    spreads.emplace_back(kernel.layer, spread_of(kernel));
+  }
   table.print(out, width, "  ");
+  print_unquiet(out, spreads);
 }
 
 void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::optional<int> width) {
@@ -181,15 +226,18 @@ void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::o
                                            {"even", right, 75},
                                            {"even with direct", right, 50}});
   Table table(plan.columns);
+  std::vector<std::pair<std::string, double>> spreads;
   for (const KernelRow& row : rows) {
     std::vector<std::string> cells = plan.cells(row.kernel);
-    std::vector<std::string> twins = {fixed(row.dense_ms, 3), fixed(row.dense_direct_ms, 3), "", "", ""};
+    std::vector<std::string> twins = {fixed(row.dense.ms, 3), fixed(row.dense_direct.ms, 3), "", "", ""};
     if (row.swept)
       twins = {twins[0], twins[1], percent(row.density), percent(row.break_even), percent(row.break_even_direct)};
     std::copy(twins.begin(), twins.end(), cells.end() - static_cast<std::ptrdiff_t>(twins.size()));
     table.add(std::move(cells));
+    spreads.emplace_back(row.kernel.layer, spread_of(row));
   }
   table.print(out, width, "  ");
+  print_unquiet(out, spreads);
 }
 
 void print_benchmark(std::ostream& out, const Experiment& experiment, const BenchmarkResult& result,
@@ -197,8 +245,11 @@ void print_benchmark(std::ostream& out, const Experiment& experiment, const Benc
   out << cpu_description() << "; oneDNN " << onednn::version() << "; " << num_threads()
       << (num_threads() == 1 ? " thread; " : " threads; ") << to_string(experiment.run.precision) << "\n"
       << std::fixed << std::setprecision(2);
-  print_phase(out, "training: milliseconds", result.training, result.peak_gflops, width);
-  print_phase(out, "inference: milliseconds", result.inference, result.peak_gflops, width);
+  const PhaseResult &training = result.training, &inference = result.inference;
+  print_phase(out, concat("training: milliseconds, batch ", training.batch, " of random images"), training,
+              result.peak_gflops, width);
+  print_phase(out, concat("inference: milliseconds, batch ", inference.batch, images_text(result)), inference,
+              result.peak_gflops, width);
   print_twins(out, result);
   out << "\npeak memory of the process " << result.peak_memory_bytes / (1 << 20) << " MiB\n" << std::defaultfloat;
 }
@@ -217,6 +268,10 @@ void print_json_benchmark(std::ostream& out, const Experiment& experiment, const
   for (const BenchmarkTwin& twin : result.twins) {
     add_phase(json, "infer_" + twin.name, twin.phase);
     json["speedup_over_" + twin.name] = twin.phase.median_ms / result.inference.median_ms;
+  }
+  if (result.inference.batch != 0) {
+    json["infer_split"] = result.split.empty() ? "random" : result.split;
+    json["infer_images"] = result.images;
   }
   if (result.training.batch != 0) json["train_layers"] = layers_json(result.training);
   if (result.inference.batch != 0) json["infer_layers"] = layers_json(result.inference);

@@ -129,16 +129,41 @@ std::string key_of(const Experiment& experiment, const std::string& text) {
   return "dir";
 }
 
-/// What `open` opens. Of what is wrong with files the configuration's place is told.
+/// What `open` opens. Of what is wrong with files the configuration's place is told. `advice`: where nobody said which
+/// files these are.
 template <class Open>
-auto opened(const Experiment& experiment, Open open) -> decltype(open()) {
+auto opened(const Experiment& experiment, Open open, const std::string& advice = "") -> decltype(open()) {
   try {
     return open();
   } catch (const Error& error) {
     const std::string text = error.what();
     if (error.code() != ExitCode::kData || experiment.data.kind == DataKind::kSynthetic || starts_with(text, "[data]"))
       throw;
-    throw Error(error.code(), concat(experiment.where("data", key_of(experiment, text)), ": ", text));
+    const std::string where = advice.empty()
+                                  ? experiment.where("data", key_of(experiment, text))
+                                  : concat(experiment.where("data", "kind"), " = ", to_string(experiment.data.kind));
+    throw Error(error.code(), concat(where, ": ", text, advice));
+  }
+}
+
+/// Where the checkpoint was not trained here and the command line names no data set, its configuration speaks of one
+/// that it never saw.
+std::string advice_on_unknown_data(const Experiment& experiment, const Checkpoint& checkpoint) {
+  const Section* const data = experiment.config.find("data");
+  const auto named = [&](const char* key) {
+    const Entry* const entry = data != nullptr ? data->find(key) : nullptr;
+    return entry != nullptr && entry->origin == Entry::Origin::kCommandLine;
+  };
+  if (checkpoint.data.training || checkpoint.data.test || named("kind") || named("dir")) return "";
+  return concat("; ", checkpoint.file, " does not know its data set: name it by --data.kind=KIND --data.dir=DIR");
+}
+
+/// check_data_fits, with advice.
+void check_fits(const Network& network, const Dataset& set, const std::string& advice) {
+  try {
+    check_data_fits(network, set);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what() + advice);
   }
 }
 
@@ -161,17 +186,20 @@ Warnings compare_class_names(const std::vector<std::string>& known, const std::s
 std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
                                           Warnings& warnings) {
   const DataDescription& known = checkpoint.data;
+  const std::string advice = advice_on_unknown_data(experiment, checkpoint);
   std::shared_ptr<const Dataset> set;
   if (split == Split::kTest) {
-    set = opened(experiment, [&] { return open_dataset(experiment.data, split); });
-    check_data_fits(experiment.network(), *set);
+    set = opened(
+        experiment, [&] { return open_dataset(experiment.data, split); }, advice);
+    check_fits(experiment.network(), *set, advice);
     compare_test(*set, checkpoint, warnings);
   } else {
     const std::int64_t drawn_from = known.training ? known.held_out.drawn_from : 0;
-    const TrainingSets sets = opened(experiment, [&] { return open_training(experiment.data, drawn_from); });
+    const TrainingSets sets = opened(
+        experiment, [&] { return open_training(experiment.data, drawn_from); }, advice);
     set = split == Split::kTrain ? sets.train : sets.validation;
     if (set == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
-    check_data_fits(experiment.network(), *set);
+    check_fits(experiment.network(), *set, advice);
     if (known.training) compare_training(sets, split, checkpoint, warnings);
   }
   append(warnings, set->take_notes());

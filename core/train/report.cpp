@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
+#include "core/base/parallel.hpp"
 #include "core/base/table.hpp"
 #include "core/base/units.hpp"
 #include "core/config/text.hpp"
@@ -90,7 +91,8 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
 
 std::string speed(const ReportSubject& subject, const Network& network, const Evaluation& evaluation) {
   const bool slow = !subject.deployed && has_conditional_cost(network);
-  return concat(fixed(evaluation.images_per_second(), 0), " images per second, data included",
+  return concat(fixed(evaluation.images_per_second(), 0), " images per second by batches of ", subject.batch, " on ",
+                counted(num_threads(), "thread"), ", data included",
                 slow ? "; not deployed: sluice-deploy chooses kernels that skip" : "");
 }
 
@@ -153,8 +155,8 @@ nlohmann::ordered_json layer_json(const Network& network, const Evaluation& eval
 
 void print_report(std::ostream& out, const ReportSubject& subject, const Network& network,
                   const Evaluation& evaluation) {
-  out << subject.checkpoint << " on " << subject.dataset << " (" << subject.split << ", " << evaluation.images
-      << " images)\n\n";
+  out << subject.checkpoint << " on " << subject.dataset << " (" << counted(evaluation.images, subject.split + " image")
+      << ")\n\n";
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
   Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}, {""}, {"", Table::Align::kLeft}});
   for (std::size_t c = 0; c < classes.size(); ++c) {
@@ -183,6 +185,8 @@ void print_json_report(std::ostream& out, const ReportSubject& subject, const Ne
   for (const DerivedMetric& metric : metrics) json[metric.type->name] = metric.value;
   add_cost(json, evaluation.cost);
   json["images_per_second"] = evaluation.images_per_second();
+  json["batch"] = subject.batch;
+  json["threads"] = num_threads();
   json["deployed"] = subject.deployed;
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());
   for (std::size_t c = 0; c < classes.size(); ++c) {

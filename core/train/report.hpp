@@ -19,6 +19,7 @@ struct ReportSubject {
   std::vector<std::string> class_names;  ///< one for each class of the network
   bool confusion = false;                ///< print the confusion matrix too
   bool deployed = false;                 ///< kernels run by a plan of sluice-deploy
+  std::int64_t batch = 0;                ///< images that are computed at a time
   std::int64_t top_k = 0;                ///< 0: without the accuracy among the k best answers
   std::optional<int> width = {};         ///< of the lines (Table::print)
 };
@@ -29,9 +30,9 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
                   const Evaluation& evaluation);
 
 /// The same as one JSON object: images, accuracy (a fraction), loss, metrics of plug-ins by their names, macs_dense,
-/// macs_executed, flop_reduction, bit_operations_dense, bit_operations_executed, average_bits, images_per_second,
-/// deployed, classes [{name, images, correct, accuracy}], layers [{name, type, metrics and costs as above,
-/// statistics}], confusion. Costs are of one image; layers without multiply-adds have none.
+/// macs_executed, flop_reduction, bit_operations_dense, bit_operations_executed, average_bits, images_per_second
+/// (by batches of `batch` on `threads`), deployed, classes [{name, images, correct, accuracy}], layers [{name, type,
+/// metrics and costs as above, statistics}], confusion. Costs are of one image; layers without multiply-adds have none.
 void print_json_report(std::ostream& out, const ReportSubject& subject, const Network& network,
                        const Evaluation& evaluation);
 

@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import re
 
 from harness import NET, Case, Sandbox, run_table
 
@@ -35,6 +36,7 @@ def several():
         for row in table:
             one = single[row["checkpoint"]]
             expect({key: row[key] for key in SAME} == {key: one[key] for key in SAME}, f"{row} against {one}")
+        expect({row["split"] for row in table} == {"test"}, f"--json: {table}")
         expect(table[0]["gate_density"] is None and table[1]["gate_density"] == single[GATES]["gate_density"], f"density: {table}")
         rows = list(csv.DictReader(io.StringIO(box.ok("sluice-eval", DENSE, GATES, "--csv").out)))
         expect([float(row["loss"]) for row in rows] == [row["loss"] for row in table], f"--csv: {rows}")
@@ -42,13 +44,23 @@ def several():
         timed = json.loads(box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", "--json").out)
         expect(all(row["milliseconds"] > 0 and row["batch"] == 5 for row in timed), f"--time: {timed}")
         text = box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", env={"COLUMNS": "60"}).out.splitlines()
-        expect(text[0].endswith("  ms, batch 5"), f"--time at 60 columns: {text}")
+        expect(re.fullmatch(r"on 20 test images; deployed and timed on \d+ threads?", text[0]) and text[1].endswith("  ms, batch 5"),
+               f"--time at 60 columns: {text}")
         markdown = box.ok("sluice-eval", DENSE, GATES, "--markdown").out.splitlines()
-        expect(len(markdown) == 4 and markdown[2].startswith(f"| {DENSE} | ") and " % |" in markdown[2], f"--markdown: {markdown}")
+        expect(markdown[:2] == ["on 20 test images", ""] and len(markdown) == 6, f"--markdown: {markdown}")
+        expect(markdown[4].startswith(f"| {DENSE} | ") and " % |" in markdown[4], f"--markdown: {markdown}")
         text = box.ok("sluice-eval", DENSE, GATES, env={"COLUMNS": "60"}).out.splitlines()
-        expect(text[0].split() == ["checkpoint", "accuracy", "loss", "gate_density", "multiply-adds"], f"60 columns: {text}")
-        expect([line.split()[0] for line in text[1:3]] == ["run", "gated"] and text[3] == "checkpoint: */weights.h5"
-               and text[4].startswith("no room for: dense, "), f"60 columns: {text}")
+        expect(text[0] == "on 20 test images", f"60 columns: {text}")
+        expect(text[1].split() == ["checkpoint", "accuracy", "loss", "gate_density", "multiply-adds"], f"60 columns: {text}")
+        expect([line.split()[0] for line in text[2:4]] == ["run", "gated"] and text[4] == "checkpoint: */weights.h5"
+               and text[5].startswith("no room for: dense, "), f"60 columns: {text}")
+        # Of sets of their own each has its number of images.
+        box.ok("sluice-train", "net.ini", "--run.dir=other", "--data.synthetic_test_size=30")
+        text = box.ok("sluice-eval", DENSE, "other/weights.h5").out.splitlines()
+        titles = text[1].split("  ")
+        expect(text[0] == "each on the test images of its own set" and "images" in [title.strip() for title in titles], f"two sets: {text}")
+        rows = json.loads(box.ok("sluice-eval", DENSE, "other/weights.h5", "--json").out)
+        expect([row["images"] for row in rows] == [20, 30], f"two sets: {rows}")
 
 
 def shifted():
@@ -64,7 +76,10 @@ def shifted():
         plain = json.loads(box.ok("sluice-eval", GATES, "--split=validation", "--json").out)
         expect({key: rows[3][key] for key in SAME} == {key: plain[key] for key in SAME}, f"{rows[3]} against {plain}")
         test = json.loads(box.ok("sluice-eval", GATES, "--shift=0", "--split=test", "--json").out)
-        expect(len(test) == 1 and test[0]["images"] == 20, f"--split=test: {test}")
+        expect(len(test) == 1 and test[0]["images"] == 20 and test[0]["split"] == "test", f"--split=test: {test}")
+        expect({(row["split"], row["images"]) for row in rows} == {("validation", plain["images"])}, f"images: {rows}")
+        text = box.ok("sluice-eval", GATES, "--shift=0").out
+        expect(text.startswith(f"on {plain['images']} validation images\nshift "), f"a curve: {text}")
         expect(box.tree() == before, "an evaluation changed a file")
         tenths = [row["shift"] for row in json.loads(box.ok("sluice-eval", GATES, "--shift=-0.1:0.3:0.1", "--json").out)]
         expect(tenths == [-0.1, 0, 0.1, 0.2, 0.3], f"tenths: {tenths}")
@@ -91,7 +106,7 @@ def another_gate():
                and [row["closed_share"] for row in rows] == [0, plain["closed_share"], 1], f"shares of a plug-in's gate: {rows}, {plain}")
         expect(rows[1]["loss"] == plain["loss"] and len({row["loss"] for row in rows}) == 3, f"losses of a plug-in's gate: {rows}, {plain}")
         table = box.ok("sluice-eval", DENSE, f"--plugins.load={plugin}", "--shift=-9:9:9").out.splitlines()
-        expect(table[0].split()[:4] == ["shift", "accuracy", "loss", "open_share"] and "closed_share" not in table[0], f"a table: {table}")
+        expect(table[1].split()[:4] == ["shift", "accuracy", "loss", "open_share"] and "closed_share" not in table[1], f"a table: {table}")
 
 
 USAGE = "command line: "

@@ -127,7 +127,7 @@ def plugins():
     with sandbox() as box:
         result = box.run("sluice-train", "net.ini", "--distillation.teacher=teacher/weights.h5", "--distillation.weight=1")
         expect(result.code == 2 and re.fullmatch(
-            r"sluice-train: command line: \[distillation\] teacher: teacher/weights.h5:\d+: \[layer\.gate\] type: unknown layer "
+            r"sluice-train: command line: \[distillation\] teacher: teacher/weights.h5: \[layer\.gate\] type: unknown layer "
             r"type 'test_gate'.*; the network was made with plug-ins \(.*plugin_gate\.so\): load them first \(plugins\.load\)\n", result.err),
             f"a teacher's plug-in: {result}")
         out = box.ok("sluice-train", "net.ini", *LEARN, "--distillation.weight=1", "--dry-run")

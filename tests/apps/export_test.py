@@ -63,7 +63,7 @@ def refusals():
         Case("PyTorch: a directory that is not there", PYTORCH + "model.py none/w.h5", 6,
              "none/w.h5: cannot write: No such file or directory; make the directory first", make=trained),
         Case("PyTorch: a plug-in's layer", PYTORCH + "model.py w.h5 " + PLUGIN, 2,
-             "run/weights.h5:27: [layer.gate] type: layers of type test_gate cannot be written in PyTorch; export the weights alone "
+             "run/weights.h5: [layer.gate] type: layers of type test_gate cannot be written in PyTorch; export the weights alone "
              "(-o weights.h5)", make=trained_with_plugin),
         Case("PyTorch: the weights of a plug-in's layer", EXPORT + "w.h5", 0, "", make=trained_with_plugin, changes=("w.h5",),
              out="wrote w.h5: 8 tensors of run/weights.h5\n"),

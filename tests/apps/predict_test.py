@@ -201,7 +201,11 @@ def maps_agree_with_counts():
         rows = list(csv.DictReader(box.ok("sluice-predict", "gated/weights.h5", "set/val/ant/0.png", "--csv", "--maps=maps").out.splitlines()))
         expect(all(abs(float(row["density"]) - densities[0]) < 1e-9 for row in rows), f"--csv: {rows}")
         # Pictures of one name have places of their own.
-        box.ok("sluice-predict", "gated/weights.h5", "set/val/ant/0.png", "set/val/bee/0.png", "--maps=both")
+        result = box.ok("sluice-predict", "gated/weights.h5", "set/val/ant/0.png", "set/val/bee/0.png", "--maps=both/")
+        expect(result.err == "note: wrote 2 maps of 2 pictures into both\n", f"what was written: {result.err}")
+        result = box.ok("sluice-predict", "gated/weights.h5", "set/val/ant/0.png", "--maps=both", "--json")
+        expect(json.loads(result.out)["maps"] == {"folder": "both", "written": 1}, f"--json: {result.out}")
+        expect(result.err == "note: wrote 1 map of 1 picture into both\n", f"what was written: {result.err}")
         expect(sorted(os.listdir(box.at("both"))) == ["0.png", "0.png-2"], f"both: {os.listdir(box.at('both'))}")
         outputs(box)
 

@@ -70,7 +70,8 @@ def states_and_values():
         expect([row["state"] for row in rows.values()] == ["finished", "stopped", "killed", "failed"], f"states: {rows}")
         expect(rows["runs/a"] == {"run": "runs/a", "state": "finished", "layer.*.type": "conv", "optimizer.lr": "0.1", "epochs": "3",
                                   "epochs_wanted": "4", "best_epoch": "2", "val_accuracy": "0.7", "val_loss": "0.5",
-                                  "val_gate_density": "0.25", "val_macs_executed": "1.5e+07", "hours": "1.5",
+                                  "val_gate_density": "0.25", "val_macs_executed": "1.5e+07", "split": "validation", "images": "",
+                                  "hours": "1.5",
                                   "images_per_second": "300"}, f"runs/a: {rows['runs/a']}")
         expect(rows["runs/b"]["layer.*.type"] == "cg_conv" and rows["runs/b"]["val_accuracy"] == "0.905", f"runs/b: {rows['runs/b']}")
         expect(rows["runs/d"]["epochs"] == "0" and rows["runs/d"]["val_accuracy"] == "", f"runs/d: {rows['runs/d']}")
@@ -91,6 +92,7 @@ def tables():
         stopped = "runs/b: stopped at epoch 4, step 35: received SIGUSR1; continue with --resume\n"
         wide = box.ok("sluice-runs", "runs").out
         expect(wide == """\
+metrics: of the best epoch, on validation images
 run          state     epochs  best at  accuracy    loss  density     MACs    time  images/s     type    lr
 runs/a       finished     3/4        2   70.00 %  0.5000   0.2500  15.00 M  1.50 h       300     conv   0.1
 runs/b       stopped      3/4        2   90.50 %  0.5000   0.2500  15.00 M  1.50 h       300  cg_conv   0.1
@@ -99,12 +101,12 @@ runs/deep/c  failed       3/4        2   80.00 %  0.5000   0.2500  15.00 M  1.50
 """ + stopped + reason, f"without a terminal:\n{wide}")
         for width in (60, 80, 100):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
-            expect(lines[5] == "run: runs/*" and lines[6].startswith("no room for: ") and all(len(line) <= width for line in lines[:6]),
+            expect(lines[6] == "run: runs/*" and lines[7].startswith("no room for: ") and all(len(line) <= width for line in lines[:7]),
                    f"{width} columns:\n" + "\n".join(lines))
-            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[0].split()), f"{width} columns: {lines[0]}")
+            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[1].split()), f"{width} columns: {lines[1]}")
         text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=0.8", "--sort=-val_accuracy",
                       "--markdown").out
-        expect([line.split(" | ")[0] for line in text.splitlines()] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
+        expect([line.split(" | ")[0] for line in text.splitlines()[2:]] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
                f"--markdown, sorted and filtered:\n{text}")
         order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=val_accuracy").out)]
         expect(order == ["runs/a", "runs/deep/c", "runs/b", "runs/d"], f"--sort=val_accuracy: {order}")
@@ -121,11 +123,11 @@ def different_kinds():
                       box.text(f"runs/cifar10_resnet20_target-{number}/config.ini") + keys)
         for width in (60, 80, 200):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
-            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[0].split()), f"{width} columns: {lines[0]}")
-            expect(len({line.split()[0] for line in lines[1:4]}) == 3, f"names at {width} columns: {lines}")
+            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[1].split()), f"{width} columns: {lines[1]}")
+            expect(len({line.split()[0] for line in lines[2:5]}) == 3, f"names at {width} columns: {lines}")
             expect(width == 200 or re.fullmatch(r"no room for: .* and \d+ more", lines[-1]) and len(lines[-1]) <= width,
-                   f"{width} columns: {lines[4:]}")
-            expect(("lr" in lines[0].split()) == (width == 200), f"{width} columns: {lines[0]}")
+                   f"{width} columns: {lines[5:]}")
+            expect(("lr" in lines[1].split()) == (width == 200), f"{width} columns: {lines[1]}")
 
 
 def said_once():
@@ -135,7 +137,7 @@ def said_once():
         for name in ("a", "b"):
             plant(box, name, "done: best", metrics="".join(f"{line},{cell}\n" for line, cell in zip(METRICS.splitlines(), more)))
         box.write("runs/b/config.ini", box.text("runs/b/config.ini").replace("epochs = 4", "epochs = 5"))
-        titles = box.ok("sluice-runs", "runs").out.splitlines()[0].split()
+        titles = box.ok("sluice-runs", "runs").out.splitlines()[1].split()
         expect("train.epochs" in titles and titles.count("epochs") == 1 and "sparsity" not in titles, f"titles: {titles}")
         expect("val_sparsity" in box.ok("sluice-runs", "runs", "--csv").out, "--csv lacks a metric")
 
@@ -167,7 +169,15 @@ def a_real_run():
         best = max(metrics, key=lambda row: float(row["val_accuracy"]))
         expect([row["run"] for row in rows] == ["run", "other"] and [row["train.batch"] for row in rows] == [8, 4], f"runs: {rows}")
         expect(set(rows[0]) == {"run", "state", "train.batch", "epochs", "epochs_wanted", "best_epoch", "val_accuracy", "val_loss",
-                                "val_macs_executed", "hours", "images_per_second"}, f"columns: {list(rows[0])}")
+                                "val_macs_executed", "split", "images", "hours", "images_per_second"}, f"columns: {list(rows[0])}")
+        # The images by which the best epochs were chosen, where all runs have as many.
+        expect((rows[0]["split"], rows[0]["images"]) == ("validation", 8), f"images: {rows[0]}")
+        title = box.ok("sluice-runs", "run", "other/").out.splitlines()[0]
+        expect(title == "metrics: of the best epoch, on 8 validation images", f"a title: {title}")
+        box.ok("sluice-train", "net.ini", "--run.dir=third", "--data.validation=0")
+        title = box.ok("sluice-runs", "third").out.splitlines()[0]
+        expect(title == "metrics: of the best epoch, on test images", f"a title: {title}")
+        expect(box.ok("sluice-runs", ".").out.startswith("run "), "metrics of two sets have one title")
         expect(rows[0]["state"] == "finished" and rows[0]["val_accuracy"] == float(best["val_accuracy"])
                and rows[0]["best_epoch"] == float(best["epoch"]), f"the best epoch: {rows[0]}, {best}")
 

@@ -1,5 +1,6 @@
 """Inference that skips, as users see it: both backends agree, the plan is told, deployed files remember it."""
 import json
+import re
 import sys
 
 from harness import NET, Sandbox
@@ -66,6 +67,7 @@ def evaluation(box):
 
     compared = json.loads(box.ok("sluice-eval", "run/weights.h5", "--compare", "--json").out)
     decisions = 20 * 16 * 30
+    expect(compared["split"] == "test", f"compare: {compared}")
     expect(compared["images"] == compared["equal"] == 20 and compared["equal_share"] == 1, f"compare: {compared}")
     expect(compared["decisions"] == decisions and compared["different"] == 0, f"compare: {compared}")
     expect(compared["layers"] == [{"name": "gated", "decisions": decisions, "different": 0}], f"compare: {compared}")
@@ -78,6 +80,7 @@ def evaluation(box):
     last = json.loads(box.ok("sluice-eval", "run/weights.h5", "--compare", "--json", "--eval.batch=7").out)
     expect(last["equal"] == 20 and last["decisions"] == decisions, f"compare by sevens: {last}")
     text = box.ok("sluice-eval", "run/weights.h5", "--compare").out
+    expect(text.startswith("skip against dense, on 20 test images\n"), f"compare: {text}")
     expect(f"gates        0 of {decisions} decided otherwise" in text, f"compare: {text}")
 
 
@@ -92,8 +95,16 @@ def benchmark(box):
            f"bench: {row}")
     expect(row["ms"][row["chosen"]] == min(row["ms"].values()), f"the plan does not choose the fastest: {row}")
     expect(0 < row["density"] < 1 and "break_even" in row and row["dense_ms"] > 0, f"bench: {row}")
+    # Whether the layer is slower than its twin is said once, by whatever noise.
+    for twin, even in (("dense_ms", row["break_even"]), ("dense_direct_ms", row["break_even_direct"])):
+        slower = row["ms"][row["chosen"]] > row[twin]
+        expect(even is not None and even < row["density"] if slower else even is None or even >= row["density"], f"{twin}: {row}")
+    expect(row["spread"] >= 0 and (report["infer_split"], report["infer_images"]) == ("test", 20), f"bench: {report}")
     text = box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=2", "--plan").out
     expect("\nplan: " in text and "dense twin: " in text, f"bench: {text}")
+    expect("\ninference: milliseconds, batch 128 of random images\n" in text, f"bench: {text}")
+    text = box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=1", "--eval.batch=4", "--images=test").out
+    expect("\ninference: milliseconds, batch 4, 20 test images\n" in text, f"bench: {text}")
     for arguments, text in [(["--only=train", "--plan"], "--plan is about inference; leave out --only=train"),
                             (["--only=train", "--images=test"], "--images is about inference; leave out --only=train"),
                             (["net.ini"], "a checkpoint stands alone; use overrides to change its configuration")]:
@@ -110,6 +121,8 @@ def benchmark(box):
 def deployment(box):
     report = json.loads(box.ok("sluice-deploy", "run/weights.h5", "-o", "net.h5", "--eval.batch=5", "--json").out)
     expect(report["images"] == 20 and report["accuracy_before"] == report["accuracy_after"], f"deploy: {report}")
+    expect((report["split"], report["batch"], report["plan_split"]) == ("test", 5, "training") and report["threads"] >= 1
+           and report["ms_before"] > 0 and report["ms_after"] > 0, f"deploy: {report}")
     expect(list(report["plan"]) == ["gated"], f"deploy: {report}")
     header = json.loads(box.ok("sluice-inspect", "net.h5", "--json").out)
     expect(header["kind"] == "deployable" and header["plan"] == report["plan"] and "instruction_set" in header["state"],
@@ -131,8 +144,11 @@ def deployment(box):
             expect(said.code == 0 and said.err == (note if wanted else ""), f"{program}: {said}")
     box.forge("edit", "net.h5", "young.h5", "kind=weights_only", "state=epoch", "state=step")
     box.ok("sluice-deploy", "young.h5", "-o", "old.h5", "--eval.batch=5")
-    again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5", "--eval.batch=8").out
-    expect("accuracy before" in again and "wrote full.h5" in again, f"deploy: {again}")
+    again = box.ok("sluice-deploy", "run/checkpoints/best.h5", "-o", "full.h5", "--eval.batch=8", "--run.threads=1").out
+    expect(again.startswith("plan: milliseconds for 8 training images of the way that a layer runs, "), f"deploy: {again}")
+    lines = [r" +before +after", r"accuracy on 20 test images +\d+\.\d\d % +\d+\.\d\d %",
+             r"ms for a batch of 8 on 1 thread +\d+\.\d{3} +\d+\.\d{3}"]
+    expect(re.search("\n" + "\n".join(lines) + "\n(the times of .*\n)?wrote full.h5\n$", again), f"deploy: {again}")
     names = [tensor["path"] for tensor in json.loads(box.ok("sluice-inspect", "full.h5", "--json").out)["tensors"]]
     expect(names and not [name for name in names if "optimizer" in name], f"deploy keeps the optimiser: {names}")
 

@@ -79,11 +79,11 @@ def stored_configuration(box):
                (5, False, True))
     expect("nothing is handed on", os.path.exists(box.at("d.h5")), False)
     result = box.run("sluice-eval", "forged.h5", env={"SECRET": "hunter2"})
-    expect("the words", result.err, f"sluice-eval: forged.h5:2: [data] class_names: {stands} '${{env:SECRET}}'{why}")
+    expect("the words", result.err, f"sluice-eval: forged.h5: [data] class_names: {stands} '${{env:SECRET}}'{why}")
     forged("include = other.ini\n" + config)
     box.write("other.ini", "[train]\nepochs = 9\n")
     result = box.run("sluice-eval", "forged.h5")
-    expect("an include", (result.code, result.err), (5, f"sluice-eval: forged.h5:1: include: {stands} other files{why}"))
+    expect("an include", (result.code, result.err), (5, f"sluice-eval: forged.h5: include: {stands} other files{why}"))
     box.ok("sluice-eval", "run/weights.h5", "--data.synthetic_size=${env:SIZE}", env={"SIZE": "56"})
 
 

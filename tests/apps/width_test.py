@@ -153,7 +153,7 @@ LONG_NAMES = {
     f"sluice-inspect {LONG_FOLDER}a/weights.h5 --diff={LONG_FOLDER}b/weights.h5": "tensor shape max abs max rel",
     "sluice-train long.ini --dry-run": "layer type result MACs",
     "sluice-bench long.ini --steps=1 --plan": "layer forward kernel",
-    f"sluice-deploy {LONG_FOLDER}a/weights.h5 --eval.batch=5 -o {LONG_FOLDER}deployed.h5": None,
+    f"sluice-deploy {LONG_FOLDER}a/weights.h5 --eval.batch=5 -o {LONG_FOLDER}deployed.h5": "layer runs ms",
     f"sluice-export {LONG_FOLDER}b/weights.h5 -o {LONG_FOLDER}state.h5": None,
     f"sluice-import {LONG_FOLDER}state.h5 long.ini -o {LONG_FOLDER}imported.h5": None,
 }

@@ -274,10 +274,20 @@ TEST(Backends, ASweepMovesDensitiesAndPutsThresholdsBack) {
 
 TEST(DensitySweep, BreaksEvenWhereTheLineCrosses) {
   const DensitySweep sweep{"layer", {{0.0, 1.0}, {0.5, 2.0}, {1.0, 4.0}}};
-  EXPECT_FALSE(sweep.break_even(4.0).has_value());
-  EXPECT_DOUBLE_EQ(sweep.break_even(3.0).value_or(-1), 0.75);
-  EXPECT_DOUBLE_EQ(sweep.break_even(1.5).value_or(-1), 0.25);
-  EXPECT_DOUBLE_EQ(sweep.break_even(0.5).value_or(-1), 0.0);
+  const DensityPoint now{0.5, 2.0};
+  EXPECT_FALSE(sweep.break_even(4.0, now).has_value());
+  EXPECT_DOUBLE_EQ(sweep.break_even(3.0, now).value_or(-1), 0.75);
+  EXPECT_DOUBLE_EQ(sweep.break_even(2.0, now).value_or(-1), 0.5);
+  EXPECT_DOUBLE_EQ(sweep.break_even(1.5, now).value_or(-1), 0.25);
+  EXPECT_DOUBLE_EQ(sweep.break_even(0.5, now).value_or(-1), 0.0);
+}
+
+TEST(DensitySweep, AgreesWithWhatTheLayerTakesNow) {
+  // The sweep says that the layer is slower than 2 ms from a density of a quarter on.
+  const DensitySweep sweep{"layer", {{0.0, 1.0}, {0.5, 3.0}, {0.6, 1.5}, {0.75, 3.0}, {1.0, 4.0}}};
+  const std::optional<double> faster = sweep.break_even(2.0, {0.5, 1.75}), slower = sweep.break_even(2.0, {0.5, 2.5});
+  EXPECT_DOUBLE_EQ(faster.value_or(-1), 0.65) << "faster now: slower only above";
+  EXPECT_DOUBLE_EQ(slower.value_or(-1), 1.0 / 3) << "slower now: slower already below";
 }
 
 }  // namespace

@@ -95,6 +95,26 @@ TEST(Table, ALastColumnThatWrapsTakesLinesRatherThanMakeWay) {
             "no room for: ms\n");
 }
 
+TEST(Table, WhatWrapsStaysInItsColumn) {
+  Table table({{"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"forward"},
+               {"backward"},
+               {"kernel", Table::Align::kLeft, 50, Table::Narrow::kWraps}});
+  table.add({"layer1.0.conv1 + bn1", "0.25", "0.50", "sluice_wino:avx512 all"});
+  table.add({"layer1.0.conv2 + bn2 + add", "1.00", "2.00", "brgconv:avx512_core_bf16 with a tail"});
+  EXPECT_EQ(printed(table, 60),
+            "layer            forward  backward  kernel\n"
+            "layer1... + bn1     0.25      0.50  sluice_wino:avx512 all\n"
+            "layer1... + add     1.00      2.00  brgconv:avx512_core_bf16\n"
+            "                                    with a tail\n");
+  EXPECT_EQ(printed(table, 50),
+            "layer         forward  backward  kernel\n"
+            "laye...+ bn1     0.25      0.50  sluice_...:avx512\n"
+            "                                 all\n"
+            "laye...+ add     1.00      2.00  brgconv...re_bf16\n"
+            "                                 with a tail\n");
+}
+
 /// Importances on both sides of kFigure.
 Table named(Table::Narrow narrow, const std::vector<std::string>& names) {
   Table table({{"name", Table::Align::kLeft, Table::kAlways, narrow},

@@ -40,5 +40,11 @@ TEST(Units, Times) {
   EXPECT_EQ(time_text(5400), "1.50 h");
 }
 
+TEST(Units, ThingsAreCounted) {
+  EXPECT_EQ(counted(0, "map"), "0 maps");
+  EXPECT_EQ(counted(1, "test image"), "1 test image");
+  EXPECT_EQ(counted(10000, "test image"), "10000 test images");
+}
+
 }  // namespace
 }  // namespace sluice

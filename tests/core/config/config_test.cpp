@@ -363,11 +363,11 @@ std::string error_of_stored(const std::string& text) {
 TEST(StoredConfigurations, StandForThemselves) {
   const std::string why = "; Sluice did not write it like that";
   EXPECT_EQ(error_of_stored("[a]\nx = ${env:HOME}\n"),
-            "a.h5:2: [a] x: the configuration in a checkpoint stands for itself and may not use '${env:HOME}'" + why);
+            "a.h5: [a] x: the configuration in a checkpoint stands for itself and may not use '${env:HOME}'" + why);
   EXPECT_EQ(error_of_stored("[define]\nx = 1\n[a]\ny = ${x}\n"),
-            "a.h5:4: [a] y: the configuration in a checkpoint stands for itself and may not use '${x}'" + why);
+            "a.h5: [a] y: the configuration in a checkpoint stands for itself and may not use '${x}'" + why);
   EXPECT_EQ(error_of_stored("include = /etc/hostname\n"),
-            "a.h5:1: include: the configuration in a checkpoint stands for itself and may not use other files" + why);
+            "a.h5: include: the configuration in a checkpoint stands for itself and may not use other files" + why);
   EXPECT_EQ(error_of_stored(std::string("[a]\nx = \0\n", 10)),
             "a.h5: the configuration is not text (it holds a zero byte)");
 }

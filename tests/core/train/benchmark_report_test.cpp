@@ -35,20 +35,50 @@ TEST(RateText, IsAShareOfThePeakOnlyWhereItIsOne) {
 TEST(Plan, IsATableWithAColumnForEachWay) {
   const TimedKernel gated{"conv1", {"dots", "all"}, {1.25, 0.5}, 1}, quantised{"conv2", {"floats", "int8"}, {2, 3}, 0};
   std::ostringstream plan, none, twins;
-  print_plan(plan, {gated, quantised}, 80);
+  print_plan(plan, {gated, quantised}, "4 test images", 80);
   EXPECT_EQ(plan.str(),
-            "plan: milliseconds of the way that a layer runs, and of each that it could\n"
+            "plan: milliseconds for 4 test images of the way that a layer runs, and of each that it could\n"
             "  layer  runs       ms   dots    all  floats   int8\n"
             "  conv1  all     0.500  1.250  0.500\n"
             "  conv2  floats  2.000                 2.000  3.000\n");
-  print_plan(none, {}, 80);
+  print_plan(none, {}, "", 80);
   EXPECT_EQ(none.str(), "plan: empty, no layer of this network can run in several ways\n");
-  KernelRow swept{gated, 1, 1.5, 0.375, 0.75, std::nullopt, true}, other{quantised, 4, 5, {}, {}, {}, false};
+  KernelRow swept{gated, {1}, {1.5}, 0.375, 0.75, std::nullopt, true}, other{quantised, {4}, {5}};
   print_kernels(twins, {swept, other}, 70);
   EXPECT_THAT(twins.str(), testing::EndsWith("  layer  runs       ms   dots    all  floats   twin  density    even\n"
                                              "  conv1  all     0.500  1.250  0.500          1.000   37.5 %  75.0 %\n"
                                              "  conv2  floats  2.000                 2.000  4.000\n"
                                              "  no room for: int8, direct twin, even with direct\n"));
+}
+
+TEST(Plan, KeepsTheWaysThatRun) {
+  const TimedKernel kernel{"conv1", {"dots", "lanes", "hybrid"}, {3, 2, 1}, 2};
+  std::ostringstream plan;
+  print_plan(plan, {kernel}, "4 test images", 43);
+  EXPECT_THAT(plan.str(), testing::EndsWith("  layer  runs       ms   dots  hybrid\n"
+                                            "  conv1  hybrid  1.000  3.000   1.000\n"
+                                            "  no room for: lanes\n"));
+  std::ostringstream narrow;
+  print_plan(narrow, {kernel}, "4 test images", 30);
+  EXPECT_THAT(narrow.str(), testing::EndsWith("  layer  runs       ms  hybrid\n"
+                                              "  conv1  hybrid  1.000   1.000\n"
+                                              "  no room for: dots, lanes\n"));
+}
+
+TEST(Plan, SaysWhereTimesVaryMuch) {
+  EXPECT_EQ(unquiet_text("layers", {{"conv1", 0.2}, {"conv2", 0}}), "");
+  EXPECT_EQ(unquiet_text("layers", {{"conv1", 0.21}, {"conv2", 0.454}, {"conv3", 0.1}}),
+            "the times of 2 of 3 layers vary by more than 20 % between repetitions (conv2 by 45 %): the machine is not "
+            "quiet, figures are uncertain");
+  // Of a way that does not run it is not said; of a twin it is.
+  const TimedKernel kernel{"conv1", {"dots", "all"}, {1.25, 0.5}, 1, {0.9, 0.1}};
+  std::ostringstream plan, twins;
+  print_plan(plan, {kernel}, "4 test images", std::nullopt);
+  EXPECT_THAT(plan.str(), testing::Not(testing::HasSubstr("vary")));
+  print_kernels(twins, {{kernel, {1, 0.3}, {1.5, 0.1}}}, std::nullopt);
+  EXPECT_THAT(twins.str(),
+              testing::EndsWith("\n  the times of 1 of 1 layers vary by more than 20 % between repetitions "
+                                "(conv1 by 30 %): the machine is not quiet, figures are uncertain\n"));
 }
 
 }  // namespace
