@@ -166,7 +166,7 @@ Records records_of(const Predictions& predictions, const TrainedNetwork& network
                      {"class", "class", Table::Align::kRight, 0},
                      {"name", "class", left, Table::kAlways, Table::Narrow::kCuts},
                      {"probability", "probability"}};
-  if (with_density) records.columns.push_back({"density", "open gates", Table::Align::kRight, 50});
+  if (with_density) records.columns.push_back({"density", "density", Table::Align::kRight, 50});
   for (const Prediction& prediction : predictions.good) {
     std::int64_t rank = 0;
     for (const RankedClass& ranked : prediction.classes) {
@@ -174,7 +174,7 @@ Records records_of(const Predictions& predictions, const TrainedNetwork& network
       const auto once = [rank](Cell cell) { return rank == 1 ? cell : Cell{cell.value, ""}; };
       records.rows.push_back({once(text_cell(prediction.file)), count_cell(rank), count_cell(ranked.label),
                               text_cell(network.class_name(ranked.label)), percent_cell(ranked.probability)});
-      if (with_density) records.rows.back().push_back(once(percent_cell(prediction.density)));
+      if (with_density) records.rows.back().push_back(once(Cell{prediction.density, share_text(prediction.density)}));
     }
   }
   return records;

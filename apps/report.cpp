@@ -12,6 +12,7 @@
 #include "apps/time_in_turn.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json_text.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/version.hpp"
 #include "core/report/page.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 using namespace sluice;
 
+constexpr double kFloatBits = 32;
 constexpr int kMaps = 8;  // images whose decisions are shown
 
 Program describe() {
@@ -73,14 +75,19 @@ std::vector<std::string> short_names(std::vector<std::string> paths) {
   }
 }
 
-std::string text_at(const ReportJson& evaluation, const char* key, const std::function<Cell(double)>& cell) {
-  return evaluation.contains(key) && evaluation[key].is_number() ? cell(evaluation[key].get<double>()).text : "-";
+std::string text_at(const ReportJson& evaluation, const char* key, const std::function<std::string(double)>& text) {
+  return evaluation.contains(key) && evaluation[key].is_number() ? text(evaluation[key].get<double>()) : "-";
 }
-Cell two_digits(double value) {
-  return number_cell(value, 2);
+std::string four_digits(double value) {
+  return fixed(value, 4);
 }
-Cell four_digits(double value) {
-  return number_cell(value, 4);
+
+/// Some of its numbers are quantised.
+bool is_narrow(const ReportSubjectData& subject) {
+  const ReportJson evaluation = subject.json.value("evaluation", ReportJson::object());
+  if (!evaluation.contains("average_bits") || !evaluation["average_bits"].is_number()) return false;
+  const double bits = evaluation["average_bits"].get<double>();
+  return bits > 0 && bits < kFloatBits;
 }
 
 /// "ms, batch 64" where all were timed alike.
@@ -100,18 +107,23 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed
   const std::vector<Difference> different = differences(runs);
   ReportJson table = {{"titles", {"run", "state"}}, {"rows", ReportJson::array()}};
   for (const Difference& difference : different) table["titles"].push_back(difference.key);
-  for (const char* title : {"accuracy", "loss", "multiply-adds", "dense", "bits", "time"})
+  for (const char* title : {"accuracy", "loss", "density", "multiply-adds", "dense", "cost"})
     table["titles"].push_back(title);
+  const bool narrow = std::any_of(subjects.begin(), subjects.end(), is_narrow);
+  if (narrow) table["titles"].push_back("bits");
+  table["titles"].push_back("time");
   if (timed) table["titles"].push_back(title_of_times(subjects));
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     const ReportJson& json = subjects[i].json;
     const ReportJson evaluation = json.value("evaluation", ReportJson::object());
     ReportJson row = {json["short"], json["state"]};
     for (const Difference& difference : different) row.push_back(difference.values[i]);
-    row.push_back(text_at(evaluation, "accuracy", percent_cell));
-    row.push_back(text_at(evaluation, "loss", four_digits));
-    for (const char* key : {"macs_executed", "macs_dense"}) row.push_back(text_at(evaluation, key, operations_cell));
-    row.push_back(text_at(evaluation, "average_bits", two_digits));
+    row.push_back(text_at(evaluation, "accuracy", accuracy_text));
+    row.push_back(text_at(evaluation, "loss", loss_text));
+    row.push_back(text_at(evaluation.value("metrics", ReportJson::object()), "gate_density", share_text));
+    for (const char* key : {"macs_executed", "macs_dense"}) row.push_back(text_at(evaluation, key, operations_text));
+    row.push_back(text_at(evaluation, "flop_reduction", [](double times) { return share_text(1 / times); }));
+    if (narrow) row.push_back(text_at(evaluation, "average_bits", bits_text));
     row.push_back(json.value("time", "-"));
     if (timed) row.push_back(text_at(evaluation, "milliseconds", four_digits));
     table["rows"].push_back(std::move(row));

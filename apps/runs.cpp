@@ -17,7 +17,8 @@ Program describe() {
       "Shows the runs of sluice-train in and below directories: how each stands, what differs between their "
       "configurations, the metrics of the best epoch, what the network costs, and the hours of training.";
   program.flags = {
-      {"sort", "COLUMN", "Sort by a column as --csv names it, for example val_accuracy; -val_accuracy: highest first."},
+      {"sort", "COLUMN",
+       "Sort by a column as the table or --csv names it, for example accuracy; -accuracy: highest first."},
       {"filter", "CONDITION",
        "Only runs for which it holds: state=finished, 'hours>2', 'optimizer.lr!=0.1' (=, !=, <, <=, >, >=). May be "
        "repeated.",

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/derived_metrics.hpp"
@@ -29,11 +31,13 @@ Cost least_cost(const Network& network) {
   return cost;
 }
 
-/// " (gate_density 0.310)".
+/// " (density 31.0 %)".
 std::string reached(const Network& network, const CountsByNode& counts) {
   std::string text;
-  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts)))
-    text += concat(text.empty() ? "" : ", ", metric.type->name, " ", fixed(metric.value, 3));
+  for (const DerivedMetric& metric : said_once(network, derive_metrics(network, counts))) {
+    const std::string& name = metric.type->name;
+    text += concat(text.empty() ? "" : ", ", shown_name(name), " ", shown_text(name, metric.value));
+  }
   return text.empty() ? text : concat(" (", text, ")");
 }
 
@@ -75,7 +79,7 @@ double CostTarget::wanted(double epochs) const {
 std::vector<std::string> CostTarget::advice_on_ramp(double epochs) const {
   if (!applies_ || penalty_ == 0 || epochs >= ramp_epochs_) return {};
   return {concat(where_ramp_, ": the training ends after ", epochs, " of ", ramp_epochs_, " epochs of the ramp, where ",
-                 fixed(wanted(epochs), 3), " of the cost is wanted, not cost_target = ", target_,
+                 two_digits(wanted(epochs)), " of the cost is wanted, not cost_target = ", target_,
                  "; lower ramp_epochs to a part of train.epochs, or train longer")};
 }
 
@@ -86,7 +90,7 @@ std::vector<std::string> CostTarget::advice_on_target(const Network& network, co
   const double share = executed_of(cost, bits_) / dense_of(cost, bits_), miss = (share - target_) / target_;
   if (std::abs(miss) <= kNear) return {};
   std::string text =
-      concat("the network does ", fixed(100 * share, 1), " % of its ", bits_ ? "bit operations" : "multiply-adds",
+      concat("the network does ", share_text(share), " of its ", bits_ ? "bit operations" : "multiply-adds",
              reached(network, last.counts), ", where [gating_loss] cost_target is ", target_);
   if (last.epochs < ramp_epochs_)
     return {concat(text, ": the training ended within the ramp of ", ramp_epochs_,
@@ -96,8 +100,10 @@ std::vector<std::string> CostTarget::advice_on_target(const Network& network, co
                    ": more is closed than was asked for; a longer training would bring it nearer, and sluice-eval "
                    "--shift shows what it is with lower thresholds")};
   // At rest the other losses pull as hard as 2 penalty (share - target): what is missed shrinks as the penalty grows.
-  const double penalty = std::stod(two_digits(std::min(2 * miss / kNear, kMostTimes) * penalty_));
-  return {concat(text, ": the pull was too weak, or too short; a cost_penalty of ", penalty, " (it was ", penalty_,
+  const double times = 2 * miss / kNear;
+  const std::string penalty = times > kMostTimes ? concat("more than ", kMostTimes, " times as large")
+                                                 : concat("of ", two_digits(times * penalty_));
+  return {concat(text, ": the pull was too weak, or too short; a cost_penalty ", penalty, " (it was ", penalty_,
                  "), or a longer training, would bring it nearer")};
 }
 

@@ -95,8 +95,8 @@ class GatingLoss : public AuxiliaryLoss {
         concat("thresholds are ", fixed(end, 2), " on average, where [gating_loss] target is ", target_,
                " and threshold_init ", fixed(start, 2), ": the pull was too weak, or too short; ");
     if (!(times <= kMostTimes))
-      return {concat(found, "it wants a penalty (it was ", penalty_, ") or a training more than ", kMostTimes,
-                     " times as large")};
+      return {concat(found, "a penalty more than ", kMostTimes, " times as large (it was ", penalty_,
+                     "), or training more than ", kMostTimes, " times as long, would bring them near it")};
     return {concat(found, "a penalty of ", two_digits(times * penalty_), " (it was ", penalty_, "), or training ",
                    two_digits(times), " times as long, would bring them near it")};
   }

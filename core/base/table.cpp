@@ -18,8 +18,15 @@ constexpr std::size_t kLeastWrapped = 16;  // characters of a column that wraps
 constexpr std::size_t kLeastCut = 12;      // of one whose names are cut
 constexpr std::string_view kCutMark = "...";
 
+constexpr std::size_t kMostOfValue = 24;  // characters of a value, where there is no room for all
+
 bool cuts(const Table::Column& column) {
-  return column.narrow == Table::Narrow::kCuts || column.narrow == Table::Narrow::kCutsPaths;
+  return column.narrow != Table::Narrow::kNever && column.narrow != Table::Narrow::kWraps;
+}
+
+template <class List, class Item>
+bool holds(const List& list, const Item& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
 }
 
 std::size_t characters(const std::string& text) {
@@ -180,18 +187,44 @@ void Table::drop(Layout& layout, const std::vector<std::size_t>& widths, int imp
   }
 }
 
+/// Columns that say the same in all rows make way for one line that says it.
+void Table::say_once(Layout& layout) const {
+  if (rows_are_.empty()) return;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    const std::vector<std::string> cells = cells_of(c, layout);
+    const std::set<std::string> different(cells.begin(), cells.end());
+    if (columns_[c].importance < kAlways && cells.size() > 1 && different.size() == 1 && !cells.front().empty())
+      layout.said.push_back(c);
+  }
+  std::vector<std::size_t>& shown = layout.shown;
+  shown.erase(std::remove_if(shown.begin(), shown.end(), [&](std::size_t c) { return holds(layout.said, c); }),
+              shown.end());
+}
+
+void Table::cut_values(Layout& layout) const {
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    if (columns_[c].narrow != Narrow::kCutsFirst) continue;
+    const std::vector<std::string> cells = cells_of(c, layout);
+    const std::size_t least = std::max(kLeastCut, characters(columns_[c].title));
+    layout.widths[c] =
+        std::min(layout.widths[c], least_width({cells.begin(), cells.end()}, least, std::max(least, kMostOfValue)));
+  }
+}
+
 void Table::fit(Layout& layout, std::size_t room) const {
   if (taken(layout, layout.widths) <= room) return;
+  say_once(layout);
   for (std::size_t c = 0; c < columns_.size(); ++c)
     if (columns_[c].narrow == Narrow::kCutsPaths) layout.shared[c] = shared_path(cells_of(c, layout));
-  layout.widths = whole_widths(layout);
+  const std::vector<std::size_t> whole = layout.widths = whole_widths(layout);
+  cut_values(layout);
   drop(layout, layout.widths, kFigure, room);
   const std::vector<std::size_t> least = least_widths(layout, room);
   drop(layout, least, kAlways, room);
   // What is left is for columns that are narrower than one that went after them, and for names.
   std::vector<std::size_t> gone;
   for (std::size_t c = 0; c < columns_.size(); ++c)
-    if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end()) gone.push_back(c);
+    if (!holds(layout.shown, c) && !holds(layout.said, c)) gone.push_back(c);
   std::stable_sort(gone.begin(), gone.end(),
                    [this](std::size_t a, std::size_t b) { return columns_[a].importance > columns_[b].importance; });
   for (const std::size_t c : gone) {
@@ -207,7 +240,7 @@ void Table::fit(Layout& layout, std::size_t room) const {
   }
   for (const std::size_t c : layout.shown) {
     if (!cuts(columns_[c])) continue;
-    const std::size_t more = std::min(spare, layout.widths[c] - least[c]);
+    const std::size_t more = std::min(spare, whole[c] - least[c]);
     layout.widths[c] = least[c] + more;
     spare -= more;
   }
@@ -230,6 +263,14 @@ std::string Table::line(const std::vector<std::string>& cells, const Layout& lay
   return text.erase(text.find_last_not_of(' ') + 1);
 }
 
+/// What all rows have; empty where every column stands for itself.
+std::string Table::heading(const Layout& layout) const {
+  std::string text;
+  for (const std::size_t c : layout.said)
+    text += concat(text.empty() ? "" : ", ", columns_[c].title, " ", cells_of(c, layout).front());
+  return text.empty() ? text : wrapped(concat(layout.indent, "all ", rows_are_, ": ", text), layout.room) + "\n";
+}
+
 /// What is not shown; empty where all is.
 std::string Table::notes(const Layout& layout) const {
   std::string text;
@@ -237,7 +278,8 @@ std::string Table::notes(const Layout& layout) const {
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     const std::string& title = columns_[c].title;
     const SharedPath& shared = layout.shared[c];
-    if (std::find(layout.shown.begin(), layout.shown.end(), c) == layout.shown.end())
+    if (holds(layout.said, c)) continue;
+    if (!holds(layout.shown, c))
       missing.push_back(title);
     else if (!shared.empty())
       text += wrapped(concat(layout.indent, title, ": ", shared.front, "*", shared.back), layout.room) + "\n";
@@ -259,6 +301,7 @@ void Table::print(std::ostream& out, std::optional<int> width, const std::string
   for (const Column& column : columns_) titles.push_back(column.title);
   const bool titled =
       std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); });
+  out << heading(layout);
   if (titled) out << line(titles, layout) << "\n";
   std::vector<std::size_t> fronts;  // by column
   for (std::size_t c = 0; c < columns_.size(); ++c) {

@@ -15,10 +15,11 @@ class Table {
   enum class Align { kLeft, kRight };
   /// What becomes of cells that a line has no room for.
   enum class Narrow {
-    kNever,     ///< they stay whole
-    kWraps,     ///< of the last column that is shown: they are broken between words
-    kCuts,      ///< names: their middle makes way
-    kCutsPaths  ///< the same, after the folders that all begin with and the names that all end with
+    kNever,      ///< they stay whole
+    kWraps,      ///< of the last column that is shown: they are broken between words
+    kCuts,       ///< names: their middle makes way
+    kCutsPaths,  ///< the same, after the folders that all begin with and the names that all end with
+    kCutsFirst   ///< values: the same, before any column goes
   };
   /// Columns of this importance stay, whatever room there is.
   static constexpr int kAlways = 1000;
@@ -34,6 +35,9 @@ class Table {
   /// Where all titles are empty there is no line of titles.
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
+  /// What the rows are, "runs": where a line has no room, cells that are the same in all of several rows are said once,
+  /// above the titles: "all runs: state finished".
+  void name_rows(const std::string& plural) { rows_are_ = plural; }
   /// A row; cells that it lacks are empty. What would act on a terminal is escaped.
   void add(std::vector<std::string> cells);
   /// A line between the rows, as wide as it likes.
@@ -50,6 +54,7 @@ class Table {
     std::string indent;
     std::size_t room = 0;             ///< characters of a line
     std::vector<std::size_t> shown;   ///< columns
+    std::vector<std::size_t> said;    ///< columns that the line above the titles stands for
     std::vector<SharedPath> shared;   ///< by column: what cells are shown without
     std::vector<std::size_t> widths;  ///< by column, in characters
   };
@@ -58,10 +63,14 @@ class Table {
   std::vector<std::size_t> least_widths(const Layout& layout, std::size_t room) const;
   std::size_t taken(const Layout& layout, const std::vector<std::size_t>& widths) const;
   void drop(Layout& layout, const std::vector<std::size_t>& widths, int importance, std::size_t room) const;
+  void say_once(Layout& layout) const;
+  void cut_values(Layout& layout) const;
   void fit(Layout& layout, std::size_t room) const;
   std::string line(const std::vector<std::string>& cells, const Layout& layout) const;
+  std::string heading(const Layout& layout) const;
   std::string notes(const Layout& layout) const;
 
+  std::string rows_are_;
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;  ///< of `columns_` cells, or a heading
 };

@@ -64,6 +64,7 @@ std::string metric_text(const std::string& column, double value) {
 std::string shown_name(const std::string& column) {
   for (const auto& [name, shown] : {std::pair<std::string, const char*>{"gate_density", "density"},
                                     {kFlopReduction, "cost"},
+                                    {"macs_executed", "multiply-adds"},
                                     {"average_bits", "bits"}})
     if (column_ends_in(column, name)) return column.substr(0, column.size() - name.size()) + shown;
   return column;

@@ -27,7 +27,7 @@ bool is_flop_reduction(const std::string& column);
 std::string metric_text(const std::string& column, double value);
 
 /// What tables and lines show of a column: "val_density" for "val_gate_density", "val_cost" for "val_flop_reduction",
-/// "bits" for "average_bits"; others under their own names.
+/// "multiply-adds" for "macs_executed", "bits" for "average_bits"; others under their own names.
 std::string shown_name(const std::string& column);
 /// The value under that name: of a cost "25.0 %", else metric_text().
 std::string shown_text(const std::string& column, double value);

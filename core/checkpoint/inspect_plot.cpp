@@ -42,6 +42,10 @@ void print_curve(std::ostream& out, const std::string& name, std::vector<double>
                  int width) {
   drop_gaps(values, epochs);
   if (values.empty()) return;
+  if (is_flop_reduction(name))  // a cost is 1 over it
+    for (double& value : values) value = 1 / value;
+  const auto text = [&](double value) { return shown_text(name, is_flop_reduction(name) ? 1 / value : value); };
+  const std::string title = one_line(shown_name(name));
   const auto less = [](double a, double b) { return std::isfinite(a) && (!std::isfinite(b) || a < b); };
   const auto more = [](double a, double b) { return std::isfinite(b) && (!std::isfinite(a) || a < b); };
   const auto least = std::min_element(values.begin(), values.end(), less);
@@ -50,9 +54,14 @@ void print_curve(std::ostream& out, const std::string& name, std::vector<double>
   const auto at = [&](auto value) {
     return metric_text("epoch", epochs[static_cast<std::size_t>(value - values.begin())]);
   };
-  const std::string high = metric_text(name, *most), low = metric_text(name, *least);
-  out << one_line(name) << ": last " << metric_text(name, values.back()) << ", lowest " << low << " at epoch "
-      << at(least) << ", highest " << high << " at epoch " << at(most) << "\n";
+  const std::string high = text(*most), low = text(*least);
+  const bool all_finite = std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  if (high == low && all_finite) {
+    out << title << " " << low << (values.size() > 1 ? " in all epochs" : " at epoch " + at(least)) << "\n";
+    return;
+  }
+  out << title << ": last " << text(values.back()) << ", lowest " << low << " at epoch " << at(least) << ", highest "
+      << high << " at epoch " << at(most) << "\n";
   for (const std::string& line : labelled_curve(values, high, low, width)) out << line << "\n";
 }
 

@@ -1,12 +1,14 @@
 // The printed form of what the inspector found.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <ostream>
 
 #include "core/base/json_text.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/table.hpp"
+#include "core/base/units.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/inspect_model.hpp"
 #include "core/config/text.hpp"
@@ -32,9 +34,9 @@ std::string show(const Json& value) {
   return json_text(value, -1);
 }
 
-/// A metric as a person reads it.
-Json for_people(const std::string& column, const Json& value) {
-  return is_accuracy(column) && value.is_number() ? Json(metric_text(column, value.get<double>())) : value;
+/// A metric as a person reads it, under its shown name.
+std::string metric(const std::string& column, const Json& value) {
+  return value.is_number() ? shown_text(column, value.get<double>()) : show(value);
 }
 
 std::string size_text(double bytes) {
@@ -84,30 +86,30 @@ std::vector<std::string> stats_cells(const Json& tensor) {
 /// Density, multiply-adds and bits of a layer or of the network; dashes where the file does not tell.
 std::vector<std::string> cost_cells(const Json& layer) {
   if (!layer.contains("macs_dense")) return {"-", "-", "-", "-", "-", "-"};
-  const double dense = layer["macs_dense"].get<double>(), saved = layer["macs_saved"].get<double>();
-  const std::string density = layer["density"].is_null() ? "-" : number(layer["density"].get<double>(), "%.4f");
-  if (dense == 0) return {density, "-", "-", "-", "-", "-"};
-  return {
-      density,
-      number(dense, "%.0f"),
-      number(layer["macs_executed"].get<double>(), "%.0f"),
-      number(100 * saved / dense, "%.1f %%"),
-      number(layer["average_bits"].get<double>(), "%.2f"),
-      number(100 * (1 - layer["bit_operations_executed"].get<double>() / layer["bit_operations_dense"].get<double>()),
-             "%.1f %%")};
+  const auto value = [&](const char* name) { return layer[name].get<double>(); };
+  const std::string density = layer["density"].is_null() ? "-" : share_text(value("density"));
+  if (value("macs_dense") == 0) return {density, "-", "-", "-", "-", "-"};
+  return {density,
+          share_text(value("macs_executed") / value("macs_dense")),
+          operations_text(value("macs_executed")),
+          operations_text(value("macs_dense")),
+          bits_text(value("average_bits")),
+          share_text(value("bit_operations_executed") / value("bit_operations_dense"))};
 }
 
-/// Of the whole network.
-std::string times_fewer(const Json& totals, bool macs, bool bits) {
-  std::vector<std::string> texts;
-  if (macs)
-    texts.push_back("MACs for one image, " + number(totals["flop_reduction"].get<double>(), "%.3g") +
-                    " times fewer than dense");
-  const double dense = totals["bit_operations_dense"].get<double>(),
-               done = totals["bit_operations_executed"].get<double>();
-  if (bits && done > 0)
-    texts.push_back(concat("bit operations, ", number(dense / done, "%.3g"), " times fewer than with all bits"));
-  return join(texts, "; ");
+/// What was measured of the run's time, as one figure: of the running epoch it is 0 at the ends of epochs.
+Json with_one_time(Json run) {
+  double seconds = 0;
+  bool known = false;
+  for (const char* part : {"elapsed_seconds", "train_seconds"}) {
+    if (!run.contains(part)) continue;
+    known = true;
+    seconds += std::strtod(show(run[part]).c_str(), nullptr);
+    run.erase(part);
+  }
+  run.erase("data_wait_seconds");
+  if (known) run["time of training"] = time_text(seconds);
+  return run;
 }
 
 std::string seal_text(const std::string& seal) {
@@ -138,7 +140,7 @@ void print_header(std::ostream& out, const Json& header, Width width) {
   print_pairs(table, "state", header["state"]);
   Json last = Json::object();
   for (const auto& [name, value] : header["last_metrics"].items())
-    if (!is_of_layer(name)) last[name] = for_people(name, value);
+    if (!is_of_layer(name)) last[shown_name(name)] = metric(name, value);
   print_pairs(table, "last metrics", last);
   const Json& mean = header["normalisation"]["mean"];
   if (!mean.empty())
@@ -155,7 +157,7 @@ void print_header(std::ostream& out, const Json& header, Width width) {
   }
   table.add({"layers", show(header["layers"])});
   print_pairs(table, "plan", header["plan"]);
-  print_pairs(table, "run", header["run"]);
+  print_pairs(table, "run", with_one_time(header["run"]));
   table.print(out, width);
 }
 
@@ -236,12 +238,15 @@ void print_history(std::ostream& out, const Json& history, Width width) {
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (is_of_layer(columns[c])) continue;
     shown.push_back(c);
-    titles.push_back({columns[c], kRight, importance_of(columns[c])});
+    titles.push_back({shown_name(columns[c]), kRight, importance_of(columns[c])});
   }
   Table table(titles);
   for (const Json& row : history["rows"]) {
     std::vector<std::string> cells;
-    for (const std::size_t c : shown) cells.push_back(show(for_people(columns[c], row[c])));
+    for (const std::size_t c : shown) {
+      const std::string text = metric(columns[c], row[c]);
+      cells.push_back(text == "nan" ? "-" : text);  // not every row measures everything
+    }
     table.add(std::move(cells));
   }
   table.print(out, width);
@@ -275,21 +280,20 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
   });
   const bool skips = !narrow || any([](const Json& layer) { return layer["macs_saved"].get<double>() > 0; });
   columns.insert(columns.end(), {{"density", kRight, 90},
-                                 {"MACs", kRight, 40},
-                                 {"executed", kRight, skips ? 60 : 25},
-                                 {"saved", kRight,
+                                 {"cost", kRight,
                                   !skips   ? 20
                                   : narrow ? 65
                                            : 80},
-                                 {"bits", kRight, narrow ? 85 : 30}});
-  if (narrow) columns.push_back({"bits saved", kRight, 82});
+                                 {"multiply-adds", kRight, skips ? 60 : 25},
+                                 {"of", kRight, 40}});
+  if (narrow) columns.insert(columns.end(), {{"bits", kRight, 85}, {"bit cost", kRight, 82}});
   Table table(columns);
   for (const Json& layer : decisions["layers"]) {
     std::vector<std::string> cells = {show(layer["layer"])};
     for (const Json& name : deciding) {
       const auto values = layer.find(name.get<std::string>());
       for (const char* value : {"mean", "min", "max"})
-        cells.push_back(values != layer.end() ? show((*values)[value]) : "-");
+        cells.push_back(values != layer.end() ? number((*values)[value].get<double>(), "%.4g") : "-");
     }
     const std::vector<std::string> more = cost_cells(layer);
     cells.insert(cells.end(), more.begin(), more.end());
@@ -309,8 +313,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
     out << "nothing was counted yet: all work is shown as done\n";
   } else {
     const bool evaluated = totals["counted_in"] == "evaluation";
-    out << times_fewer(totals, skips, narrow) << "; counted in the "
-        << (evaluated ? "last evaluation" : "training epoch") << "\n";
+    out << "for one image, counted in the " << (evaluated ? "last evaluation" : "training epoch") << "\n";
   }
 }
 

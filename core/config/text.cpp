@@ -103,7 +103,8 @@ std::string fixed(double value, int digits) {
 std::string two_digits(double value) {
   char text[40];
   std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
+  constexpr double kWhole = 99.5;
+  return value >= kWhole && value < 1e6 ? fixed(std::strtod(text, nullptr), 0) : text;
 }
 
 std::string shortest(double value) {

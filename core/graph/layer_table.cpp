@@ -111,7 +111,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
                {"source", left, 20},
                {"result", left, 80},
                {"parameters", right, 60},
-               {"MACs", right, 70},
+               {"multiply-adds", right, 70},
                {"memory", right, 40},
                {"kernel", left, 50, Table::Narrow::kWraps}});
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {

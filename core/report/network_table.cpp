@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/units.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 
@@ -31,12 +32,16 @@ bool says_nothing_new(const std::string& name, const std::vector<std::string>& m
 
 std::vector<Cell> cells(const NetworkRow& row, const std::vector<std::string>& metrics, bool timed) {
   std::vector<Cell> cells = {row.subject, percent_cell(row.accuracy), number_cell(row.loss, 4)};
-  for (const std::string& name : metrics) cells.push_back(number_cell(metric_of(row, name), 4));
+  for (const std::string& name : metrics) {
+    const double value = metric_of(row, name);
+    cells.push_back(std::isnan(value) ? Cell{} : Cell{value, shown_text(name, value)});
+  }
   const Cost& cost = row.cost;
-  cells.insert(cells.end(), {operations_cell(cost.macs_executed), operations_cell(cost.macs_dense),
-                             number_cell(cost.flop_reduction(), 2), number_cell(cost.average_bits(), 2),
-                             operations_cell(cost.bit_operations_executed), operations_cell(cost.bit_operations_dense),
-                             count_cell(row.parameters), count_cell(row.images), text_cell(row.split)});
+  cells.insert(cells.end(),
+               {operations_cell(cost.macs_executed), operations_cell(cost.macs_dense),
+                Cell{cost.flop_reduction(), share_text(1 / cost.flop_reduction())}, number_cell(cost.average_bits(), 2),
+                operations_cell(cost.bit_operations_executed), operations_cell(cost.bit_operations_dense),
+                count_cell(row.parameters), count_cell(row.images), text_cell(row.split)});
   if (!timed) return cells;
   cells.push_back(row.milliseconds ? number_cell(*row.milliseconds, 3) : Cell{});
   cells.push_back(count_cell(row.batch));
@@ -76,6 +81,8 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
       std::all_of(rows.begin(), rows.end(), [&](const NetworkRow& row) { return row.batch == rows.front().batch; });
   const bool narrow =
       std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.cost.average_bits() < 32; });
+  const bool saves =
+      std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.cost.flop_reduction() > 1; });
   const auto column = [](const char* name, const char* title, int importance) {
     return RecordColumn{name, title, Table::Align::kRight, importance};
   };
@@ -84,13 +91,15 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
   if (!rows.empty())
     records.title = one_set ? concat("on ", counted(rows.front().images, rows.front().split + " image"))
                             : concat("each on the ", rows.front().split, " images of its own set");
+  records.rows_are = subject.title + "s";
   records.columns = {subject, column("accuracy", "accuracy", 90), column("loss", "loss", 50)};
   for (const std::string& metric : metrics)
-    records.columns.push_back(column(metric.c_str(), metric.c_str(), says_nothing_new(metric, metrics, rows) ? 0 : 60));
+    records.columns.push_back(
+        column(metric.c_str(), shown_name(metric).c_str(), says_nothing_new(metric, metrics, rows) ? 0 : 84));
   records.columns.insert(
       records.columns.end(),
-      {column("macs_executed", "multiply-adds", 80), column("macs_dense", "dense", 40),
-       column("flop_reduction", "times fewer", 30), column("average_bits", "bits", narrow ? 70 : 0),
+      {column("macs_executed", "multiply-adds", saves ? 45 : 80), column("macs_dense", "dense", saves ? 40 : 0),
+       column("flop_reduction", "cost", saves ? 82 : 0), column("average_bits", "bits", narrow ? 78 : 0),
        column("bit_operations_executed", "bit operations", 0),
        column("bit_operations_dense", "dense bit operations", 0), column("parameters", "parameters", 0),
        column("images", "images", one_set ? 0 : 65), column("split", "split", 0)});

@@ -27,7 +27,21 @@ function number(value) {
   if (size >= 1e4) return `${+(value / 1e3).toPrecision(4)} k`;
   return String(+value.toPrecision(4));
 }
-const percent = (share) => (share === null || share === undefined ? '-' : `${(100 * share).toFixed(2)} %`);
+// As core/base/units.hpp has them: accuracies, shares of work and decisions, operations.
+const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
+const percent = (share) => (known(share) ? `${(100 * share).toFixed(2)} %` : '-');
+const part = (share) => (known(share) ? `${(100 * share).toFixed(1)} %` : '-');
+function operations(count) {
+  if (!known(count)) return '-';
+  const [size, unit] = [[1e10, 1e9, ' G'], [1e6, 1e6, ' M'], [1e4, 1e3, ' k']].filter(([least]) => count >= least)
+    .map((one) => one.slice(1))[0] || [1, ''];
+  return unit ? (count / size).toFixed(2) + unit : count.toFixed(0);
+}
+const isDensity = (metric) => /(density|sparsity)$/.test(metric);
+const nameOf = (metric) => metric.replace(/gate_density$/, 'density').replaceAll('_', ' ');
+const metricText = (metric, value) => (isDensity(metric) ? part(value) : number(value));
+// Bits say something where some numbers are quantised.
+const isNarrow = (evaluation) => evaluation !== undefined && evaluation.average_bits > 0 && evaluation.average_bits < 32;
 
 // About five round numbers from low to high.
 function ticks(low, high, least) {
@@ -162,7 +176,8 @@ class Chart {
 const kUnits = {macs_executed: 'multiply-adds', seconds: 's', images_per_second: 'images/s', data_wait_percent: '%',
   average_bits: 'bits', lr: 'learning rate'};
 const kTitles = {lr: 'Learning rate', macs_executed: 'Multiply-adds executed for one image', images_per_second: 'Speed of training',
-  data_wait_percent: 'Share of time waiting for data', gradient_norm: 'Norm of the gradient', flop_reduction: 'Times fewer multiply-adds'};
+  data_wait_percent: 'Share of time waiting for data', gradient_norm: 'Norm of the gradient',
+  flop_reduction: 'Cost: executed of the dense multiply-adds'};
 const kFirst = ['loss', 'accuracy', 'lr'];
 const kLast = ['gradient_norm', 'images_per_second', 'data_wait_percent'];
 const kNever = ['epoch', 'step', 'seconds', 'sparsity'];
@@ -174,15 +189,20 @@ function parts(column) {
 }
 // Files have shares from 0 to 1.
 function isAccuracy(metric) { return /^(top\d+_)?accuracy$/.test(metric); }
-function unit(metric) { return isAccuracy(metric) ? '%' : kUnits[metric] || ''; }
+function unit(metric) { return isAccuracy(metric) || isDensity(metric) || metric === 'flop_reduction' ? '%' : kUnits[metric] || ''; }
+// A share in per cent, and the cost for how many times fewer multiply-adds there are.
+function shownValue(column, value) {
+  const {set, metric} = parts(column);
+  if (metric === 'flop_reduction') return 100 / value;
+  return (set && isAccuracy(metric)) || isDensity(metric) ? 100 * value : value;
+}
 function title(metric) {
-  const name = kTitles[metric] || metric.replaceAll('_', ' ');
+  const name = kTitles[metric] || nameOf(metric);
   return name[0] ? name[0].toUpperCase() + name.slice(1) : name;
 }
 function points(history, column) {
   const x = history.columns.indexOf('epoch'), y = history.columns.indexOf(column);
-  const {set, metric} = parts(column), scale = set && isAccuracy(metric) ? 100 : 1;
-  return history.rows.filter((row) => row[x] !== null && row[y] !== null).map((row) => [row[x], scale * row[y]]);
+  return history.rows.filter((row) => row[x] !== null && row[y] !== null).map((row) => [row[x], shownValue(column, row[y])]);
 }
 function byMetric(history, layers) {
   const groups = new Map();
@@ -230,14 +250,14 @@ function histogram(threshold) {
 }
 function layerTable(evaluation) {
   const metrics = Object.keys(evaluation.metrics || {}).filter((name) => !kNever.includes(name));
-  const timed = evaluation.milliseconds !== undefined;
-  const titles = ['layer', 'type', 'multiply-adds', 'executed', 'share', ...metrics.map((name) => name.replaceAll('_', ' ')), 'bits',
+  const timed = evaluation.milliseconds !== undefined, narrow = isNarrow(evaluation);
+  const titles = ['layer', 'type', ...metrics.map(nameOf), 'multiply-adds', 'of', 'cost', ...(narrow ? ['bits'] : []),
     ...(timed ? ['ms for a batch'] : []), 'thresholds: mean', 'from', 'to', ''];
   const rows = evaluation.layers.filter((layer) => layer.macs_dense > 0 || layer.threshold).map((layer) => {
     const share = layer.macs_executed / layer.macs_dense, limits = layer.threshold;
-    return [layer.name, make('td', {class: 'text'}, layer.type), number(layer.macs_dense), number(layer.macs_executed),
-      make('td', {}, layer.macs_dense > 0 ? percent(share) : '-', bar(share)),
-      ...metrics.map((name) => (layer[name] === undefined ? '-' : number(layer[name]))), number(layer.average_bits),
+    return [layer.name, make('td', {class: 'text'}, layer.type), ...metrics.map((name) => metricText(name, layer[name])),
+      operations(layer.macs_executed), operations(layer.macs_dense),
+      make('td', {}, layer.macs_dense > 0 ? part(share) : '-', bar(share)), ...(narrow ? [number(layer.average_bits)] : []),
       ...(timed ? [layer.milliseconds === undefined ? '-' : number(layer.milliseconds)] : []),
       limits ? number(limits.mean) : '-', limits ? number(limits.min) : '-', limits ? number(limits.max) : '-',
       limits ? histogram(limits) : ''];
@@ -316,11 +336,11 @@ function maps(subject) {
     for (const layer of one.layers) {
       const shares = bytesOf(layer.shares);
       row.append(make('div', {}, overlay(one, rgb, layer, shares, most.get(layer.name)), layer.name, make('br'),
-        percent(layer.density) + (layer.bits ? `, ${number(layer.bits)} bits` : '')));
+        part(layer.density) + (layer.bits ? `, ${number(layer.bits)} bits` : '')));
     }
     const found = one.why === 'found' ? one.label : `${one.label}, found`;
     const verdict = one.label === one.predicted ? found : `${one.label}, taken for ${one.predicted}`;
-    box.append(make('h3', {}, `${one.why}: ${verdict}; ${percent(one.density)} of its gates are open`), row);
+    box.append(make('h3', {}, `${one.why}: ${verdict}; ${part(one.density)} of its gates are open`), row);
   }
   return box;
 }
@@ -330,9 +350,10 @@ function facts(subject) {
   const lines = [['state', subject.state], ['epochs', subject.epochs], ['time of training', subject.time],
     ['evaluated on', evaluation.images && `${evaluation.images} images of ${evaluation.dataset} (${evaluation.split})`],
     ['accuracy', evaluation.accuracy !== undefined && percent(evaluation.accuracy)], ['loss', evaluation.loss && number(evaluation.loss)],
-    ...Object.entries(evaluation.metrics || {}).filter(([name]) => !kNever.includes(name)).map(([name, value]) => [name.replaceAll('_', ' '), number(value)]),
-    ['multiply-adds for one image', evaluation.macs_dense && `${number(evaluation.macs_executed)} of ${number(evaluation.macs_dense)}`],
-    ['bits on average', evaluation.average_bits && number(evaluation.average_bits)],
+    ...Object.entries(evaluation.metrics || {}).filter(([name]) => !kNever.includes(name)).map(([name, value]) => [nameOf(name), metricText(name, value)]),
+    ['multiply-adds for one image', evaluation.macs_dense && `${operations(evaluation.macs_executed)} of ${operations(evaluation.macs_dense)}`],
+    ['cost', evaluation.macs_dense && part(evaluation.macs_executed / evaluation.macs_dense)],
+    ['bits', isNarrow(evaluation) && number(evaluation.average_bits)],
     ['milliseconds for a batch', evaluation.milliseconds && `${number(evaluation.milliseconds)} of ${evaluation.batch} images, deployed`],
     ['parameters', evaluation.parameters && String(evaluation.parameters)]];
   return table(['', ''], lines.filter(([, value]) => value).map(([name, value]) => [name, make('td', {class: 'text'}, String(value))]));
@@ -377,7 +398,7 @@ function tradeOff(name, cost) {
 }
 function several() {
   for (const subject of report.subjects) problems(subject);
-  const narrow = report.subjects.some((one) => one.evaluation && one.evaluation.average_bits < 32);
+  const narrow = report.subjects.some((one) => isNarrow(one.evaluation));
   const charts = [tradeOff('multiply-adds for one image', 'macs_executed'),
     narrow ? tradeOff('bit operations for one image', 'bit_operations_executed') : null,
     tradeOff('milliseconds for a batch', 'milliseconds')].filter((one) => one);

@@ -67,7 +67,7 @@ Cell number_cell(double value, int digits) {
 }
 
 Cell percent_cell(double share) {
-  return finite(share, fixed(100 * share, 2) + " %");
+  return finite(share, accuracy_text(share));
 }
 
 Cell operations_cell(double count) {
@@ -80,10 +80,12 @@ Cell hours_cell(double hours) {
 }
 
 std::optional<std::size_t> Records::find(const std::string& name) const {
-  const auto found =
-      std::find_if(columns.begin(), columns.end(), [&](const RecordColumn& column) { return column.name == name; });
-  if (found == columns.end()) return std::nullopt;
-  return static_cast<std::size_t>(found - columns.begin());
+  for (std::string RecordColumn::*const called : {&RecordColumn::name, &RecordColumn::title}) {
+    const auto found = std::find_if(columns.begin(), columns.end(),
+                                    [&](const RecordColumn& column) { return column.*called == name; });
+    if (found != columns.end()) return static_cast<std::size_t>(found - columns.begin());
+  }
+  return std::nullopt;
 }
 
 void Records::print(std::ostream& out, RecordFormat format, std::optional<int> width) const {
@@ -100,6 +102,7 @@ void Records::print(std::ostream& out, RecordFormat format, std::optional<int> w
   }
   if (!title.empty()) out << title << "\n";
   Table table(titles);
+  table.name_rows(rows_are);
   for (auto& line : lines) table.add(std::move(line));
   table.print(out, width);
 }

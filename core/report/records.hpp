@@ -20,7 +20,7 @@ Cell text_cell(const std::string& text);
 Cell count_cell(std::int64_t count);
 /// With so many digits behind the point; empty for NaN.
 Cell number_cell(double value, int digits);
-/// Of a share from 0 to 1: "91.20 %".
+/// Of an accuracy or a probability: "91.20 %".
 Cell percent_cell(double share);
 /// As operations_text() has it.
 Cell operations_cell(double count);
@@ -41,8 +41,9 @@ struct Records {
   std::string title;  ///< a line above tables; empty: none
   std::vector<RecordColumn> columns;
   std::vector<std::vector<Cell>> rows;  ///< each as long as `columns`
+  std::string rows_are;                 ///< "runs" (Table::name_rows)
 
-  /// Index of a column by its name; nothing where there is none.
+  /// Index of a column by its name, else by its title; nothing where there is none.
   std::optional<std::size_t> find(const std::string& name) const;
   /// `width`: of a table (Table::print). Numbers of CSV and JSON have as many digits as it takes.
   void print(std::ostream& out, RecordFormat format, std::optional<int> width) const;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "core/base/error.hpp"
@@ -106,16 +107,15 @@ bool is_of_evaluation(const std::string& column) {
 
 int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
-  if (column_ends_in(metric, "_density")) return 85;
-  if (column_ends_in(metric, "_macs_executed")) return 80;
+  if (is_density(metric)) return 85;
+  if (is_flop_reduction(metric)) return 82;
   if (column_ends_in(metric, "_average_bits")) return 78;
+  if (column_ends_in(metric, "_macs_executed")) return 70;
   return column_ends_in(metric, "_loss") ? 60 : 40;
 }
 
 Cell metric_cell(const std::string& metric, double value) {
-  if (std::isnan(value)) return {};
-  if (is_accuracy(metric)) return {value, fixed(100 * value, 2) + " %"};
-  return column_ends_in(metric, "_macs_executed") ? operations_cell(value) : number_cell(value, 4);
+  return std::isnan(value) ? Cell{} : Cell{value, shown_text(metric, value)};
 }
 
 Cell value_cell(const std::string& text) {
@@ -123,11 +123,29 @@ Cell value_cell(const std::string& text) {
   return {text, text};
 }
 
-/// What came of the runs goes before; lower where some have the key and others do not, and those agree.
-int importance_of(const Difference& difference) {
+/// How many values a key has; of a key that some have and others do not those that it has somewhere.
+std::size_t values_of(const Difference& difference) {
   std::set<std::string> values(difference.values.begin(), difference.values.end());
   values.erase("");
-  return values.size() > 1 ? 48 : 44;
+  return values.size();
+}
+
+/// Of each difference: the key with the most values stands among what came of the runs, the next one behind that, and
+/// others where there is room. Of equal ones what was set for the training says more than what layers are.
+std::vector<int> importances_of(const std::vector<Difference>& all) {
+  std::vector<std::size_t> order(all.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto more = [&](std::size_t a, std::size_t b) {
+    const auto key = [&](std::size_t i) { return std::pair(values_of(all[i]), !starts_with(all[i].key, "layer.")); };
+    return key(a) > key(b);
+  };
+  std::stable_sort(order.begin(), order.end(), more);
+  std::vector<int> importances(all.size());
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    const bool differs = values_of(all[order[rank]]) > 1;
+    importances[order[rank]] = !differs ? 44 : rank == 0 ? 88 : rank == 1 ? 72 : 48;
+  }
+  return importances;
 }
 
 std::vector<std::string> metrics_of(const std::vector<RunSummary>& runs) {
@@ -159,12 +177,10 @@ std::string short_metric(const std::string& metric, const std::vector<std::strin
   const bool one =
       std::all_of(all.begin(), all.end(), [&](const std::string& other) { return starts_with(other, set); });
   const std::string prefix = one ? "" : set, name = metric.substr(set.size());
-  if (name == "macs_executed") return prefix + "MACs";
-  if (name == "average_bits") return prefix + "bits";
   const auto densities = std::count_if(all.begin(), all.end(), [&](const std::string& other) {
     return starts_with(other, set) && column_ends_in(other, "_density");
   });
-  return prefix + (column_ends_in(metric, "_density") && densities == 1 ? "density" : name);
+  return prefix + (column_ends_in(metric, "_density") && densities == 1 ? "density" : shown_name(name));
 }
 
 /// The set of a metric: "validation" of "val_accuracy", "test"; empty for others.
@@ -222,7 +238,10 @@ std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::ve
 std::size_t column_of(const Records& records, const std::string& name, const std::string& where) {
   if (const std::optional<std::size_t> column = records.find(name)) return *column;
   std::vector<std::string> names;
-  for (const RecordColumn& column : records.columns) names.push_back(column.name);
+  for (const RecordColumn& column : records.columns) {
+    names.push_back(column.name);
+    if (column.title != column.name) names.push_back(column.title);
+  }
   throw Error(ExitCode::kUsage, concat(where, ": no column ", quoted(name), suggestion(name, names, "there are")));
 }
 
@@ -261,6 +280,7 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   const std::vector<std::string> metrics = metrics_of(runs);
   Records records;
   records.title = title_of(runs, metrics);
+  records.rows_are = "runs";
   records.columns = {{"run", "run", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths},
                      {"state", "state", Table::Align::kLeft, 95},
                      {"epochs", "epochs", Table::Align::kRight, 55},
@@ -274,9 +294,10 @@ Records runs_table(const std::vector<RunSummary>& runs) {
                                                  {"images", "images", Table::Align::kRight, 0},
                                                  {"hours", "time", Table::Align::kRight, 75},
                                                  {"images_per_second", "images/s", Table::Align::kRight, 10}});
-  for (const Difference& difference : different)
-    records.columns.push_back({difference.key, short_title(difference.key, different), Table::Align::kRight,
-                               importance_of(difference), Table::Narrow::kCuts});
+  const std::vector<int> importances = importances_of(different);
+  for (std::size_t i = 0; i < different.size(); ++i)
+    records.columns.push_back({different[i].key, short_title(different[i].key, different), Table::Align::kRight,
+                               importances[i], Table::Narrow::kCutsFirst});
   for (std::size_t i = 0; i < runs.size(); ++i) records.rows.push_back(row_of(runs[i], i, different, metrics));
   return records;
 }

@@ -28,8 +28,8 @@ Records runs_table(const std::vector<RunSummary>& runs);
 /// Error(kUsage), named `where`.
 void filter_rows(Records& records, const std::string& condition, const std::string& where);
 
-/// By the column `name`, from the highest down with a '-' before it; rows without a value come last. Throws
-/// Error(kUsage), named `where`.
+/// By the column `name`, as files or tables have it, from the highest down with a '-' before it; rows without a value
+/// come last. Throws Error(kUsage), named `where`.
 void sort_rows(Records& records, const std::string& name, const std::string& where);
 
 }  // namespace sluice

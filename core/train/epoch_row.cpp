@@ -71,22 +71,43 @@ std::vector<std::string> figure_columns(const std::string& prefix, const Network
 
 namespace {
 
-/// "dens" for gate_density: the line of progress has little room.
-std::string abbreviated(const std::string& metric) {
-  constexpr std::size_t kWhole = 5, kKept = 4;
-  const std::string word = metric.substr(metric.rfind('_') + 1);
-  return word.size() <= kWhole ? word : word.substr(0, kKept);
+/// "val_", "test_"; "" for figures of the training.
+std::string evaluated_set(const std::string& column) {
+  for (const char* set : {"val_", "test_"})
+    if (starts_with(column, set)) return set;
+  return "";
+}
+
+// Lines that change have little room on a terminal.
+
+/// "val_dens" for val_gate_density, "loss" for train_loss, "acc" for train_accuracy.
+std::string brief_name(const std::string& column) {
+  constexpr std::size_t kWhole = 5, kKept = 4, kAccuracy = 5;
+  if (is_accuracy(column)) {
+    const std::string name = starts_with(column, "train_") ? column.substr(6) : column;
+    return name.substr(0, name.size() - kAccuracy);
+  }
+  const std::string name = shown_name(column), word = name.substr(name.rfind('_') + 1);
+  return evaluated_set(column) + (word.size() <= kWhole ? word : word.substr(0, kKept));
+}
+
+/// "45.7%" of an accuracy, "45%" of a density or cost, "1.23".
+std::string brief_number(const std::string& column, double value) {
+  if (is_accuracy(column)) return fixed(100 * value, 1) + "%";
+  if (is_density(column)) return fixed(100 * value, 0) + "%";
+  if (column == "images_per_second") return fixed(value, 0);
+  return is_flop_reduction(column) ? fixed(100 / value, 0) + "%" : fixed(value, 2);
 }
 
 }  // namespace
 
 void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
   int importance = 75;  // of the first; the others are spare
-  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts))) {
-    const std::string& name = metric.type->name;
+  for (const DerivedMetric& metric : said_once(network, derive_metrics(network, counts))) {
+    const std::string& column = metric.type->name;
     const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
-    line.push_back({concat(name, " ", fixed(metric.value, 4), unit),
-                    concat(abbreviated(name), " ", fixed(metric.value, 2), unit), importance});
+    line.push_back({concat(shown_name(column), " ", shown_text(column, metric.value), unit),
+                    concat(brief_name(column), " ", brief_number(column, metric.value), unit), importance});
     importance = LinePart::kSpare - 10;
   }
 }
@@ -107,20 +128,31 @@ void append_row(HistoryTable& table, const MetricsRow& row) {
   table.rows.push_back(std::move(values));
 }
 
-std::optional<double> last_value(const HistoryTable& table, const std::string& column) {
+namespace {
+
+std::optional<std::size_t> index_of(const HistoryTable& table, const std::string& column) {
   const auto found = std::find(table.columns.begin(), table.columns.end(), column);
-  if (table.rows.empty() || found == table.columns.end()) return std::nullopt;
-  return table.rows.back()[static_cast<std::size_t>(found - table.columns.begin())];
+  if (found == table.columns.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - table.columns.begin());
+}
+
+}  // namespace
+
+std::optional<double> last_value(const HistoryTable& table, const std::string& column) {
+  const std::optional<std::size_t> index = index_of(table, column);
+  return table.rows.empty() || !index ? std::nullopt : std::optional(table.rows.back()[*index]);
+}
+
+std::optional<double> value_at(const HistoryTable& table, double epoch, const std::string& column) {
+  const std::optional<std::size_t> index = index_of(table, column), of_epoch = index_of(table, "epoch");
+  if (!index || !of_epoch) return std::nullopt;
+  const auto row = std::find_if(table.rows.rbegin(), table.rows.rend(), [&](const std::vector<double>& values) {
+    return values[*of_epoch] == epoch && !std::isnan(values[*index]);
+  });
+  return row == table.rows.rend() ? std::nullopt : std::optional((*row)[*index]);
 }
 
 namespace {
-
-/// "val_", "test_"; "" for figures of the training.
-std::string evaluated_set(const std::string& column) {
-  for (const char* set : {"val_", "test_"})
-    if (starts_with(column, set)) return set;
-  return "";
-}
 
 int importance_of(const std::string& column) {
   const std::string set = evaluated_set(column);
@@ -128,58 +160,61 @@ int importance_of(const std::string& column) {
   if (column == "epoch") return 100;
   if (column == set + "accuracy") return 95;
   if (column == set + "loss") return 90;
-  if (column_ends_in(column, "density")) return evaluated ? 85 : 60;
-  if (column == "images_per_second") return 78;
+  if (is_density(column)) return evaluated ? 85 : 60;
+  if (is_flop_reduction(column)) return evaluated ? 78 : 55;
+  if (column == "images_per_second") return 76;
   if (column == "train_loss") return 79;
   if (column == "train_accuracy") return 70;
   return LinePart::kSpare - (evaluated ? 10 : 20);
 }
 
-/// A metric that may be 1 minus another, as no figure of ours is.
-bool is_of_plugin(const std::string& column) {
-  const std::string name = column.substr(evaluated_set(column).size());
-  return !is_time(column) && !is_accuracy(column) && !column_ends_in(column, "_loss") && name != "loss" &&
-         !contains({"epoch", "lr", "flop_reduction", "average_bits"}, name);
+/// A value whose text is as long as the column's usually get.
+double long_value(const std::string& column) {
+  constexpr double kLoss = 9.99, kRate = 0.0001, kSpeed = 99999, kBits = 31.99;
+  if (is_accuracy(column) || is_density(column) || is_flop_reduction(column)) return 1;
+  if (column_ends_in(column, "loss") || column_ends_in(column, "cross_entropy")) return kLoss;
+  if (column == "lr") return kRate;
+  if (column == "seconds" || column == "images_per_second") return kSpeed;
+  return column_ends_in(column, "average_bits") ? kBits : 0;
 }
 
-std::string cell_text(const std::string& column, const MetricValue& value) {
-  const double number = as_number(value);
-  if (std::holds_alternative<std::int64_t>(value)) return std::to_string(std::get<std::int64_t>(value));
-  if (column == "lr") return concat(number);
-  if (column == "epoch") return epochs_text(number);
-  return is_accuracy(column) ? fixed(100 * number, 2) + " %" : fixed(number, 3);
+LinePart epoch_part(double epoch, std::int64_t epochs) {
+  const std::string all = concat("/", epochs), done = epochs_text(epoch);
+  const std::string longest = concat(epochs) + all;
+  return {concat("epoch ", done, all), done + all, importance_of("epoch"), 6 + longest.size(), longest.size()};
 }
 
-/// "val_dens 0.45" for val_gate_density, "acc 45.7%" for train_accuracy.
-std::string brief_cell(const std::string& column, double number) {
-  if (column == "images_per_second") return fixed(number, 0) + "/s";
-  if (is_accuracy(column)) {
-    const std::string name = starts_with(column, "train_") ? column.substr(6) : column;
-    return concat(name.substr(0, name.size() - 5), " ", fixed(100 * number, 1), "%");
-  }
-  return concat(evaluated_set(column), abbreviated(column), " ", fixed(number, 2));
+/// For NaN a dash.
+LinePart part_of(const std::string& column, double value) {
+  const double longest = long_value(column);
+  const std::string name = shown_name(column) + " ";
+  LinePart part = {name + (std::isnan(value) ? "-" : shown_text(column, value)), "", importance_of(column),
+                   name.size() + shown_text(column, longest).size()};
+  if (part.importance < LinePart::kSpare) return part;
+  const auto brief = [&](const std::string& number) {
+    return column == "images_per_second" ? number + "/s" : concat(brief_name(column), " ", number);
+  };
+  part.brief = brief(std::isnan(value) ? "-" : brief_number(column, value));
+  part.kept_brief = brief(brief_number(column, longest)).size();
+  return part;
 }
 
 }  // namespace
 
-std::vector<LinePart> row_line(const MetricsRow& row, std::int64_t epochs) {
+std::vector<std::string> shown_figures(const std::string& prefix, const Network& network) {
+  std::vector<std::string> columns;
+  for (const MetricType* type : metrics_said_once(network)) columns.push_back(prefix + type->name);
+  if (has_conditional_cost(network)) columns.push_back(prefix + "flop_reduction");
+  if (has_narrow_activations(network)) columns.push_back(prefix + "average_bits");
+  return columns;
+}
+
+std::vector<LinePart> row_line(const MetricsRow& row, const std::vector<std::string>& columns, std::int64_t epochs) {
   std::vector<LinePart> line;
-  double before = std::nan("");  // the column
-  for (const auto& [column, value] : row) {
-    if (column == "step" || column == "gradient_norm" || column.find("macs_") != std::string::npos ||
-        is_of_layer(column))
-      continue;
-    const double number = as_number(value);
-    const bool said = is_of_plugin(column) && are_complements(number, before);
-    before = is_of_plugin(column) ? number : std::nan("");
-    if (said) continue;
-    const std::string cell = cell_text(column, value);
-    const int importance = importance_of(column);
-    if (column == "epoch")
-      line.push_back({concat("epoch ", cell, "/", epochs), concat(cell, "/", epochs), importance});
-    else
-      line.push_back(
-          {concat(column, " ", cell), importance < LinePart::kSpare ? "" : brief_cell(column, number), importance});
+  for (const std::string& column : columns) {
+    const auto found = std::find_if(row.begin(), row.end(), [&](const auto& item) { return item.first == column; });
+    const double value = found == row.end() ? std::nan("") : as_number(found->second);
+    line.push_back(column == "epoch" ? epoch_part(value, epochs) : part_of(column, value));
   }
   return line;
 }

@@ -36,9 +36,16 @@ void append_row(HistoryTable& table, const MetricsRow& row);
 /// What the last row has in a column, or nothing.
 std::optional<double> last_value(const HistoryTable& table, const std::string& column);
 
-/// The row as a line for people, of a run of so many epochs: "epoch 3/60, lr 0.1, train_loss 1.234, val_accuracy
-/// 91.20 %, ...", without what is 1 minus the column before it. Where there is no room, what was evaluated stays
-/// longest.
-std::vector<LinePart> row_line(const MetricsRow& row, std::int64_t epochs);
+/// What the last row of this epoch that has the column has there, or nothing.
+std::optional<double> value_at(const HistoryTable& table, double epoch, const std::string& column);
+
+/// Of the columns that append_figures may append those that people see of every row: metrics that say something new,
+/// and instead of multiply-adds what they are of the dense ones.
+std::vector<std::string> shown_figures(const std::string& prefix, const Network& network);
+
+/// The row as a line for people, of a run of so many epochs: "epoch 3/60, lr 0.100, train_loss 1.2340, val_accuracy
+/// 91.20 %, ...". All `columns` stand there, in their order, with a dash where the row has no value; on a terminal all
+/// rows leave out the same ones. Where there is no room, what was evaluated stays longest.
+std::vector<LinePart> row_line(const MetricsRow& row, const std::vector<std::string>& columns, std::int64_t epochs);
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/table.hpp"
 #include "core/base/units.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 #include "core/train/conditional_layers.hpp"
@@ -55,19 +56,23 @@ void print_confusion(std::ostream& out, const ReportSubject& subject, const Eval
   table.print(out, subject.width, "  ");
 }
 
-std::string times_fewer(double dense, double executed) {
-  if (executed >= dense) return "";
-  return concat(" (", fixed(dense / executed, 2), " times fewer)");
+/// "45.1 % (18.41 M of 40.81 M multiply-adds)"; where all are executed only how many they are.
+std::string work_text(double executed, double dense, const char* what) {
+  if (executed >= dense) return concat(operations_text(dense), " ", what);
+  return concat(share_text(executed / dense), " (", operations_text(executed), " of ", operations_text(dense), " ",
+                what, ")");
 }
 
 /// A line for each layer whose work or figures depend on the images; nothing where there is none.
 void print_layers(std::ostream& out, const Network& network, const Evaluation& evaluation,
                   const std::vector<DerivedMetric>& metrics, std::optional<int> width) {
   std::vector<Table::Column> columns = {{"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}};
-  for (const DerivedMetric& metric : metrics) columns.push_back({metric.type->name, Table::Align::kRight, 80});
-  columns.insert(columns.end(), {{"multiply-adds", Table::Align::kRight, 70},
-                                 {"of", Table::Align::kRight, 60},
-                                 {"bits", Table::Align::kRight, 50}});
+  for (const DerivedMetric& metric : metrics)
+    columns.push_back({shown_name(metric.type->name), Table::Align::kRight, 80});
+  columns.insert(columns.end(), {{"multiply-adds", Table::Align::kRight, 60},
+                                 {"of", Table::Align::kRight, 50},
+                                 {"cost", Table::Align::kRight, 70}});
+  if (has_narrow_activations(network)) columns.push_back({"bits", Table::Align::kRight, 65});
   Table table(columns);
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Cost& cost = evaluation.layer_costs[i];
@@ -76,12 +81,13 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
     if (!measured && !is_conditional(network.nodes()[i])) continue;
     std::vector<std::string> row = {network.nodes()[i].name};
     for (const DerivedMetric& metric : metrics)
-      row.push_back(metric.layers[i] ? fixed(*metric.layers[i], 4) : std::string("-"));
+      row.push_back(metric.layers[i] ? shown_text(metric.type->name, *metric.layers[i]) : "-");
     if (cost.macs_dense > 0)
       row.insert(row.end(), {operations_text(cost.macs_executed), operations_text(cost.macs_dense),
-                             fixed(cost.average_bits(), 2)});
+                             share_text(cost.macs_executed / cost.macs_dense), bits_text(cost.average_bits())});
     else
-      row.insert(row.end(), {"-", "-", "-"});  // it decides about others' work
+      row.insert(row.end(), {"-", "-", "-", "-"});  // it decides about others' work
+    row.resize(columns.size());
     table.add(std::move(row));
   }
   if (table.empty()) return;
@@ -103,23 +109,21 @@ std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& su
   const Cost& cost = evaluation.cost;
   std::vector<std::pair<std::string, std::string>> lines = {
       {"accuracy",
-       concat(fixed(100 * evaluation.accuracy(), 2), " % (", evaluation.correct, " of ", evaluation.images, ")")},
-      {"loss", fixed(evaluation.loss, 4)}};
+       concat(accuracy_text(evaluation.accuracy()), " (", evaluation.correct, " of ", evaluation.images, ")")},
+      {"loss", loss_text(evaluation.loss)}};
   if (subject.top_k > 0)
-    lines.emplace_back(concat("top ", subject.top_k), fixed(100 * evaluation.accuracy_among(subject.top_k), 2) + " %");
+    lines.emplace_back(concat("top ", subject.top_k), accuracy_text(evaluation.accuracy_among(subject.top_k)));
   if (evaluation.left_out > 0)
     lines.emplace_back("left out", concat(evaluation.left_out, " pictures that cannot be read"));
   for (const DerivedMetric& metric : metrics) {
-    const std::string& unit = metric.type->unit;
-    lines.emplace_back(metric.type->name, fixed(metric.value, 4) + (unit.empty() ? "" : " ") + unit);
+    const std::string &name = metric.type->name, unit = metric.type->unit;
+    lines.emplace_back(shown_name(name), shown_text(name, metric.value) + (unit.empty() ? "" : " ") + unit);
   }
-  lines.emplace_back("cost", concat(operations_text(cost.macs_executed), " of ", operations_text(cost.macs_dense),
-                                    " multiply-adds for one image", times_fewer(cost.macs_dense, cost.macs_executed)));
+  lines.emplace_back("cost", work_text(cost.macs_executed, cost.macs_dense, "multiply-adds for one image"));
   if (has_narrow_activations(network)) {
-    lines.emplace_back(
-        "bits", concat(fixed(cost.average_bits(), 2), " on average; ", operations_text(cost.bit_operations_executed),
-                       " of ", operations_text(cost.bit_operations_dense), " bit operations",
-                       times_fewer(cost.bit_operations_dense, cost.bit_operations_executed)));
+    lines.emplace_back("bits", bits_text(cost.average_bits()) + " on average");
+    lines.emplace_back("bit cost",
+                       work_text(cost.bit_operations_executed, cost.bit_operations_dense, "bit operations"));
   }
   lines.emplace_back("parameters", concat(network.learned_count()));
   lines.emplace_back("speed", speed(subject, network, evaluation));
@@ -161,12 +165,12 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   Table table({{"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts}, {""}, {"", Table::Align::kLeft}});
   for (std::size_t c = 0; c < classes.size(); ++c) {
     const std::optional<double> accuracy = classes[c].accuracy();
-    table.add({subject.class_names[c], accuracy ? fixed(100 * *accuracy, 2) + " %" : std::string("-  "),
+    table.add({subject.class_names[c], accuracy ? accuracy_text(*accuracy) : std::string("-  "),
                concat("(", classes[c].correct, " of ", classes[c].images, ")")});
   }
   table.print(out, subject.width, "  ");
   if (subject.confusion) print_confusion(out, subject, evaluation);
-  const std::vector<DerivedMetric> metrics = said_once(derive_metrics(network, evaluation.counts));
+  const std::vector<DerivedMetric> metrics = said_once(network, derive_metrics(network, evaluation.counts));
   print_layers(out, network, evaluation, metrics, subject.width);
   Table figures({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   for (const auto& [name, text] : summary(subject, network, evaluation, metrics)) figures.add({name, text});

@@ -133,7 +133,7 @@ ExitCode Trainer::run(const Remarks& at_end, TrainingObserver* observer) {
   if (early_stopping_->state().best) {
     const std::string& metric = early_stopping_->metric();
     log_.info(concat("done: best ", metric, " ", metric_text(metric, *early_stopping_->state().best), " after epoch ",
-                     epochs_text(early_stopping_->state().best_epoch)));
+                     epochs_text(early_stopping_->state().best_epoch), work_of_best()));
   }
   return ExitCode::kDone;
 }

@@ -91,6 +91,8 @@ class Trainer {
   void checkpoint(bool best);
   MetricsRow training_row();
   void record(const MetricsRow& row);
+  std::vector<std::string> shown_columns() const;
+  std::string work_of_best() const;
   void advise(const Remarks& at_end);
   void write_weights();
   TrainingParts parts();

@@ -1,29 +1,22 @@
 // What a training measures of itself: the line of progress and the rows of metrics.
 #include <algorithm>
-#include <iomanip>
 
+#include "core/base/units.hpp"
+#include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
 #include "core/train/epoch_row.hpp"
 #include "core/train/trainer.hpp"
 
 namespace sluice {
-namespace {
-
-/// In three digits, or fewer where that is all of it.
-std::string lr_text(double lr) {
-  return concat(std::setprecision(3), lr);
-}
-
-}  // namespace
 
 /// Of the epoch that is running.
 std::vector<LinePart> Trainer::live_figures() const {
   const Statistics& statistics = step_->executor().statistics();
   const double loss = position_.loss_sum / static_cast<double>(position_.images);
-  std::vector<LinePart> figures = {{concat("loss ", fixed(loss, 4)), concat("loss ", fixed(loss, 2)), 85}};
+  std::vector<LinePart> figures = {{"loss " + loss_text(loss), concat("loss ", fixed(loss, 2)), 85}};
   if (const std::int64_t images = statistics.count(Role::kImages); images > 0) {
-    const double percent = 100.0 * static_cast<double>(statistics.count(Role::kCorrect)) / static_cast<double>(images);
-    figures.push_back({concat("accuracy ", fixed(percent, 2), " %"), concat("acc ", fixed(percent, 0), "%"), 80});
+    const double share = static_cast<double>(statistics.count(Role::kCorrect)) / static_cast<double>(images);
+    figures.push_back({"accuracy " + accuracy_text(share), concat("acc ", fixed(100 * share, 0), "%"), 80});
   }
   append_live_metrics(figures, network_, statistics.counts_by_node());
   figures.push_back({concat("lr ", lr_text(lr_)), "", 30});
@@ -66,11 +59,45 @@ MetricsRow Trainer::training_row() {
   return row;
 }
 
+/// What lines of epochs say, in this order.
+std::vector<std::string> Trainer::shown_columns() const {
+  std::vector<std::string> columns = {"epoch", "lr", "train_loss", "train_accuracy"};
+  const auto add = [&](const std::vector<std::string>& more) {
+    columns.insert(columns.end(), more.begin(), more.end());
+  };
+  if (step_->teachers() != nullptr) add({"train_cross_entropy", "distillation_loss"});
+  for (const auto& loss : network_.auxiliary_losses()) columns.push_back(loss.first);
+  add(shown_figures("", network_));
+  add({"seconds", "images_per_second", "data_wait_percent", evaluated_set_ + "_loss", evaluated_set_ + "_accuracy"});
+  if (const std::int64_t k = experiment_.eval.top_k; k > 0)
+    columns.push_back(concat(evaluated_set_, "_top", k, "_accuracy"));
+  add(shown_figures(evaluated_set_ + "_", network_));
+  return columns;
+}
+
 void Trainer::record(const MetricsRow& row) {
   if (metrics_ != nullptr) metrics_->write(row);
   if (observer_ != nullptr) observer_->measured(row);
   append_row(history_, row);
-  log_.figures(row_line(row, experiment_.train.epochs));
+  log_.figures(row_line(row, shown_columns(), experiment_.train.epochs));
+}
+
+/// ", density 45.1 %, cost 45.3 % (18.41 M multiply-adds for one image)": what the weights that are kept do, where that
+/// depends on the images.
+std::string Trainer::work_of_best() const {
+  std::string text;
+  if (!has_conditional_cost(network_)) return text;
+  const std::string set = evaluated_set_ + "_";
+  const auto value = [&](const std::string& column) {
+    return value_at(history_, early_stopping_->state().best_epoch, column);
+  };
+  for (const std::string& column : shown_figures(set, network_)) {
+    const std::optional<double> figure = value(column), macs = value(set + "macs_executed");
+    if (!figure || !macs) continue;
+    text += concat(", ", shown_name(column).substr(set.size()), " ", shown_text(column, *figure));
+    if (is_flop_reduction(column)) text += concat(" (", operations_text(*macs), " multiply-adds for one image)");
+  }
+  return text;
 }
 
 /// Of the last row of metrics; 0 where there is none.

@@ -106,15 +106,17 @@ def check_report(name, report, layers, first, second):
 
 def check_text(text, report, layers):
     """The lines that a person quotes say the same."""
-    share = rf"{report['open_share']:.4f}"
+    share = rf"{report['open_share']:.4g}"
     expect(re.search(rf"^open_share  {share}$", text, re.MULTILINE), f"eval: no line for open_share\n{text}")
-    expect(re.search(rf"^cost        {report['macs_executed']:.0f} of 2492 multiply-adds for one image \({report['flop_reduction']:.2f} times "
-                     r"fewer\)$", text, re.MULTILINE), f"eval: no line for the cost\n{text}")
-    expect(re.search(rf"^bits        {report['average_bits']:.2f} on average; ", text, re.MULTILINE), f"eval: bits\n{text}")
+    cost = report["macs_executed"] / 2492
+    expect(re.search(rf"^cost        {100 * cost:.1f} % \({report['macs_executed']:.0f} of 2492 multiply-adds for one image\)$", text,
+                     re.MULTILINE), f"eval: no line for the cost\n{text}")
+    expect(re.search(rf"^bits        {report['average_bits']:.2f} on average$", text, re.MULTILINE), f"eval: bits\n{text}")
     for name in ("gate0", "gate1"):
         layer = layers[name]
-        expect(re.search(rf"^  {name} +{layer['open_share']:.4f} +{layer['macs_executed']:.0f} +{layer['macs_dense']:.0f} +"
-                         rf"{layer['average_bits']:.2f}$", text, re.MULTILINE), f"eval: no line for {name}\n{text}")
+        expect(re.search(rf"^  {name} +{layer['open_share']:.4g} +{layer['macs_executed']:.0f} +{layer['macs_dense']:.0f} +"
+                         rf"{100 * layer['macs_executed'] / layer['macs_dense']:.1f} % +{layer['average_bits']:.2f}$", text, re.MULTILINE),
+               f"eval: no line for {name}\n{text}")
 
 
 def by_layer(box, out, last, report):
@@ -184,7 +186,7 @@ def channels():
         conv = shown["gates"][1]
         expect(conv["macs_executed"] == layers["conv2"]["macs_executed"] < conv["macs_dense"], f"--gates: {conv}, eval {layers['conv2']}")
         text = box.ok("sluice-eval", box.newest(), "--split=validation").out
-        expect(re.search(r"^  gate\.decision +\d\.\d{4} +- +- +-$\n^  conv2 +- +\d+ +\d+ +32\.00$", text, re.MULTILINE), f"eval: {text}")
+        expect(re.search(r"^  gate\.decision +\d+\.\d % +- +- +-$\n^  conv2 +- +\d+ +\d+ +\d+\.\d %$", text, re.MULTILINE), f"eval: {text}")
 
 
 def averages():
@@ -231,10 +233,10 @@ def inspection():
         expect(gates[0]["threshold"]["min"] == gates[0]["threshold"]["max"] and abs(gates[0]["threshold"]["mean"] - 0.2) < 1e-7,
                f"inspect: {gates[0]['threshold']}")
         text = box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates").out
-        expect(re.search(r"^gate0 +0\.2 +0\.2 +0\.2 +0\.\d{4} +400 +\d+ +\d+\.\d %  32\.00 +\d+\.\d %$", text, re.MULTILINE) and
-               text.splitlines()[-1] == f"MACs for one image, {totals['flop_reduction']:.3g} times fewer than dense; bit operations, "
-               f"{totals['bit_operations_dense'] / totals['bit_operations_executed']:.3g} times fewer than with all bits; counted in the "
-               "last evaluation", f"inspect: {text}")
+        cost, bits = 100 / totals["flop_reduction"], 100 * totals["bit_operations_executed"] / totals["bit_operations_dense"]
+        expect(re.search(r"^gate0 +0\.2 +0\.2 +0\.2 +\d+\.\d % +\d+\.\d % +\d+ +400 +32\.00 +\d+\.\d %$", text, re.MULTILINE) and
+               re.fullmatch(rf"whole network .* {cost:.1f} % .* {bits:.1f} %", text.splitlines()[-2]) and
+               text.splitlines()[-1] == "for one image, counted in the last evaluation", f"inspect: {text}")
         text = box.ok("sluice-inspect", "run/weights.h5", "--gates").out
         expect("counted in the last evaluation" in text, f"inspect: weights\n{text}")
         text = box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates", "--filter=*1").out

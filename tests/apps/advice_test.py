@@ -87,7 +87,7 @@ def a_cost_that_is_missed():
     """Who follows the advice comes nearer; the figures are those of sluice-eval on the same images."""
     with Sandbox() as box:
         box.write("gated.ini", GATED)
-        form = (r"warning: the network does (\S+) % of its multiply-adds \(gate_density (\S+)\), where \[gating_loss\] cost_target is "
+        form = (r"warning: the network does (\S+) % of its multiply-adds \(density (\S+) %\), where \[gating_loss\] cost_target is "
                 r"0\.6: the pull was too weak, or too short; a cost_penalty of (\S+) \(it was 1\), or a longer training, would "
                 r"bring it nearer")
         text = "\n".join(warnings(box.ok("sluice-train", "gated.ini", *COST, "--gating_loss.cost_penalty=1")))
@@ -96,7 +96,7 @@ def a_cost_that_is_missed():
         if not found:
             return
         last = list(csv.DictReader(io.StringIO(box.text("run/metrics.csv"))))[-1]
-        expect(found[2] == f"{float(last['val_gate_density']):.3f}" and found[1] == f"{100 / float(last['val_flop_reduction']):.1f}",
+        expect(found[2] == f"{100 * float(last['val_gate_density']):.1f}" and found[1] == f"{100 / float(last['val_flop_reduction']):.1f}",
                f"missed cost: {text}, {last}")
         box.ok("sluice-train", "gated.ini", *COST, f"--gating_loss.cost_penalty={found[3]}", "--run.dir=strong")
         strong = list(csv.DictReader(io.StringIO(box.text("strong/metrics.csv"))))[-1]
@@ -113,7 +113,7 @@ def a_ramp_that_is_too_long():
     with Sandbox() as box:
         box.write("gated.ini", GATED + "[gating_loss]\nform = cost\ncost_target = 0.6\nramp_epochs = 8\n")
         line = GATED.count("\n") + 4
-        text = (f"warning: gated.ini:{line}: [gating_loss] ramp_epochs: the training ends after 2 of 8 epochs of the ramp, where 0.900 of "
+        text = (f"warning: gated.ini:{line}: [gating_loss] ramp_epochs: the training ends after 2 of 8 epochs of the ramp, where 0.9 of "
                 "the cost is wanted, not cost_target = 0.6; lower ramp_epochs to a part of train.epochs, or train longer")
         expect(warnings(box.ok("sluice-train", "gated.ini", "--dry-run")) == [text], "long ramp: --dry-run")
         told = warnings(box.ok("sluice-train", "gated.ini"))

@@ -44,16 +44,20 @@ def several():
         timed = json.loads(box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", "--json").out)
         expect(all(row["milliseconds"] > 0 and row["batch"] == 5 for row in timed), f"--time: {timed}")
         text = box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", env={"COLUMNS": "60"}).out.splitlines()
-        expect(re.fullmatch(r"on 20 test images; deployed and timed on \d+ threads?", text[0]) and text[1].endswith("  ms, batch 5"),
+        titles = next(line for line in text if line.startswith("checkpoint "))
+        expect(re.fullmatch(r"on 20 test images; deployed and timed on \d+ threads?", text[0]) and titles.endswith("  ms, batch 5"),
                f"--time at 60 columns: {text}")
         markdown = box.ok("sluice-eval", DENSE, GATES, "--markdown").out.splitlines()
         expect(markdown[:2] == ["on 20 test images", ""] and len(markdown) == 6, f"--markdown: {markdown}")
         expect(markdown[4].startswith(f"| {DENSE} | ") and " % |" in markdown[4], f"--markdown: {markdown}")
         text = box.ok("sluice-eval", DENSE, GATES, env={"COLUMNS": "60"}).out.splitlines()
+        titles = next(i for i, line in enumerate(text) if line.startswith("checkpoint "))
+        same = " ".join(text[1:titles])
         expect(text[0] == "on 20 test images", f"60 columns: {text}")
-        expect(text[1].split() == ["checkpoint", "accuracy", "loss", "gate_density", "multiply-adds"], f"60 columns: {text}")
-        expect([line.split()[0] for line in text[2:4]] == ["run", "gated"] and text[4] == "checkpoint: */weights.h5"
-               and text[5].startswith("no room for: dense, "), f"60 columns: {text}")
+        expect(same.startswith("all checkpoints: ") and re.search(r"[ ,]dense \d+$", same), f"60 columns: {text}")
+        expect(text[titles].split()[-3:] == ["loss", "density", "cost"], f"60 columns: {text}")
+        expect([line.split()[0] for line in text[titles + 1:titles + 3]] == ["run", "gated"]
+               and text[titles + 3:] == ["checkpoint: */weights.h5", "no room for: multiply-adds"], f"60 columns: {text}")
         # Of sets of their own each has its number of images.
         box.ok("sluice-train", "net.ini", "--run.dir=other", "--data.synthetic_test_size=30")
         text = box.ok("sluice-eval", DENSE, "other/weights.h5").out.splitlines()

@@ -33,10 +33,11 @@ interval = {interval}
 metric = val_accuracy
 goal = auto
 """
-METRICS = """epoch,step,lr,train_loss,val_loss,val_accuracy,val_gate_density,val_gate_density/conv1,val_macs_executed,seconds,images_per_second
-1,10,{lr},2,{loss},50,0.5,0.4,20000000,1800,100
-2,20,{lr},1.5,{loss},{best},0.25,0.2,15000000,1800,200
-3,30,{lr},1,{loss},60,0.125,0.1,12500000,1800,300
+METRICS = """epoch,step,lr,train_loss,val_loss,val_accuracy,val_gate_density,val_gate_density/conv1,val_macs_executed,\
+val_flop_reduction,seconds,images_per_second
+1,10,{lr},2,{loss},50,0.5,0.4,20000000,1.5,1800,100
+2,20,{lr},1.5,{loss},{best},0.25,0.2,15000000,2,1800,200
+3,30,{lr},1,{loss},60,0.125,0.1,12500000,2.4,1800,300
 """
 STAMP = "2026-01-02T03:04:05+0100 "
 
@@ -70,9 +71,9 @@ def states_and_values():
         expect([row["state"] for row in rows.values()] == ["finished", "stopped", "killed", "failed"], f"states: {rows}")
         expect(rows["runs/a"] == {"run": "runs/a", "state": "finished", "layer.*.type": "conv", "optimizer.lr": "0.1", "epochs": "3",
                                   "epochs_wanted": "4", "best_epoch": "2", "val_accuracy": "0.7", "val_loss": "0.5",
-                                  "val_gate_density": "0.25", "val_macs_executed": "1.5e+07", "split": "validation", "images": "",
-                                  "hours": "1.5",
-                                  "images_per_second": "300"}, f"runs/a: {rows['runs/a']}")
+                                  "val_gate_density": "0.25", "val_macs_executed": "1.5e+07", "val_flop_reduction": "2",
+                                  "split": "validation", "images": "", "hours": "1.5", "images_per_second": "300"},
+               f"runs/a: {rows['runs/a']}")
         expect(rows["runs/b"]["layer.*.type"] == "cg_conv" and rows["runs/b"]["val_accuracy"] == "0.905", f"runs/b: {rows['runs/b']}")
         expect(rows["runs/d"]["epochs"] == "0" and rows["runs/d"]["val_accuracy"] == "", f"runs/d: {rows['runs/d']}")
         objects = json.loads(box.ok("sluice-runs", "runs", "--json").out)
@@ -93,41 +94,68 @@ def tables():
         wide = box.ok("sluice-runs", "runs").out
         expect(wide == """\
 metrics: of the best epoch, on validation images
-run          state     epochs  best at  accuracy    loss  density     MACs    time  images/s     type    lr
-runs/a       finished     3/4        2   70.00 %  0.5000   0.2500  15.00 M  1.50 h       300     conv   0.1
-runs/b       stopped      3/4        2   90.50 %  0.5000   0.2500  15.00 M  1.50 h       300  cg_conv   0.1
-runs/d       killed       0/4                                                0.0 s               conv   0.2
-runs/deep/c  failed       3/4        2   80.00 %  0.5000   0.2500  15.00 M  1.50 h       300     conv  0.10
+run          state     epochs  best at  accuracy    loss  density  multiply-adds    cost    time  images/s     type    lr
+runs/a       finished     3/4        2   70.00 %  0.5000   25.0 %        15.00 M  50.0 %  1.50 h       300     conv   0.1
+runs/b       stopped      3/4        2   90.50 %  0.5000   25.0 %        15.00 M  50.0 %  1.50 h       300  cg_conv   0.1
+runs/d       killed       0/4                                                              0.0 s               conv   0.2
+runs/deep/c  failed       3/4        2   80.00 %  0.5000   25.0 %        15.00 M  50.0 %  1.50 h       300     conv  0.10
 """ + stopped + reason, f"without a terminal:\n{wide}")
         for width in (60, 80, 100):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
             expect(lines[6] == "run: runs/*" and lines[7].startswith("no room for: ") and all(len(line) <= width for line in lines[:7]),
                    f"{width} columns:\n" + "\n".join(lines))
-            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[1].split()), f"{width} columns: {lines[1]}")
+            expect({"run", "state", "accuracy", "lr", "density", "cost", "time"} <= set(lines[1].split()), f"{width} columns: {lines[1]}")
         text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=0.8", "--sort=-val_accuracy",
                       "--markdown").out
         expect([line.split(" | ")[0] for line in text.splitlines()[2:]] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
                f"--markdown, sorted and filtered:\n{text}")
         order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=val_accuracy").out)]
         expect(order == ["runs/a", "runs/deep/c", "runs/b", "runs/d"], f"--sort=val_accuracy: {order}")
+        # Titles of the table are names of columns, too.
+        for sort in (["--sort=-accuracy"], ["--sort", "-accuracy"], ["--sort=-val_accuracy"]):
+            order = [line.split()[0] for line in box.ok("sluice-runs", "runs", *sort).out.splitlines()[2:6]]
+            expect(order == ["runs/b", "runs/deep/c", "runs/a", "runs/d"], f"{sort}: {order}")
+        order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=lr", "--filter=time>0").out)]
+        expect(order == ["runs/a", "runs/b", "runs/deep/c"], f"--sort=lr: {order}")
 
 
 def different_kinds():
-    """What came of runs has room, however much differs; of the differences those that a line holds, and one line for the others."""
+    """What is the same in all runs is said once; what came of them has room, and of what differs what differs most."""
     with Sandbox() as box:
         for number in range(3):
-            plant(box, f"cifar10_resnet20_target-{number}", "done: best", lr=f"0.{number + 1}")
+            plant(box, f"cifar10_resnet20_target-{number}", "done: best", lr=f"0.{number + 1}", best=f"7{number}", loss=f"0.{number}")
             keys = "".join(f"[gating_loss]\nkey_of_a_long_name_{i} = {number}\n" if i == 0 else f"key_of_a_long_name_{i} = {number}\n"
                            for i in range(12))
             box.write(f"runs/cifar10_resnet20_target-{number}/config.ini",
                       box.text(f"runs/cifar10_resnet20_target-{number}/config.ini") + keys)
         for width in (60, 80, 200):
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
-            expect({"run", "state", "accuracy", "density", "MACs", "time"} <= set(lines[1].split()), f"{width} columns: {lines[1]}")
-            expect(len({line.split()[0] for line in lines[2:5]}) == 3, f"names at {width} columns: {lines}")
+            at = next(i for i, line in enumerate(lines) if line.startswith("run "))
+            same = " ".join(line.strip() for line in lines[1:at])
+            expect(same == "all runs: state finished, epochs 3/4, best at 2, density 25.0 %, multiply-adds 15.00 M, cost 50.0 %, "
+                   "time 1.50 h, images/s 300", f"{width} columns: {same}")
+            expect({"run", "accuracy", "loss", "lr"} <= set(lines[at].split()), f"{width} columns: {lines[at]}")
+            expect(len({line.split()[0] for line in lines[at + 1:at + 4]}) == 3, f"names at {width} columns: {lines}")
             expect(width == 200 or re.fullmatch(r"no room for: .* and \d+ more", lines[-1]) and len(lines[-1]) <= width,
-                   f"{width} columns: {lines[5:]}")
-            expect(("lr" in lines[1].split()) == (width == 200), f"{width} columns: {lines[1]}")
+                   f"{width} columns: {lines[at + 4:]}")
+        whole = box.ok("sluice-runs", "runs").out
+        expect("all runs" not in whole and whole.count("finished") == 3, f"a pipe gets whole columns:\n{whole}")
+
+
+def long_values():
+    """Their middle makes way, and they stay different."""
+    with Sandbox() as box:
+        front, back = "a note about the run that is much too long", "with an end that is long as well"
+        for number in range(2):
+            plant(box, f"run{number}", "done: best", best=f"7{number}", loss=f"0.{number}")
+            box.write(f"runs/run{number}/config.ini", box.text(f"runs/run{number}/config.ini") + f"[own]\nnote = {front} {number} {back}\n")
+        for width in (60, 80):
+            lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
+            at = next(i for i, line in enumerate(lines) if line.startswith("run "))
+            notes = [re.search(r"\S*[a-z ]*\.\.\.[a-z 0-9]*$", line) for line in lines[at + 1:at + 3]]
+            expect("note" in lines[at].split() and all(notes) and notes[0][0] != notes[1][0], f"{width} columns: {lines}")
+            expect(all(len(line) <= width for line in lines), f"{width} columns: {lines}")
+        expect(f"{front} 0 {back}\n" in box.ok("sluice-runs", "runs").out, "a pipe gets whole values")
 
 
 def said_once():
@@ -197,6 +225,6 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for test in (states_and_values, tables, different_kinds, said_once, hostile, a_real_run):
+    for test in (states_and_values, tables, different_kinds, long_values, said_once, hostile, a_real_run):
         test()
     run_table(BAD, 8, len(failures))

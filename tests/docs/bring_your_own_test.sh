@@ -35,10 +35,10 @@ PATH=$programs:$PATH bash -eu run.sh > out 2> err || fail "$(cat err)"
 # part NUMBER: what the command of that number printed
 part() { awk -v number="$1" '$0 == "@@@" { ++seen; next } seen == number { print }' out; }
 part 1 | grep -qE '^body\.conv +cg_conv ' || fail "no gated convolution in the layer table: $(part 1)"
-part 2 | grep -q 'gate_density' || fail "training does not show gate densities: $(part 2)"
-part 3 | grep -q 'gate_density' || fail "evaluation does not show gate densities: $(part 3)"
+part 2 | grep -qE ', density [0-9.]+ %, cost ' || fail "training does not show gate densities: $(part 2)"
+part 3 | grep -qE '^density +[0-9.]+ %' || fail "evaluation does not show gate densities: $(part 3)"
 part 3 | grep -q 'top\.conv' || fail "evaluation does not show layers: $(part 3)"
-if part 4 | grep -q 'gate_density'; then fail "the dense twin has gates: $(part 4)"; fi
+if part 4 | grep -qwE 'density|cost'; then fail "the dense twin has gates: $(part 4)"; fi
 [ -f dense/weights.h5 ] || fail "no dense twin"
 
 # The task is easy: bright images or dark ones.

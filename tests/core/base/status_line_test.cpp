@@ -23,6 +23,19 @@ TEST(StatusLine, TheLeastImportantMakesWay) {
   EXPECT_EQ(fitting_line(kParts, 1), "3/60");
 }
 
+TEST(StatusLine, RoomThatIsKeptForAPartMakesLinesAlike) {
+  const auto line = [](const std::string& epoch, const std::string& loss, std::size_t room) {
+    return fitting_line({{"epoch " + epoch, epoch, 100, 11, 5}, {"lr 0.1", "", 30}, {"loss " + loss, loss, 85, 11, 6}},
+                        room);
+  };
+  EXPECT_EQ(line("3/60", "1.2345", 32), "epoch 3/60  lr 0.1  loss 1.2345");
+  EXPECT_EQ(line("3/60", "1.2345", 31), "epoch 3/60  loss 1.2345") << "of another epoch there would be no room";
+  EXPECT_EQ(line("13/60", "1.2345", 31), "epoch 13/60  loss 1.2345");
+  EXPECT_EQ(line("3/60", "-", 12), "3/60 -");
+  EXPECT_EQ(line("3/60", "-", 11), "3/60");
+  EXPECT_EQ(line("3/60", "12345678", 12), "3/60") << "more than was kept";
+}
+
 TEST(StatusLine, CountsCharactersAndNotBytes) {
   EXPECT_EQ(fitting_line({{"größer", "", 60}, {"ä", "", 55}}, 9), "größer  ä");
   EXPECT_EQ(fitting_line({}, 9), "");

@@ -213,6 +213,45 @@ TEST(Table, PathsLeaveOutWhatAllOfThemShare) {
             "  loss\n");
 }
 
+Table named_rows() {
+  Table table({{"run", Table::Align::kLeft},
+               {"state", Table::Align::kLeft, 95},
+               {"accuracy", Table::Align::kRight, 90},
+               {"lr", Table::Align::kRight, 48}});
+  table.name_rows("runs");
+  table.add({"a", "finished", "91.20 %", "0.1"});
+  return table;
+}
+
+TEST(Table, WhatAllRowsHaveIsSaidOnceWhereThereIsNoRoom) {
+  Table table = named_rows();
+  EXPECT_EQ(printed(table, 20), "run  state      lr\na    finished  0.1\nno room for:\n  accuracy\n")
+      << "it is the only row";
+  table.add({"b", "finished", "8.00 %", "0.2"});
+  EXPECT_EQ(printed(table, 28),
+            "run  state     accuracy   lr\n"
+            "a    finished   91.20 %  0.1\n"
+            "b    finished    8.00 %  0.2\n");
+  EXPECT_EQ(printed(table, 27),
+            "all runs: state finished\n"
+            "run  accuracy   lr\n"
+            "a     91.20 %  0.1\n"
+            "b      8.00 %  0.2\n");
+}
+
+TEST(Table, ValuesAreCutBeforeAColumnGoes) {
+  Table table({{"run", Table::Align::kLeft},
+               {"accuracy", Table::Align::kRight, 90},
+               {"init", Table::Align::kRight, 48, Table::Narrow::kCutsFirst},
+               {"bits", Table::Align::kRight, 10}});
+  table.add({"a", "91.20 %", "networks/of/last/year/dense-91.h5", "32"});
+  table.add({"b", "8.00 %", "networks/of/last/year/dense-92.h5", "4"});
+  EXPECT_EQ(printed(table, 36),
+            "run  accuracy             init  bits\n"
+            "a     91.20 %  networ...-91.h5    32\n"
+            "b      8.00 %  networ...-92.h5     4\n");
+}
+
 TEST(Table, WithoutTitlesThereIsNoLineOfThem) {
   Table table({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   table.add({"file", "run/weights.h5 (sealed)"});

@@ -12,6 +12,8 @@ TEST(HistoryColumn, ShownNames) {
   EXPECT_EQ(shown_name("gate_density"), "density");
   EXPECT_EQ(shown_name("val_gate_density"), "val_density");
   EXPECT_EQ(shown_name("test_flop_reduction"), "test_cost");
+  EXPECT_EQ(shown_name("val_macs_executed"), "val_multiply-adds");
+  EXPECT_EQ(shown_name("average_bits"), "bits");
   EXPECT_EQ(shown_name("val_accuracy"), "val_accuracy");
   EXPECT_EQ(shown_name("val_open_share"), "val_open_share");
 }

@@ -132,23 +132,21 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   options_.history = true;
   EXPECT_EQ(run(),
             "epoch  train_loss  density.layer1.0.gate\n"
-            "    1         2.5                    0.5\n"
-            "    2    0.333333                   0.25\n"
-            "    3         nan                  0.125\n");
+            "    1      2.5000                    0.5\n"
+            "    2      0.3333                   0.25\n"
+            "    3           -                  0.125\n");
   options_.history = false;
   options_.decisions = true;
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.tensors[3].values = {0, 0, 0, 0.5f, 0, 0, 3};
   save(checkpoint, path("a.h5"));
-  EXPECT_EQ(
-      run(),
-      "layer          threshold mean  min  max  density   MACs  executed   saved   bits  bits saved\n"
-      "layer1.0.gate             0.5    0    3   0.3750   4000      2125  46.9 %   2.71      52.1 %\n"
-      "whole network                             0.3750  31000     29125   6.0 %  29.86       0.2 %\n"
-      "MACs for one image, 1.06 times fewer than dense; bit operations, 1 times fewer than with all bits; counted in "
-      "the last evaluation\n");
+  EXPECT_EQ(run(),
+            "layer          threshold mean  min  max  density    cost  multiply-adds       of   bits  bit cost\n"
+            "layer1.0.gate             0.5    0    3   37.5 %  53.1 %           2125     4000   2.71    47.9 %\n"
+            "whole network                             37.5 %  94.0 %        29.12 k  31.00 k  29.86    99.8 %\n"
+            "for one image, counted in the last evaluation\n");
   options_.width = 60;
-  EXPECT_THAT(run(), HasSubstr("layer          threshold mean  density   bits  bits saved\n"));
+  EXPECT_THAT(run(), HasSubstr("layer          threshold mean  min  density   bits  bit cost\n"));
   options_.width = 0;
   const Json json = run_json();
   EXPECT_FALSE(json.contains("tensors"));
@@ -167,17 +165,52 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   EXPECT_EQ(totals["density"], 0.375);
 }
 
+TEST_F(Inspect, BitsAreShownOfWhatIsQuantised) {
+  options_.decisions = true;
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.costs["layer1.0.gate"] = {{1000, 32, 32, false, "", ""}, {3000, 32, 32, false, "open", "total"}};
+  save(checkpoint, path("a.h5"));
+  const std::string text = run();
+  EXPECT_THAT(text, HasSubstr("  multiply-adds       of\n"));
+  EXPECT_THAT(text, HasSubstr("  53.1 %           2125     4000\n"));
+}
+
+TEST_F(Inspect, ATimeIsThatOfTheRun) {
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.run = {
+      {"host", "node7"}, {"elapsed_seconds", "5300"}, {"train_seconds", "100"}, {"data_wait_seconds", "0"}};
+  save(checkpoint, path("a.h5"));
+  const std::string text = run();
+  EXPECT_THAT(text, HasSubstr("               time of training = 1.50 h\n"));
+  EXPECT_THAT(text, Not(HasSubstr("seconds")));
+  EXPECT_EQ(run_json()["run"]["train_seconds"], "100");
+}
+
+TEST_F(Inspect, WhatStaysTheSameIsNoCurve) {
+  Checkpoint checkpoint = sample_checkpoint();
+  checkpoint.history.columns = {"epoch", "lr", "val_flop_reduction", "val_top5_accuracy", "train_loss"};
+  const double nan = std::nan("");
+  checkpoint.history.rows = {{1, 0.05, 4, nan, 2}, {2, 0.05, 2, nan, HUGE_VAL}, {3, 0.05, 4, 0.5, 2}};
+  save(checkpoint, path("a.h5"));
+  options_.plot = true;
+  const std::string text = run();
+  EXPECT_THAT(text,
+              HasSubstr("lr 0.0500 in all epochs\nval_cost: last 25.0 %, lowest 25.0 % at epoch 1, highest 50.0 % at "
+                        "epoch 2\n"));
+  EXPECT_THAT(text, HasSubstr("val_top5_accuracy 50.00 % at epoch 3\ntrain_loss: last 2.0000, "));
+}
+
 TEST_F(Inspect, GatesBeforeTheFirstEvaluationAndWithoutAny) {
   options_.decisions = true;
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.evaluation.clear();
   checkpoint.statistics["layer1.0.gate"] = {{"open", std::int64_t{1}}, {"total", std::int64_t{4}}};
   save(checkpoint, path("a.h5"));
-  EXPECT_THAT(run(), HasSubstr("0.2500   4000      1750  56.2 %"));
-  EXPECT_THAT(run(), HasSubstr("; counted in the training epoch\n"));
+  EXPECT_THAT(run(), HasSubstr("25.0 %  43.8 %           1750     4000"));
+  EXPECT_THAT(run(), HasSubstr("for one image, counted in the training epoch\n"));
   checkpoint.statistics.clear();
   save(checkpoint, path("a.h5"));
-  EXPECT_THAT(run(), HasSubstr("        -   4000      4000  0.0 %"));
+  EXPECT_THAT(run(), HasSubstr("      -  100.0 %           4000     4000"));
   EXPECT_THAT(run(), HasSubstr("nothing was counted yet: all work is shown as done\n"));
   EXPECT_TRUE(run_json()["gates"][0]["density"].is_null());
   options_.json = false;
@@ -202,7 +235,7 @@ TEST_F(Inspect, DecisionsByTensorsOfAnyName) {
   EXPECT_EQ(run_json()["gates"][0]["limit"]["max"], 2);
   options_.json = false;
   options_.deciding.clear();
-  EXPECT_THAT(run(), HasSubstr("layer          density   MACs"));
+  EXPECT_THAT(run(), HasSubstr("layer          density    cost  multiply-adds"));
   options_.filter = "linear*";
   EXPECT_EQ(run(), "no layer that matches has work that depends on its images\n");
 }
@@ -223,7 +256,7 @@ TEST_F(Inspect, GatesOfAnOlderFile) {
   save(checkpoint, path("a.h5"));
   options_.decisions = true;
   const std::string text = run();
-  EXPECT_THAT(text, HasSubstr("-     -         -      -     -\nthe file does not say what its layers cost: checkpoints "
+  EXPECT_THAT(text, HasSubstr("-     -              -   -\nthe file does not say what its layers cost: checkpoints "
                               "do from format 1.1 on\n"));
   EXPECT_TRUE(run_json()["gate_totals"].empty());
   options_.json = false;
@@ -353,7 +386,7 @@ TEST_F(Inspect, FilesOfOtherPrograms) {
               HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
   EXPECT_THAT(text, HasSubstr("conv1.weight     float64  2x3            6  0.000  48.0\n"));
   options_.decisions = true;
-  EXPECT_THAT(run(), HasSubstr("conv1             3.5    1    6        -     -         -      -     -\nthe file does"));
+  EXPECT_THAT(run(), HasSubstr("conv1             3.5    1    6        -     -              -   -\nthe file does"));
   options_.config = true;
   EXPECT_EQ(error_text([this] { run(); }, ExitCode::kCheckpoint), path("a.h5: holds no configuration"));
   options_.decisions = options_.config = false;
