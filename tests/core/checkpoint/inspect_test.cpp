@@ -170,9 +170,7 @@ TEST_F(Inspect, BitsAreShownOfWhatIsQuantised) {
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.costs["layer1.0.gate"] = {{1000, 32, 32, false, "", ""}, {3000, 32, 32, false, "open", "total"}};
   save(checkpoint, path("a.h5"));
-  const std::string text = run();
-  EXPECT_THAT(text, HasSubstr("  multiply-adds       of\n"));
-  EXPECT_THAT(text, HasSubstr("  53.1 %           2125     4000\n"));
+  EXPECT_THAT(run(), testing::ContainsRegex("  multiply-adds       of\n.*  53.1 %           2125     4000\n"));
 }
 
 TEST_F(Inspect, ATimeIsThatOfTheRun) {
