@@ -27,7 +27,7 @@ function number(value) {
   if (size >= 1e4) return `${+(value / 1e3).toPrecision(4)} k`;
   return String(+value.toPrecision(4));
 }
-// As core/base/units.hpp has them: accuracies, shares of work and decisions, operations.
+// As programs print them: accuracies, shares of work and decisions, operations.
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 const percent = (share) => (known(share) ? `${(100 * share).toFixed(2)} %` : '-');
 const part = (share) => (known(share) ? `${(100 * share).toFixed(1)} %` : '-');
