@@ -105,7 +105,7 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
        column("images", "images", one_set ? 0 : 65), column("split", "split", 0)});
   if (timed) {
     const std::string title = one_batch ? concat("ms, batch ", rows.front().batch) : "ms";
-    records.columns.push_back(column("milliseconds", title.c_str(), 85));
+    records.columns.push_back(column("milliseconds", title.c_str(), Table::kAlways));
     records.columns.push_back(column("batch", "batch", one_batch ? 0 : 82));
   }
   for (const NetworkRow& row : rows) records.rows.push_back(cells(row, metrics, timed));
