@@ -21,10 +21,6 @@ std::uint8_t byte_of(float level) {
   return static_cast<std::uint8_t>(static_cast<std::int32_t>(level) & 0xff);
 }
 
-const float* factors_of(const float* factors, const TensorDesc& tensor, std::int64_t image) {
-  return factors == nullptr ? nullptr : factors + image * tensor.shape[kC];
-}
-
 }  // namespace
 
 bool Int8OpenConvolution::fits(const Problem& problem) {

@@ -27,10 +27,6 @@ T* image_of(const TensorDesc& tensor, T* data, std::int64_t image) {
   return data + image * tensor.shape[kC] * tensor.shape[kH] * tensor.shape[kW];
 }
 
-const float* factors_of(const float* factors, const TensorDesc& tensor, std::int64_t image) {
-  return factors == nullptr ? nullptr : factors + image * tensor.shape[kC];
-}
-
 /// O x I x KH x KW as [output][tap][channel].
 void order_taps(const OpenProblem& problem, const float* weights, float* ordered) {
   const std::int64_t inputs = problem.src.shape[kC], taps = problem.geometry.kernel * problem.geometry.kernel;

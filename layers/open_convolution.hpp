@@ -26,6 +26,11 @@ struct OpenFactors {
   const float* outputs = nullptr;  ///< of the result, for a problem that closes outputs
 };
 
+/// Those of one image; `tensor` is what they are of. Null where there are none.
+inline const float* factors_of(const float* factors, const TensorDesc& tensor, std::int64_t image) {
+  return factors == nullptr ? nullptr : factors + image * tensor.shape[kC];
+}
+
 class OpenConvolution {
  public:
   /// No groups, fp32, channels in blocks of 16, or as NHWC and multiples of 16, and nothing to add where outputs are

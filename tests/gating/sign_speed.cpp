@@ -16,6 +16,7 @@
 #include "gating/signs/sign_conv.hpp"
 #include "layers/convolution.hpp"
 #include "tests/gating/take_turns.hpp"
+#include "tests/layers/harness/speed_program.hpp"
 
 namespace sluice {
 namespace {
@@ -157,10 +158,5 @@ int run(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  try {
-    return sluice::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "sign_speed: %s\n", e.what());
-    return 1;
-  }
+  return sluice::speed_program("sign_speed", sluice::run, argc, argv);
 }

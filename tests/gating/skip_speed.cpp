@@ -19,6 +19,7 @@
 #include "gating/skip/skip_conv.hpp"
 #include "layers/convolution.hpp"
 #include "tests/gating/take_turns.hpp"
+#include "tests/layers/harness/speed_program.hpp"
 
 namespace sluice {
 namespace {
@@ -273,10 +274,5 @@ int run(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  try {
-    return sluice::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "skip_speed: %s\n", e.what());
-    return 1;
-  }
+  return sluice::speed_program("skip_speed", sluice::run, argc, argv);
 }

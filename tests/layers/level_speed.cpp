@@ -15,6 +15,7 @@
 #include "layers/convolution.hpp"
 #include "layers/level_convolution.hpp"
 #include "tests/gating/take_turns.hpp"
+#include "tests/layers/harness/speed_program.hpp"
 
 namespace sluice {
 namespace {
@@ -133,10 +134,5 @@ int run(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  try {
-    return sluice::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "level_speed: %s\n", e.what());
-    return 1;
-  }
+  return sluice::speed_program("level_speed", sluice::run, argc, argv);
 }

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +19,7 @@
 #include "layers/convolution.hpp"
 #include "layers/int8_open_convolution.hpp"
 #include "layers/open_convolution.hpp"
+#include "tests/layers/harness/speed_program.hpp"
 
 namespace sluice {
 namespace {
@@ -172,10 +172,5 @@ int run(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  try {
-    return sluice::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "open_speed: %s\n", e.what());
-    return 1;
-  }
+  return sluice::speed_program("open_speed", sluice::run, argc, argv);
 }
