@@ -17,11 +17,14 @@ constexpr std::size_t kGap = 2;
 constexpr std::size_t kLeastWrapped = 16;  // characters of a column that wraps
 constexpr std::size_t kLeastCut = 12;      // of one whose names are cut
 constexpr std::string_view kCutMark = "...";
+constexpr std::size_t kFoldIndent = 2;  // of figures below their name
 
-constexpr std::size_t kMostOfValue = 24;  // characters of a value, where there is no room for all
+bool is_name(const Table::Column& column) {
+  return column.narrow == Table::Narrow::kCuts || column.narrow == Table::Narrow::kCutsPaths;
+}
 
 bool cuts(const Table::Column& column) {
-  return column.narrow != Table::Narrow::kNever && column.narrow != Table::Narrow::kWraps;
+  return is_name(column) || column.narrow == Table::Narrow::kCutsFirst;
 }
 
 template <class List, class Item>
@@ -65,10 +68,11 @@ std::optional<std::size_t> telling_front(const std::set<std::string>& names, std
   return std::nullopt;
 }
 
-std::size_t least_width(const std::set<std::string>& names, std::size_t least, std::size_t most) {
-  for (std::size_t width = least; width <= most; ++width)
-    if (telling_front(names, width)) return width;
-  return least;
+/// The least width, from `least` on, at which cut names that differ look different: at most that of the longest one.
+std::size_t telling_width(const std::set<std::string>& names, std::size_t least) {
+  std::size_t width = least;
+  while (!telling_front(names, width)) ++width;
+  return width;
 }
 
 /// Characters of the longest word.
@@ -150,26 +154,43 @@ std::vector<std::size_t> Table::whole_widths(const Layout& layout) const {
   return widths;
 }
 
-/// Of columns that cut their cells the width at which these still tell rows apart, as far as that leaves a third of the
-/// room to others.
+/// The width at which a column's cells still tell rows apart.
+std::size_t Table::told_width(std::size_t column, const Layout& layout, std::size_t least) const {
+  const std::vector<std::string> cells = cells_of(column, layout);
+  return telling_width({cells.begin(), cells.end()}, std::max({least, kLeastCut, characters(columns_[column].title)}));
+}
+
+std::size_t Table::names(const Layout& layout) const {
+  return static_cast<std::size_t>(
+      std::count_if(layout.shown.begin(), layout.shown.end(), [this](std::size_t c) { return is_name(columns_[c]); }));
+}
+
+/// Of columns that cut their cells: no less than tells rows apart, and names keep their part of the room, a third of it
+/// for one column of them, a quarter for each of two.
 std::vector<std::size_t> Table::least_widths(const Layout& layout, std::size_t room) const {
   std::vector<std::size_t> widths = layout.widths;
-  const auto names = static_cast<std::size_t>(
-      std::count_if(layout.shown.begin(), layout.shown.end(), [this](std::size_t c) { return cuts(columns_[c]); }));
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     if (!cuts(columns_[c])) continue;
-    const std::size_t least = std::max(kLeastCut, characters(columns_[c].title));
-    const std::size_t most = std::max(least, 2 * room / (names + 2));
-    const std::vector<std::string> cells = cells_of(c, layout);
-    widths[c] = std::min(widths[c], least_width({cells.begin(), cells.end()}, least, most));
+    const std::size_t part = is_name(columns_[c]) ? room / (names(layout) + 2) : 0;
+    widths[c] = std::min(widths[c], told_width(c, layout, part));
   }
   return widths;
+}
+
+/// Names that would take more than two thirds of the room before they tell rows apart (two columns of them: half of it)
+/// stand above their figures.
+void Table::fold(Layout& layout, std::size_t room) const {
+  if (layout.shown.empty()) return;
+  const std::size_t first = layout.shown.front(), told = told_width(first, layout, 0);
+  layout.folded = is_name(columns_[first]) && columns_[first].importance >= kAlways &&
+                  std::min(layout.widths[first], told) > 2 * room / (names(layout) + 2);
+  if (layout.folded) layout.widths[first] = std::min(layout.widths[first], std::max(room, told));
 }
 
 /// Characters of a line without its indent.
 std::size_t Table::taken(const Layout& layout, const std::vector<std::size_t>& widths) const {
   std::size_t sum = 0;
-  for (const std::size_t c : layout.shown) {
+  for (const std::size_t c : layout.in_line()) {
     const bool wraps = columns_[c].narrow == Narrow::kWraps && c == layout.shown.back();
     sum += (wraps ? std::min(widths[c], kLeastWrapped) : widths[c]) + (sum == 0 ? 0 : kGap);
   }
@@ -204,10 +225,7 @@ void Table::say_once(Layout& layout) const {
 void Table::cut_values(Layout& layout) const {
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     if (columns_[c].narrow != Narrow::kCutsFirst) continue;
-    const std::vector<std::string> cells = cells_of(c, layout);
-    const std::size_t least = std::max(kLeastCut, characters(columns_[c].title));
-    layout.widths[c] =
-        std::min(layout.widths[c], least_width({cells.begin(), cells.end()}, least, std::max(least, kMostOfValue)));
+    layout.widths[c] = std::min(layout.widths[c], told_width(c, layout, 0));
   }
 }
 
@@ -218,9 +236,12 @@ void Table::fit(Layout& layout, std::size_t room) const {
     if (columns_[c].narrow == Narrow::kCutsPaths) layout.shared[c] = shared_path(cells_of(c, layout));
   const std::vector<std::size_t> whole = layout.widths = whole_widths(layout);
   cut_values(layout);
+  fold(layout, room);
+  if (layout.folded) room -= std::min(room, kFoldIndent);
   drop(layout, layout.widths, kFigure, room);
-  const std::vector<std::size_t> least = least_widths(layout, room);
+  std::vector<std::size_t> least = least_widths(layout, room);
   drop(layout, least, kAlways, room);
+  if (taken(layout, least) > room) least = least_widths(layout, 0);  // nothing is left that may go
   // What is left is for columns that are narrower than one that went after them, and for names.
   std::vector<std::size_t> gone;
   for (std::size_t c = 0; c < columns_.size(); ++c)
@@ -238,7 +259,7 @@ void Table::fit(Layout& layout, std::size_t room) const {
     const std::size_t longest = longest_word(cells_of(layout.shown.back(), layout));
     spare -= std::min(spare, longest - std::min(longest, kLeastWrapped));
   }
-  for (const std::size_t c : layout.shown) {
+  for (const std::size_t c : layout.in_line()) {
     if (!cuts(columns_[c])) continue;
     const std::size_t more = std::min(spare, whole[c] - least[c]);
     layout.widths[c] = least[c] + more;
@@ -246,21 +267,24 @@ void Table::fit(Layout& layout, std::size_t room) const {
   }
 }
 
-/// One row, indented; more lines where its last cell wraps.
+/// One row, indented; more lines where its name stands above it, or its last cell wraps.
 std::string Table::line(const std::vector<std::string>& cells, const Layout& layout) const {
-  std::string text = layout.indent;
-  if (cells.size() < columns_.size()) return text + cells.front();
-  for (const std::size_t c : layout.shown) {
+  if (cells.size() < columns_.size()) return layout.indent + cells.front();
+  std::string text = layout.indent + std::string(layout.folded ? kFoldIndent : 0, ' ');
+  const std::vector<std::size_t> in_line = layout.in_line();
+  for (const std::size_t c : in_line) {
     const std::string& cell = cells[c];
-    if (c != layout.shown.front()) text += std::string(kGap, ' ');
-    if (c == layout.shown.back() && columns_[c].narrow == Narrow::kWraps) {
+    if (c != in_line.front()) text += std::string(kGap, ' ');
+    if (c == in_line.back() && columns_[c].narrow == Narrow::kWraps) {
       text += within(cell, characters(text), layout.room);
       break;
     }
     const std::string fill(layout.widths[c] - characters(cell), ' ');
     text += columns_[c].align == Align::kLeft ? cell + fill : fill + cell;
   }
-  return text.erase(text.find_last_not_of(' ') + 1);
+  text.erase(text.find_last_not_of(' ') + 1);
+  if (!layout.folded) return text;
+  return concat(layout.indent, cells[layout.shown.front()], text.empty() ? "" : "\n", text);
 }
 
 /// What all rows have; empty where every column stands for itself.

@@ -17,9 +17,9 @@ class Table {
   enum class Narrow {
     kNever,      ///< they stay whole
     kWraps,      ///< of the last column that is shown: they are broken between words
-    kCuts,       ///< names: their middle makes way
+    kCuts,       ///< names: the middle of long ones makes way, down to a third of a line
     kCutsPaths,  ///< the same, after the folders that all begin with and the names that all end with
-    kCutsFirst   ///< values: the same, before any column goes
+    kCutsFirst   ///< values: their middle makes way, before any column goes
   };
   /// Columns of this importance stay, whatever room there is.
   static constexpr int kAlways = 1000;
@@ -45,7 +45,8 @@ class Table {
   bool empty() const { return rows_.empty(); }
 
   /// Lines of at most `width` characters as far as the columns that stay allow it: of the others the least important go
-  /// first (of equal ones the last). Lines below name them, and say what paths were left without.
+  /// first (of equal ones the last). Lines below name them, and say what paths were left without. Cells of a column
+  /// that differ look different, also cut: names that need too much of a line for that stand above their figures.
   void print(std::ostream& out, std::optional<int> width, const std::string& indent = "") const;
 
  private:
@@ -57,10 +58,18 @@ class Table {
     std::vector<std::size_t> said;    ///< columns that the line above the titles stands for
     std::vector<SharedPath> shared;   ///< by column: what cells are shown without
     std::vector<std::size_t> widths;  ///< by column, in characters
+    bool folded = false;              ///< the first column stands on a line above the others
+
+    std::vector<std::size_t> in_line() const {
+      return {shown.begin() + (folded && !shown.empty() ? 1 : 0), shown.end()};
+    }
   };
   std::vector<std::string> cells_of(std::size_t column, const Layout& layout) const;
   std::vector<std::size_t> whole_widths(const Layout& layout) const;
+  std::size_t told_width(std::size_t column, const Layout& layout, std::size_t least) const;
+  std::size_t names(const Layout& layout) const;
   std::vector<std::size_t> least_widths(const Layout& layout, std::size_t room) const;
+  void fold(Layout& layout, std::size_t room) const;
   std::size_t taken(const Layout& layout, const std::vector<std::size_t>& widths) const;
   void drop(Layout& layout, const std::vector<std::size_t>& widths, int importance, std::size_t room) const;
   void say_once(Layout& layout) const;

@@ -102,17 +102,17 @@ TEST(Table, WhatWrapsStaysInItsColumn) {
                {"kernel", Table::Align::kLeft, 50, Table::Narrow::kWraps}});
   table.add({"layer1.0.conv1 + bn1", "0.25", "0.50", "sluice_wino:avx512 all"});
   table.add({"layer1.0.conv2 + bn2 + add", "1.00", "2.00", "brgconv:avx512_core_bf16 with a tail"});
-  EXPECT_EQ(printed(table, 60),
-            "layer            forward  backward  kernel\n"
-            "layer1... + bn1     0.25      0.50  sluice_wino:avx512 all\n"
-            "layer1... + add     1.00      2.00  brgconv:avx512_core_bf16\n"
-            "                                    with a tail\n");
+  EXPECT_EQ(printed(table, 64),
+            "layer                       forward  backward  kernel\n"
+            "layer1.0.conv1 + bn1           0.25      0.50  sluice_...:avx512\n"
+            "                                               all\n"
+            "layer1.0.conv2 + bn2 + add     1.00      2.00  brgconv...re_bf16\n"
+            "                                               with a tail\n");
   EXPECT_EQ(printed(table, 50),
-            "layer         forward  backward  kernel\n"
-            "laye...+ bn1     0.25      0.50  sluice_...:avx512\n"
-            "                                 all\n"
-            "laye...+ add     1.00      2.00  brgconv...re_bf16\n"
-            "                                 with a tail\n");
+            "layer                       forward  backward\n"
+            "layer1.0.conv1 + bn1           0.25      0.50\n"
+            "layer1.0.conv2 + bn2 + add     1.00      2.00\n"
+            "no room for: kernel\n");
 }
 
 /// Importances on both sides of kFigure.
@@ -165,23 +165,74 @@ TEST(Table, RowsThatCannotBeToldApartAreWorthAFigure) {
             "...2-with-a-tail   91.30 %   99.10 %       3.6\n");
 }
 
-TEST(Table, OfALineTwoThirdsAreForNames) {
+TEST(Table, NamesOfAThirdOfALineStayWhole) {
+  Table table({{"layer", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"density", Table::Align::kRight, 90},
+               {"cost", Table::Align::kRight, 80},
+               {"multiply-adds", Table::Align::kRight, 60}});
+  for (const char* name : {"layer1.0.conv1", "layer1.1.conv1", "layer1.1.conv2"})
+    table.add({name, "51.2 %", "63.4 %", "1.50 M"});
+  EXPECT_EQ(printed(table, 42),
+            "layer           density    cost\n"
+            "layer1.0.conv1   51.2 %  63.4 %\n"
+            "layer1.1.conv1   51.2 %  63.4 %\n"
+            "layer1.1.conv2   51.2 %  63.4 %\n"
+            "no room for: multiply-adds\n");
+}
+
+/// Names of 48 characters that differ in one.
+Table alike() {
   Table table({{"name", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
                {"accuracy", Table::Align::kRight, 90},
                {"of three", Table::Align::kRight, 80}});
   const std::string front(22, 'a'), back(25, 'b');
   table.add({front + "1" + back, "91.20 %", "99.00 %"});
   table.add({front + "2" + back, "91.30 %", "99.10 %"});
-  EXPECT_EQ(printed(table, 39),
+  return table;
+}
+
+TEST(Table, NamesThatNeedMoreThanTwoThirdsOfALineStandAboveTheirFigures) {
+  EXPECT_EQ(printed(alike(), 39),
             "name                           accuracy\n"
             "aaaaaaaaaaaaaaaaaaaaaa1...bbb   91.20 %\n"
             "aaaaaaaaaaaaaaaaaaaaaa2...bbb   91.30 %\n"
             "no room for: of three\n");
-  EXPECT_EQ(printed(table, 38),
-            "name                accuracy  of three\n"
-            "aaaaaaa...bbbbbbbb   91.20 %   99.00 %\n"
-            "aaaaaaa...bbbbbbbb   91.30 %   99.10 %\n")
+  EXPECT_EQ(printed(alike(), 38),
+            "name\n"
+            "  accuracy  of three\n"
+            "aaaaaaaaaaaaaaaaaaaaaa1...bbbbbbbbbbbb\n"
+            "   91.20 %   99.00 %\n"
+            "aaaaaaaaaaaaaaaaaaaaaa2...bbbbbbbbbbbb\n"
+            "   91.30 %   99.10 %\n")
       << "they would need 26 characters";
+  EXPECT_EQ(printed(alike(), 20, " "),
+            " name\n"
+            "   accuracy\n"
+            " aaaaaaaaaaaaaaaaaaaaaa1...\n"
+            "    91.20 %\n"
+            " aaaaaaaaaaaaaaaaaaaaaa2...\n"
+            "    91.30 %\n"
+            " no room for: of\n"
+            "   three\n")
+      << "names that differ look different, whatever room there is";
+}
+
+TEST(Table, OfTwoColumnsOfNamesBothTellRowsApart) {
+  Table table({{"in the file", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCuts},
+               {"shape", Table::Align::kLeft, 45},
+               {"tensor", Table::Align::kLeft, 80, Table::Narrow::kCuts}});
+  const std::string block = "backbone.stage1.block";
+  for (const char* index : {"1", "2"})
+    table.add({block + index + ".conv1.weight", "16x16x3x3", "weights/" + block + index + ".conv1/weight"});
+  EXPECT_EQ(printed(table, 100),
+            "in the file                          shape      tensor\n"
+            "backbone.stage1.block1.conv1.weight  16x16x3x3  weights/backbone.stage1.block1.conv1/weight\n"
+            "backbone.stage1.block2.conv1.weight  16x16x3x3  weights/backbone.stage1.block2.conv1/weight\n");
+  EXPECT_EQ(printed(table, 60),
+            "in the file                          tensor\n"
+            "backbone.stage1.block1.conv1.weight  weight...1.conv1/weight\n"
+            "backbone.stage1.block2.conv1.weight  weight...2.conv1/weight\n"
+            "no room for: shape\n");
 }
 
 TEST(Table, WhatIsLeftOutIsSaidInFewLines) {
@@ -250,6 +301,20 @@ TEST(Table, ValuesAreCutBeforeAColumnGoes) {
             "run  accuracy             init  bits\n"
             "a     91.20 %  networ...-91.h5    32\n"
             "b      8.00 %  networ...-92.h5     4\n");
+}
+
+TEST(Table, ValuesThatDifferLookDifferent) {
+  Table table({{"run", Table::Align::kLeft},
+               {"accuracy", Table::Align::kRight, 90},
+               {"init", Table::Align::kRight, 48, Table::Narrow::kCutsFirst}});
+  const std::string front(20, 'a'), back(20, 'b');
+  table.add({"a", "91.20 %", front + "1" + back});
+  table.add({"b", "8.00 %", front + "2" + back});
+  EXPECT_EQ(printed(table, 39),
+            "run  accuracy                      init\n"
+            "a     91.20 %  ...1bbbbbbbbbbbbbbbbbbbb\n"
+            "b      8.00 %  ...2bbbbbbbbbbbbbbbbbbbb\n");
+  EXPECT_EQ(printed(table, 38), "run  accuracy\na     91.20 %\nb      8.00 %\nno room for: init\n");
 }
 
 TEST(Table, WithoutTitlesThereIsNoLineOfThem) {
