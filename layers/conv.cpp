@@ -117,7 +117,7 @@ class Conv : public Layer, public SkipsChannels {
     return mode == Mode::kInference && conv_accepts(accepted, next);
   }
 
-  /// Without VNNI our kernels of floats are as fast, but for filters of one pixel; and there are none of int8 for
+  /// Without VNNI our kernels of floats are about as fast, but for filters of one pixel; and there are none of int8 for
   /// groups.
   Int8Wish int8_wish(bool /*may_skip*/) const override {
     if (geometry_.groups > 1) return cpu_has_vnni() ? Int8Wish::kTakes : Int8Wish::kNever;

@@ -187,7 +187,7 @@ class Int8Pixels : public Int8Operation {
   bool adds_in_place_;
 };
 
-/// By kernels of ours, over open channels.
+/// By kernels of ours, over the channels that are open, or all of them.
 class Int8OpenChannels : public Int8Operation {
  public:
   Int8OpenChannels(const OpRequest& request, const ChannelFactors& factors, const Int8Problem& problem,
@@ -234,7 +234,9 @@ std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGe
 std::unique_ptr<Op> make_int8_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
                                       std::string& kernel, Isa isa) {
   const TensorDesc &src = request.src[0], &dst = request.dst;
-  if (!is_possible(request, geometry) || !Int8Product::fits(geometry, src, dst)) return nullptr;
+  if (!Int8Product::fits(geometry, src, dst))
+    return make_int8_open_channels(request, {}, geometry, bias, needs, kernel, isa);
+  if (!is_possible(request, geometry)) return nullptr;
   const Int8Product product({geometry, src, dst, request.addend, epilogue_of(request)}, isa);
   kernel = product.kernel();
   return std::make_unique<Int8Pixels>(request, problem_of(request, geometry), product, bias, needs,

@@ -22,11 +22,12 @@ float int8_level(float weight, float scale);
 std::unique_ptr<Op> make_int8_convolution(const OpRequest& request, const ConvGeometry& geometry, bool bias,
                                           OpNeeds& needs, std::string& kernel);
 
-/// The same by kernels of ours (layers/int8_product.hpp), for filters of one pixel.
+/// The same by kernels of ours: of filters of one pixel (layers/int8_product.hpp), or of any, between channels that
+/// come in sixteens (layers/int8_open_convolution.hpp).
 std::unique_ptr<Op> make_int8_product(const OpRequest& request, const ConvGeometry& geometry, bool bias, OpNeeds& needs,
                                       std::string& kernel, Isa isa = cpu_isa());
 
-/// The same over open channels alone (layers/int8_open_convolution.hpp), for any filters. Where outputs are closed they
+/// The same over open channels alone, for any filters. Where outputs are closed they
 /// are multiplied by their factors behind all post-ops.
 std::unique_ptr<Op> make_int8_open_channels(const OpRequest& request, const ChannelFactors& factors,
                                             const ConvGeometry& geometry, bool bias, OpNeeds& needs,

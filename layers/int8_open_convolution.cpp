@@ -48,7 +48,7 @@ Int8OpenConvolution::Int8OpenConvolution(const Problem& problem, Isa isa) : prob
 }
 
 std::string Int8OpenConvolution::kernel() const {
-  return concat("open:", to_string(isa_), ":int8");
+  return concat(closes() ? "open:" : "direct:", to_string(isa_), ":int8");
 }
 
 /// Rows that stay near.
@@ -73,7 +73,7 @@ void Int8OpenConvolution::book_piece() {
   inputs_ = scratch.book<std::int32_t>(OpenByteMemory::listed(inputs()));
   outputs_ = scratch.book<std::int32_t>(OpenByteMemory::listed(outputs()));
   places_ = scratch.book<std::int32_t>(units);
-  units_ = scratch.book<std::int32_t>(units * outputs() + kSlack);
+  if (closes()) units_ = scratch.book<std::int32_t>(units * outputs() + kSlack);
   row_ = scratch.book<std::int32_t>(outputs());
   picks_ = scratch.book<std::uint8_t>(inputs());
   input_starts_ = scratch.book<std::int32_t>(inputs() / kWide);

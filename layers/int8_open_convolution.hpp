@@ -1,5 +1,5 @@
-// The convolution of the channels that are open in an image, in int8 (layers/kernels/open_byte_kernels.hpp): products
-// as layers/int8_convolution.hpp defines them, and what layers/int8_product.hpp does on the way out.
+// The convolution of the channels that are open in an image, or of all, in int8 (layers/kernels/open_byte_kernels.hpp):
+// products as layers/int8_convolution.hpp defines them, and what layers/int8_product.hpp does on the way out.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ class Int8OpenConvolution {
  public:
   struct Problem {
     Int8Product::Problem product;
-    bool closes_inputs = false, closes_outputs = false;  ///< one of both at least
+    bool closes_inputs = false, closes_outputs = false;  ///< neither: all channels are open
   };
 
   /// No groups, NHWC, both widths multiples of 16; where outputs are closed the result is floats, and nothing is added.
@@ -32,6 +32,7 @@ class Int8OpenConvolution {
            void* dst) const;
 
  private:
+  bool closes() const { return problem_.closes_inputs || problem_.closes_outputs; }
   std::int64_t inputs() const { return problem_.product.src.shape[kC]; }
   std::int64_t outputs() const { return problem_.product.dst.shape[kC]; }
   std::int64_t taps() const { return shape_.kernel * shape_.kernel; }

@@ -211,7 +211,7 @@ TEST_F(Int8ConvolutionTest, IsNoneWhereInt8WillNotDo) {
   EXPECT_TRUE(is_none([](OpRequest& r) { r.dst.block = 8; }));
 }
 
-/// The product of pixels, in every build of its kernels.
+/// Our products, in every build of their kernels.
 class Int8ProductTest : public KernelTest, public Int8Convolutions {
  protected:
   static Make make() {
@@ -234,6 +234,18 @@ TEST_P(Int8ProductTest, ChannelsAndStrides) {
   }
 }
 
+TEST_P(Int8ProductTest, LargerFilters) {
+  for (const auto& [inputs, outputs] : {std::pair{16, 16}, {32, 48}, {80, 32}}) {
+    for (std::int64_t stride : {1, 2, 3}) {
+      Case c;
+      c.inputs = inputs;
+      c.outputs = outputs;
+      c.stride = stride;
+      expect(c, make());
+    }
+  }
+}
+
 TEST_P(Int8ProductTest, LargestSums) {
   for (std::int64_t inputs : {4, 8, 12, 2048}) {
     Case c;
@@ -245,10 +257,10 @@ TEST_P(Int8ProductTest, LargestSums) {
 }
 
 TEST_P(Int8ProductTest, EndingsInAndOut) {
-  for (int bits = 0; bits < 128; ++bits) {
+  for (int bits = 0; bits < 256; ++bits) {
     Case c;
-    c.kernel = 1;
-    c.outputs = 19;
+    c.kernel = (bits & 128) != 0 ? 3 : 1;
+    c.outputs = c.kernel == 1 ? 19 : 32;
     c.src_in_int8 = (bits & 1) != 0;
     c.dst_in_int8 = (bits & 2) != 0;
     c.adds = (bits & 4) != 0;
@@ -263,7 +275,7 @@ TEST_P(Int8ProductTest, EndingsInAndOut) {
 
 INSTANTIATE_TEST_SUITE_P(Isa, Int8ProductTest, all_isas(), isa_name);
 
-TEST_F(Int8ConvolutionTest, ProductsAreOfPixelsAndWholeUnits) {
+TEST_F(Int8ConvolutionTest, ProductsAreOfWholeUnits) {
   const auto exists = [&](std::int64_t inputs, std::int64_t kernel) {
     Case c;
     c.inputs = inputs;
@@ -276,8 +288,10 @@ TEST_F(Int8ConvolutionTest, ProductsAreOfPixelsAndWholeUnits) {
     return made;
   };
   EXPECT_TRUE(exists(16, 1));
-  EXPECT_FALSE(exists(16, 3));
+  EXPECT_TRUE(exists(20, 1));
   EXPECT_FALSE(exists(18, 1));
+  EXPECT_TRUE(exists(16, 3));
+  EXPECT_FALSE(exists(20, 3)) << "larger filters: of channels in sixteens";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The convolution of open channels in int8 in every build that this processor runs, against plain sums.
+// The convolution of open channels, or of all, in int8 in every build that this processor runs, against plain sums.
 #include "layers/int8_open_convolution.hpp"
 
 #include <cstring>
@@ -205,7 +205,6 @@ class Int8OpenConvolutionTest : public KernelTest {
 TEST_P(Int8OpenConvolutionTest, EveryShareOfOpenChannels) {
   for (const double inputs : {0.0, 0.2, 0.5, 1.0, 2.0}) {
     for (const double outputs : {0.0, 0.2, 0.5, 1.0, 2.0}) {
-      if (inputs > 1 && outputs > 1) continue;
       ByteCase c;
       c.open_inputs = inputs;
       c.open_outputs = outputs;
@@ -218,14 +217,15 @@ TEST_P(Int8OpenConvolutionTest, EverySize) {
   const std::int64_t sizes[][5] = {{1, 16, 16, 1, 1},  {2, 16, 32, 3, 5},  {5, 64, 16, 8, 8},
                                    {1, 16, 16, 5, 70}, {1, 16, 16, 70, 3}, {2, 80, 48, 4, 16}};
   for (const auto& size : sizes) {
-    for (const bool outputs : {false, true}) {
+    for (const auto& [open_inputs, open_outputs] : {std::pair{0.4, 2.0}, {2.0, 0.4}, {2.0, 2.0}}) {
       ByteCase c;
       c.images = size[0];
       c.inputs = size[1];
       c.outputs = size[2];
       c.height = size[3];
       c.width = size[4];
-      (outputs ? c.open_outputs : c.open_inputs) = 0.4;
+      c.open_inputs = open_inputs;
+      c.open_outputs = open_outputs;
       expect(c);
     }
   }
@@ -247,13 +247,15 @@ TEST_P(Int8OpenConvolutionTest, EveryGeometry) {
     c.height = 19;
     c.width = 23;
     expect(c);
+    c.open_inputs = 2;
+    expect(c);
   }
 }
 
 TEST_P(Int8OpenConvolutionTest, EveryEnding) {
-  for (int bits = 0; bits < 16; ++bits) {
+  for (int bits = 0; bits < 32; ++bits) {
     ByteCase c;
-    c.open_inputs = 0.4;
+    c.open_inputs = (bits & 16) != 0 ? 2.0 : 0.4;
     c.to_bytes = (bits & 1) != 0;
     c.adds = (bits & 2) != 0;
     c.adds_bytes = c.adds && (bits & 4) != 0;
@@ -273,6 +275,8 @@ TEST_P(Int8OpenConvolutionTest, LargestSums) {
   expect(c);
   c.open_inputs = 2;
   c.open_outputs = 1;
+  expect(c);
+  c.open_outputs = 2;
   expect(c);
 }
 
@@ -297,10 +301,10 @@ TEST_P(Int8OpenConvolutionTest, GivesTheSameBitsWithAnyThreads) {
   c.height = c.width = 16;
   const int before = num_threads();
   for (const std::int64_t images : {1, 3}) {
-    for (const bool outputs : {false, true}) {
+    for (const auto& [open_inputs, open_outputs] : {std::pair{0.5, 2.0}, {2.0, 0.5}, {2.0, 2.0}}) {
       c.images = images;
-      c.open_inputs = outputs ? 2.0 : 0.5;
-      c.open_outputs = outputs ? 0.5 : 2.0;
+      c.open_inputs = open_inputs;
+      c.open_outputs = open_outputs;
       set_threads(1);
       const Floats one = ByteData(c).run(GetParam());
       for (const int threads : {2, 3, 5}) {
