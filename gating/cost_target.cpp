@@ -51,9 +51,10 @@ bool decides_about_bits(const Network& network) {
 }  // namespace
 
 void CostTarget::describe(Keys& keys) {
-  keys.optional("cost_target", target_, between(0.0, 1.0),
-                "form = cost: executed / dense multiply-adds of the whole network that training ends with (bit "
-                "operations, with pg_conv); 0.25: 4 times fewer");
+  keys.optional(
+      "cost_target", target_, between(0.0, 1.0),
+      "form = cost: executed / dense multiply-adds of the whole network that training ends with on validation "
+      "images (bit operations, with pg_conv); 0.25: 4 times fewer");
   keys.optional("cost_penalty", penalty_, at_least(0.0), "form = cost: strength of the pull");
   keys.optional("ramp_epochs", ramp_epochs_, at_least(0.0),
                 "form = cost: the first epochs, over which what is wanted falls from 1 (all open) to cost_target");
@@ -64,37 +65,55 @@ void CostTarget::describe(Keys& keys) {
 void CostTarget::bind(const Network& network) {
   applies_ = has_conditional_cost(network);
   bits_ = decides_about_bits(network);
+  if (!applies_) return;
   const Cost least = least_cost(network);
-  if (!applies_ || executed_of(least, bits_) < target_ * dense_of(least, bits_)) return;
-  throw Error(ExitCode::kUsage, concat(where_target_, ": the network costs ",
-                                       fixed(executed_of(least, bits_) / dense_of(least, bits_), 3),
+  least_ = executed_of(least, bits_) / dense_of(least, bits_);
+  if (least_ < target_) return;
+  throw Error(ExitCode::kUsage, concat(where_target_, ": the network costs ", fixed(least_, 3),
                                        " with every gate closed, which is not below ", target_,
                                        "; raise cost_target, gate more layers, or leave less to what is always done"));
 }
 
-double CostTarget::wanted(double epochs) const {
+double CostTarget::ramp(double epochs) const {
   return epochs >= ramp_epochs_ ? target_ : 1.0 + (target_ - 1.0) * epochs / ramp_epochs_;
+}
+
+/// Of training batches.
+double CostTarget::wanted(double epochs) const {
+  return std::clamp(ramp(epochs) + gap_.value_or(0.0), least_, 1.0);
+}
+
+double CostTarget::share(const Network& network, const CountsByNode& counts) const {
+  const Cost cost = total(layer_costs(network, counts));
+  return executed_of(cost, bits_) / dense_of(cost, bits_);
+}
+
+void CostTarget::compare(const Network& network, const CountsByNode& evaluated, const CountsByNode& trained) {
+  gap_ = share(network, trained) - share(network, evaluated);
 }
 
 std::vector<std::string> CostTarget::advice_on_ramp(double epochs) const {
   if (!applies_ || penalty_ == 0 || epochs >= ramp_epochs_) return {};
   return {concat(where_ramp_, ": the training ends after ", epochs, " of ", ramp_epochs_, " epochs of the ramp, where ",
-                 two_digits(wanted(epochs)), " of the cost is wanted, not cost_target = ", target_,
+                 two_digits(ramp(epochs)), " of the cost is wanted, not cost_target = ", target_,
                  "; lower ramp_epochs to a part of train.epochs, or train longer")};
 }
 
 std::vector<std::string> CostTarget::advice_on_target(const Network& network, const AuxiliaryStep& last) const {
   constexpr double kNear = 0.02, kMostTimes = 99;
   if (!applies_ || penalty_ == 0 || last.counts.empty()) return {};
-  const Cost cost = total(layer_costs(network, last.counts));
-  const double share = executed_of(cost, bits_) / dense_of(cost, bits_), miss = (share - target_) / target_;
+  const double executed = share(network, last.counts), miss = (executed - target_) / target_;
   if (std::abs(miss) <= kNear) return {};
   std::string text =
-      concat("the network does ", share_text(share), " of its ", bits_ ? "bit operations" : "multiply-adds",
+      concat("the network does ", share_text(executed), " of its ", bits_ ? "bit operations" : "multiply-adds",
              reached(network, last.counts), ", where [gating_loss] cost_target is ", target_);
   if (last.epochs < ramp_epochs_)
     return {concat(text, ": the training ended within the ramp of ", ramp_epochs_,
                    " epochs; lower ramp_epochs, or train on")};
+  if (!gap_)
+    return {concat(text, ": training batches cost ", miss < 0 ? "more" : "less",
+                   " than these images, or the pull was too ", miss < 0 ? "short" : "weak",
+                   "; with images held out (data.validation) training allows for what they cost")};
   if (miss < 0)
     return {concat(text,
                    ": more is closed than was asked for; a longer training would bring it nearer, and sluice-eval "
@@ -108,8 +127,7 @@ std::vector<std::string> CostTarget::advice_on_target(const Network& network, co
 }
 
 double CostTarget::forward(const Network& network, const AuxiliaryStep& step) const {
-  const Cost cost = total(layer_costs(network, step.counts));
-  const double distance = executed_of(cost, bits_) / dense_of(cost, bits_) - wanted(step.epochs);
+  const double distance = share(network, step.counts) - wanted(step.epochs);
   return penalty_ * distance * distance;
 }
 

@@ -9,12 +9,12 @@ std::size_t index(int i) {
   return static_cast<std::size_t>(i);
 }
 
+}  // namespace
+
 bool any_wants_counts(const Network& network) {
   const auto& losses = network.auxiliary_losses();
   return std::any_of(losses.begin(), losses.end(), [](const auto& loss) { return loss.second->wants_counts(); });
 }
-
-}  // namespace
 
 DecidedCounts::DecidedCounts(const Network& network, Statistics& statistics, std::int64_t batch, bool trains,
                              BatchShare ranks)

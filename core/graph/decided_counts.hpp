@@ -11,6 +11,9 @@
 
 namespace sluice {
 
+/// Some auxiliary loss depends on what steps count.
+bool any_wants_counts(const Network& network);
+
 class DecidedCounts {
  public:
   /// `trains`: auxiliary losses are to come. Both references must outlive it.

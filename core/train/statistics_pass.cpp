@@ -21,37 +21,59 @@ StatisticsPass::StatisticsPass(Executor& executor, Network& network, const Datas
   }
 }
 
-void StatisticsPass::run(std::int64_t epoch, std::int64_t count) {
-  if (ranges_.empty()) return;
-  const Statistics counted = executor_.statistics();
-  const float* const buffers = network_.buffer_data();
-  std::vector<float> after(buffers, buffers + network_.buffer_count());
+Statistics StatisticsPass::pass(std::int64_t epoch, std::int64_t batches, const Forward& forward) {
+  const Statistics before = executor_.statistics();
+  executor_.reset_statistics();
   executor_.refresh();
   pipeline_.start(epoch);
   std::int64_t number = 0;
-  for (std::int64_t done = 0; done < count; ++done) {
+  for (std::int64_t done = 0; done < batches; ++done) {
     const Batch* const batch = pipeline_.next();
     if (batch == nullptr) break;
     for (std::int64_t part = 0; part < parts_; ++part) forward(*batch, part, number++);
   }
+  Statistics counted = executor_.statistics();
+  executor_.reset_statistics();
+  executor_.add_statistics(before);
+  return counted;
+}
+
+void StatisticsPass::run(std::int64_t epoch, std::int64_t batches) {
+  if (ranges_.empty()) return;
+  const float* const buffers = network_.buffer_data();
+  std::vector<float> after(buffers, buffers + network_.buffer_count());
+  pass(epoch, batches,
+       [this](const Batch& batch, std::int64_t part, std::int64_t number) { measure(batch, part, number); });
   for (const Range& range : ranges_) std::copy_n(buffers + range.offset, range.count, after.data() + range.offset);
   std::copy(after.begin(), after.end(), network_.buffer_data());
-  executor_.reset_statistics();
-  executor_.add_statistics(counted);
+}
+
+CountsByNode StatisticsPass::counts(std::int64_t epoch, std::int64_t batches) {
+  const std::vector<float> buffers(network_.buffer_data(), network_.buffer_data() + network_.buffer_count());
+  Statistics counted = pass(epoch, batches, [this](const Batch& batch, std::int64_t part, std::int64_t number) {
+    forward(batch, part, number);
+  });
+  std::copy(buffers.begin(), buffers.end(), network_.buffer_data());
+  counted.sum_over(ranks_);
+  return counted.counts_by_node();
+}
+
+void StatisticsPass::forward(const Batch& batch, std::int64_t part, std::int64_t number) {
+  const BatchPart images = part_of(batch, part, parts_);
+  executor_.lend_batch(images.images, images.labels);
+  executor_.forward(static_cast<std::uint64_t>(number));
 }
 
 /// Forward makes r' = r + momentum (batch - r) of a running mean r. From the mean m of the k batches before,
 /// m + (r' - m) / ((k + 1) momentum) is the mean of k + 1.
-void StatisticsPass::forward(const Batch& batch, std::int64_t part, std::int64_t number) {
+void StatisticsPass::measure(const Batch& batch, std::int64_t part, std::int64_t number) {
   float* const buffers = network_.buffer_data();
   for (const Range& range : ranges_) {
     float* const values = buffers + range.offset;
     if (number == 0) std::fill_n(values, range.count, 0.0F);
     std::copy_n(values, range.count, before_.data() + range.offset);
   }
-  const BatchPart images = part_of(batch, part, parts_);
-  executor_.lend_batch(images.images, images.labels);
-  executor_.forward(static_cast<std::uint64_t>(number));
+  forward(batch, part, number);
   measured_.clear();
   const double weight = static_cast<double>(batch.count) / static_cast<double>(batch.whole);
   for (const Range& range : ranges_) {

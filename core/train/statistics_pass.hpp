@@ -1,7 +1,9 @@
-// Running statistics for weights that no forward of training has seen: averages of weights.
+// Statistics for weights that no forward of training has seen, such as averages of weights: running ones of
+// normalisations, and what layers count.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/data/pipeline.hpp"
@@ -10,8 +12,9 @@
 
 namespace sluice {
 
-/// Measures running statistics anew: means over batches of training images, each batch with the same weight (as torch's
-/// update_bn). Those of a layer whose attributes have a `momentum` are its buffers; other buffers stay.
+/// Forward passes of training over the first batches of an epoch, for the weights that the network holds. What they
+/// find depends on weights, seed and epoch alone. The executor's counts stay; it has these weights afterwards, until it
+/// is refreshed.
 class StatisticsPass {
  public:
   /// The executor is the training's, and takes a batch in so many `parts`, of which each counts by itself. All
@@ -19,9 +22,11 @@ class StatisticsPass {
   StatisticsPass(Executor& executor, Network& network, const Dataset& dataset, const PipelineOptions& batches,
                  std::int64_t parts, Communicator& ranks);
 
-  /// Over the first `count` batches of the epoch, for the weights that the network holds. What is measured depends on
-  /// weights, seed and epoch alone. The executor's counts stay; it has these weights afterwards, until it is refreshed.
-  void run(std::int64_t epoch, std::int64_t count);
+  /// Measures running statistics anew: means over `batches`, each with the same weight (as torch's update_bn). Those of
+  /// a layer whose attributes have a `momentum` are its buffers; other buffers stay.
+  void run(std::int64_t epoch, std::int64_t batches);
+  /// What layers count in `batches`, by all ranks. Buffers stay.
+  CountsByNode counts(std::int64_t epoch, std::int64_t batches);
 
  private:
   /// Of the buffer arena, with what the newest batch counts in training.
@@ -29,7 +34,11 @@ class StatisticsPass {
     std::int64_t offset, count;
     double momentum;
   };
+  /// `forward(batch, part, number)` runs one of them; gives what this rank counted.
+  using Forward = std::function<void(const Batch& batch, std::int64_t part, std::int64_t number)>;
+  Statistics pass(std::int64_t epoch, std::int64_t batches, const Forward& forward);
   void forward(const Batch& batch, std::int64_t part, std::int64_t number);
+  void measure(const Batch& batch, std::int64_t part, std::int64_t number);
 
   Executor& executor_;
   Network& network_;

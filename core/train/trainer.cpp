@@ -36,7 +36,7 @@ Trainer::Trainer(Experiment& experiment, RunDirectory& directory, Communicator& 
     ema_ = std::make_unique<Ema>(experiment.ema, network_.parameter_data(), network_.parameter_count(),
                                  network_.buffer_data(), network_.buffer_count());
   }
-  if (experiment.ema.statistics_batches > 0) {
+  if (experiment.ema.statistics_batches > 0 || compares()) {
     statistics_pass_ = std::make_unique<StatisticsPass>(step_->executor(), network_, *data_.sets.train,
                                                         training_batches(experiment, data_.normalization, ranks),
                                                         experiment.train.accumulate, ranks);

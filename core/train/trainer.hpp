@@ -82,6 +82,7 @@ class Trainer {
   std::optional<std::string> evaluate_in_time(MetricsRow& row);
   bool evaluate(MetricsRow& row);  ///< false: a stop signal came meanwhile
   bool evaluate_weights(MetricsRow& row);
+  bool compares() const;
   bool watch(const MetricsRow& row, double epoch);
   std::optional<std::string> stop_reason() const;
   std::optional<std::string> common_stop_reason() const;
@@ -109,7 +110,7 @@ class Trainer {
   std::string evaluated_set_;  ///< "val" or "test": the prefix of its columns
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Ema> ema_;
-  std::unique_ptr<StatisticsPass> statistics_pass_;  ///< of its averages
+  std::unique_ptr<StatisticsPass> statistics_pass_;  ///< of the weights that are evaluated
   std::unique_ptr<EarlyStopping> early_stopping_;
   std::unique_ptr<CheckpointStore> store_;
   std::unique_ptr<MetricsFiles> metrics_;

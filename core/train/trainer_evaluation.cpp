@@ -2,12 +2,19 @@
 #include <cmath>
 
 #include "core/base/signals.hpp"
+#include "core/graph/decided_counts.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/train/advice.hpp"
 #include "core/train/epoch_row.hpp"
 #include "core/train/trainer.hpp"
 
 namespace sluice {
+
+namespace {
+
+constexpr std::int64_t kComparedImages = 2048;  // enough to know what training counts to a part of a per cent
+
+}  // namespace
 
 bool Trainer::evaluation_is_due() const {
   const std::int64_t every = experiment_.train.evaluate_every_steps;
@@ -46,10 +53,18 @@ bool Trainer::evaluate(MetricsRow& row) {
   return done;
 }
 
+/// Evaluations have something to say to auxiliary losses. Images of the test set have not: no weight depends on them.
+bool Trainer::compares() const {
+  return data_.sets.validation != nullptr && any_wants_counts(network_);
+}
+
 /// Those that the network holds now.
 bool Trainer::evaluate_weights(MetricsRow& row) {
   const double start = TimeBudget::steady_seconds();
-  if (statistics_pass_ != nullptr) statistics_pass_->run(position_.epoch, experiment_.ema.statistics_batches);
+  const std::int64_t compared = (kComparedImages - 1) / experiment_.train.batch + 1;
+  if (experiment_.ema.statistics_batches > 0)
+    statistics_pass_->run(position_.epoch, experiment_.ema.statistics_batches);
+  const CountsByNode trained = compares() ? statistics_pass_->counts(position_.epoch, compared) : CountsByNode();
   const std::optional<Evaluation> evaluation = evaluator_->run({}, [] { return stop_requested() != 0; });
   if (!evaluation) return false;
   together(ranks_, [&] {
@@ -63,6 +78,9 @@ bool Trainer::evaluate_weights(MetricsRow& row) {
   }
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
   counts_ = evaluation->counts;
+  if (compares()) {
+    for (const auto& loss : network_.auxiliary_losses()) loss.second->compare(network_, counts_, trained);
+  }
   advice_ = advice_on_decisions(network_, evaluation->counts);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);
   row.emplace_back(evaluated_set_ + "_accuracy", evaluation->accuracy());

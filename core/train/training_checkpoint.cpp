@@ -36,6 +36,21 @@ std::string text_of(const StateValue& value) {
   return std::visit([](const auto& v) { return concat(v); }, value);
 }
 
+/// Of an auxiliary loss, by its place in the network.
+std::string gap_key(std::size_t loss) {
+  return concat("auxiliary_gap_", loss);
+}
+
+/// Older files have none.
+void restore_gaps(const Checkpoint& checkpoint, const Network& network) {
+  const auto& losses = network.auxiliary_losses();
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    std::optional<double> gap;
+    if (checkpoint.state.count(gap_key(i)) != 0) gap = state_value<double>(checkpoint, gap_key(i));
+    losses[i].second->set_gap(gap);
+  }
+}
+
 /// Statistics that the checkpoint lacks start at zero.
 void restore_statistics(const Checkpoint& checkpoint, TrainingParts& parts) {
   parts.executor.reset_statistics();
@@ -114,6 +129,10 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
     checkpoint.state["divergence_sum"] = parts.position.divergence_sum;
   }
   save_early_stopping(checkpoint, parts.early_stopping);
+  const auto& losses = parts.network.auxiliary_losses();
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    if (const auto gap = losses[i].second->gap()) checkpoint.state[gap_key(i)] = *gap;
+  }
   const Statistics& statistics = parts.executor.statistics();
   checkpoint.statistics = statistic_table(parts.network, statistics.counts_by_node(), statistics.sums_by_node());
   checkpoint.evaluation = parts.evaluation;
@@ -161,6 +180,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
   restore_optimizer(checkpoint, parts, warnings);
   restore_average(checkpoint, parts, warnings);
   restore_statistics(checkpoint, parts);
+  restore_gaps(checkpoint, parts.network);
   parts.history = checkpoint.history;
   parts.evaluation = checkpoint.evaluation;
   for (const auto& [key, value] : numerics(parts.experiment)) {

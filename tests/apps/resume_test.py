@@ -76,6 +76,10 @@ DISTILLED = MIXED + "[distillation]\nteacher = teacher/weights.h5\nweight = 0.7\
 EVALUATED = MIXED.replace("epochs = 14", "epochs = 14\nevaluate_every = 3\nevaluate_every_steps = 23").replace(
     "decay = 0.98", "decay = 0.98\nstatistics_batches = 3")
 
+# With gates whose cost evaluations correct.
+GATED_NET = NET.replace("type = conv\n", "type = cg_conv\npartitions = 2\n", 1).replace("[layer.conv]", "[layer.drop]\ntype = dropout\n[layer.conv]")
+COST = EVALUATED + "[gating_loss]\nform = cost\ncost_target = 0.7\nramp_epochs = 2\n"
+
 MOSTLY_EVALUATION = """\
 include = net.ini
 [data]
@@ -266,7 +270,8 @@ def another_build():
 
 if __name__ == "__main__":
     variants = [("plain", NET, PLAIN), ("everything", NET, EVERYTHING), ("epochs of one step", NET, ONE_STEP_EPOCHS),
-                ("counted", COUNTED_NET, COUNTED), ("distilled", NET, DISTILLED), ("evaluated", NET, EVALUATED)]
+                ("counted", COUNTED_NET, COUNTED), ("distilled", NET, DISTILLED), ("evaluated", NET, EVALUATED),
+                ("cost", GATED_NET, COST)]
     for name, net, text in variants:
         with Sandbox() as reference:
             write_configuration(reference, net, text)

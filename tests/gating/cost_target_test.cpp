@@ -270,6 +270,47 @@ TEST(CostTarget, FallsFromAllOpen) {
   EXPECT_DOUBLE_EQ(ramp.loss_after(17), 2 * 0.25);
 }
 
+/// Of Ramp's network, with so many of 100 gates open.
+CountsByNode counts_with_open(const Ramp& ramp, std::int64_t open) {
+  const Network& network = *ramp.built.network;
+  CountsByNode counts = ramp.executor->statistics().counts_by_node();
+  const auto gated = static_cast<std::size_t>(network.find("cg"));
+  const std::vector<Statistic>& declared = network.nodes()[gated].declared.counts;
+  counts[gated][static_cast<std::size_t>(find_role(declared, Role::kOpen))] = open;
+  counts[gated][static_cast<std::size_t>(find_role(declared, Role::kTotal))] = 100;
+  return counts;
+}
+
+/// A quarter of 1728 multiply-adds is always done, and 6 more.
+double share_with_open(double open) {
+  return (432 + 1296 * open / 100 + 6) / 1734;
+}
+
+TEST(CostTarget, MeansWhatValidationImagesCost) {
+  Ramp ramp("cost_target = 0.5\nramp_epochs = 4\ncost_penalty = 2\n");
+  AuxiliaryLoss& loss = *ramp.built.network->auxiliary_losses().at(0).second;
+  EXPECT_FALSE(loss.gap());
+  loss.compare(*ramp.built.network, counts_with_open(ramp, 40), counts_with_open(ramp, 60));
+  const double gap = share_with_open(60) - share_with_open(40);
+  EXPECT_DOUBLE_EQ(loss.gap().value(), gap);
+  EXPECT_EQ(ramp.loss_after(0), 0) << "more than everything cannot be wanted";
+  EXPECT_NEAR(ramp.loss_after(2), 2 * std::pow(0.25 - gap, 2), 1e-15);
+  EXPECT_NEAR(ramp.loss_after(9), 2 * std::pow(0.5 - gap, 2), 1e-15);
+  loss.compare(*ramp.built.network, counts_with_open(ramp, 60), counts_with_open(ramp, 40));
+  EXPECT_NEAR(ramp.loss_after(9), 2 * std::pow(0.5 + gap, 2), 1e-15) << "the last comparison alone counts";
+  loss.set_gap(std::nullopt);
+  EXPECT_DOUBLE_EQ(ramp.loss_after(9), 2 * 0.25);
+}
+
+TEST(CostTarget, WantsNothingThatGatesCannotReach) {
+  Ramp ramp("cost_target = 0.5\nramp_epochs = 0\ncost_penalty = 2\n");
+  AuxiliaryLoss& loss = *ramp.built.network->auxiliary_losses().at(0).second;
+  loss.compare(*ramp.built.network, counts_with_open(ramp, 0), counts_with_open(ramp, 100));
+  EXPECT_EQ(ramp.loss_after(0), 0) << "all are open";
+  loss.compare(*ramp.built.network, counts_with_open(ramp, 100), counts_with_open(ramp, 0));
+  EXPECT_NEAR(ramp.loss_after(0), 2 * std::pow(1 - share_with_open(0), 2), 1e-15);
+}
+
 TEST(CostTarget, RefusesWhatGatesCannotReach) {
   try {
     const Ramp ramp("cost_target = 0.2\n");

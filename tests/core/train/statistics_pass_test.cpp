@@ -112,6 +112,28 @@ TEST(StatisticsPass, DependOnTheEpochAndEndWithIt) {
   EXPECT_NE(measured(1, 6), measured(1, 7));
 }
 
+TEST(StatisticsPass, CountsWhatTrainingCounts) {
+  const Training training("0.1"), plain("0.1");
+  const std::vector<float> before = training.buffers();
+  const CountsByNode counts = StatisticsPass(*training.executor, training.network(), *training.data.sets.train,
+                                             training.batches(), training.experiment->train.accumulate, *training.ranks)
+                                  .counts(2, 3);
+  EXPECT_EQ(training.buffers(), before);
+  EXPECT_EQ(training.executor->statistics().count(Role::kImages), 0);
+  Pipeline pipeline(*plain.data.sets.train, plain.batches());
+  pipeline.start(2);
+  for (std::uint64_t i = 0; i < 6; i += 2) {
+    const Batch* const batch = pipeline.next();
+    for (std::uint64_t part = 0; part < 2; ++part) {
+      const BatchPart images = part_of(*batch, static_cast<std::int64_t>(part), 2);
+      plain.executor->lend_batch(images.images, images.labels);
+      plain.executor->forward(i + part);
+    }
+  }
+  EXPECT_EQ(plain.executor->statistics().count(Role::kImages), 24);
+  EXPECT_EQ(counts, plain.executor->statistics().counts_by_node());
+}
+
 TEST(StatisticsPass, LeavesWhatTheEpochHasCounted) {
   const Training training("0.1");
   Pipeline pipeline(*training.data.sets.train, training.batches());
