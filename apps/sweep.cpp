@@ -18,8 +18,9 @@ void sweep_kernels(Experiment& experiment, const BenchmarkImages& images, std::v
     for (KernelRow& row : rows) {
       if (row.kernel.layer != sweep.layer || !row.density) continue;
       row.swept = true;
-      row.break_even = sweep.break_even(row.dense.ms, {*row.density, row.ms()});
-      row.break_even_direct = sweep.break_even(row.dense_direct.ms, {*row.density, row.ms()});
+      const DensityPoint now = {*row.density, row.ms()};
+      if (row.dense) row.break_even = sweep.break_even(row.dense->ms, now);
+      if (row.dense_direct) row.break_even_direct = sweep.break_even(row.dense_direct->ms, now);
     }
   }
 }

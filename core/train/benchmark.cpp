@@ -124,6 +124,11 @@ std::map<std::string, OperationTime> layer_times(Executor& executor, const Bench
   return by_name;
 }
 
+std::optional<OperationTime> of_layer(const std::map<std::string, OperationTime>& times, const std::string& layer) {
+  const auto found = times.find(layer);
+  return found == times.end() ? std::nullopt : std::optional<OperationTime>(found->second);
+}
+
 std::vector<TimedKernel> choose_fastest(Executor& executor, const BenchmarkImages& data) {
   const int forwards = forwards_for(data, executor.options().batch);
   return choose_fastest(executor, kTimingRounds, forwards, [&] { run_images(executor, data, forwards); });
@@ -180,10 +185,11 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   result.images = data.count();
   if (!twin) return;
   result.twins = {{"dense", phase(1)}, {"dense_direct", phase(2)}};
-  auto dense = layer_times(contenders[1]->executor(), data), direct = layer_times(contenders[2]->executor(), data);
+  const auto dense = layer_times(contenders[1]->executor(), data);
+  const auto direct = layer_times(contenders[2]->executor(), data);
   for (KernelRow& row : result.kernels) {
-    row.dense = dense[row.kernel.layer];
-    row.dense_direct = direct[row.kernel.layer];
+    row.dense = of_layer(dense, row.kernel.layer);
+    row.dense_direct = of_layer(direct, row.kernel.layer);
   }
 }
 

@@ -69,7 +69,7 @@ struct BenchmarkTwin {
 /// What a layer can run and what it costs.
 struct KernelRow {
   TimedKernel kernel;
-  OperationTime dense = {}, dense_direct = {};  ///< of the same layer in the twins
+  std::optional<OperationTime> dense = {}, dense_direct = {};  ///< of the same layer in the twins, where it is timed
   // Where the caller has measured them:
   std::optional<double> density =
       {};  ///< share of the outputs that it computed in full, on the images of the benchmark

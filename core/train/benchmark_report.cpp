@@ -96,6 +96,10 @@ nlohmann::ordered_json optional_json(const std::optional<double>& value) {
   return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
 }
 
+std::optional<double> ms_of(const std::optional<OperationTime>& twin) {
+  return twin ? std::optional<double>(twin->ms) : std::nullopt;
+}
+
 /// Of the way that runs.
 double spread_of(const TimedKernel& kernel) {
   const auto chosen = static_cast<std::size_t>(kernel.chosen);
@@ -104,7 +108,8 @@ double spread_of(const TimedKernel& kernel) {
 
 /// Of what it is compared with, too.
 double spread_of(const KernelRow& row) {
-  return std::max({spread_of(row.kernel), row.dense.spread, row.dense_direct.spread});
+  const OperationTime none;
+  return std::max({spread_of(row.kernel), row.dense.value_or(none).spread, row.dense_direct.value_or(none).spread});
 }
 
 nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
@@ -115,8 +120,8 @@ nlohmann::ordered_json kernels_json(const std::vector<KernelRow>& rows) {
     json.push_back({{"name", row.kernel.layer},
                     {"ms", ways},
                     {"chosen", row.kernel.alternatives[static_cast<std::size_t>(row.kernel.chosen)]},
-                    {"dense_ms", row.dense.ms},
-                    {"dense_direct_ms", row.dense_direct.ms},
+                    {"dense_ms", optional_json(ms_of(row.dense))},
+                    {"dense_direct_ms", optional_json(ms_of(row.dense_direct))},
                     {"spread", spread_of(row)}});
     if (!row.swept) continue;
     json.back()["density"] = optional_json(row.density);
@@ -157,6 +162,38 @@ struct PlanColumns {
     }
     return cells;
   }
+};
+
+/// A plan's columns of twins and densities, those for which some row has something.
+class TwinColumns {
+ public:
+  explicit TwinColumns(const std::vector<KernelRow>& rows) {
+    const auto any = [&](const auto& has) { return std::any_of(rows.begin(), rows.end(), has); };
+    twins_ = any([](const KernelRow& row) { return row.dense.has_value(); });
+    swept_ = any([](const KernelRow& row) { return row.swept; });
+  }
+  bool twins() const { return twins_; }
+
+  void add_to(std::vector<Table::Column>& columns) const {
+    const auto right = Table::Align::kRight;
+    if (twins_) columns.insert(columns.end(), {{"twin", right, 80}, {"direct twin", right, 55}});
+    if (swept_) columns.push_back({"density", right, 85});
+    if (twins_ && swept_) columns.insert(columns.end(), {{"even", right, 75}, {"even with direct", right, 50}});
+  }
+
+  std::vector<std::string> cells(const KernelRow& row) const {
+    std::vector<std::string> cells;
+    const auto ms = [](const auto& twin) { return twin ? fixed(twin->ms, 3) : ""; };
+    if (twins_) cells = {ms(row.dense), ms(row.dense_direct)};
+    if (swept_) cells.push_back(row.swept ? percent(row.density) : "");
+    if (!twins_ || !swept_) return cells;
+    cells.push_back(row.swept && row.dense ? percent(row.break_even) : "");
+    cells.push_back(row.swept && row.dense_direct ? percent(row.break_even_direct) : "");
+    return cells;
+  }
+
+ private:
+  bool twins_ = false, swept_ = false;
 };
 
 void print_unquiet(std::ostream& out, const std::vector<std::pair<std::string, double>>& spreads) {
@@ -215,24 +252,20 @@ void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::o
     out << "\nplan: no layer of this network can run in several ways\n";
     return;
   }
-  out << "\nplan: milliseconds of the way that a layer runs, of each that it could, and of its dense twins; even: the "
-         "density from which on it is slower than the twin\n";
+  const TwinColumns twins(rows);
+  out << "\nplan: milliseconds of the way that a layer runs, "
+      << (twins.twins() ? "of each that it could, and of its dense twins; even: the density from which on it is slower "
+                          "than the twin\n"
+                        : "and of each that it could\n");
   PlanColumns plan;
   for (const KernelRow& row : rows) plan.add(row.kernel);
-  const auto right = Table::Align::kRight;
-  plan.columns.insert(plan.columns.end(), {{"twin", right, 80},
-                                           {"direct twin", right, 55},
-                                           {"density", right, 85},
-                                           {"even", right, 75},
-                                           {"even with direct", right, 50}});
+  twins.add_to(plan.columns);
   Table table(plan.columns);
   std::vector<std::pair<std::string, double>> spreads;
   for (const KernelRow& row : rows) {
     std::vector<std::string> cells = plan.cells(row.kernel);
-    std::vector<std::string> twins = {fixed(row.dense.ms, 3), fixed(row.dense_direct.ms, 3), "", "", ""};
-    if (row.swept)
-      twins = {twins[0], twins[1], percent(row.density), percent(row.break_even), percent(row.break_even_direct)};
-    std::copy(twins.begin(), twins.end(), cells.end() - static_cast<std::ptrdiff_t>(twins.size()));
+    const std::vector<std::string> more = twins.cells(row);
+    std::copy(more.begin(), more.end(), cells.end() - static_cast<std::ptrdiff_t>(more.size()));
     table.add(std::move(cells));
     spreads.emplace_back(row.kernel.layer, spread_of(row));
   }

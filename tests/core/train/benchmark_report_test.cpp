@@ -43,12 +43,32 @@ TEST(Plan, IsATableWithAColumnForEachWay) {
             "  conv2  floats  2.000                 2.000  3.000\n");
   print_plan(none, {}, "", 80);
   EXPECT_EQ(none.str(), "plan: empty, no layer of this network can run in several ways\n");
-  KernelRow swept{gated, {1}, {1.5}, 0.375, 0.75, std::nullopt, true}, other{quantised, {4}, {5}};
+  KernelRow swept{gated, {{1}}, {{1.5}}, 0.375, 0.75, std::nullopt, true}, other{quantised, {{4}}, {{5}}};
   print_kernels(twins, {swept, other}, 70);
   EXPECT_THAT(twins.str(), testing::EndsWith("  layer  runs       ms   dots    all  floats   twin  density    even\n"
                                              "  conv1  all     0.500  1.250  0.500          1.000   37.5 %  75.0 %\n"
                                              "  conv2  floats  2.000                 2.000  4.000\n"
                                              "  no room for: int8, direct twin, even with direct\n"));
+}
+
+TEST(Plan, SaysNothingOfTwinsThatThereAreNot) {
+  const TimedKernel first{"conv1", {"dots", "all"}, {1.25, 0.5}, 1}, second{"conv2", {"dots", "all"}, {2, 3}, 0};
+  std::ostringstream alone, one;
+  print_kernels(alone, {{first}, {second}}, 80);
+  EXPECT_EQ(alone.str(),
+            "\nplan: milliseconds of the way that a layer runs, and of each that it could\n"
+            "  layer  runs     ms   dots    all\n"
+            "  conv1  all   0.500  1.250  0.500\n"
+            "  conv2  dots  2.000  2.000  3.000\n");
+  KernelRow with_twin{first, {{1}}, {{1.5}}, 0.375, 0.75, std::nullopt, true}, without{second};
+  without.density = 0.5;
+  without.swept = true;
+  print_kernels(one, {with_twin, without}, 100);
+  EXPECT_THAT(
+      one.str(),
+      testing::EndsWith("  layer  runs     ms   dots    all   twin  direct twin  density    even  even with direct\n"
+                        "  conv1  all   0.500  1.250  0.500  1.000        1.500   37.5 %  75.0 %              none\n"
+                        "  conv2  dots  2.000  2.000  3.000                       50.0 %\n"));
 }
 
 TEST(Plan, KeepsTheWaysThatRun) {
@@ -75,7 +95,7 @@ TEST(Plan, SaysWhereTimesVaryMuch) {
   std::ostringstream plan, twins;
   print_plan(plan, {kernel}, "4 test images", std::nullopt);
   EXPECT_THAT(plan.str(), testing::Not(testing::HasSubstr("vary")));
-  print_kernels(twins, {{kernel, {1, 0.3}, {1.5, 0.1}}}, std::nullopt);
+  print_kernels(twins, {{kernel, {{1, 0.3}}, {{1.5, 0.1}}}}, std::nullopt);
   EXPECT_THAT(twins.str(),
               testing::EndsWith("\n  the times of 1 of 1 layers vary by more than 20 % between repetitions "
                                 "(conv1 by 30 %): the machine is not quiet, figures are uncertain\n"));
