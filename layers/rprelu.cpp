@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "layers/channel_groups.hpp"
+#include "layers/kernels/rprelu_kernels.hpp"
 #include "layers/layers.hpp"
 
 namespace sluice {
@@ -15,6 +16,7 @@ class RPReluOp : public Op {
   RPReluOp(const OpRequest& request, OpNeeds& needs) : groups_(request.dst) {
     needs.backward_uses_src = true;
     needs.dst_may_overwrite_src = !request.training();
+    needs.kernel = "sluice:" + to_string(cpu_isa());
     // One sum for each image and channel: they add up in one order, whatever the number of threads.
     if (request.training()) sums_ = needs.slots.scratch().book<double>(groups_.images * kParts * groups_.padded());
   }
@@ -22,16 +24,8 @@ class RPReluOp : public Op {
   void forward(const Context& c) override {
     const T* const src = c.src[0].as<const T>();
     T* const dst = c.dst.as<T>();
-    each_group([&](std::int64_t at, const ChannelGroup& group, std::int64_t first, std::int64_t) {
-      const float *const shift_x = c.param[kShiftX] + first, *const slope = c.param[kSlope] + first,
-                         *const shift_y = c.param[kShiftY] + first;
-      for (std::int64_t row = 0; row < group.rows; ++row) {
-        const std::int64_t begin = at + row * group.stride;
-        for (int i = 0; i < group.lanes; ++i) {
-          const float x = widen(src[begin + i]) + shift_x[i];
-          narrow((x > 0 ? x : slope[i] * x) + shift_y[i], dst[begin + i]);
-        }
-      }
+    each_group(c, [&](std::int64_t at, const ChannelGroup& group, const Parameters& parameters, std::int64_t) {
+      kernels_.forward(group, parameters, src + at, dst + at);
     });
   }
 
@@ -40,21 +34,10 @@ class RPReluOp : public Op {
     std::fill_n(sums, sums_.count(), 0.0);
     const T *const src = c.src[0].as<const T>(), *const diff_dst = c.diff_dst[0].as<const T>();
     T* const diff_src = c.diff_src[0].as<T>();
-    each_group([&](std::int64_t at, const ChannelGroup& group, std::int64_t first, std::int64_t image) {
-      const float *const shift_x = c.param[kShiftX] + first, *const slope = c.param[kSlope] + first;
-      double* const of_x = sums + image * kParts * groups_.padded() + first;
-      double *const of_slope = of_x + groups_.padded(), *const of_y = of_slope + groups_.padded();
-      for (std::int64_t row = 0; row < group.rows; ++row) {
-        const std::int64_t begin = at + row * group.stride;
-        for (int i = 0; i < group.lanes; ++i) {
-          const float x = widen(src[begin + i]) + shift_x[i], g = widen(diff_dst[begin + i]);
-          const float passed = x > 0 ? g : slope[i] * g;
-          of_x[i] += static_cast<double>(passed);
-          of_slope[i] += static_cast<double>(x > 0 ? 0 : g * x);
-          of_y[i] += static_cast<double>(g);
-          if (diff_src != nullptr) narrow(passed, diff_src[begin + i]);
-        }
-      }
+    each_group(c, [&](std::int64_t at, const ChannelGroup& group, const Parameters& parameters, std::int64_t own) {
+      const auto sum = [=](Part part) { return sums + own + part * groups_.padded(); };
+      kernels_.backward(group, parameters, src + at, diff_dst + at, diff_src == nullptr ? nullptr : diff_src + at,
+                        {sum(kShiftX), sum(kSlope), sum(kShiftY)});
     });
     for (std::int64_t part = 0; part < kParts; ++part) {
       for (std::int64_t o = 0; o < groups_.channels; ++o) {
@@ -69,17 +52,22 @@ class RPReluOp : public Op {
   /// Parameters in their order, and the sums of their gradients.
   enum Part { kShiftX, kSlope, kShiftY, kParts };
 
-  /// Calls body(element, group, its first channel, image) for the groups of channels of all images.
+  using Parameters = RPReluParameters<const float>;
+
+  /// Calls body(element, group, its parameters, its first sum) for the groups of channels of all images.
   template <class Body>
-  void each_group(Body&& body) const {
+  void each_group(const Context& c, Body&& body) const {
     parallel_for(groups_.images * groups_.count, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const std::int64_t image = i / groups_.count, group = i % groups_.count;
-        body(groups_.offset(image, group), groups_.at(group), 16 * group, image);
+        const std::int64_t image = i / groups_.count, group = i % groups_.count, first = 16 * group;
+        body(groups_.offset(image, group), groups_.at(group),
+             Parameters{c.param[kShiftX] + first, c.param[kSlope] + first, c.param[kShiftY] + first},
+             image * kParts * groups_.padded() + first);
       }
     });
   }
 
+  const RPReluKernels<T>& kernels_ = rprelu_kernels<T>();
   ChannelGroups groups_;
   Slot<double> sums_;
 };

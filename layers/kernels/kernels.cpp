@@ -48,6 +48,14 @@ const PactKernels<BFloat16>& pact_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, pact_bf16);
 }
 template <>
+const RPReluKernels<float>& rprelu_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, rprelu_f32);
+}
+template <>
+const RPReluKernels<BFloat16>& rprelu_kernels(Isa isa) {
+  return SLUICE_CHOOSE(isa, rprelu_bf16);
+}
+template <>
 const DropoutKernels<float>& dropout_kernels(Isa isa) {
   return SLUICE_CHOOSE(isa, dropout_f32);
 }

@@ -11,6 +11,7 @@
 #include "layers/kernels/pact_kernels.hpp"
 #include "layers/kernels/pool_kernels.hpp"
 #include "layers/kernels/quantize_kernels.hpp"
+#include "layers/kernels/rprelu_kernels.hpp"
 #include "layers/kernels/winograd_kernels.hpp"
 
 #define SLUICE_DECLARE_TABLES(isa)                                 \
@@ -25,6 +26,8 @@
   extern const PoolKernels<BFloat16> pool_bf16;                    \
   extern const PactKernels<float> pact_f32;                        \
   extern const PactKernels<BFloat16> pact_bf16;                    \
+  extern const RPReluKernels<float> rprelu_f32;                    \
+  extern const RPReluKernels<BFloat16> rprelu_bf16;                \
   extern const DropoutBits dropout_bits;                           \
   extern const DepthwiseKernels<float> depthwise_f32;              \
   extern const DepthwiseKernels<BFloat16> depthwise_bf16;          \

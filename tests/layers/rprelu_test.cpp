@@ -1,5 +1,9 @@
-// rprelu: on either side of its bend, in every layout.
+// rprelu: on either side of its bend, in every layout; its kernels in every build that this processor runs, against
+// loops in double.
+#include "core/base/error.hpp"
+#include "layers/kernels/rprelu_kernels.hpp"
 #include "tests/layers/harness/layer_test.hpp"
+#include "tests/layers/kernel_values.hpp"
 
 namespace sluice {
 namespace {
@@ -40,6 +44,60 @@ std::vector<SemanticCase> rprelu_semantics() {
 
 INSTANTIATE_TEST_SUITE_P(RPRelu, LayerCases, ::testing::ValuesIn(rprelu_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(RPRelu, SemanticCases, ::testing::ValuesIn(rprelu_semantics()), case_name);
+
+class RPReluKernelTest : public KernelTest {};
+
+/// Groups of whole vectors and of less, with rows enough for more than one sum in single precision.
+std::vector<ChannelGroup> groups() {
+  return {{7, 3, 3}, {1, 16, 16}, {300, 21, 5}, {513, 48, 16}};
+}
+
+template <class T>
+void check_kernels(Isa isa) {
+  for (const ChannelGroup g : groups()) {
+    SCOPED_TRACE(concat(g.rows, " rows of ", g.lanes));
+    const GroupValues<T> src(g, 1), diff(g, 2);
+    const Floats shift_x = random_floats(g.lanes, 3), slope = random_floats(g.lanes, 4),
+                 shift_y = random_floats(g.lanes, 5);
+    const RPReluParameters<const float> parameters{shift_x.data(), slope.data(), shift_y.data()};
+    const auto bent = [&](std::int64_t row, int lane) { return src.at(row, lane) + shift_x[lane]; };
+    const auto passed = [&](std::int64_t row, int lane) {
+      return diff.at(row, lane) * (bent(row, lane) > 0 ? 1 : slope[lane]);
+    };
+    GroupValues<T> dst(g, 6), diff_src(g, 7);
+    rprelu_kernels<T>(isa).forward(g, parameters, src.data(), dst.data());
+    EXPECT_TRUE(dst.holds([&](std::int64_t row, int lane) {
+      const double x = bent(row, lane);
+      return std::max(x, 0.0) + slope[lane] * std::min(x, 0.0) + shift_y[lane];
+    }));
+    for (T* const to : {diff_src.data(), static_cast<T*>(nullptr)}) {
+      const auto lanes = static_cast<std::size_t>(g.lanes);
+      std::vector<double> of_x(lanes, 1), of_slope(lanes, 2), of_y(lanes, 3);  // to be added to
+      rprelu_kernels<T>(isa).backward(g, parameters, src.data(), diff.data(), to,
+                                      {of_x.data(), of_slope.data(), of_y.data()});
+      for (int lane = 0; lane < g.lanes; ++lane) {
+        double want_x = 1, want_slope = 2, want_y = 3;
+        for (std::int64_t row = 0; row < g.rows; ++row) {
+          want_x += passed(row, lane);
+          want_slope += diff.at(row, lane) * std::min(bent(row, lane), 0.0);
+          want_y += diff.at(row, lane);
+        }
+        const auto l = static_cast<std::size_t>(lane);
+        EXPECT_NEAR(of_x[l], want_x, 1e-5 * static_cast<double>(g.rows));
+        EXPECT_NEAR(of_slope[l], want_slope, 1e-5 * static_cast<double>(g.rows));
+        EXPECT_NEAR(of_y[l], want_y, 1e-5 * static_cast<double>(g.rows));
+      }
+    }
+    EXPECT_TRUE(diff_src.holds(passed));
+  }
+}
+
+TEST_P(RPReluKernelTest, AreTheLoops) {
+  check_kernels<float>(GetParam());
+  check_kernels<BFloat16>(GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, RPReluKernelTest, all_isas(), isa_name);
 
 }  // namespace
 }  // namespace sluice
