@@ -2,6 +2,7 @@
 import csv
 import io
 import re
+import shutil
 import sys
 
 from harness import NET, Sandbox
@@ -48,12 +49,16 @@ def expect(condition, text):
         print("FAILED " + text)
 
 
+def last_row(box, run):
+    return list(csv.DictReader(io.StringIO(box.text(run + "/metrics.csv"))))[-1]
+
+
 def train(box, net, *options):
     """What it says of the target, and the last row of its metrics."""
     box.write("gated.ini", net)
-    run = f"--run.dir={len(box.tree())}"
-    told = [line for line in box.ok("sluice-train", "gated.ini", run, *options).err.splitlines() if "cost_target is" in line]
-    return told, list(csv.DictReader(io.StringIO(box.text(run[10:] + "/metrics.csv"))))[-1]
+    run = f"run{len(box.tree())}"
+    told = [line for line in box.ok("sluice-train", "gated.ini", f"--run.dir={run}", *options).err.splitlines() if "cost_target is" in line]
+    return told, last_row(box, run)
 
 
 def reached(box, name, net, *options):
@@ -75,6 +80,21 @@ def without_validation(box):
     expect(len(told) == 1 and re.fullmatch(form, told[0]), f"without validation: {told}")
 
 
+def resumed(box):
+    """The checkpoint has what evaluations said; an older one goes on without until the next."""
+    box.write("gated.ini", ELEMENTS)
+    box.ok("sluice-train", "gated.ini", "--run.dir=new", "--train.epochs=8", "--schedule.type=constant")
+    shutil.copytree(box.at("new"), box.at("old"))
+    newest = box.newest("old")
+    box.forge("edit", newest, newest, "state=auxiliary_gap_0")
+    costs = {}
+    for run in ("new", "old"):
+        box.ok("sluice-train", "gated.ini", f"--run.dir={run}", "--train.epochs=9", "--schedule.type=constant", "--resume")
+        costs[run] = 1 / float(last_row(box, run)["flop_reduction"])
+        expect("auxiliary_gap_0" in box.header(box.newest(run))["state"], f"resumed: {run} has no gap")
+    expect(costs["new"] > costs["old"] + 0.005, f"resumed: training batches cost {costs}")
+
+
 if __name__ == "__main__":
     with Sandbox() as box:
         reached(box, "channels", CHANNELS)
@@ -83,4 +103,5 @@ if __name__ == "__main__":
                         ["--ema.decay=0.98"]):
             reached(box, f"elements {options}", ELEMENTS, *options)
         without_validation(box)
+        resumed(box)
     sys.exit(1 if failures else 0)
