@@ -67,7 +67,8 @@ void pack_pictures(PictureSource& source, const PackOptions& options, Spool& spo
   auto done = static_cast<std::int64_t>(spool.pictures().size());
   skip_done(source, spool);
   if (done > 0) log.info(concat("goes on behind ", done, " of ", all, " pictures"));
-  Progress progress(log, LogOptions());
+  KeptRoom room;
+  Progress progress(log, LogOptions(), room);
   progress.begin("packing", all, done);
   std::int64_t next = done;
   const auto read = [&](tbb::flow_control& control) -> std::shared_ptr<Work> {

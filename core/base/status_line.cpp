@@ -12,14 +12,19 @@ const std::string& said(const LinePart& part, bool brief) {
   return brief && !part.brief.empty() ? part.brief : part.text;
 }
 
+/// Characters of the part, or what is kept for it.
+std::size_t width_of(const LinePart& part, bool brief) {
+  const std::string& text = said(part, brief);
+  const bool briefly = brief && (part.text.empty() || !part.brief.empty());
+  return std::max(count_characters(text, text.size()), briefly ? part.kept_brief : part.kept);
+}
+
 /// Characters of the line, and of what is kept for its parts.
 std::size_t taken(const std::vector<LinePart>& parts, bool brief, std::size_t separator) {
   std::size_t sum = 0;
   for (const LinePart& part : parts) {
-    const std::string& text = said(part, brief);
-    if (text.empty()) continue;
-    const std::size_t kept = &text == &part.brief ? part.kept_brief : part.kept;
-    sum += std::max(count_characters(text, text.size()), kept) + (sum == 0 ? 0 : separator);
+    const std::size_t width = width_of(part, brief);
+    if (width > 0) sum += width + (sum == 0 ? 0 : separator);
   }
   return sum;
 }
@@ -49,6 +54,19 @@ std::string fitting_line(const std::vector<LinePart>& all, std::size_t room, con
     }
   }
   return {};
+}
+
+std::size_t line_width(const std::vector<LinePart>& all, const char* separator) {
+  return taken(all, false, std::string_view(separator).size());
+}
+
+void KeptRoom::keep(std::vector<LinePart>& parts) {
+  widest_.resize(std::max(widest_.size(), parts.size()));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    LinePart& widest = widest_[i];
+    widest.kept = parts[i].kept = std::max(widest.kept, width_of(parts[i], false));
+    widest.kept_brief = parts[i].kept_brief = std::max(widest.kept_brief, width_of(parts[i], true));
+  }
 }
 
 }  // namespace sluice

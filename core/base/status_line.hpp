@@ -18,7 +18,22 @@ struct LinePart {
 
 /// The parts in their order, as many and as long as fit into `room` characters: first the spare ones go, the least
 /// important first; where that is not enough, all are brief and stand with a space between them, and the least
-/// important go, but one. No part is cut. What is kept for a part counts as if it were said.
+/// important go, but one. No part is cut. What is kept for a part counts as if it were said, also
+/// for an empty one.
 std::string fitting_line(const std::vector<LinePart>& all, std::size_t room, const char* separator = "  ");
+
+/// Characters of all parts in one line, and of what is kept for them.
+std::size_t line_width(const std::vector<LinePart>& all, const char* separator = "  ");
+
+/// Keeps lines of like parts alike: a part has the room that the one at its place ever took. So parts that had no room
+/// do not come back.
+class KeptRoom {
+ public:
+  /// Enlarges what is kept for the parts.
+  void keep(std::vector<LinePart>& parts);
+
+ private:
+  std::vector<LinePart> widest_;  ///< by place, only what is kept
+};
 
 }  // namespace sluice

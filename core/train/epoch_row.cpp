@@ -99,6 +99,16 @@ std::string brief_number(const std::string& column, double value) {
   return is_flop_reduction(column) ? fixed(100 / value, 0) + "%" : fixed(value, 2);
 }
 
+/// A value whose text is as long as the column's usually get.
+double long_value(const std::string& column) {
+  constexpr double kLoss = 9.99, kRate = 0.0001, kSpeed = 99999, kBits = 31.99;
+  if (is_accuracy(column) || is_density(column) || is_flop_reduction(column)) return 1;
+  if (column_ends_in(column, "loss") || column_ends_in(column, "cross_entropy")) return kLoss;
+  if (column == "lr") return kRate;
+  if (column == "seconds" || column == "images_per_second") return kSpeed;
+  return column_ends_in(column, "average_bits") ? kBits : 0;
+}
+
 }  // namespace
 
 void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
@@ -106,8 +116,11 @@ void append_live_metrics(std::vector<LinePart>& line, const Network& network, co
   for (const DerivedMetric& metric : said_once(network, derive_metrics(network, counts))) {
     const std::string& column = metric.type->name;
     const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
-    line.push_back({concat(shown_name(column), " ", shown_text(column, metric.value), unit),
-                    concat(brief_name(column), " ", brief_number(column, metric.value), unit), importance});
+    const auto whole = [&](double value) { return concat(shown_name(column), " ", shown_text(column, value), unit); };
+    const auto brief = [&](double value) { return concat(brief_name(column), " ", brief_number(column, value), unit); };
+    const double longest = long_value(column);
+    line.push_back(
+        {whole(metric.value), brief(metric.value), importance, whole(longest).size(), brief(longest).size()});
     importance = LinePart::kSpare - 10;
   }
 }
@@ -166,16 +179,6 @@ int importance_of(const std::string& column) {
   if (column == "train_loss") return 79;
   if (column == "train_accuracy") return 70;
   return LinePart::kSpare - (evaluated ? 10 : 20);
-}
-
-/// A value whose text is as long as the column's usually get.
-double long_value(const std::string& column) {
-  constexpr double kLoss = 9.99, kRate = 0.0001, kSpeed = 99999, kBits = 31.99;
-  if (is_accuracy(column) || is_density(column) || is_flop_reduction(column)) return 1;
-  if (column_ends_in(column, "loss") || column_ends_in(column, "cross_entropy")) return kLoss;
-  if (column == "lr") return kRate;
-  if (column == "seconds" || column == "images_per_second") return kSpeed;
-  return column_ends_in(column, "average_bits") ? kBits : 0;
 }
 
 LinePart epoch_part(double epoch, std::int64_t epochs) {

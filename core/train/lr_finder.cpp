@@ -70,7 +70,8 @@ LrSweep sweep_learning_rates(Experiment& experiment, Communicator& ranks, Log& l
     pipeline.start(0);
   }
 
-  Progress progress(log, experiment.log);
+  KeptRoom room;
+  Progress progress(log, experiment.log, room);
   progress.begin("learning rates", options.steps * experiment.train.batch);
   TrainingPosition position(network.auxiliary_losses().size());
   RunningLoss running;

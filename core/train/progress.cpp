@@ -33,6 +33,13 @@ std::string brief_duration(double seconds) {
   return concat(whole(seconds / kHour), "h", minutes < 10 ? "0" : "", minutes);
 }
 
+/// Characters of the label of the last phase: of "epoch 3/60" those of "epoch 60/60".
+std::size_t longest_label(const std::string& label) {
+  const std::size_t number = label.find(' ') + 1, slash = label.find('/');
+  if (slash == std::string::npos) return label.size();
+  return number + std::max(slash - number, label.size() - slash - 1) + label.size() - slash;
+}
+
 }  // namespace
 
 void LogOptions::describe(Keys& keys) {
@@ -52,8 +59,8 @@ std::string format_rate(double per_second) {
   return text;
 }
 
-Progress::Progress(Log& log, const LogOptions& options, TimeBudget::Clock clock)
-    : log_(log), interval_(options.interval), clock_(std::move(clock)), shown_(clock_()) {}
+Progress::Progress(Log& log, const LogOptions& options, KeptRoom& room, TimeBudget::Clock clock)
+    : log_(log), room_(room), interval_(options.interval), clock_(std::move(clock)), shown_(clock_()) {}
 
 Progress::~Progress() {
   end();
@@ -61,6 +68,7 @@ Progress::~Progress() {
 
 void Progress::begin(const std::string& label, std::int64_t images, std::int64_t done, std::int64_t later_images) {
   label_ = label;
+  longest_label_ = longest_label(label);
   images_ = images;
   done_ = done;
   later_images_ = later_images;
@@ -82,8 +90,9 @@ void Progress::show(const std::vector<LinePart>& values) {
     samples_ = {samples_.back()};
     return;
   }
+  room_.keep(line);
   const auto room = static_cast<std::size_t>(log_.width() - 1);
-  const int spare = static_cast<int>(room) - static_cast<int>(fitting_line(line, SIZE_MAX).size()) - 4;  // with spaces
+  const int spare = static_cast<int>(room) - static_cast<int>(line_width(line)) - 4;  // with spaces
   if (spare >= kMinBar) {
     const double share =
         images_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(images_), 0.0, 1.0) : 0;
@@ -110,21 +119,27 @@ double Progress::images_per_second() const {
 
 std::vector<LinePart> Progress::parts(const std::vector<LinePart>& values) const {
   const std::int64_t percent = images_ > 0 ? std::min<std::int64_t>(100, done_ * 100 / images_) : 0;
-  std::vector<LinePart> parts = {{label_, label_.substr(label_.find(' ') + 1), 100},
-                                 {concat(percent, " %"), concat(percent, "%"), 95}};
+  const std::size_t word = label_.find(' ') + 1;
+  std::vector<LinePart> parts = {{label_, label_.substr(word), 100, longest_label_, longest_label_ - word},
+                                 {concat(percent, " %"), concat(percent, "%"), 95, 5, 4}};
   parts.insert(parts.end(), values.begin(), values.end());
   const double rate = images_per_second();
   if (rate <= 0) return parts;
   const double left = static_cast<double>(std::max<std::int64_t>(0, images_ - done_)) / rate;
-  parts.push_back({concat(format_rate(rate), " images/s"), concat(format_rate(rate), "/s"), 70});
-  const auto eta = [&](const char* of, double seconds, int importance) {
+  parts.push_back({concat(format_rate(rate), " images/s"), concat(format_rate(rate), "/s"), 70, 14, 6});
+  const auto eta = [&](const std::string& of, double seconds, int importance) {
+    constexpr std::size_t kLeast = 3;  // "59s" comes after "1m"
+    const std::string name = of + "ETA ";
     parts.push_back(
-        {concat(of, "ETA ", format_duration(seconds)), concat(of, "ETA ", brief_duration(seconds)), importance});
+        {name + format_duration(seconds), name + brief_duration(seconds), importance, 0, name.size() + kLeast});
   };
   if (later_images_ < 0) {
     eta("", left, 90);
   } else {
-    if (later_images_ > 0) eta("epoch ", left, 65);
+    if (later_images_ > 0)
+      eta("epoch ", left, 65);
+    else
+      parts.push_back({"", "", 65});  // the run's says it; in the last epoch its room stays free
     eta("run ", left + static_cast<double>(later_images_) / rate, 90);
   }
   return parts;

@@ -18,7 +18,8 @@ namespace sluice {
 /// where due() says so, show().
 class Progress {
  public:
-  Progress(Log& log, const LogOptions& options, TimeBudget::Clock clock = TimeBudget::steady_seconds);
+  /// `room`: what lines of a terminal keep for their parts, so that all of a run look alike; it outlives the object.
+  Progress(Log& log, const LogOptions& options, KeptRoom& room, TimeBudget::Clock clock = TimeBudget::steady_seconds);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -47,9 +48,11 @@ class Progress {
   void sample(double now);
 
   Log& log_;
+  KeptRoom& room_;
   double interval_;
   TimeBudget::Clock clock_;
   std::string label_;
+  std::size_t longest_label_ = 0;
   std::int64_t images_ = 0, done_ = 0, later_images_ = -1;
   std::deque<Sample> samples_;  ///< oldest first: the window over which the speed is measured, its end last
   double shown_;

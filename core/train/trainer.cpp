@@ -143,7 +143,7 @@ Trainer::Outcome Trainer::train_epoch() {
   const double waited = pipeline_->wait_seconds() - position_.data_wait_seconds;
   const double trained = position_.train_seconds;
   const std::int64_t per_epoch = pipeline_->batches() * experiment_.train.batch;
-  Progress progress(log_, experiment_.log);
+  Progress progress(log_, experiment_.log, line_room_);
   progress.begin(concat("epoch ", position_.epoch + 1, "/", experiment_.train.epochs), per_epoch, position_.images,
                  (experiment_.train.epochs - position_.epoch - 1) * per_epoch);
   if (position_.batch == 0) step_->executor().reset_statistics();

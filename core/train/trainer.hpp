@@ -125,6 +125,7 @@ class Trainer {
   std::int64_t last_saved_step_ = -1;
   double last_saved_time_ = 0;
   double lr_ = 0;
+  KeptRoom line_room_;  ///< of the lines of progress
 };
 
 }  // namespace sluice

@@ -16,10 +16,10 @@ std::vector<LinePart> Trainer::live_figures() const {
   std::vector<LinePart> figures = {{"loss " + loss_text(loss), concat("loss ", fixed(loss, 2)), 85}};
   if (const std::int64_t images = statistics.count(Role::kImages); images > 0) {
     const double share = static_cast<double>(statistics.count(Role::kCorrect)) / static_cast<double>(images);
-    figures.push_back({"accuracy " + accuracy_text(share), concat("acc ", fixed(100 * share, 0), "%"), 80});
+    figures.push_back({"accuracy " + accuracy_text(share), concat("acc ", fixed(100 * share, 0), "%"), 80, 16, 7});
   }
   append_live_metrics(figures, network_, statistics.counts_by_node());
-  figures.push_back({concat("lr ", lr_text(lr_)), "", 30});
+  figures.push_back({concat("lr ", lr_text(lr_)), "", 30, 11});
   return figures;
 }
 

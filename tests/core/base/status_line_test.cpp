@@ -36,6 +36,19 @@ TEST(StatusLine, RoomThatIsKeptForAPartMakesLinesAlike) {
   EXPECT_EQ(line("3/60", "12345678", 12), "3/60") << "more than was kept";
 }
 
+TEST(StatusLine, APartThatHadNoRoomDoesNotComeBack) {
+  KeptRoom room;
+  const auto line = [&](const std::string& rate, const std::string& end) {
+    std::vector<LinePart> parts = {{"epoch 3/60", "3/60", 100}, {"lr 0.1", "", 30}, {rate, "", 70}, {end, "", 65}};
+    room.keep(parts);
+    return fitting_line(parts, 32);
+  };
+  EXPECT_EQ(line("99/s", "ETA 9s"), "epoch 3/60  lr 0.1  99/s  ETA 9s");
+  EXPECT_EQ(line("100/s", "ETA 9s"), "epoch 3/60  100/s  ETA 9s");
+  EXPECT_EQ(line("99/s", "ETA 9s"), "epoch 3/60  99/s  ETA 9s");
+  EXPECT_EQ(line("99/s", ""), "epoch 3/60  99/s") << "also where one is empty";
+}
+
 TEST(StatusLine, CountsCharactersAndNotBytes) {
   EXPECT_EQ(fitting_line({{"größer", "", 60}, {"ä", "", 55}}, 9), "größer  ä");
   EXPECT_EQ(fitting_line({}, 9), "");

@@ -16,6 +16,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <regex>
+#include <set>
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -215,12 +218,13 @@ class ProgressTest : public LogTest {
     return [this] { return now_; };
   }
   double now_ = 1000;
+  KeptRoom room_;
 };
 
 TEST_F(ProgressTest, PlainLinesComeEveryIntervalAndHaveNoCarriageReturn) {
   Pipe out, err;
   Log log(out.writer, err.writer);
-  Progress progress(log, {60}, clock());
+  Progress progress(log, {60}, room_, clock());
   std::string lines;
   progress.begin("epoch 3/60", 50000, 0, 100000);
   for (int step = 1; step <= 130; ++step) {
@@ -241,7 +245,7 @@ TEST_F(ProgressTest, PlainLinesComeEveryIntervalAndHaveNoCarriageReturn) {
 TEST_F(ProgressTest, TheSpeedOfALineIsTheSpeedSinceTheLastOne) {
   Pipe out, err;
   Log log(out.writer, err.writer);
-  Progress progress(log, {10}, clock());
+  Progress progress(log, {10}, room_, clock());
   progress.begin("epoch 1/1", 3000, 1000);
   for (std::int64_t images : {1000, 500}) {
     now_ += 10;
@@ -256,7 +260,7 @@ TEST_F(ProgressTest, TheSpeedOfALineIsTheSpeedSinceTheLastOne) {
 TEST_F(ProgressTest, IntervalZeroMeansNoLines) {
   Pipe out, err;
   Log log(out.writer, err.writer);
-  Progress progress(log, {0}, clock());
+  Progress progress(log, {0}, room_, clock());
   progress.begin("epoch 1/1", 100);
   now_ += 1e6;
   EXPECT_FALSE(progress.due());
@@ -269,7 +273,7 @@ TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
                                         {"lr 0.1", "", 30}};
   const std::pair<unsigned short, std::string> wanted[] = {
       {60, "103/160 25% loss 1.23 acc 46% dens 0.45 1250/s run ETA 38m"},
-      {80, "103/160 25% loss 1.23 acc 46% dens 0.45 lr 0.1 1250/s epoch ETA 30s run ETA 38m"},
+      {80, "103/160 25% loss 1.23 acc 46% dens 0.45 1250/s epoch ETA 30s run ETA 38m"},
       {200,
        "epoch 103/160  [#######.......................]  25 %  loss 1.2345  accuracy 45.67 %  "
        "gate_density 0.4530  lr 0.1  1250 images/s  epoch ETA 0:30  run ETA 38:30"}};
@@ -277,7 +281,7 @@ TEST_F(ProgressTest, WhatMattersMostStaysOnANarrowTerminal) {
     Pipe out;
     Terminal terminal(width);
     Log log(out.writer, terminal.writer);
-    Progress progress(log, {60}, clock());
+    Progress progress(log, {60}, room_, clock());
     progress.begin("epoch 103/160", 50000, 0, 57 * 50000);
     now_ += 10;
     progress.advance(12500);
@@ -296,7 +300,7 @@ TEST_F(ProgressTest, TheEndOfTheRunIsToldBrieflyInItsOwnUnit) {
     Pipe out;
     Terminal terminal(50);
     Log log(out.writer, terminal.writer);
-    Progress progress(log, {60}, clock());
+    Progress progress(log, {60}, room_, clock());
     progress.begin("epoch 1/2", 1000, 0, later);
     now_ += 5;
     progress.advance(500);
@@ -305,12 +309,49 @@ TEST_F(ProgressTest, TheEndOfTheRunIsToldBrieflyInItsOwnUnit) {
   }
 }
 
+/// A line without its numbers and the units of times; of a bar its length.
+std::string form_of(const std::string& line) {
+  static const std::regex kNumber("[0-9]+[smhd]?"), kFull("#");
+  return std::regex_replace(std::regex_replace(line, kNumber, ""), kFull, ".");
+}
+
+TEST_F(ProgressTest, TheLinesOfARunHaveTheSameFieldsWhateverTheirNumbers) {
+  constexpr int kEpochs = 10;
+  for (const int width : {45, 60, 64, 72, 80, 84, 92, 100, 110, 120}) {
+    Pipe out;
+    Terminal terminal(static_cast<unsigned short>(width));
+    Log log(out.writer, terminal.writer);
+    KeptRoom room;
+    std::set<std::string> forms, last;  // the last epoch's end is the run's
+    for (const int epoch : {1, 9, kEpochs}) {
+      Progress progress(log, {60}, room, clock());
+      progress.begin(concat("epoch ", epoch, "/", kEpochs), 1000, 0, (kEpochs - epoch) * 1000);
+      for (int step = 1; step <= 10; ++step) {
+        now_ += 1;
+        progress.advance(100);
+        progress.show({{"loss 1.2345", "loss 1.23", 85},
+                       {concat("accuracy ", 9 * step, ".50 %"), concat("acc ", 9 * step, "%"), 80, 16, 7},
+                       {concat("lr ", step > 5 ? "0.0100" : "0.100"), "", 30, 11}});
+      }
+      progress.end();
+      std::istringstream drawn(terminal.read_all());
+      for (std::string line; std::getline(drawn, line, '\r');)
+        if (line.size() > 3) (epoch < kEpochs ? forms : last).insert(form_of(line));
+    }
+    EXPECT_EQ(forms.size(), 1U) << width << ":\n" << testing::PrintToString(forms);
+    EXPECT_EQ(last.size(), 1U) << width << ":\n" << testing::PrintToString(last);
+    for (const char* field : {"lr", "acc", "/s", "["})
+      EXPECT_EQ(forms.begin()->find(field) == std::string::npos, last.begin()->find(field) == std::string::npos)
+          << width << " " << field;
+  }
+}
+
 TEST_F(ProgressTest, ABarOnATerminalIsRedrawnInPlaceAndRemoved) {
   Pipe out;
   Terminal terminal(100);
   Log log(out.writer, terminal.writer);
   {
-    Progress progress(log, {60}, clock());
+    Progress progress(log, {60}, room_, clock());
     progress.begin("epoch 1/2", 1000, 0, 1000);
     EXPECT_FALSE(progress.due());
     now_ += 0.05;
@@ -321,13 +362,13 @@ TEST_F(ProgressTest, ABarOnATerminalIsRedrawnInPlaceAndRemoved) {
     progress.show({{"loss 2.5", "", 85}});
     EXPECT_EQ(
         terminal.read_all(),
-        "\repoch 1/2  [######....................]  25 %  loss 2.5  250 images/s  epoch ETA 0:03  run ETA 0:07\033[K");
+        "\repoch 1/2  [#####..................]  25 %  loss 2.5  250 images/s  epoch ETA 0:03  run ETA 0:07\033[K");
     progress.advance(750);
     now_ += 1;
     progress.show({{"loss 2.0", "", 85}});
     EXPECT_EQ(
         terminal.read_all(),
-        "\repoch 1/2  [#########################]  100 %  loss 2.0  500 images/s  epoch ETA 0:00  run ETA 0:02\033[K");
+        "\repoch 1/2  [#######################]  100 %  loss 2.0  500 images/s  epoch ETA 0:00  run ETA 0:02\033[K");
   }
   EXPECT_EQ(terminal.read_all(), "\r\033[K");
   EXPECT_EQ(out.read_all(), "");
@@ -347,7 +388,7 @@ TEST_F(ProgressTest, ANarrowTerminalLosesTheBarFirstAndNeverWraps) {
   Pipe out;
   Terminal terminal(40);
   Log log(out.writer, terminal.writer);
-  Progress progress(log, {60}, clock());
+  Progress progress(log, {60}, room_, clock());
   progress.begin("epoch 1/2", 1000);
   now_ += 1;
   progress.advance(250);
@@ -359,7 +400,7 @@ TEST_F(ProgressTest, TheSpeedOnATerminalIsThatOfTheLastTenSeconds) {
   Pipe out;
   Terminal terminal(80);
   Log log(out.writer, terminal.writer);
-  Progress progress(log, {60}, clock());
+  Progress progress(log, {60}, room_, clock());
   progress.begin("epoch 1/2", 1000000);
   for (int i = 0; i < 60; ++i) {
     now_ += 1;
