@@ -8,6 +8,7 @@
 #include "apps/outputs.hpp"
 #include "core/base/curve.hpp"
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
@@ -28,6 +29,48 @@ std::string marked(int column, const std::string& text) {
   const bool fits = column >= static_cast<int>(text.size());
   return fits ? std::string(static_cast<std::size_t>(column) - text.size(), ' ') + text + "^"
               : std::string(static_cast<std::size_t>(column), ' ') + "^" + text;
+}
+
+/// Means that a curve shows whole: those to the lowest one, and as far above that as half of it. Where a loss diverges
+/// it would leave nothing of the rest to see.
+double top_of(const std::vector<double>& smoothed, std::size_t lowest) {
+  constexpr double kAbove = 1.5;
+  const auto end = smoothed.begin() + static_cast<std::ptrdiff_t>(lowest) + 1;
+  return std::max(*std::max_element(smoothed.begin(), end), kAbove * smoothed[lowest]);
+}
+
+void print_curve(std::ostream& out, const LrSweep& sweep, const LrSuggestion& suggestion, int width) {
+  std::vector<double> shown = sweep.smoothed;
+  const auto lowest = std::min_element(shown.begin(), shown.end());
+  const double top = top_of(shown, static_cast<std::size_t>(lowest - shown.begin()));
+  const double least = *lowest, most = *std::max_element(shown.begin(), shown.end());
+  for (double& mean : shown) mean = std::min(mean, top);
+  const std::string high = fixed(std::min(most, top), 4), low = fixed(least, 4);
+  for (const std::string& line : labelled_curve(shown, high, low, width)) out << line << "\n";
+  const CurvePlace place = curve_place(high, low, width);
+  const auto column = [&](std::size_t step) {
+    const auto last = static_cast<double>(std::max<std::size_t>(1, sweep.rates.size() - 1));
+    return place.label + static_cast<int>(std::lround(static_cast<double>(step) / last * (place.columns - 1)));
+  };
+  if (suggestion.found())
+    out << marked(column(suggestion.steepest), two_digits(sweep.rates[suggestion.steepest])) << "\n";
+  if (most > top) out << "the curve is cut at " << high << "; its highest mean is " << loss_text(most) << "\n";
+}
+
+std::string reason_of(const LrSweep& sweep, const LrSuggestion& suggestion, const LrSweepOptions& options) {
+  using Kind = LrSuggestion::Kind;
+  if (suggestion.kind == Kind::kTooShort)
+    return concat("the sweep ended after ", sweep.losses.size(), " of ", options.steps,
+                  " steps, before there was a mean over a tenth of it; try a --lr-range that begins lower");
+  const std::string fall =
+      concat("from ", loss_text(suggestion.first), " to ", loss_text(sweep.smoothed[suggestion.lowest]));
+  if (suggestion.kind == Kind::kByChance)
+    return concat("the loss, averaged over a tenth of the sweep, falls ", fall, ", but it may do so by chance: means ",
+                  "differ by up to ", loss_text(suggestion.by_chance), "; try more --lr-steps or a larger train.batch");
+  return concat("the loss never falls: averaged over a tenth of the sweep it goes ", fall,
+                ", which is not below 95 %, ",
+                suggestion.rose ? "and then rises; try a --lr-range that begins lower, or more --lr-steps"
+                                : "and does not rise either; try a --lr-range that goes further");
 }
 
 }  // namespace
@@ -71,27 +114,17 @@ void print_sweep(std::ostream& out, const LrSweep& sweep, const LrSweepOptions& 
   if (sweep.diverged && !sweep.rates.empty())
     out << "; ended at " << two_digits(sweep.rates.back()) << ": the loss is not finite, or four times its lowest";
   out << "\n";
-  const std::optional<LrSuggestion> found = suggest_learning_rate(sweep, options.steps);
-  if (!sweep.smoothed.empty()) {
-    const auto [least, most] = std::minmax_element(sweep.smoothed.begin(), sweep.smoothed.end());
-    const std::string high = fixed(*most, 4), low = fixed(*least, 4);
-    for (const std::string& line : labelled_curve(sweep.smoothed, high, low, width)) out << line << "\n";
-    const CurvePlace place = curve_place(high, low, width);
-    const auto column = [&](std::size_t step) {
-      const auto last = static_cast<double>(std::max<std::size_t>(1, sweep.rates.size() - 1));
-      return place.label + static_cast<int>(std::lround(static_cast<double>(step) / last * (place.columns - 1)));
-    };
-    if (found) out << marked(column(found->steepest), two_digits(sweep.rates[found->steepest])) << "\n";
-  }
-  if (!found) {
-    out << "no suggestion: the loss, averaged over a tenth of the sweep, does not fall to 95 % of what it is at first, "
-           "or not by "
-           "more than chance; try another --lr-range or more --lr-steps\n";
+  const LrSuggestion suggestion = suggest_learning_rate(sweep, options.steps);
+  if (!sweep.smoothed.empty()) print_curve(out, sweep, suggestion, width);
+  if (!suggestion.found()) {
+    out << "no suggestion: " << reason_of(sweep, suggestion, options) << "\n";
     return;
   }
-  out << "suggestion: optimizer.lr = " << two_digits(sweep.rates[found->steepest])
+  out << "suggestion: optimizer.lr = " << two_digits(sweep.rates[suggestion.steepest])
       << ", where the loss falls steepest; averaged over a tenth of the sweep it is lowest at "
-      << two_digits(sweep.rates[found->lowest]) << "\n";
+      << two_digits(sweep.rates[suggestion.lowest])
+      << (suggestion.rose ? "" : ", and does not rise behind that: a --lr-range that goes further may show more")
+      << "\n";
 }
 
 std::string table_of(const LrSweep& sweep) {

@@ -134,21 +134,29 @@ double slope_at(const std::vector<double>& losses, std::int64_t step, std::int64
 
 }  // namespace
 
-std::optional<LrSuggestion> suggest_learning_rate(const LrSweep& sweep, std::int64_t steps) {
+LrSuggestion suggest_learning_rate(const LrSweep& sweep, std::int64_t steps) {
+  using Kind = LrSuggestion::Kind;
   constexpr double kChance = 4;  // standard deviations between two means that are not the same
+  LrSuggestion suggestion;
   const std::int64_t half = half_span(steps), end = static_cast<std::int64_t>(sweep.losses.size()) - half;
-  if (end <= half) return std::nullopt;  // no mean over a whole span
-  const auto begin = sweep.smoothed.begin() + half;
-  const auto lowest = std::min_element(begin, sweep.smoothed.begin() + end);
+  if (end <= half) return suggestion;
+  const auto begin = sweep.smoothed.begin() + half, behind = sweep.smoothed.begin() + end;
+  const auto lowest = std::min_element(begin, behind);
   const std::int64_t lowest_step = lowest - sweep.smoothed.begin();
   const double span = static_cast<double>(2 * half + 1);
-  const double by_chance = kChance * noise_of(sweep.losses, lowest_step + 1) * std::sqrt(2 / span);
-  if (!(*lowest < kFallen * *begin) || !(*begin - *lowest > by_chance)) return std::nullopt;
+  suggestion.first = *begin;
+  suggestion.lowest = static_cast<std::size_t>(lowest_step);
+  suggestion.by_chance = kChance * noise_of(sweep.losses, lowest_step + 1) * std::sqrt(2 / span);
+  suggestion.rose = sweep.diverged || *std::max_element(lowest, behind) - *lowest > suggestion.by_chance;
+  const bool fell = *lowest < kFallen * *begin, by_chance = !(*begin - *lowest > suggestion.by_chance);
+  suggestion.kind = !fell ? Kind::kNeverFell : by_chance ? Kind::kByChance : Kind::kFound;
+  if (!suggestion.found()) return suggestion;
   std::int64_t steepest = half;
   for (std::int64_t i = half; i <= lowest_step; ++i) {
     if (slope_at(sweep.losses, i, half) < slope_at(sweep.losses, steepest, half)) steepest = i;
   }
-  return LrSuggestion{static_cast<std::size_t>(steepest), static_cast<std::size_t>(lowest_step)};
+  suggestion.steepest = static_cast<std::size_t>(steepest);
+  return suggestion;
 }
 
 }  // namespace sluice

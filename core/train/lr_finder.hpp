@@ -36,12 +36,24 @@ LrSweep sweep_learning_rates(Experiment& experiment, Communicator& ranks, Log& l
 void smooth(LrSweep& sweep, std::int64_t steps);
 
 struct LrSuggestion {
+  enum class Kind {
+    kFound,
+    kTooShort,   ///< the sweep ended before there was a mean over a whole span
+    kNeverFell,  ///< no mean is below 95 % of the first
+    kByChance    ///< one is, but by no more than chance may have it: four standard deviations of the difference of two
+                 ///< means, by the differences of losses that follow each other
+  };
+  Kind kind = Kind::kTooShort;
   std::size_t steepest = 0;  ///< the step where the smoothed loss falls most for a factor of the rate: its rate is a
                              ///< good one to begin with
   std::size_t lowest = 0;    ///< where it is lowest
+  double first = 0;          ///< mean loss over the first whole span
+  double by_chance = 0;      ///< what means differ by chance
+  bool rose = false;         ///< it rises behind its lowest mean, by more than chance, or diverges
+
+  bool found() const { return kind == Kind::kFound; }
 };
-/// Nothing where the smoothed loss never falls to 95 % of what it is at first, or by no more than chance may have it:
-/// four standard deviations of the difference of two means, by the differences of losses that follow each other.
-std::optional<LrSuggestion> suggest_learning_rate(const LrSweep& sweep, std::int64_t steps);
+/// The rate to begin with, or why there is none.
+LrSuggestion suggest_learning_rate(const LrSweep& sweep, std::int64_t steps);
 
 }  // namespace sluice

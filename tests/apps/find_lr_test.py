@@ -81,10 +81,29 @@ def stops_where_it_diverges():
 
 def suggests_nothing_of_what_does_not_fall():
     with Sandbox() as box:
-        out = box.ok("sluice-train", "net.ini", "--find-lr", "--lr-range=1e-12:1e-11", "--lr-steps=40").out
-        expect(out.endswith("no suggestion: the loss, averaged over a tenth of the sweep, does not fall to 95 % of what it is at "
-                            "first, or not by more than chance; try another --lr-range or more --lr-steps\n"), out)
-        expect("^" not in out, out)
+        means = r"averaged over a tenth of the sweep,? %s from \d+\.\d{4} to \d+\.\d{4}, "
+        fell = "no suggestion: the loss, " + means % "falls" + r"but it may do so by chance: means differ by up to \d\.\d{4}; try more "
+        never = "no suggestion: the loss never falls: " + means % "it goes" + "which is not below 95 %, and "
+        all_images = "--train.batch=48"
+        for limits, batch, reason in (("1e-12:1e-11", "--train.batch=8", fell + "--lr-steps or a larger train.batch"),
+                                      ("1e-12:1e-11", all_images, never + "does not rise either; try a --lr-range that goes further"),
+                                      ("3:1e9", all_images, never + "then rises; try a --lr-range that begins lower, or more --lr-steps"),
+                                      ("1e20:1e30", all_images, "no suggestion: the sweep ended after [1-4] of 40 steps, before there was a mean "
+                                       "over a tenth of it; try a --lr-range that begins lower")):
+            out = box.ok("sluice-train", "net.ini", "--find-lr", f"--lr-range={limits}", "--lr-steps=40", batch).out
+            expect(re.search(reason + "\n$", out), f"{limits} {batch}: {out}")
+            expect("^" not in out, out)
+
+
+def cuts_what_diverges():
+    """A loss that explodes leaves the rest of the curve to see."""
+    with Sandbox() as box:
+        out = box.ok("sluice-train", "net.ini", *EASY, "--find-lr", "--lr-range=1e-3:1e30", "-o", "lr.csv").out
+        means = [float(row["smoothed"]) for row in csv.DictReader(io.StringIO(box.text("lr.csv")))]
+        top = max(max(means[:means.index(min(means)) + 1]), 1.5 * min(means))
+        labels = [float(found[1]) for line in out.splitlines() if (found := re.match(r" +(\d+\.\d{4}) [\u2800-\u28ff]", line))]
+        expect(max(means) > top and abs(labels[0] - top) < 1e-4 and abs(labels[-1] - min(means)) < 1e-4, f"{labels}, {top}: {out}")
+        expect(f"the curve is cut at {labels[0]:.4f}; its highest mean is {max(means):.4f}\n" in out, out)
 
 
 def refuses():
@@ -115,6 +134,7 @@ if __name__ == "__main__":
     leaves_runs_alone()
     stops_where_it_diverges()
     suggests_nothing_of_what_does_not_fall()
+    cuts_what_diverges()
     refuses()
     stops_at_a_signal()
     sys.exit(1 if failures else 0)

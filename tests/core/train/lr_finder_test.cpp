@@ -46,21 +46,32 @@ TEST(LrFinder, SuggestsTheSteepestPlaceAndSaysWhereItIsLowest) {
     SCOPED_TRACE(noise);
     const LrSweep sweep = sweep_of(usual, noise);
     const auto found = suggest_learning_rate(sweep, kSteps);
-    ASSERT_TRUE(found);
-    EXPECT_NEAR(decade_of(sweep, found->steepest), -2, noise > 0 ? 0.3 : 0.05);
-    EXPECT_NEAR(decade_of(sweep, found->lowest), -0.6, 0.45);
+    ASSERT_EQ(found.kind, LrSuggestion::Kind::kFound);
+    EXPECT_TRUE(found.rose);
+    EXPECT_NEAR(decade_of(sweep, found.steepest), -2, noise > 0 ? 0.3 : 0.05);
+    EXPECT_NEAR(decade_of(sweep, found.lowest), -0.6, 0.45);
   }
 }
 
-TEST(LrFinder, SuggestsNothingWhereTheLossDoesNotFall) {
-  EXPECT_FALSE(suggest_learning_rate(LrSweep(), kSteps));
-  EXPECT_FALSE(suggest_learning_rate(sweep_of([](double) { return 2.3; }), kSteps));
-  EXPECT_FALSE(suggest_learning_rate(sweep_of([](double) { return 2.3; }, 0.05), kSteps));
-  EXPECT_FALSE(suggest_learning_rate(sweep_of([](double decade) { return 2.3 + std::exp(3 * decade); }), kSteps));
-  // A fall of 4 %, and one of 8 %.
+TEST(LrFinder, SaysWhyItSuggestsNothing) {
+  using Kind = LrSuggestion::Kind;
+  const auto of = [](const LrSweep& sweep) { return suggest_learning_rate(sweep, kSteps); };
+  EXPECT_EQ(of(LrSweep()).kind, Kind::kTooShort);
+  const auto flat = [](double) { return 2.3; };
+  EXPECT_EQ(of(sweep_of(flat)).kind, Kind::kNeverFell);
+  EXPECT_FALSE(of(sweep_of(flat)).rose);
+  EXPECT_EQ(of(sweep_of(flat, 0.05)).kind, Kind::kNeverFell);
+  EXPECT_FALSE(of(sweep_of(flat, 0.05)).rose) << "by chance";
+  const LrSuggestion rising = of(sweep_of([](double decade) { return 2.3 + std::exp(3 * decade); }));
+  EXPECT_EQ(rising.kind, Kind::kNeverFell);
+  EXPECT_TRUE(rising.rose);
+  EXPECT_NEAR(rising.first, 2.3, 1e-3);
+  EXPECT_EQ(of(sweep_of(flat, 2.3)).kind, Kind::kByChance);
+  // A fall of 4 %, and one of 8 %, to the end of the range.
   const auto fall = [](double by) { return [by](double d) { return 1 - by / (1 + std::exp(-4 * (d + 3))); }; };
-  EXPECT_FALSE(suggest_learning_rate(sweep_of(fall(0.04)), kSteps));
-  EXPECT_TRUE(suggest_learning_rate(sweep_of(fall(0.08)), kSteps));
+  EXPECT_EQ(of(sweep_of(fall(0.04))).kind, Kind::kNeverFell);
+  EXPECT_EQ(of(sweep_of(fall(0.08))).kind, Kind::kFound);
+  EXPECT_FALSE(of(sweep_of(fall(0.08))).rose);
 }
 
 TEST(LrFinder, SmoothsOverATenthOfTheSweepAndLessAtItsEnds) {
