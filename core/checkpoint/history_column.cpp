@@ -9,6 +9,9 @@ namespace sluice {
 namespace {
 
 constexpr char kFlopReduction[] = "flop_reduction";
+constexpr char kMacsExecuted[] = "macs_executed";
+constexpr char kDensity[] = "gate_density";
+constexpr char kSparsity[] = "sparsity";
 
 std::string formatted(const char* format, double value) {
   char text[400];
@@ -19,6 +22,11 @@ std::string formatted(const char* format, double value) {
 /// The whole network's name of a layer's column: "val_density" of "val_density/conv1".
 std::string of_network(const std::string& column) {
   return column.substr(0, column.find('/'));
+}
+
+/// With `end` where the column ends in `words`.
+std::string with_end(const std::string& column, const std::string& words, const std::string& end) {
+  return column.substr(0, column.size() - words.size()) + end;
 }
 
 }  // namespace
@@ -40,11 +48,23 @@ bool is_accuracy(const std::string& column) {
 
 bool is_density(const std::string& column) {
   const std::string name = of_network(column);
-  return column_ends_in(name, "density") || column_ends_in(name, "sparsity");
+  return column_ends_in(name, "density") || column_ends_in(name, kSparsity);
 }
 
 bool is_flop_reduction(const std::string& column) {
   return column_ends_in(column, kFlopReduction);
+}
+
+std::string complement_of(const std::string& column) {
+  return column_ends_in(column, kSparsity) ? with_end(column, kSparsity, kDensity) : "";
+}
+
+bool is_work(const std::string& column) {
+  return column_ends_in(column, kMacsExecuted);
+}
+
+std::string cost_beside(const std::string& column) {
+  return with_end(column, kMacsExecuted, kFlopReduction);
 }
 
 std::string metric_text(const std::string& column, double value) {
@@ -52,7 +72,7 @@ std::string metric_text(const std::string& column, double value) {
   if (std::isnan(value)) return "nan";
   if (is_accuracy(name)) return accuracy_text(value);
   if (is_density(name)) return share_text(value);
-  if (column_ends_in(name, "macs_executed")) return operations_text(value);
+  if (is_work(name)) return operations_text(value);
   if (column_ends_in(name, "average_bits")) return bits_text(value);
   if (column_ends_in(name, "loss") || column_ends_in(name, "cross_entropy")) return loss_text(value);
   if (name == "lr") return lr_text(value);
@@ -62,11 +82,11 @@ std::string metric_text(const std::string& column, double value) {
 }
 
 std::string shown_name(const std::string& column) {
-  for (const auto& [name, shown] : {std::pair<std::string, const char*>{"gate_density", "density"},
+  for (const auto& [name, shown] : {std::pair<const char*, const char*>{kDensity, "density"},
                                     {kFlopReduction, "cost"},
-                                    {"macs_executed", "multiply-adds"},
+                                    {kMacsExecuted, "multiply-adds"},
                                     {"average_bits", "bits"}})
-    if (column_ends_in(column, name)) return column.substr(0, column.size() - name.size()) + shown;
+    if (column_ends_in(column, name)) return with_end(column, name, shown);
   return column;
 }
 

@@ -22,6 +22,14 @@ bool is_density(const std::string& column);
 /// "flop_reduction", "val_flop_reduction": 1 over the cost, the share of the dense multiply-adds that is executed.
 bool is_flop_reduction(const std::string& column);
 
+/// The column that this one is 1 minus of: "val_gate_density" of "val_sparsity"; "" of others.
+std::string complement_of(const std::string& column);
+
+/// "macs_executed", "val_macs_executed": the multiply-adds of an image.
+bool is_work(const std::string& column);
+/// The column of the cost beside a column of work: "val_flop_reduction" of "val_macs_executed".
+std::string cost_beside(const std::string& column);
+
 /// A value of the column for people, by the rules of core/base/units.hpp: "91.25 %" of an accuracy, "45.1 %" of a
 /// density, "0.4321" of a loss, "18.41 M" of multiply-adds, times in seconds; others with four digits. NaN: "nan".
 std::string metric_text(const std::string& column, double value);

@@ -6,8 +6,10 @@
 #include "core/base/curve.hpp"
 #include "core/base/error.hpp"
 #include "core/base/printable.hpp"
+#include "core/base/units.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/checkpoint/inspect_model.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -38,14 +40,53 @@ void drop_gaps(std::vector<double>& values, std::vector<double>& epochs) {
   epochs.resize(kept);
 }
 
-void print_curve(std::ostream& out, const std::string& name, std::vector<double> values, std::vector<double> epochs,
-                 int width) {
+/// What is drawn of a history.
+struct Curve {
+  std::string name;
+  std::vector<double> values;
+  double dense = 0;  ///< multiply-adds, where these are of all
+
+  /// Of a value, with its share of the dense work.
+  std::string text(double value) const {
+    if (is_work(name)) return executed_text(value, dense);
+    return shown_text(name, is_flop_reduction(name) ? 1 / value : value);
+  }
+  std::string label(double value) const { return is_work(name) ? metric_text(name, value) : text(value); }
+};
+
+/// The multiply-adds of a dense image: executed ones times what they are reduced by; 0 where the history does not say.
+double dense_work(const std::vector<double>& executed, const std::vector<double>& reduction) {
+  for (std::size_t i = 0; i < std::min(executed.size(), reduction.size()); ++i) {
+    if (std::isfinite(executed[i] * reduction[i])) return executed[i] * reduction[i];
+  }
+  return 0;
+}
+
+/// The whole network's columns, each figure once: a cost stands beside its multiply-adds, a sparsity is 1 - density.
+std::vector<Curve> curves_of(const HistoryTable& history) {
+  const auto has = [&](const std::string& name) { return contains(history.columns, name); };
+  std::vector<Curve> curves;
+  std::vector<std::string> beside;  // of work
+  for (const std::string& name : history.columns)
+    if (is_work(name)) beside.push_back(cost_beside(name));
+  for (const std::string& name : history.columns) {
+    if (name == "epoch" || name == "step" || is_of_layer(name) || has(complement_of(name)) || contains(beside, name))
+      continue;
+    curves.push_back({name, column(history, name)});
+    Curve& curve = curves.back();
+    if (is_work(name) && has(cost_beside(name)))
+      curve.dense = dense_work(curve.values, column(history, cost_beside(name)));
+    if (is_flop_reduction(name))  // a cost is 1 over it
+      for (double& value : curve.values) value = 1 / value;
+  }
+  return curves;
+}
+
+void print_curve(std::ostream& out, Curve curve, std::vector<double> epochs, int width) {
+  std::vector<double>& values = curve.values;
   drop_gaps(values, epochs);
   if (values.empty()) return;
-  if (is_flop_reduction(name))  // a cost is 1 over it
-    for (double& value : values) value = 1 / value;
-  const auto text = [&](double value) { return shown_text(name, is_flop_reduction(name) ? 1 / value : value); };
-  const std::string title = one_line(shown_name(name));
+  const std::string title = one_line(shown_name(curve.name));
   const auto less = [](double a, double b) { return std::isfinite(a) && (!std::isfinite(b) || a < b); };
   const auto more = [](double a, double b) { return std::isfinite(b) && (!std::isfinite(a) || a < b); };
   const auto least = std::min_element(values.begin(), values.end(), less);
@@ -54,15 +95,16 @@ void print_curve(std::ostream& out, const std::string& name, std::vector<double>
   const auto at = [&](auto value) {
     return metric_text("epoch", epochs[static_cast<std::size_t>(value - values.begin())]);
   };
-  const std::string high = text(*most), low = text(*least);
+  const std::string high = curve.text(*most), low = curve.text(*least);
   const bool all_finite = std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
   if (high == low && all_finite) {
     out << title << " " << low << (values.size() > 1 ? " in all epochs" : " at epoch " + at(least)) << "\n";
     return;
   }
-  out << title << ": last " << text(values.back()) << ", lowest " << low << " at epoch " << at(least) << ", highest "
-      << high << " at epoch " << at(most) << "\n";
-  for (const std::string& line : labelled_curve(values, high, low, width)) out << line << "\n";
+  out << title << ": last " << curve.text(values.back()) << ", lowest " << low << " at epoch " << at(least)
+      << ", highest " << high << " at epoch " << at(most) << "\n";
+  for (const std::string& line : labelled_curve(values, curve.label(*most), curve.label(*least), width))
+    out << line << "\n";
 }
 
 }  // namespace
@@ -75,10 +117,7 @@ void print_plots(std::ostream& out, const InspectedFile& file, Width width) {
   }
   const std::vector<double> epochs = column(history, "epoch");
   const int columns = width.value_or(kUsualWidth);
-  for (const std::string& name : history.columns) {
-    if (name != "epoch" && name != "step" && !is_of_layer(name))
-      print_curve(out, name, column(history, name), epochs, columns);
-  }
+  for (const Curve& curve : curves_of(history)) print_curve(out, curve, epochs, columns);
 }
 
 }  // namespace sluice::detail

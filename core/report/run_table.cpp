@@ -11,7 +11,6 @@
 #include "core/base/units.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
-#include "core/graph/derived_metrics.hpp"
 #include "core/train/metrics_text.hpp"
 
 namespace sluice {
@@ -85,20 +84,6 @@ class Values {
   std::vector<std::string> order_;
   std::map<std::string, std::vector<std::string>> values_;
 };
-
-/// In every run that has it, it is 1 minus an earlier metric.
-bool says_nothing_new(const std::string& metric, const std::vector<std::string>& metrics,
-                      const std::vector<RunSummary>& runs) {
-  const auto complements = [&](const std::string& other) {
-    return std::all_of(runs.begin(), runs.end(), [&](const RunSummary& run) {
-      if (!run.best) return true;
-      const double a = run.metrics.value(*run.best, metric), b = run.metrics.value(*run.best, other);
-      return are_complements(a, b) || (std::isnan(a) && std::isnan(b));
-    });
-  };
-  const bool any = std::any_of(runs.begin(), runs.end(), [](const RunSummary& run) { return run.best.has_value(); });
-  return any && std::any_of(metrics.begin(), std::find(metrics.begin(), metrics.end(), metric), complements);
-}
 
 /// Columns of metrics.csv about one evaluation of the whole network.
 bool is_of_evaluation(const std::string& column) {
@@ -287,7 +272,7 @@ Records runs_table(const std::vector<RunSummary>& runs) {
                      {"epochs_wanted", "epochs wanted", Table::Align::kRight, 0},
                      {"best_epoch", "best at", Table::Align::kRight, 35}};
   for (const std::string& metric : metrics) {
-    const int importance = says_nothing_new(metric, metrics, runs) ? 0 : importance_of(metric);
+    const int importance = contains(metrics, complement_of(metric)) ? 0 : importance_of(metric);
     records.columns.push_back({metric, short_metric(metric, metrics), Table::Align::kRight, importance});
   }
   records.columns.insert(records.columns.end(), {{"split", "split", Table::Align::kLeft, 0},

@@ -43,6 +43,16 @@ TEST(HistoryColumn, ShownTexts) {
   EXPECT_EQ(shown_text("flop_reduction", std::nan("")), "nan");
 }
 
+TEST(HistoryColumn, ColumnsThatSayTheSame) {
+  EXPECT_EQ(complement_of("val_sparsity"), "val_gate_density");
+  EXPECT_EQ(complement_of("sparsity"), "gate_density");
+  EXPECT_EQ(complement_of("val_gate_density"), "");
+  EXPECT_EQ(complement_of("val_accuracy"), "");
+  EXPECT_TRUE(is_work("val_macs_executed"));
+  EXPECT_FALSE(is_work("val_flop_reduction"));
+  EXPECT_EQ(cost_beside("val_macs_executed"), "val_flop_reduction");
+}
+
 TEST(HistoryColumn, MarginsHaveTheDigitsThatWereWritten) {
   EXPECT_EQ(margin_text("val_accuracy", 0.001), "0.1 %");
   EXPECT_EQ(margin_text("val_loss", 0.01), "0.01");

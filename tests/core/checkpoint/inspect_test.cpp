@@ -184,20 +184,6 @@ TEST_F(Inspect, ATimeIsThatOfTheRun) {
   EXPECT_EQ(run_json()["run"]["train_seconds"], "100");
 }
 
-TEST_F(Inspect, WhatStaysTheSameIsNoCurve) {
-  Checkpoint checkpoint = sample_checkpoint();
-  checkpoint.history.columns = {"epoch", "lr", "val_flop_reduction", "val_top5_accuracy", "train_loss"};
-  const double nan = std::nan("");
-  checkpoint.history.rows = {{1, 0.05, 4, nan, 2}, {2, 0.05, 2, nan, HUGE_VAL}, {3, 0.05, 4, 0.5, 2}};
-  save(checkpoint, path("a.h5"));
-  options_.plot = true;
-  const std::string text = run();
-  EXPECT_THAT(text,
-              HasSubstr("lr 0.0500 in all epochs\nval_cost: last 25.0 %, lowest 25.0 % at epoch 1, highest 50.0 % at "
-                        "epoch 2\n"));
-  EXPECT_THAT(text, HasSubstr("val_top5_accuracy 50.00 % at epoch 3\ntrain_loss: last 2.0000, "));
-}
-
 TEST_F(Inspect, GatesBeforeTheFirstEvaluationAndWithoutAny) {
   options_.decisions = true;
   Checkpoint checkpoint = sample_checkpoint();
