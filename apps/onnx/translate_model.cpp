@@ -89,7 +89,14 @@ Value Translation::input_value() {
 
 void Translation::translate(const ForeignNode& node) {
   const auto found = translators().find(node.op);
-  if (found == translators().end()) refuse(node, "has no layer; docs/import.md lists those that have");
+  if (found == translators().end()) {
+    if (model_.metadata.count("sluice.config_digest") == 0)
+      refuse(node, "has no layer; docs/import.md lists those that have");
+    refuse(concat("was written by sluice-export, of a network whose gates or quantised layers are operators here ('",
+                  printable(node.name), "': ", printable(node.op),
+                  "); use the checkpoint that it was made of, or import the weights of that (sluice-export "
+                  "CHECKPOINT.h5 -o WEIGHTS.h5) into a configuration"));
+  }
   (this->*found->second)(node);
 }
 

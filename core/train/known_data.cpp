@@ -129,41 +129,52 @@ std::string key_of(const Experiment& experiment, const std::string& text) {
   return "dir";
 }
 
-/// What `open` opens. Of what is wrong with files the configuration's place is told. `advice`: where nobody said which
-/// files these are.
+/// What `open` opens. Of what is wrong with files the configuration's place is told.
 template <class Open>
-auto opened(const Experiment& experiment, Open open, const std::string& advice = "") -> decltype(open()) {
+auto opened(const Experiment& experiment, Open open) -> decltype(open()) {
   try {
     return open();
   } catch (const Error& error) {
     const std::string text = error.what();
     if (error.code() != ExitCode::kData || experiment.data.kind == DataKind::kSynthetic || starts_with(text, "[data]"))
       throw;
-    const std::string where = advice.empty()
-                                  ? experiment.where("data", key_of(experiment, text))
-                                  : concat(experiment.where("data", "kind"), " = ", to_string(experiment.data.kind));
-    throw Error(error.code(), concat(where, ": ", text, advice));
+    throw Error(error.code(), concat(experiment.where("data", key_of(experiment, text)), ": ", text));
   }
 }
 
-/// Where the checkpoint was not trained here and the command line names no data set, its configuration speaks of one
-/// that it never saw.
-std::string advice_on_unknown_data(const Experiment& experiment, const Checkpoint& checkpoint) {
+/// The checkpoint was not trained here and the command line names no data set: the configuration speaks of one that the
+/// network never saw.
+bool is_unknown(const Experiment& experiment, const Checkpoint& checkpoint) {
   const Section* const data = experiment.config.find("data");
   const auto named = [&](const char* key) {
     const Entry* const entry = data != nullptr ? data->find(key) : nullptr;
     return entry != nullptr && entry->origin == Entry::Origin::kCommandLine;
   };
-  if (checkpoint.data.training || checkpoint.data.test || named("kind") || named("dir")) return "";
-  return concat("; ", checkpoint.file, " does not know its data set: name it by --data.kind=KIND --data.dir=DIR");
+  return !checkpoint.data.training && !checkpoint.data.test && !named("kind") && !named("dir");
 }
 
-/// check_data_fits, with advice.
-void check_fits(const Network& network, const Dataset& set, const std::string& advice) {
+const Dataset& images_of(const std::shared_ptr<const Dataset>& set) {
+  return *set;
+}
+
+const Dataset& images_of(const TrainingSets& sets) {
+  return *sets.train;
+}
+
+/// What `open` opens, which fits the network. Where nobody named a data set errors say so first.
+template <class Open>
+auto opened_known(const Experiment& experiment, const Checkpoint& checkpoint, Open open) -> decltype(open()) {
+  const bool unknown = is_unknown(experiment, checkpoint);
   try {
-    check_data_fits(network, set);
+    const auto set = unknown ? open() : opened(experiment, open);
+    check_data_fits(experiment.network(), images_of(set));
+    return set;
   } catch (const Error& error) {
-    throw Error(error.code(), error.what() + advice);
+    if (!unknown || error.code() != ExitCode::kData) throw;
+    throw Error(
+        error.code(),
+        concat(checkpoint.file, ": does not know its data set: give --data.kind=KIND --data.dir=DIR (without them ",
+               "it is ", to_string(experiment.data.kind), ": ", error.what(), ")"));
   }
 }
 
@@ -186,20 +197,16 @@ Warnings compare_class_names(const std::vector<std::string>& known, const std::s
 std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
                                           Warnings& warnings) {
   const DataDescription& known = checkpoint.data;
-  const std::string advice = advice_on_unknown_data(experiment, checkpoint);
   std::shared_ptr<const Dataset> set;
   if (split == Split::kTest) {
-    set = opened(
-        experiment, [&] { return open_dataset(experiment.data, split); }, advice);
-    check_fits(experiment.network(), *set, advice);
+    set = opened_known(experiment, checkpoint, [&] { return open_dataset(experiment.data, split); });
     compare_test(*set, checkpoint, warnings);
   } else {
     const std::int64_t drawn_from = known.training ? known.held_out.drawn_from : 0;
-    const TrainingSets sets = opened(
-        experiment, [&] { return open_training(experiment.data, drawn_from); }, advice);
+    const TrainingSets sets =
+        opened_known(experiment, checkpoint, [&] { return open_training(experiment.data, drawn_from); });
     set = split == Split::kTrain ? sets.train : sets.validation;
     if (set == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
-    check_fits(experiment.network(), *set, advice);
     if (known.training) compare_training(sets, split, checkpoint, warnings);
   }
   append(warnings, set->take_notes());

@@ -291,7 +291,7 @@ def scales():
 
 def imported():
     """An imported network came without images: what the file says of them is no fact, and what to do is said."""
-    advice = "; in.h5 does not know its data set: name it by --data.kind=KIND --data.dir=DIR\n"
+    begin = "in.h5: does not know its data set: give --data.kind=KIND --data.dir=DIR (without them it is "
     with Sandbox() as box:
         box.ok("sluice-train", "net.ini")
         box.ok("sluice-export", "run/weights.h5", "-o", "w.h5")
@@ -300,10 +300,10 @@ def imported():
         missing = "data: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 data, or set [data] dir"
         for program in (["sluice-eval", "in.h5"], ["sluice-deploy", "in.h5", "-o", "d.h5"]):
             result = box.run(*program)
-            expect((result.code, result.err) == (3, f"{program[0]}: in.h5: [data] kind = cifar10: {missing}{advice}"), f"{result}")
+            expect((result.code, result.err) == (3, f"{program[0]}: {begin}cifar10: {missing})\n"), f"{result}")
         box.ok("sluice-import", "w.h5", "network.ini", "-o", "in.h5", "--data.kind=synthetic")
         result = box.run("sluice-eval", "in.h5")
-        expect(result.code == 3 and result.err.startswith("sluice-eval: synthetic: ") and result.err.endswith(advice), f"{result}")
+        expect(result.code == 3 and result.err.startswith(f"sluice-eval: {begin}synthetic: synthetic: images are "), f"{result}")
         # Whoever names a set knows which.
         result = box.run("sluice-eval", "in.h5", "--data.kind=cifar10", "--data.dir=d")
         expect(result.code == 3 and result.err.startswith("sluice-eval: command line: [data] dir: d: ") and "does not know" not in result.err,
