@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <filesystem>
 #include <iostream>
 
 #include "apps/data_speed.hpp"
@@ -15,6 +16,7 @@
 #include "core/base/terminal.hpp"
 #include "core/distributed/engine.hpp"
 #include "core/train/benchmark.hpp"
+#include "core/train/progress.hpp"
 
 namespace {
 
@@ -45,6 +47,12 @@ Program describe() {
   program.notes = {"Exit codes: 0 done, 2 usage or configuration, 3 data, 5 checkpoint, 6 environment."};
   program.configuration = key_documentation;
   return program;
+}
+
+/// By its name; a directory is one of a run.
+bool is_checkpoint(const std::string& path) {
+  std::error_code error;
+  return is_checkpoint_name(path) || std::filesystem::is_directory(path, error);
 }
 
 std::int64_t positive(const std::string& text) {
@@ -85,7 +93,7 @@ int bench_ranks(const CommandLine& line, Communicator& ranks) {
       throw Error(ExitCode::kUsage,
                   "command line: --ranks: this is a single process; start it with a launcher: mpirun "
                   "-n 2 sluice-bench CONFIG.ini --ranks");
-    if (is_checkpoint_name(line.positional().front()))
+    if (is_checkpoint(line.positional().front()))
       throw Error(ExitCode::kUsage, "command line: --ranks: expected a configuration file, got a checkpoint");
     experiment = std::make_unique<Experiment>(load_experiment(line.positional(), line.overrides(), registry));
     experiment->share_among(ranks.size());
@@ -110,7 +118,7 @@ int bench(const CommandLine& line) {
   if (line.positional().empty()) {
     throw Error(ExitCode::kUsage, "command line: expected a configuration file or a checkpoint");
   }
-  if (is_checkpoint_name(line.positional().front()) && line.positional().size() > 1)
+  if (is_checkpoint(line.positional().front()) && line.positional().size() > 1)
     throw Error(ExitCode::kUsage, "command line: a checkpoint stands alone; use overrides to change its configuration");
   if (line.has("predict") && !line.has("ranks"))
     throw Error(ExitCode::kUsage, "command line: --predict goes with --ranks");
@@ -123,7 +131,7 @@ int bench(const CommandLine& line) {
   Registry registry;
   const std::string& first = line.positional().front();
   const Trained trained =
-      is_checkpoint_name(first) ? load_trained(first, line.overrides(), registry) : untrained(line, registry);
+      is_checkpoint(first) ? load_trained(first, line.overrides(), registry) : untrained(line, registry);
   Experiment& experiment = *trained.experiment;
   start_threads(experiment);
   if (line.value("only") == std::string("data")) {
@@ -132,16 +140,19 @@ int bench(const CommandLine& line) {
     return 0;
   }
   note_foreign_kernels(trained);
-  if (is_checkpoint_name(first)) note_unmeasured(trained.network);
+  if (is_checkpoint(first)) note_unmeasured(trained.network);
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   options.kernels = trained.network.kernels();
   options.alone = !line.has("plan");
   if (split) options.images = read_images(experiment, open_images(trained, *split));
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(experiment.network(), batch);
+  Log log(STDERR_FILENO, STDERR_FILENO);
+  Progress progress(log, LogOptions());
+  options.progress = &progress;
   BenchmarkResult result = run_benchmark(experiment, options);
   if (split) result.split = to_string(*split);
-  if (line.has("plan")) sweep_kernels(experiment, options.images, result.kernels);
+  if (line.has("plan")) sweep_kernels(experiment, options.images, result.kernels, progress);
   if (line.has("json")) {
     print_json_benchmark(std::cout, experiment, result);
   } else {

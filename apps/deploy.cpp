@@ -1,4 +1,6 @@
 // sluice-deploy: makes a checkpoint ready for inference on this machine.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -19,8 +21,10 @@
 #include "core/base/table.hpp"
 #include "core/base/units.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/timing_runs.hpp"
 #include "core/model/network_checkpoint.hpp"
 #include "core/train/evaluator.hpp"
+#include "core/train/progress.hpp"
 
 namespace {
 
@@ -110,25 +114,30 @@ int rounds_for(const std::function<void()>& run) {
 void complete(Experiment& experiment, const KnownImages& known) {
   const std::vector<std::string> layers = unmeasured_layers(experiment.network());
   if (layers.empty()) return;
-  measure_layers(experiment.network(), experiment.executor_options(Mode::kTraining, experiment.eval.batch),
-                 read_images(experiment, known, kRangeImages));
+  const BenchmarkImages images = read_images(experiment, known, kRangeImages);
+  measure_layers(experiment.network(),
+                 experiment.executor_options(Mode::kTraining, images.batch(experiment.eval.batch)), images);
   std::cerr << "note: measured the scales of what goes into " << layers.size() << " quantised layer"
             << (layers.size() == 1 ? "" : "s") << ", which the checkpoint has not\n";
 }
 
 /// Calibrates for int8, then times and chooses the kernels of the whole network on these images.
-std::vector<TimedKernel> time_kernels(Experiment& experiment, const KnownImages& known) {
-  const std::int64_t batch = experiment.eval.batch;
+std::vector<TimedKernel> time_kernels(Experiment& experiment, const KnownImages& known, Progress& progress) {
+  const BenchmarkImages images = read_images(experiment, known);
+  const std::int64_t batch = images.batch(experiment.eval.batch);
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, batch);
   if (options.int8)
     experiment.network().set_calibration(
         calibrate(experiment.network(), options, read_images(experiment, known, kRangeImages)));
-  const BenchmarkImages images = read_images(experiment, known);
   Executor executor(experiment.network(), options);
   executor.refresh();
   const int forwards = forwards_for(images, batch);
-  const auto run = [&] { run_images(executor, images, forwards); };
-  return choose_fastest(executor, rounds_for(run), forwards, run);
+  const int rounds = rounds_for([&] { run_images(executor, images, forwards); });
+  progress.begin("timing kernels", runs_to_choose(executor, rounds) * forwards * batch);
+  std::vector<TimedKernel> kernels =
+      choose_fastest(executor, rounds, forwards, [&] { run_images(executor, images, forwards, &progress); });
+  progress.end();
+  return kernels;
 }
 
 std::vector<KernelChoice> choices_of(const std::vector<TimedKernel>& kernels) {
@@ -139,9 +148,9 @@ std::vector<KernelChoice> choices_of(const std::vector<TimedKernel>& kernels) {
 }
 
 /// By the checkpoint's own precision (fp32 for int8, and for bf16 where this processor has none).
-ExecutorOptions own_options(const Trained& trained) {
+ExecutorOptions own_options(const Trained& trained, std::int64_t batch) {
   const Checkpoint& checkpoint = trained.checkpoint;
-  ExecutorOptions options = trained.experiment->executor_options(Mode::kInference, trained.experiment->eval.batch);
+  ExecutorOptions options = trained.experiment->executor_options(Mode::kInference, batch);
   const Precision own = Config::stored(checkpoint.config, checkpoint.file).read<RunOptions>("run").precision;
   options.type = cpu_has_bf16() ? activation_type(own) : DataType::kF32;
   options.int8 = false;
@@ -150,11 +159,11 @@ ExecutorOptions own_options(const Trained& trained) {
 
 /// Milliseconds for a batch of these images: as the checkpoint runs without being deployed (again), and with `kernels`.
 std::vector<NetworkTime> time_both(const Trained& source, const Trained& trained, const KnownImages& known,
-                                   const std::vector<KernelChoice>& kernels) {
-  const std::int64_t batch = trained.experiment->eval.batch;
+                                   const std::vector<KernelChoice>& kernels, Progress& progress) {
   const BenchmarkImages images = read_images(*trained.experiment, known);
+  const std::int64_t batch = images.batch(trained.experiment->eval.batch);
   const int forwards = forwards_for(images, batch);
-  Executor before(source.experiment->network(), own_options(source));
+  Executor before(source.experiment->network(), own_options(source, batch));
   Executor after(trained.experiment->network(), trained.experiment->executor_options(Mode::kInference, batch));
   choose_kernels(before, source.network.kernels());
   choose_kernels(after, kernels);
@@ -163,21 +172,25 @@ std::vector<NetworkTime> time_both(const Trained& source, const Trained& trained
     executor->refresh();
     runs.push_back({[&images, forwards, executor] { run_images(*executor, images, forwards); }, forwards, batch});
   }
-  return time_in_turn(runs);
+  return time_in_turn(runs, &progress);
 }
 
 /// On the whole test set; without kernels: by own_options, everything computed.
-Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::vector<KernelChoice>* kernels) {
+Evaluation evaluate(const Trained& trained, const KnownImages& test, const std::vector<KernelChoice>* kernels,
+                    Progress& progress) {
   Experiment& experiment = *trained.experiment;
   ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   if (kernels == nullptr) {
-    options = own_options(trained);
+    options = own_options(trained, experiment.eval.batch);
     options.skip = false;
   }
   Evaluator evaluator(experiment.network(), options, *test.dataset,
                       evaluation_pipeline(experiment.data, test.normalization, experiment.eval.batch));
   if (kernels != nullptr) evaluator.choose(*kernels);
-  const Evaluation evaluation = *evaluator.run();
+  progress.begin(kernels == nullptr ? "evaluating before" : "evaluating after", test.dataset->size());
+  const Evaluation evaluation =
+      *evaluator.run([&](const Batch& batch, const float*, std::int64_t) { progress.pass(batch.count); });
+  progress.end();
   for (const std::string& warning : picture_warnings(*test.dataset, evaluation))
     std::cerr << "warning: " << warning << "\n";
   return evaluation;
@@ -276,11 +289,13 @@ int deploy(const CommandLine& line) {
     complete(*each, images);
     shifts.push_back(shifted(line, each->network()));
   }
-  Deployment deployed{output.path(), time_kernels(experiment, images), to_string(split)};
+  Log log(STDERR_FILENO, STDERR_FILENO);
+  Progress progress(log, LogOptions());
+  Deployment deployed{output.path(), time_kernels(experiment, images, progress), to_string(split)};
   const std::vector<KernelChoice> kernels = choices_of(deployed.kernels);
-  deployed.times = time_both(source, trained, images, kernels);
-  deployed.before = evaluate(source, test, nullptr);
-  deployed.after = evaluate(trained, test, &kernels);
+  deployed.times = time_both(source, trained, images, kernels, progress);
+  deployed.before = evaluate(source, test, nullptr, progress);
+  deployed.after = evaluate(trained, test, &kernels, progress);
   save(deployable(trained, test.normalization, kernels, deployed.after), output);
   (line.has("json") ? print_json : print)(report_stream(output), deployed);
   return 0;

@@ -180,15 +180,10 @@ int evaluate(const CommandLine& line) {
   advise(experiment.network(), evaluation, options, evaluator);
   if (output) output->write(predictions.text());
   std::ostream& out = output ? report_stream(*output) : std::cout;
-  const ReportSubject subject{line.positional().front(),
-                              to_string(split),
-                              dataset->name(),
-                              class_names(*dataset, experiment.network()),
-                              line.has("confusion"),
-                              !trained.network.kernels().empty(),
-                              experiment.eval.batch,
-                              experiment.eval.top_k,
-                              width_of(out)};
+  const ReportSubject subject{line.positional().front(), to_string(split),
+                              dataset->name(),           class_names(*dataset, experiment.network()),
+                              line.has("confusion"),     !trained.network.kernels().empty(),
+                              experiment.eval.top_k,     width_of(out)};
   if (line.has("json")) {
     print_json_report(out, subject, experiment.network(), evaluation);
   } else {

@@ -9,11 +9,8 @@ namespace sluice {
 
 BenchmarkImages read_images(const Experiment& experiment, const KnownImages& known, std::int64_t most) {
   const Dataset& dataset = *known.dataset;
-  const std::int64_t batch = experiment.eval.batch, wanted = std::max<std::int64_t>(most / batch * batch, batch);
-  if (dataset.size() < batch) {
-    throw Error(ExitCode::kData, concat(dataset.name(), ": has ", dataset.size(),
-                                        " images, fewer than eval.batch = ", batch, "; lower eval.batch"));
-  }
+  const std::int64_t batch = std::min(experiment.eval.batch, dataset.size());
+  const std::int64_t wanted = std::max<std::int64_t>(most / batch * batch, batch);
   Pipeline pipeline(dataset, evaluation_pipeline(experiment.data, known.normalization,
                                                  std::min(wanted, dataset.size() / batch * batch)));
   pipeline.start(0);
@@ -21,8 +18,8 @@ BenchmarkImages read_images(const Experiment& experiment, const KnownImages& kno
   const std::int64_t whole = read->count / batch * batch;
   if (whole == 0)
     throw Error(ExitCode::kData,
-                concat(dataset.name(), ": only ", read->count,
-                       " of its pictures can be read, fewer than eval.batch = ", batch, "; lower eval.batch"));
+                concat(dataset.name(), ": only ", read->count, " of its pictures can be read, fewer than a batch of ",
+                       batch, "; lower eval.batch"));
   BenchmarkImages images{read->images, read->labels};
   images.images.resize(static_cast<std::size_t>(whole * dataset.shape().count()));
   images.labels.resize(static_cast<std::size_t>(whole));

@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-/// The first images of a set, whole batches of eval.batch: `most` images where that is more than one. Throws
-/// Error(kData) where there is not one batch.
+/// The first images of a set, whole batches of eval.batch: `most` images where that is more than one; all of a set that
+/// has not one batch. Throws Error(kData) where too few of its pictures can be read.
 BenchmarkImages read_images(const Experiment& experiment, const KnownImages& known, std::int64_t most = 128);
 
 }  // namespace sluice

@@ -124,6 +124,11 @@ RankSpeed time_ranks(Experiment& experiment, Communicator& ranks, std::int64_t s
     work_ms.push_back(alone->times().exposed_ms);
   }
   RankSpeed speed;
+  std::vector<double> alone_ms;
+  for (const StepTrace& trace : traces) alone_ms.push_back(trace.step_ms);
+  speed.spreads = {{"step", quartile_spread(step_ms)},
+                   {"without overlap", quartile_spread(apart_ms)},
+                   {"without reduction", quartile_spread(alone_ms)}};
   const auto middle = traces.begin() + static_cast<std::ptrdiff_t>(traces.size() / 2);
   std::nth_element(traces.begin(), middle, traces.end(),
                    [](const StepTrace& a, const StepTrace& b) { return a.step_ms < b.step_ms; });

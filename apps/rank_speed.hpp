@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/rank_model.hpp"
@@ -23,9 +24,10 @@ struct RankSpeed {
   double apart_ms = 0;                    ///< a step whose reduction begins when backward is over
   double reduction_ms = 0;                ///< of these, the reduction
   std::int64_t buckets = 0;
-  std::int64_t bytes_sent = 0;   ///< by the root in a step
-  std::int64_t bytes_early = 0;  ///< of these, arrived when backward was over
-  StepTrace alone;               ///< a step without reduction
+  std::int64_t bytes_sent = 0;                          ///< by the root in a step
+  std::int64_t bytes_early = 0;                         ///< of these, arrived when backward was over
+  StepTrace alone;                                      ///< a step without reduction
+  std::vector<std::pair<std::string, double>> spreads;  ///< quartile_spread of each kind of step
   LinkSpeed link;
   double images_per_second() const { return 1e3 * static_cast<double>(batch) / step_ms; }
 };

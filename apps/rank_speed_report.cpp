@@ -9,6 +9,7 @@
 #include "core/base/table.hpp"
 #include "core/config/text.hpp"
 #include "core/distributed/gradient_reducer.hpp"
+#include "core/train/benchmark.hpp"
 
 namespace sluice {
 namespace {
@@ -37,6 +38,12 @@ double predicted_ms(const RankSpeed& speed, std::int64_t ranks, bool overlap = t
 /// Images per second of so many ranks, each with as many images as the root has.
 double predicted_speed(const RankSpeed& speed, std::int64_t ranks) {
   return 1e3 * static_cast<double>(ranks * speed.own_batch) / predicted_ms(speed, ranks);
+}
+
+double largest_spread(const RankSpeed& speed) {
+  double largest = 0;
+  for (const auto& [kind, spread] : speed.spreads) largest = std::max(largest, spread);
+  return largest;
 }
 
 void print_prediction(std::ostream& out, const RankSpeed& speed) {
@@ -72,6 +79,8 @@ void print_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
       << fixed(1e3 * speed.link.message_ms, 1) << " us a message, " << fixed(speed.link.bytes_per_ms / 1e6, 3)
       << " GB/s; beside computing " << speed.link.asks << (speed.link.asks == 1 ? " ask" : " asks") << " and "
       << fixed(speed.link.busy_ms_per_byte * (1 << 20), 3) << " ms a MiB\n";
+  const std::string unquiet = unquiet_text("kinds of step", speed.spreads);
+  if (!unquiet.empty()) out << "  " << unquiet << "\n";
   if (predict) print_prediction(out, speed);
 }
 
@@ -88,6 +97,7 @@ void print_json_rank_speed(std::ostream& out, const RankSpeed& speed, bool predi
                                  {"apart_ms", speed.apart_ms},
                                  {"reduction_ms", speed.reduction_ms},
                                  {"alone_ms", speed.alone.step_ms},
+                                 {"spread", largest_spread(speed)},
                                  {"work_ms", speed.alone.work_ms},
                                  {"buckets", speed.buckets},
                                  {"bytes_sent", speed.bytes_sent},

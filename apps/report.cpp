@@ -142,6 +142,7 @@ void add_times(std::vector<ReportSubjectData>& subjects) {
     if (subject.network == nullptr) continue;
     subject.json["evaluation"]["milliseconds"] = time->milliseconds;
     subject.json["evaluation"]["batch"] = time->batch;
+    add_spread(time->spread, subject.json);
     subject.network.reset();
     ++time;
   }

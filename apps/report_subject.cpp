@@ -10,6 +10,7 @@
 #include "apps/open_network.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text_stream.hpp"
+#include "core/checkpoint/run_checkpoint.hpp"
 #include "core/config/text.hpp"
 #include "core/graph/derived_metrics.hpp"
 #include "core/report/records.hpp"
@@ -91,11 +92,10 @@ void add_thresholds(const Network& network, ReportJson& layers) {
 ReportJson evaluation_json(OpenNetwork& opened, const Evaluation& evaluation, const std::string& file, Split split) {
   const Network& network = opened.network();
   TextWriter text;
-  print_json_report(
-      text,
-      {file, to_string(split), opened.images.dataset->name(), class_names(*opened.images.dataset, network), true,
-       !opened.trained->network.kernels().empty(), opened.experiment().eval.batch},
-      network, evaluation);
+  print_json_report(text,
+                    {file, to_string(split), opened.images.dataset->name(),
+                     class_names(*opened.images.dataset, network), true, !opened.trained->network.kernels().empty()},
+                    network, evaluation);
   ReportJson json = ReportJson::parse(text.str());
   json["metrics"] = ReportJson::object();
   for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts))
@@ -104,15 +104,6 @@ ReportJson evaluation_json(OpenNetwork& opened, const Evaluation& evaluation, co
   add_thresholds(network, json["layers"]);
   if (json["classes"].size() > kMostClasses) json.erase("confusion");
   return json;
-}
-
-/// The checkpoint that stands for a run: its best weights.
-std::optional<std::string> checkpoint_of(const std::string& directory) {
-  for (const char* name : {"/weights.h5", "/checkpoints/best.h5"}) {
-    std::error_code error;
-    if (std::filesystem::is_regular_file(directory + name, error)) return directory + name;
-  }
-  return std::nullopt;
 }
 
 /// A checkpoint as if it were a run: its history has no times.
@@ -139,7 +130,8 @@ ReportJson environment_json(const Checkpoint& checkpoint) {
 }
 
 /// Milliseconds for a batch of images of the set, and of each layer that does work of its own.
-void add_times(OpenNetwork& opened, ReportJson& evaluation) {
+void add_times(OpenNetwork& opened, ReportJson& json) {
+  ReportJson& evaluation = json["evaluation"];
   BenchmarkOptions options;
   options.training = options.compare = false;
   options.images = read_images(opened.experiment(), opened.images);
@@ -147,6 +139,7 @@ void add_times(OpenNetwork& opened, ReportJson& evaluation) {
   const PhaseResult times = run_benchmark(*opened.trained->experiment, options).inference;
   evaluation["milliseconds"] = rounded(times.median_ms);
   evaluation["batch"] = times.batch;
+  add_spread(times.spread, json);
   for (ReportJson& layer : evaluation["layers"]) {
     for (const OperationInfo& operation : times.operations)
       if (layer["name"] == operation.name) layer["milliseconds"] = rounded(operation.forward_ms);
@@ -159,7 +152,7 @@ void evaluate(const std::string& file, const ReportOptions& options, ReportSubje
   json["environment"] = options.whole ? environment_json(opened->trained->checkpoint) : ReportJson::object();
   const Evaluation evaluation = opened->evaluate();
   json["evaluation"] = evaluation_json(*opened, evaluation, file, options.split);
-  if (options.time) add_times(*opened, json["evaluation"]);
+  if (options.time) add_times(*opened, json);
   if (!options.whole) {
     for (const char* part : {"layers", "classes", "confusion"}) json["evaluation"].erase(part);
   } else if (options.maps > 0) {
@@ -177,11 +170,16 @@ void evaluate(const std::string& file, const ReportOptions& options, ReportSubje
 
 }  // namespace
 
+void add_spread(double spread, ReportJson& json) {
+  const std::string unquiet = unquiet_text("networks", {{"this one", spread}});
+  if (!unquiet.empty()) json["problems"].push_back(unquiet);
+}
+
 ReportSubjectData report_subject(const std::string& path, const ReportOptions& options) {
   ReportSubjectData subject;
   std::error_code error;
   const bool is_run = std::filesystem::is_directory(path, error);
-  const std::optional<std::string> checkpoint = is_run ? checkpoint_of(path) : path;
+  const std::optional<std::string> checkpoint = is_run ? checkpoint_of_run(path) : path;
   if (is_run) {
     subject.run = read_run(path);
     subject.json["state"] = to_string(subject.run.state);

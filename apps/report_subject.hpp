@@ -35,4 +35,7 @@ struct ReportSubjectData {
 /// not be read or evaluated. Throws Error where nothing can be said.
 ReportSubjectData report_subject(const std::string& path, const ReportOptions& options);
 
+/// Notes as a problem of a subject where the times of its network vary much (unquiet_text).
+void add_spread(double spread, ReportJson& json);
+
 }  // namespace sluice

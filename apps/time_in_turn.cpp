@@ -5,6 +5,7 @@
 
 #include "apps/images.hpp"
 #include "core/base/median.hpp"
+#include "core/train/progress.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
@@ -18,7 +19,7 @@ class Deployed {
  public:
   explicit Deployed(OpenNetwork& opened)
       : images_(read_images(opened.experiment(), opened.images)),
-        batch_(opened.experiment().eval.batch),
+        batch_(images_.batch(opened.experiment().eval.batch)),
         forwards_(forwards_for(images_, batch_)),
         executor_(opened.network(), opened.experiment().executor_options(Mode::kInference, batch_)) {
     executor_.refresh();
@@ -40,6 +41,11 @@ class Deployed {
   Executor executor_;
 };
 
+/// Of one round.
+std::int64_t images_of(const NetworkRun& run) {
+  return run.forwards * run.batch;
+}
+
 /// Seconds of each round.
 struct Timed {
   std::vector<double> rounds;
@@ -48,8 +54,13 @@ struct Timed {
 
 }  // namespace
 
-std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs) {
+std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs, Progress* progress) {
   std::vector<Timed> timed(runs.size());
+  if (progress != nullptr) {
+    std::int64_t images = 0;
+    for (const NetworkRun& run : runs) images += kLeastRounds * images_of(run);
+    progress->begin("timing networks", images);  // fast ones run more rounds, which last seconds
+  }
   const auto enough = [](const Timed& each) { return each.seconds >= kSeconds; };
   for (int round = 0; round < kMostRounds; ++round) {
     if (round >= kLeastRounds && std::all_of(timed.begin(), timed.end(), enough)) break;
@@ -58,8 +69,10 @@ std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs) {
       runs[i].run();
       timed[i].rounds.push_back(TimeBudget::steady_seconds() - begin);
       timed[i].seconds += timed[i].rounds.back();
+      if (progress != nullptr) progress->pass(images_of(runs[i]));
     }
   }
+  if (progress != nullptr) progress->end();
   std::vector<NetworkTime> times;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::vector<double>& rounds = timed[i].rounds;

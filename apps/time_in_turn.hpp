@@ -9,6 +9,8 @@
 
 namespace sluice {
 
+class Progress;
+
 struct NetworkTime {
   double milliseconds = 0;  ///< the median, for a batch
   std::int64_t batch = 0;
@@ -23,10 +25,10 @@ struct NetworkRun {
 };
 
 /// They take turns, so that a drift of the processor's clock meets all alike.
-std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs);
+std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs, Progress* progress = nullptr);
 
 /// Each as sluice-deploy would run it: by the plan of a deployed file, else every layer by its fastest kernel on images
-/// of its set. Throws Error(kData) where a set has not one batch.
+/// of its set.
 std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks);
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 
 #include "core/graph/group_shift.hpp"
 #include "core/graph/kernel_choice.hpp"
+#include "core/graph/timing_runs.hpp"
 #include "gating/gate_counts.hpp"
 #include "gating/gating.hpp"
 
@@ -73,6 +74,10 @@ std::optional<double> gate_density(const Network& network, const Executor& execu
   const std::optional<Ratio> open = open_share(network, node, executor.counts(node));
   if (!open || open->whole == 0) return std::nullopt;
   return open->value();
+}
+
+std::int64_t runs_to_sweep(const Executor& executor) {
+  return static_cast<std::int64_t>(kShifts.size()) * runs_to_choose(executor, kRounds);
 }
 
 std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, int forwards,

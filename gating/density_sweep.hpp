@@ -1,6 +1,7 @@
 // How the time of gated layers depends on how many of their gates are open.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,5 +36,7 @@ std::optional<double> gate_density(const Network& network, const Executor& execu
 /// they were.
 std::vector<DensitySweep> sweep_densities(Network& network, Executor& executor, int forwards,
                                           const std::function<void()>& run);
+/// How often it will call `run`.
+std::int64_t runs_to_sweep(const Executor& executor);
 
 }  // namespace sluice

@@ -87,9 +87,8 @@ void pack_pictures(PictureSource& source, const PackOptions& options, Spool& spo
     if (work->size.height == 0)
       log.warning(concat(one_line(work->source.name), ": ", work->stored, "; it is left out"));
     spool.append({work->source.name, work->source.split, work->source.label, work->size, 0, 0}, work->stored);
-    progress.advance(1);
+    progress.pass(1);
     ++done;
-    if (progress.due()) progress.show({});
   };
   tbb::task_arena arena(options.threads);
   arena.execute([&] {

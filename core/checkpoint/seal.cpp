@@ -15,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/base/file_content.hpp"
 #include "core/base/system_error.hpp"
+#include "core/checkpoint/run_checkpoint.hpp"
 
 namespace sluice {
 namespace {
@@ -66,7 +67,8 @@ class Reader {
     size_ = status.st_size;
     if (S_ISREG(status.st_mode)) return;
     ::close(fd_);
-    fail(S_ISDIR(status.st_mode) ? "is a directory, expected a checkpoint file" : "is no regular file");
+    fail(S_ISDIR(status.st_mode) ? "is a directory, expected a checkpoint file" + advice_on_directory(path_)
+                                 : "is no regular file");
   }
   ~Reader() { ::close(fd_); }
   Reader(const Reader&) = delete;

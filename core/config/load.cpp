@@ -28,7 +28,11 @@ std::string read_text(const std::string& path) {
   constexpr std::size_t kLargest = 16 << 20;
   const auto refuse = [](const std::string& why) { throw Error(ExitCode::kUsage, why); };
   std::error_code problem;
-  if (fs::is_directory(path, problem)) refuse("is a directory; a configuration file was expected");
+  if (fs::is_directory(path, problem)) {
+    const fs::path of_run = fs::path(path) / "config.ini";
+    const std::string such = fs::is_regular_file(of_run, problem) ? concat(", such as ", of_run.string()) : "";
+    refuse("is a directory; a configuration file was expected" + such);
+  }
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
   if (!stream) refuse(concat("cannot be read: ", system_reason(errno, Access::kRead)));

@@ -3,12 +3,21 @@
 #include <algorithm>
 
 #include "core/base/median.hpp"
+#include "core/graph/timing_runs.hpp"
 
 namespace sluice {
 namespace {
 
 int count_of(const OperationInfo& operation) {
   return static_cast<int>(operation.alternatives.size());
+}
+
+constexpr int kWarmup = 1;  // rounds
+
+int most_ways(const std::vector<OperationInfo>& operations) {
+  int most = 0;
+  for (const OperationInfo& operation : operations) most = std::max(most, count_of(operation));
+  return most;
 }
 
 /// Every operation at its alternative k, or its last one.
@@ -25,12 +34,9 @@ using Times = std::vector<std::vector<std::vector<double>>>;
 Times measure(Executor& executor, const std::vector<OperationInfo>& operations, int rounds, int forwards,
               const std::function<void()>& run) {
   Times times;
-  int most = 0;
-  for (const OperationInfo& operation : operations) {
-    times.emplace_back(operation.alternatives.size());
-    most = std::max(most, count_of(operation));
-  }
-  for (int round = -1; round < rounds; ++round) {  // the first one warms up
+  for (const OperationInfo& operation : operations) times.emplace_back(operation.alternatives.size());
+  const int most = most_ways(operations);
+  for (int round = -kWarmup; round < rounds; ++round) {
     for (int k = 0; k < most; ++k) {
       choose_all(executor, operations, k);
       executor.set_profiling(true);
@@ -66,10 +72,14 @@ std::vector<TimedKernel> choose_fastest(Executor& executor, int rounds, int forw
   return timed;
 }
 
+std::int64_t runs_to_choose(const Executor& executor, int rounds) {
+  return std::int64_t{kWarmup + rounds} * most_ways(executor.operations());
+}
+
 std::vector<OperationTime> time_operations(Executor& executor, int rounds, int forwards,
                                            const std::function<void()>& run) {
   std::vector<std::vector<double>> times(executor.operations().size());
-  for (int round = -1; round < rounds; ++round) {  // the first one warms up
+  for (int round = -kWarmup; round < rounds; ++round) {
     executor.set_profiling(true);
     run();
     const std::vector<OperationInfo> timed = executor.operations();
@@ -80,6 +90,10 @@ std::vector<OperationTime> time_operations(Executor& executor, int rounds, int f
   for (const std::vector<double>& of_operation : times)
     summaries.push_back({median(of_operation), quartile_spread(of_operation)});
   return summaries;
+}
+
+std::int64_t runs_to_time(int rounds) {
+  return kWarmup + rounds;
 }
 
 std::vector<KernelChoice> chosen_kernels(const Executor& executor) {

@@ -129,6 +129,19 @@ void collect(const std::string& directory, int depth, std::set<std::string>& fou
   }
 }
 
+/// For someone who gave it for a run: ", such as runs/a, or runs/* for all"; "" where there is none below.
+std::string advice_on_runs_below(const std::string& directory) {
+  std::set<std::string> runs;
+  collect(directory, kDeepest, runs);
+  if (runs.empty()) return "";
+  const fs::path pattern = fs::path(directory) / "*";
+  const bool all = std::all_of(runs.begin(), runs.end(), [&](const std::string& run) {
+    return fs::path(run).parent_path() == pattern.parent_path();
+  });
+  return concat(", such as ", *runs.begin(),
+                all && runs.size() > 1 ? concat(", or ", pattern.string(), " for all") : "");
+}
+
 }  // namespace
 
 MetricsTable read_metrics(const std::string& path) {
@@ -208,7 +221,8 @@ bool holds_run(const std::string& directory) {
 
 RunSummary read_run(const std::string& directory) {
   if (!holds_run(directory))
-    throw Error(ExitCode::kUsage, concat(directory, ": holds no run; expected a run directory of sluice-train"));
+    throw Error(ExitCode::kUsage, concat(directory, ": holds no run; expected a run directory of sluice-train",
+                                         advice_on_runs_below(directory)));
   RunSummary run;
   run.directory = directory;
   const std::string file = directory + "/config.ini";

@@ -11,8 +11,10 @@
 #include "core/base/median.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/dense_twin.hpp"
+#include "core/graph/timing_runs.hpp"
 #include "core/model/trained_network.hpp"
 #include "core/train/peak_rate.hpp"
+#include "core/train/progress.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
@@ -23,14 +25,35 @@ constexpr int kTimingRounds = 7;
 
 using Step = std::function<void()>;
 
-/// Times of each step, sorted. The steps take turns, so that a drift of the processor's clock meets all alike.
-std::vector<std::vector<double>> time_in_turn(std::int64_t warmup, std::int64_t count, const std::vector<Step>& steps) {
+/// A part of the measurements, while it lives.
+class Phase {
+ public:
+  Phase(Progress* progress, const std::string& label, std::int64_t images) : progress_(progress) {
+    if (progress_ != nullptr) progress_->begin(label, images);
+  }
+  ~Phase() {
+    if (progress_ != nullptr) progress_->end();
+  }
+  Phase(const Phase&) = delete;
+  Phase& operator=(const Phase&) = delete;
+
+ private:
+  Progress* progress_;
+};
+
+/// Times of each step, of a batch, sorted. The steps take turns, so that a drift of the processor's clock meets all
+/// alike.
+std::vector<std::vector<double>> time_in_turn(const BenchmarkOptions& options, const std::string& label,
+                                              std::int64_t batch, const std::vector<Step>& steps) {
   std::vector<std::vector<double>> times(steps.size());
-  for (std::int64_t i = -warmup; i < count; ++i) {
+  const std::int64_t rounds = options.warmup + options.steps;
+  const Phase phase(options.progress, label, rounds * static_cast<std::int64_t>(steps.size()) * batch);
+  for (std::int64_t i = -options.warmup; i < options.steps; ++i) {
     for (std::size_t k = 0; k < steps.size(); ++k) {
       const double start = TimeBudget::steady_seconds();
       steps[k]();
       if (i >= 0) times[k].push_back((TimeBudget::steady_seconds() - start) * 1e3);
+      if (options.progress != nullptr) options.progress->pass(batch);
     }
   }
   for (std::vector<double>& of_step : times) std::sort(of_step.begin(), of_step.end());
@@ -43,6 +66,7 @@ PhaseResult summarise(Executor& executor, double flops, const std::vector<double
   result.median_ms = median(times);
   result.fastest_ms = times.front();
   result.slowest_ms = times.back();
+  result.spread = quartile_spread(times);
   result.images_per_second = static_cast<double>(result.batch) / result.median_ms * 1e3;
   result.gflops = flops / result.median_ms / 1e6;
   result.activation_bytes = executor.activation_bytes();
@@ -74,7 +98,7 @@ PhaseResult measure_training(Experiment& experiment, const BenchmarkOptions& opt
     optimizer.step(network.parameter_data(), executor.gradients(), 0.0, optimizer.gradient_norm(executor.gradients()));
   };
   const double flops = 6.0 * static_cast<double>(network.macs() * batch);
-  return summarise(executor, flops, time_in_turn(options.warmup, options.steps, {step})[0], step);
+  return summarise(executor, flops, time_in_turn(options, "timing training", batch, {step})[0], step);
 }
 
 /// One of the networks whose inference is timed.
@@ -114,10 +138,12 @@ std::int64_t peak_memory() {
 }
 
 /// Of every layer that runs by itself, by name.
-std::map<std::string, OperationTime> layer_times(Executor& executor, const BenchmarkImages& data) {
-  const int forwards = forwards_for(data, executor.options().batch);
-  const std::vector<OperationTime> times =
-      time_operations(executor, kTimingRounds, forwards, [&] { run_images(executor, data, forwards); });
+std::map<std::string, OperationTime> layer_times(Executor& executor, const BenchmarkOptions& options) {
+  const std::int64_t batch = executor.options().batch;
+  const int forwards = forwards_for(options.images, batch);
+  const Phase phase(options.progress, "timing layers", runs_to_time(kTimingRounds) * forwards * batch);
+  const std::vector<OperationTime> times = time_operations(
+      executor, kTimingRounds, forwards, [&] { run_images(executor, options.images, forwards, options.progress); });
   std::map<std::string, OperationTime> by_name;
   const std::vector<OperationInfo> operations = executor.operations();
   for (std::size_t i = 0; i < operations.size(); ++i) by_name[operations[i].name] = times[i];
@@ -129,15 +155,18 @@ std::optional<OperationTime> of_layer(const std::map<std::string, OperationTime>
   return found == times.end() ? std::nullopt : std::optional<OperationTime>(found->second);
 }
 
-std::vector<TimedKernel> choose_fastest(Executor& executor, const BenchmarkImages& data) {
-  const int forwards = forwards_for(data, executor.options().batch);
-  return choose_fastest(executor, kTimingRounds, forwards, [&] { run_images(executor, data, forwards); });
+std::vector<TimedKernel> choose_fastest(Executor& executor, const BenchmarkOptions& options) {
+  const std::int64_t batch = executor.options().batch;
+  const int forwards = forwards_for(options.images, batch);
+  const Phase phase(options.progress, "timing kernels", runs_to_choose(executor, kTimingRounds) * forwards * batch);
+  return choose_fastest(executor, kTimingRounds, forwards,
+                        [&] { run_images(executor, options.images, forwards, options.progress); });
 }
 
 /// Times what every layer can run; then the given choices stand, and elsewhere the fastest.
 std::vector<KernelRow> kernel_rows(Executor& executor, const BenchmarkOptions& options) {
   std::vector<KernelRow> rows;
-  for (TimedKernel& kernel : choose_fastest(executor, options.images)) rows.push_back({std::move(kernel)});
+  for (TimedKernel& kernel : choose_fastest(executor, options)) rows.push_back({std::move(kernel)});
   choose_kernels(executor, options.kernels);
   for (const auto& [layer, name] : chosen_kernels(executor)) {
     for (KernelRow& row : rows) {
@@ -151,8 +180,8 @@ std::vector<KernelRow> kernel_rows(Executor& executor, const BenchmarkOptions& o
 
 /// Times the network in turn with its dense twin, where it has one.
 void measure_inference(Experiment& experiment, const BenchmarkOptions& options, BenchmarkResult& result) {
-  const std::int64_t batch = experiment.eval.batch;
   const BenchmarkImages& data = options.images;
+  const std::int64_t batch = data.batch(experiment.eval.batch);
   ExecutorOptions executor = experiment.executor_options(Mode::kInference, batch);
   if (executor.int8 && experiment.network().calibration().empty())
     experiment.network().set_calibration(calibrate(experiment.network(), executor, data));
@@ -174,10 +203,11 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
     contenders.push_back(std::make_unique<Contender>(*twin, executor, data));
   }
   // A twin in int8 takes the fastest of its ways as well.
-  for (std::size_t i = 1; executor.int8 && i < contenders.size(); ++i) choose_fastest(contenders[i]->executor(), data);
+  for (std::size_t i = 1; executor.int8 && i < contenders.size(); ++i)
+    choose_fastest(contenders[i]->executor(), options);
   std::vector<Step> steps;
   for (const auto& contender : contenders) steps.emplace_back([&c = *contender] { c.step(); });
-  const auto times = time_in_turn(options.warmup, options.steps, steps);
+  const auto times = time_in_turn(options, "timing inference", batch, steps);
   const auto phase = [&](std::size_t i) {
     return summarise(contenders[i]->executor(), contenders[i]->flops(), times[i], steps[i]);
   };
@@ -185,8 +215,8 @@ void measure_inference(Experiment& experiment, const BenchmarkOptions& options, 
   result.images = data.count();
   if (!twin) return;
   result.twins = {{"dense", phase(1)}, {"dense_direct", phase(2)}};
-  const auto dense = layer_times(contenders[1]->executor(), data);
-  const auto direct = layer_times(contenders[2]->executor(), data);
+  const auto dense = layer_times(contenders[1]->executor(), options);
+  const auto direct = layer_times(contenders[2]->executor(), options);
   for (KernelRow& row : result.kernels) {
     row.dense = of_layer(dense, row.kernel.layer);
     row.dense_direct = of_layer(direct, row.kernel.layer);
@@ -254,12 +284,13 @@ int forwards_for(const BenchmarkImages& data, std::int64_t batch) {
   return static_cast<int>(std::clamp<std::int64_t>(data.count() / batch, 1, 16));
 }
 
-void run_images(Executor& executor, const BenchmarkImages& data, int forwards) {
+void run_images(Executor& executor, const BenchmarkImages& data, int forwards, Progress* progress) {
   const std::int64_t batch = executor.options().batch,
                      image = static_cast<std::int64_t>(data.images.size()) / data.count();
   for (int i = 0; i < forwards; ++i) {
     executor.lend_batch(data.images.data() + i * batch * image, data.labels.data() + i * batch);
     executor.forward();
+    if (progress != nullptr) progress->pass(batch);
   }
 }
 

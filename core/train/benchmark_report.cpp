@@ -53,12 +53,25 @@ std::string images_text(const BenchmarkResult& result) {
   return result.split.empty() ? " of random images" : concat(", ", result.images, " ", result.split, " images");
 }
 
+std::string title_of(const BenchmarkTwin& twin) {
+  return twin.name == "dense" ? "dense twin" : "dense twin with direct convolutions";
+}
+
 void print_twins(std::ostream& out, const BenchmarkResult& result) {
   for (const BenchmarkTwin& twin : result.twins) {
-    out << "  " << (twin.name == "dense" ? "dense twin" : "dense twin with direct convolutions") << ": "
-        << twin.phase.median_ms << " ms (" << twin.phase.fastest_ms << " to " << twin.phase.slowest_ms
-        << "); this network is " << twin.phase.median_ms / result.inference.median_ms << " times as fast\n";
+    out << "  " << title_of(twin) << ": " << twin.phase.median_ms << " ms (" << twin.phase.fastest_ms << " to "
+        << twin.phase.slowest_ms << "); this network is " << twin.phase.median_ms / result.inference.median_ms
+        << " times as fast\n";
   }
+}
+
+/// Of everything whose steps were timed.
+std::vector<std::pair<std::string, double>> spreads_of(const BenchmarkResult& result) {
+  std::vector<std::pair<std::string, double>> spreads;
+  if (result.training.batch != 0) spreads.emplace_back("training", result.training.spread);
+  if (result.inference.batch != 0) spreads.emplace_back("inference", result.inference.spread);
+  for (const BenchmarkTwin& twin : result.twins) spreads.emplace_back(title_of(twin), twin.phase.spread);
+  return spreads;
 }
 
 nlohmann::ordered_json layers_json(const PhaseResult& phase) {
@@ -83,6 +96,7 @@ void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const Ph
   json[prefix + "_ms"] = phase.median_ms;
   json[prefix + "_ms_fastest"] = phase.fastest_ms;
   json[prefix + "_ms_slowest"] = phase.slowest_ms;
+  json[prefix + "_spread"] = phase.spread;
   json[prefix + "_gflops"] = phase.gflops;
   json[prefix + "_dense_equivalent"] = phase.saves_work();
   json[prefix + "_activation_bytes"] = phase.activation_bytes;
@@ -284,6 +298,8 @@ void print_benchmark(std::ostream& out, const Experiment& experiment, const Benc
   print_phase(out, concat("inference: milliseconds, batch ", inference.batch, images_text(result)), inference,
               result.peak_gflops, width);
   print_twins(out, result);
+  const std::string unquiet = unquiet_text("phases", spreads_of(result));
+  if (!unquiet.empty()) out << "\n" << unquiet << "\n";
   out << "\npeak memory of the process " << result.peak_memory_bytes / (1 << 20) << " MiB\n" << std::defaultfloat;
 }
 

@@ -127,6 +127,7 @@ std::optional<Evaluation> Evaluator::run(const BatchResult& on_batch, const std:
   }
   if (ranks_ != nullptr) stopped = first_rank(*ranks_, stopped) >= 0;
   if (stopped) return std::nullopt;
+  evaluation.batch = whole_->options().batch;
   evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (Executor* executor : {whole_.get(), last_.get(), odd_.get()})
     if (executor != nullptr) statistics.add(executor->statistics());

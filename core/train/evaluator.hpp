@@ -25,6 +25,7 @@ struct Evaluation {
   std::int64_t left_out = 0;  ///< pictures that could not be read
   double loss = 0;            ///< mean cross entropy
   double seconds = 0;
+  std::int64_t batch = 0;         ///< images that were computed at a time, of a small set all
   Cost cost;                      ///< of one image, with the densities that were seen
   std::vector<Cost> layer_costs;  ///< by node
   CountsByNode counts;            ///< statistics by node, as declared

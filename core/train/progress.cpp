@@ -80,6 +80,11 @@ bool Progress::due() const {
   return interval_ > 0 && clock_() - shown_ >= interval_;
 }
 
+void Progress::pass(std::int64_t images) {
+  advance(images);
+  if (due()) show({});
+}
+
 void Progress::show(const std::vector<LinePart>& values) {
   const double now = clock_();
   shown_ = now;

@@ -30,6 +30,8 @@ class Progress {
   void begin(const std::string& label, std::int64_t images, std::int64_t done = 0, std::int64_t later_images = -1);
   void advance(std::int64_t images) { done_ += images; }
   bool due() const;
+  /// Both, without values.
+  void pass(std::int64_t images);
   /// Draws, as much as the terminal has room for, or logs; `values` ("loss 1.234") stand in the middle.
   void show(const std::vector<LinePart>& values);
   /// Ends the phase: removes the bar.

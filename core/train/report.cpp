@@ -97,7 +97,7 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
 
 std::string speed(const ReportSubject& subject, const Network& network, const Evaluation& evaluation) {
   const bool slow = !subject.deployed && has_conditional_cost(network);
-  return concat(fixed(evaluation.images_per_second(), 0), " images per second by batches of ", subject.batch, " on ",
+  return concat(fixed(evaluation.images_per_second(), 0), " images per second by batches of ", evaluation.batch, " on ",
                 counted(num_threads(), "thread"), ", data included",
                 slow ? "; not deployed: sluice-deploy chooses kernels that skip" : "");
 }
@@ -189,7 +189,7 @@ void print_json_report(std::ostream& out, const ReportSubject& subject, const Ne
   for (const DerivedMetric& metric : metrics) json[metric.type->name] = metric.value;
   add_cost(json, evaluation.cost);
   json["images_per_second"] = evaluation.images_per_second();
-  json["batch"] = subject.batch;
+  json["batch"] = evaluation.batch;
   json["threads"] = num_threads();
   json["deployed"] = subject.deployed;
   const std::vector<ClassResult> classes = by_class(evaluation, subject.class_names.size());

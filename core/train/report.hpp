@@ -19,7 +19,6 @@ struct ReportSubject {
   std::vector<std::string> class_names;  ///< one for each class of the network
   bool confusion = false;                ///< print the confusion matrix too
   bool deployed = false;                 ///< kernels run by a plan of sluice-deploy
-  std::int64_t batch = 0;                ///< images that are computed at a time
   std::int64_t top_k = 0;                ///< 0: without the accuracy among the k best answers
   std::optional<int> width = {};         ///< of the lines (Table::print)
 };

@@ -43,6 +43,8 @@ def several():
         expect(rows[0]["gate_density"] == "", f"--csv of a network without gates: {rows[0]}")
         timed = json.loads(box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", "--json").out)
         expect(all(row["milliseconds"] > 0 and row["batch"] == 5 for row in timed), f"--time: {timed}")
+        timed = json.loads(box.ok("sluice-eval", DENSE, GATES, "--time", "--json").out)
+        expect(all(row["batch"] == 20 for row in timed), f"--time of a small set: {timed}")
         text = box.ok("sluice-eval", DENSE, GATES, "--time", "--eval.batch=5", env={"COLUMNS": "60"}).out.splitlines()
         titles = next(line for line in text if line.startswith("checkpoint "))
         expect(re.fullmatch(r"on 20 test images; deployed and timed on \d+ threads?", text[0]) and titles.endswith("  ms, batch 5"),

@@ -113,9 +113,14 @@ def benchmark(box):
     refused = box.run("sluice-bench", "run/weights.h5", "--images=all")
     expect(refused.code == 2 and refused.err == "sluice-bench: command line: --images: expected test, validation or train, "
            "got 'all'\n", f"bench: {refused}")
-    refused = box.run("sluice-bench", "run/weights.h5", "--images=test", "--eval.batch=21")
-    expect(refused.code == 3 and "has 20 images, fewer than eval.batch = 21; lower eval.batch" in refused.err,
-           f"bench: {refused}")
+    # A set that has not one batch is one.
+    text = box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=1", "--plan", "--images=test").out
+    expect("\ninference: milliseconds, batch 20, 20 test images\n" in text and "\nplan: " in text, f"bench: {text}")
+    text = box.ok("sluice-deploy", "run/weights.h5", "--images=test", "-o", "small.h5").out
+    expect(text.startswith("plan: milliseconds for 20 test images ") and "\nms for a batch of 20 on " in text, f"deploy: {text}")
+    text = box.ok("sluice-eval", "run/weights.h5").out
+    expect(" images per second by batches of 20 on " in text, f"eval: {text}")
+    expect(json.loads(box.ok("sluice-eval", "run/weights.h5", "--json").out)["batch"] == 20, "eval: the batch")
 
 
 def deployment(box):

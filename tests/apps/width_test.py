@@ -138,6 +138,19 @@ def training(box):
     expect(len(logged) == 2 and all(", data_wait_percent " in row for row in logged), f"log.txt: {logged}")
 
 
+def measuring(box):
+    """Whoever measures for long shows how far it is."""
+    for width in WIDTHS:
+        lines = check(box, width, 0, "sluice-deploy", "runs/target-0.5/weights.h5", "-o", "deployed.h5", "--eval.batch=5")
+        expect(any(re.search(r"\bkernels\b.* \d+ ?%", line) for line in lines), f"deploy at {width} columns: {lines}")
+        lines = check(box, width, 0, "sluice-bench", "gated.ini", "--only=infer", "--plan", "--eval.batch=20000")
+        for phase in ("kernels", "inference", "thresholds"):
+            expect(any(re.search(rf"\b{phase}\b.* \d+ ?%", line) for line in lines), f"bench, {phase}, {width} columns: {lines}")
+    # Elsewhere nothing is said in the first minute.
+    result = box.ok("sluice-bench", "gated.ini", "--only=infer", "--plan", "--eval.batch=2000")
+    expect(result.err == "", f"bench without a terminal: {result.err}")
+
+
 LONG_LAYER = "first_stage_of_the_network_with_gates_and_a_long_name"
 LONG_FOLDER = "results_of_an_experiment_that_has_a_long_name/2026-11-30_at_the_third_attempt/"
 # Titles that stand at 60 columns, whatever the names of files and layers are; None: whatever they are, lines fit.
@@ -204,6 +217,6 @@ def pipes(box):
 if __name__ == "__main__":
     with Sandbox() as sandbox:
         prepare(sandbox)
-        for part in (every_program, training, deep_networks, pipes, long_names):
+        for part in (every_program, training, measuring, deep_networks, pipes, long_names):
             part(sandbox)
     sys.exit(1 if failures else 0)

@@ -122,5 +122,20 @@ TEST_F(Seal, FilesThatCannotBeRead) {
   EXPECT_EQ(text("/dev/null"), "/dev/null: is no regular file");
 }
 
+TEST_F(Seal, ADirectoryOfARunNamesItsCheckpoint) {
+  const auto text = [&](const std::string& name) {
+    return error_text([&] { load(path(name)); }, ExitCode::kCheckpoint).substr(dir_.size() + 1);
+  };
+  const std::string expected = ": is a directory, expected a checkpoint file";
+  std::filesystem::create_directories(path("runs/b/checkpoints"));
+  std::filesystem::create_directories(path("runs/a"));
+  EXPECT_EQ(text("runs"), "runs" + expected);
+  write_file(path("runs/b/checkpoints/best.h5"), good_);
+  EXPECT_EQ(text("runs/b"), "runs/b" + expected + ", such as " + path("runs/b/checkpoints/best.h5"));
+  write_file(path("runs/b/weights.h5"), good_);
+  EXPECT_EQ(text("runs/b/"), "runs/b/" + expected + ", such as " + path("runs/b/weights.h5"));
+  EXPECT_EQ(text("runs"), "runs" + expected + ", such as " + path("runs/b/weights.h5"));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -5,6 +5,8 @@
 #include <sstream>
 
 #include "core/train/benchmark.hpp"
+#include "core/train/experiment.hpp"
+#include "layers/layers.hpp"
 
 namespace sluice {
 namespace {
@@ -99,6 +101,40 @@ TEST(Plan, SaysWhereTimesVaryMuch) {
   EXPECT_THAT(twins.str(),
               testing::EndsWith("\n  the times of 1 of 1 layers vary by more than 20 % between repetitions "
                                 "(conv1 by 30 %): the machine is not quiet, figures are uncertain\n"));
+}
+
+TEST(Benchmark, SaysWhereTimesOfPhasesVaryMuch) {
+  Registry registry;
+  register_layers(registry);
+  const char* const kNetwork =
+      "[network]\ninput = 1x4x4\n[layer.flat]\ntype = flatten\n[layer.fc]\ntype = linear\nfeatures = 3\n"
+      "[layer.loss]\ntype = softmax_cross_entropy\nfrom = fc, labels\n[data]\nkind = synthetic\n";
+  const Experiment experiment(Config::parse(kNetwork, "net.ini"), registry);
+  BenchmarkResult result;
+  result.training = phase(50, "jit");
+  result.training.batch = 8;
+  result.training.spread = 0.31;
+  result.inference = result.training;
+  result.inference.spread = 0.1;
+  result.twins = {{"dense", result.inference}, {"dense_direct", result.inference}};
+  result.twins[1].phase.spread = 0.45;
+  const auto print = [&] {
+    std::ostringstream text;
+    print_benchmark(text, experiment, result, std::nullopt);
+    return text.str();
+  };
+  EXPECT_THAT(print(),
+              testing::HasSubstr("\nthe times of 2 of 4 phases vary by more than 20 % between repetitions (dense "
+                                 "twin with direct convolutions by 45 %): the machine is not quiet, figures are "
+                                 "uncertain\n\npeak memory"));
+  std::ostringstream json;
+  print_json_benchmark(json, experiment, result);
+  EXPECT_THAT(json.str(), testing::HasSubstr("\"train_spread\": 0.31,"));
+  EXPECT_THAT(json.str(), testing::HasSubstr("\"infer_dense_direct_spread\": 0.45,"));
+  result.twins.clear();
+  result.training.spread = 0.2;
+  EXPECT_THAT(print(), testing::Not(testing::HasSubstr("vary")));
+  EXPECT_THAT(print(), testing::HasSubstr("\n\npeak memory"));
 }
 
 }  // namespace
