@@ -148,7 +148,8 @@ int bench(const CommandLine& line) {
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(experiment.network(), batch);
   Log log(STDERR_FILENO, STDERR_FILENO);
-  Progress progress(log, LogOptions());
+  KeptRoom room;
+  Progress progress(log, LogOptions(), room);
   options.progress = &progress;
   BenchmarkResult result = run_benchmark(experiment, options);
   if (split) result.split = to_string(*split);

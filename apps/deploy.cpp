@@ -290,7 +290,8 @@ int deploy(const CommandLine& line) {
     shifts.push_back(shifted(line, each->network()));
   }
   Log log(STDERR_FILENO, STDERR_FILENO);
-  Progress progress(log, LogOptions());
+  KeptRoom room;
+  Progress progress(log, LogOptions(), room);
   Deployment deployed{output.path(), time_kernels(experiment, images, progress), to_string(split)};
   const std::vector<KernelChoice> kernels = choices_of(deployed.kernels);
   deployed.times = time_both(source, trained, images, kernels, progress);
