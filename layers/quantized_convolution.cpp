@@ -12,6 +12,8 @@ TensorDesc parts_of(TensorDesc desc, std::int64_t parts) {
   return desc;
 }
 
+constexpr std::int64_t kMostExactSum = 1 << 24;  // fp32 holds every whole number up to it
+
 /// W = 2 high + low, all between -127 and 127: the high parts of each output's filters, then the low ones.
 void split_pairs(const float* levels, std::int64_t channels, std::int64_t terms, float* pairs) {
   for (std::int64_t o = 0; o < channels; ++o, levels += terms, pairs += 2 * terms) {
@@ -28,7 +30,7 @@ bool int8_is_exact(const QuantizationOptions& options, std::int64_t terms, bool 
   const std::int64_t most_operand = (pairs ? 2 : 1) * options.activations().levels();
   const std::int64_t sum = options.weights().levels() * options.activations().levels() * terms;
   return options.weights().levels() <= 255 && most_operand <= 255 && 2 * most_weight * most_operand < (1 << 15) &&
-         sum < (1 << 24);
+         sum < kMostExactSum;
 }
 
 /// Twice as many bytes are no faster than fp32 where channels are few (measured: 16; 1.5 times faster from 32 on).
@@ -69,7 +71,7 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
   problem.scaled = true;
   problem.addend = request.addend;
   problem.shifted = shifted_;
-  if (!multiply_int8(request, problem)) forward_ = ConvForward(problem);
+  if (!multiply_levels(request, problem) && !multiply_int8(request, problem)) forward_ = ConvForward(problem);
   if (!trains_) return;
   problem.allow_winograd = request.allow_winograd;
   set_up_backward(request, problem, parts);
@@ -79,9 +81,14 @@ void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
   levels_ = frames.refresh.book<float>(weights_.count());
   pair_levels_ = frames.refresh.book<float>(pairs_ ? 2 * weights_.count() : 0);
   if (multiplies_int8_) narrowed_ = frames.forward.book(int8_operand_);
-  needs.kernel = forward_.kernel();
-  forward_.book(needs.slots, frames.refresh, frames.forward);
-  for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(channels_);
+  needs.kernel = level_forward_ ? level_forward_->kernel() : forward_.kernel();
+  if (level_forward_) {
+    level_forward_->book(needs.slots, frames.forward);
+  } else {
+    forward_.book(needs.slots, frames.refresh, frames.forward);
+  }
+  const std::int64_t padded = level_forward_ ? level_forward_->padded() : channels_;
+  for (Slot<float>* slot : {&scale_, &shift_, &product_scale_}) *slot = needs.slots.kept<float>(padded);
   if (!trains_) return;
   needs.kernel += " " + backward_weights_.kernel();
   if (needs_diff_src_) {
@@ -91,6 +98,26 @@ void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
   diff_weights_ = frames.backward.book<float>(weights_.count());
   wide_ = frames.backward.book<float>(widened_);
   backward_weights_.book(frames.backward);
+}
+
+/// Makes the forward product one by Winograd's algorithm, where that gives the same sums. Bytes by VNNI are faster.
+bool QuantizedConvolution::multiply_levels(const OpRequest& request, const ConvProblem& problem) {
+  const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32;
+  const Quantizer weights = options_.weights(), activations = options_.activations();
+  if (!plain || weights.is_identity() || activations.is_identity() || options_.by_image()) return false;
+  if (!request.allow_winograd || cpu_isa() == Isa::kPortable || cpu_has_vnni()) return false;
+  if (weights.levels() * activations.levels() * terms_ >= kMostExactSum) return false;
+  LevelProblem level;
+  level.geometry = problem.geometry;
+  level.source = activations;
+  level.weights = weights;
+  level.src = operand_;
+  level.dst = products_;
+  level.winograd = true;
+  level.epilogue = problem.epilogue;
+  if (!LevelConvolution::winograd_fits(level)) return false;
+  level_forward_.emplace(level);
+  return true;
 }
 
 /// Makes the forward product one of int8 where that gives the same sums and oneDNN has a kernel for it.
@@ -144,6 +171,8 @@ void QuantizedConvolution::refresh(const Context& c) {
   if (pairs_) {
     split_pairs(levels, channels_, terms_, m[pair_levels_]);
     forward_.pack(m, m[pair_levels_]);
+  } else if (level_forward_) {
+    level_forward_->pack(m, levels);
   } else {
     forward_.pack(m, levels);
   }
@@ -151,6 +180,19 @@ void QuantizedConvolution::refresh(const Context& c) {
   if (!needs_diff_src_) return;
   weights_.restore(unit, levels);
   backward_data_.pack(m, levels);
+}
+
+/// Levels stand for themselves.
+void QuantizedConvolution::run_product(const Context& c, const void* operand, const void* addend, void* products) {
+  const Memory& m = c.memory;
+  const float *const scale = m[product_scale_], *const shift = m[shift_];
+  if (!level_forward_) return forward_.run(m, operand, ScaleOperands{scale, shift, addend}, products);
+  LevelConvolution::Operands operands;
+  operands.src_scale = static_cast<float>(options_.activations().levels());
+  operands.scale = scale;
+  operands.shift = shift;
+  operands.addend = addend;
+  level_forward_->run(m, operand, operands, products);
 }
 
 void QuantizedConvolution::set_epilogue(const Context& c, float weight_unit) const {
@@ -177,7 +219,7 @@ void QuantizedConvolution::forward(const Context& c, const void* operand, float 
   float* const scale = m[product_scale_];
   const float* const own = m[scale_];
   for (std::int64_t o = 0; o < channels_; ++o) scale[o] = unit * own[o];
-  forward_.run(m, operand, ScaleOperands{scale, m[shift_], c.addend.data}, products);
+  run_product(c, operand, c.addend.data, products);
 }
 
 float QuantizedConvolution::forward_levels(const Context& c, const void* operand, float unit, void* products) {
@@ -185,7 +227,7 @@ float QuantizedConvolution::forward_levels(const Context& c, const void* operand
   operand = prepared(c, operand, unit);
   float* const scale = m[product_scale_];
   std::fill_n(scale, channels_, 1.0F);
-  forward_.run(m, operand, ScaleOperands{scale, m[shift_], nullptr}, products);
+  run_product(c, operand, nullptr, products);
   return unit * m[scale_][0];
 }
 

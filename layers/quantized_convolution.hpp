@@ -2,13 +2,15 @@
 #pragma once
 
 #include "layers/convolution.hpp"
+#include "layers/level_convolution.hpp"
 #include "layers/quantizer.hpp"
 
 namespace sluice {
 
 /// In one executor. The forward product is that of whole numbers, multiplied by what a level stands for on the way out.
-/// Where that gives the same sums it multiplies int8: levels of a source that is nowhere below 0, by weights of up to
-/// 127 levels, or by weights of up to 255 in two bytes, W = 2 high + low, the first for twice the source's levels.
+/// Where that gives the same sums it goes by Winograd's algorithm in whole numbers, without VNNI, or multiplies int8:
+/// levels of a source that is nowhere below 0, by weights of up to 127 levels, or by weights of up to 255 in two bytes,
+/// W = 2 high + low, the first for twice the source's levels.
 /// Parameter 0 of the layer is the weights, O x I/groups x KH x KW; buffer 0 the scale of its source. The gradients are
 /// computed in the precision of the activations.
 class QuantizedConvolution {
@@ -42,12 +44,14 @@ class QuantizedConvolution {
   void backward_data(const Context& c, const void* operand, const void* diff_products);
 
  private:
+  bool multiply_levels(const OpRequest& request, const ConvProblem& problem);
   bool multiply_int8(const OpRequest& request, ConvProblem problem);
   /// The operand as it is multiplied; `unit` becomes a NaN where it holds one.
   const void* prepared(const Context& c, const void* operand, float& unit);
   void set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
   void set_epilogue(const Context& c, float weight_unit) const;
+  void run_product(const Context& c, const void* operand, const void* addend, void* products);
   const Tensor& view(const void* operand) {
     view_.data = const_cast<void*>(operand);
     return view_;
@@ -63,6 +67,7 @@ class QuantizedConvolution {
   bool bias_ = false, shifted_ = false, folded_ = false, trains_ = false, needs_diff_src_ = false;
   std::int64_t widened_ = 0;  ///< numbers of the operand that backward takes to fp32
   ConvForward forward_;
+  std::optional<LevelConvolution> level_forward_;  ///< instead of it
   ConvBackwardWeights backward_weights_;
   ConvBackwardData backward_data_;
 

@@ -262,6 +262,31 @@ TEST(QuantizedConvKernel, TakesBFloat16WhereSumsAreExact) {
   EXPECT_EQ(kernel_of("activation_bits = 9\nweight_bits = 2").find("bf16"), std::string::npos);
 }
 
+/// Without VNNI, where 16 bits hold the transformed levels.
+TEST(QuantizedConvKernel, GoesByWinogradToTheSameBits) {
+  const bool expected = cpu_isa() != Isa::kPortable && !cpu_has_vnni();
+  for (const std::string bits : {"weight_bits = 8\nactivation_bits = 3\n", "weight_bits = 2\nactivation_bits = 4\n",
+                                 "weight_bits = 1\nactivation_bits = 2\nactivation_levels = bipolar\n"}) {
+    const LayerCase c{"quantized_conv",
+                      "winograd",
+                      {{"data", {3, 32, 9, 11}}},
+                      "[layer.conv]\ntype = quantized_conv\nchannels = 48\nkernel = 3\npad = 1\n" + bits};
+    CaseNetwork built(c.sources, c.layers);
+    const CaseBatch batch = fill(c, built, 3, false);
+    for (const auto layout : {ExecutorOptions::LayoutChoice::kNhwc, ExecutorOptions::LayoutChoice::kBlocked}) {
+      ExecutorOptions options;
+      options.batch = 3;
+      options.layout = layout;
+      options.skip = false;
+      const std::vector<float> fast = results(built, batch.nhwc, 3, options);
+      const std::string kernel = Executor(*built.network, options).operations().front().kernel;
+      EXPECT_EQ(kernel.find("wino") != std::string::npos, expected) << kernel;
+      options.winograd = false;
+      EXPECT_EQ(results(built, batch.nhwc, 3, options), fast) << bits;
+    }
+  }
+}
+
 TEST(QuantizedConvCosts, CountBitOperations) {
   const auto costs = [](const std::string& keys) {
     const CaseNetwork built({{"data", {1, 3, 6, 5}}},
