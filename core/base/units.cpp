@@ -19,6 +19,15 @@ std::string operations_text(double count) {
   return count < 1e10 ? in_unit(count / 1e6, 2, " M") : in_unit(count / 1e9, 2, " G");
 }
 
+std::string count_text(std::int64_t count) {
+  std::string digits = std::to_string(count);
+  for (std::size_t i = digits.size(); i > 3;) {
+    i -= 3;
+    digits.insert(i, ",");
+  }
+  return digits;
+}
+
 std::string executed_text(double executed, double dense) {
   const std::string text = operations_text(executed);
   return dense > 0 ? text + " (" + share_text(executed / dense) + ")" : text;

@@ -9,6 +9,9 @@ namespace sluice {
 /// Operations, such as multiply-adds: "37", "9999", "12.35 k", "12.34 M", "12.34 G".
 std::string operations_text(double count);
 
+/// So many parameters or numbers, all digits: "270,058".
+std::string count_text(std::int64_t count);
+
 /// Executed operations and their share of the dense ones: "18.41 M (45.1 %)"; the share is left out where there are no
 /// dense ones.
 std::string executed_text(double executed, double dense);

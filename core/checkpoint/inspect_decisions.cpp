@@ -125,6 +125,23 @@ std::pair<const StatisticTable*, Json> newest_counts(const Checkpoint& checkpoin
   return {&checkpoint.evaluation, nullptr};
 }
 
+/// The set of the last evaluation: "validation", "test"; null where the history does not tell.
+Json evaluated_split(const Checkpoint& checkpoint) {
+  for (const auto& [prefix, split] : {std::pair{"val_", "validation"}, {"test_", "test"}}) {
+    const auto of_it = [prefix = prefix](const std::string& column) { return column.rfind(prefix, 0) == 0; };
+    const std::vector<std::string>& columns = checkpoint.history.columns;
+    if (std::any_of(columns.begin(), columns.end(), of_it)) return split;
+  }
+  return nullptr;
+}
+
+/// Images over which a table counted; null where no layer counted them.
+Json counted_images(const StatisticTable& table) {
+  std::int64_t images = 0;
+  for (const auto& layer : table) images = std::max(images, count_of(table, layer.first, "images"));
+  return images > 0 ? Json(images) : Json(nullptr);
+}
+
 void add_checkpoint_figures(const Checkpoint& checkpoint, Json& json, std::map<std::string, Json>& layers) {
   const auto [table, source] = newest_counts(checkpoint);
   Counts all;
@@ -146,6 +163,10 @@ void add_checkpoint_figures(const Checkpoint& checkpoint, Json& json, std::map<s
   }
   if (checkpoint.costs.empty()) return;
   json["totals"]["counted_in"] = source;
+  json["totals"]["split"] = source == "evaluation" ? evaluated_split(checkpoint)
+                            : source == "training" ? Json("training")
+                                                   : Json(nullptr);
+  json["totals"]["images"] = source.is_null() ? Json(nullptr) : counted_images(*table);
   add_density(json["totals"], all);
   add_cost(json["totals"], network);
 }

@@ -194,7 +194,7 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
     std::vector<std::string> cells = {(part.empty() ? "" : "  ") + name,
                                       show(tensor["dtype"]),
                                       shape_text(tensor["shape"]),
-                                      show(tensor["elements"]),
+                                      count_text(tensor["elements"].get<std::int64_t>()),
                                       number(tensor["bytes"].get<double>() / 1048576, "%.3f"),
                                       number(100 * tensor["share"].get<double>(), "%.1f")};
     const std::vector<std::string> more = stats_cells(tensor);
@@ -254,6 +254,22 @@ void print_history(std::ostream& out, const Json& history, Width width) {
   if (left_out > 0) out << left_out << " columns of single layers are not shown; --json has them\n";
 }
 
+namespace {
+
+/// Where the figures of gates come from.
+std::string origin_of(const Json& totals) {
+  if (totals.empty()) return "the file does not say what its layers cost: checkpoints do from format 1.1 on";
+  if (totals["counted_in"].is_null()) return "nothing was counted yet: all work is shown as done";
+  std::string text = concat("for one image, counted in the ",
+                            totals["counted_in"] == "evaluation" ? "last evaluation" : "training epoch");
+  if (totals["split"].is_null() || (totals["split"] == "training" && totals["images"].is_null())) return text;
+  const std::string image = show(totals["split"]) + " image";
+  return concat(text, ", on ",
+                totals["images"].is_null() ? image + "s" : counted(totals["images"].get<std::int64_t>(), image));
+}
+
+}  // namespace
+
 void print_decisions(std::ostream& out, const Json& decisions, Width width) {
   const Json &totals = decisions["totals"], &deciding = decisions["deciding"];
   if (decisions["layers"].empty()) {
@@ -285,7 +301,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
                                   : narrow ? 65
                                            : 80},
                                  {"multiply-adds", kRight, skips ? 60 : 25},
-                                 {"of", kRight, 40}});
+                                 {"dense", kRight, 40}});
   if (narrow) columns.insert(columns.end(), {{"bits", kRight, 85}, {"bit cost", kRight, 82}});
   Table table(columns);
   for (const Json& layer : decisions["layers"]) {
@@ -307,14 +323,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
     table.add(cells);
   }
   table.print(out, width);
-  if (totals.empty()) {
-    out << "the file does not say what its layers cost: checkpoints do from format 1.1 on\n";
-  } else if (totals["counted_in"].is_null()) {
-    out << "nothing was counted yet: all work is shown as done\n";
-  } else {
-    const bool evaluated = totals["counted_in"] == "evaluation";
-    out << "for one image, counted in the " << (evaluated ? "last evaluation" : "training epoch") << "\n";
-  }
+  out << origin_of(totals) << "\n";
 }
 
 void print_diff(std::ostream& out, const Json& diff, Width width) {

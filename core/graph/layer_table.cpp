@@ -7,20 +7,12 @@
 #include "core/base/error.hpp"
 #include "core/base/table.hpp"
 #include "core/base/text_stream.hpp"
+#include "core/base/units.hpp"
 #include "core/config/paragraph.hpp"
 #include "core/graph/cost.hpp"
 
 namespace sluice {
 namespace {
-
-std::string thousands(double value) {
-  std::string digits = std::to_string(static_cast<std::int64_t>(value));
-  for (std::size_t i = digits.size(); i > 3;) {
-    i -= 3;
-    digits.insert(i, ",");
-  }
-  return digits;
-}
 
 std::string mebibytes(std::int64_t bytes) {
   TextWriter text;
@@ -111,7 +103,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
                {"source", left, 20},
                {"result", left, 80},
                {"parameters", right, 60},
-               {"multiply-adds", right, 70},
+               {"dense", right, 70},
                {"memory", right, 40},
                {"kernel", left, 50, Table::Narrow::kWraps}});
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
@@ -123,15 +115,15 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
         learned += parameter.shape.count();  // a shared one counts once, at its first user
     }
     table.add({node.name, node.type, source_shapes(network, node), result_shapes(network, static_cast<int>(i)),
-               learned == 0 ? "" : thousands(static_cast<double>(learned)),
-               costs[i].macs_dense == 0 ? "" : thousands(costs[i].macs_dense),
+               learned == 0 ? "" : count_text(learned),
+               costs[i].macs_dense == 0 ? "" : operations_text(costs[i].macs_dense),
                executions[i].bytes == 0 ? "" : mebibytes(executions[i].bytes), named_once(executions[i].kernel)});
   }
   table.print(out, width);
   const bool training = executor.options().mode == Mode::kTraining;
-  print_paragraph(out, concat("total: ", network.nodes().size(), " layers, ",
-                              thousands(static_cast<double>(network.learned_count())), " parameters, ",
-                              thousands(total(costs).macs_dense), " multiply-adds for one image"));
+  print_paragraph(
+      out, concat("total: ", network.nodes().size(), " layers, ", count_text(network.learned_count()), " parameters, ",
+                  operations_text(total(costs).macs_dense), " dense multiply-adds for one image"));
   print_paragraph(
       out, concat(training ? "a training step of " : "inference of ", executor.options().batch, " images in ",
                   to_string(executor.options().type), ": ", mebibytes(executor.activation_bytes()), " of activations, ",

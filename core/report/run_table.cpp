@@ -94,9 +94,18 @@ int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
   if (is_density(metric)) return 85;
   if (is_flop_reduction(metric)) return 82;
+  if (column_ends_in(metric, "_loss")) return 80;
   if (column_ends_in(metric, "_average_bits")) return 78;
   if (column_ends_in(metric, "_macs_executed")) return 70;
-  return column_ends_in(metric, "_loss") ? 60 : 40;
+  return 40;
+}
+
+/// A metric of the best epoch. A run whose network has no gates executes all of its multiply-adds: a cost of 100 %.
+double value_of(const RunSummary& run, const std::string& metric) {
+  const double value = run.metrics.value(*run.best, metric);
+  if (!std::isnan(value) || !is_flop_reduction(metric)) return value;
+  const std::string set = metric.substr(0, metric.find('_') + 1);
+  return std::isnan(run.metrics.value(*run.best, set + "macs_executed")) ? value : 1;
 }
 
 Cell metric_cell(const std::string& metric, double value) {
@@ -115,8 +124,8 @@ std::size_t values_of(const Difference& difference) {
   return values.size();
 }
 
-/// Of each difference: the key with the most values stands among what came of the runs, the next one behind that, and
-/// others where there is room. Of equal ones what was set for the training says more than what layers are.
+/// Of each difference: the key with the most values stands among what came of the runs, the next one behind all of
+/// that, and others where there is room. Of equal ones what was set for the training says more than what layers are.
 std::vector<int> importances_of(const std::vector<Difference>& all) {
   std::vector<std::size_t> order(all.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -128,7 +137,7 @@ std::vector<int> importances_of(const std::vector<Difference>& all) {
   std::vector<int> importances(all.size());
   for (std::size_t rank = 0; rank < order.size(); ++rank) {
     const bool differs = values_of(all[order[rank]]) > 1;
-    importances[order[rank]] = !differs ? 44 : rank == 0 ? 88 : rank == 1 ? 72 : 48;
+    importances[order[rank]] = !differs ? 44 : rank == 0 ? 88 : rank == 1 ? 65 : 48;
   }
   return importances;
 }
@@ -208,7 +217,7 @@ std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::ve
   row.push_back(wanted);
   row.push_back(run.best ? epoch_cell(run.metrics.value(*run.best, "epoch")) : Cell{});
   for (const std::string& metric : metrics)
-    row.push_back(run.best ? metric_cell(metric, run.metrics.value(*run.best, metric)) : Cell{});
+    row.push_back(run.best ? metric_cell(metric, value_of(run, metric)) : Cell{});
   const std::string split = split_of(run.watched);
   const std::optional<std::int64_t> images = images_of(run);
   row.push_back(split.empty() ? Cell{} : text_cell(split));

@@ -56,11 +56,11 @@ void print_confusion(std::ostream& out, const ReportSubject& subject, const Eval
   table.print(out, subject.width, "  ");
 }
 
-/// "45.1 % (18.41 M of 40.81 M multiply-adds)"; where all are executed only how many they are.
+/// "45.1 % (18.41 M multiply-adds, dense 40.81 M)"; where all are executed only how many they are.
 std::string work_text(double executed, double dense, const char* what) {
   if (executed >= dense) return concat(operations_text(dense), " ", what);
-  return concat(share_text(executed / dense), " (", operations_text(executed), " of ", operations_text(dense), " ",
-                what, ")");
+  return concat(share_text(executed / dense), " (", operations_text(executed), " ", what, ", dense ",
+                operations_text(dense), ")");
 }
 
 /// A line for each layer whose work or figures depend on the images; nothing where there is none.
@@ -70,7 +70,7 @@ void print_layers(std::ostream& out, const Network& network, const Evaluation& e
   for (const DerivedMetric& metric : metrics)
     columns.push_back({shown_name(metric.type->name), Table::Align::kRight, 80});
   columns.insert(columns.end(), {{"multiply-adds", Table::Align::kRight, 60},
-                                 {"of", Table::Align::kRight, 50},
+                                 {"dense", Table::Align::kRight, 50},
                                  {"cost", Table::Align::kRight, 70}});
   if (has_narrow_activations(network)) columns.push_back({"bits", Table::Align::kRight, 65});
   Table table(columns);
@@ -125,7 +125,7 @@ std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& su
     lines.emplace_back("bit cost",
                        work_text(cost.bit_operations_executed, cost.bit_operations_dense, "bit operations"));
   }
-  lines.emplace_back("parameters", concat(network.learned_count()));
+  lines.emplace_back("parameters", count_text(network.learned_count()));
   lines.emplace_back("speed", speed(subject, network, evaluation));
   return lines;
 }

@@ -109,7 +109,7 @@ def check_text(text, report, layers):
     share = rf"{report['open_share']:.4g}"
     expect(re.search(rf"^open_share  {share}$", text, re.MULTILINE), f"eval: no line for open_share\n{text}")
     cost = report["macs_executed"] / 2492
-    expect(re.search(rf"^cost        {100 * cost:.1f} % \({report['macs_executed']:.0f} of 2492 multiply-adds for one image\)$", text,
+    expect(re.search(rf"^cost        {100 * cost:.1f} % \({report['macs_executed']:.0f} multiply-adds for one image, dense 2492\)$", text,
                      re.MULTILINE), f"eval: no line for the cost\n{text}")
     expect(re.search(rf"^bits        {report['average_bits']:.2f} on average$", text, re.MULTILINE), f"eval: bits\n{text}")
     for name in ("gate0", "gate1"):
@@ -224,6 +224,7 @@ def inspection():
                     "average_bits"]:
             expect(close(totals[key], report[key]), f"inspect: {key} {totals[key]}, eval {report[key]}")
         expect(totals["density"] == report["open_share"] and totals["counted_in"] == "evaluation", f"inspect: {totals}")
+        expect((totals["split"], totals["images"]) == ("validation", report["images"]), f"inspect: {totals}")
         expect([gate["layer"] for gate in gates] == ["gate0", "gate1"], f"inspect: {gates}")
         layers = {layer["name"]: layer for layer in report["layers"]}
         for gate in gates:
@@ -236,7 +237,8 @@ def inspection():
         cost, bits = 100 / totals["flop_reduction"], 100 * totals["bit_operations_executed"] / totals["bit_operations_dense"]
         expect(re.search(r"^gate0 +0\.2 +0\.2 +0\.2 +\d+\.\d % +\d+\.\d % +\d+ +400 +32\.00 +\d+\.\d %$", text, re.MULTILINE) and
                re.fullmatch(rf"whole network .* {cost:.1f} % .* {bits:.1f} %", text.splitlines()[-2]) and
-               text.splitlines()[-1] == "for one image, counted in the last evaluation", f"inspect: {text}")
+               text.splitlines()[-1] == "for one image, counted in the last evaluation, on 8 validation images",
+               f"inspect: {text}")
         text = box.ok("sluice-inspect", "run/weights.h5", "--gates").out
         expect("counted in the last evaluation" in text, f"inspect: weights\n{text}")
         text = box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates", "--filter=*1").out

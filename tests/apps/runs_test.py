@@ -104,7 +104,8 @@ runs/deep/c  failed       3/4        2   80.00 %  0.5000   25.0 %        15.00 M
             lines = box.ok("sluice-runs", "runs", env={"COLUMNS": str(width)}).out.splitlines()
             expect(lines[6] == "run: runs/*" and lines[7].startswith("no room for: ") and all(len(line) <= width for line in lines[:7]),
                    f"{width} columns:\n" + "\n".join(lines))
-            expect({"run", "state", "accuracy", "lr", "density", "cost", "time"} <= set(lines[1].split()), f"{width} columns: {lines[1]}")
+            titles = {"run", "state", "accuracy", "lr", "density", "cost", "loss"} | ({"time"} if width > 60 else set())
+            expect(titles <= set(lines[1].split()), f"{width} columns: {lines[1]}")
         text = box.ok("sluice-runs", "runs", "--filter=state!=killed", "--filter", "val_accuracy>=0.8", "--sort=-val_accuracy",
                       "--markdown").out
         expect([line.split(" | ")[0] for line in text.splitlines()[2:]] == ["| run", "| ---", "| runs/b", "| runs/deep/c"],
@@ -117,6 +118,23 @@ runs/deep/c  failed       3/4        2   80.00 %  0.5000   25.0 %        15.00 M
             expect(order == ["runs/b", "runs/deep/c", "runs/a", "runs/d"], f"{sort}: {order}")
         order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=lr", "--filter=time>0").out)]
         expect(order == ["runs/a", "runs/b", "runs/deep/c"], f"--sort=lr: {order}")
+
+
+def dense_runs():
+    """A run without gates executes all of its multiply-adds; what came of runs outlasts the settings that differ least."""
+    dense = "\n".join(",".join(value for i, value in enumerate(row.split(",")) if i not in (6, 7, 9)) for row in METRICS.splitlines()) + "\n"
+    with Sandbox() as box:
+        plant(box, "gated", "done: best", conv="cg_conv", lr="0.1")
+        plant(box, "dense", "done: best", lr="0.2", best="71", loss="0.25", metrics=dense)
+        box.write("runs/dense/config.ini", box.text("runs/dense/config.ini").replace("epochs = 4", "epochs = 40"))
+        by_run = {row["run"]: row for row in json.loads(box.ok("sluice-runs", "runs", "--json").out)}
+        expect([by_run[f"runs/{run}"]["val_flop_reduction"] for run in ("gated", "dense")] == [2, 1], f"cost: {by_run}")
+        expect(by_run["runs/dense"]["val_gate_density"] is None, f"density: {by_run}")
+        lines = box.ok("sluice-runs", "runs", env={"COLUMNS": "60"}).out.splitlines()
+        titles = next(line for line in lines if line.startswith("run "))
+        expect({"accuracy", "loss", "density", "cost"} <= set(titles.split()) and "train.epochs" not in titles.split(), f"{lines}")
+        row = next(line for line in lines if line.startswith("dense "))
+        expect("100.0 %" in row, row)
 
 
 def different_kinds():
@@ -225,6 +243,6 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for test in (states_and_values, tables, different_kinds, long_values, said_once, hostile, a_real_run):
+    for test in (states_and_values, tables, dense_runs, different_kinds, long_values, said_once, hostile, a_real_run):
         test()
     run_table(BAD, 8, len(failures))

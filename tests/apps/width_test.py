@@ -157,7 +157,7 @@ LONG_FOLDER = "results_of_an_experiment_that_has_a_long_name/2026-11-30_at_the_t
 LONG_NAMES = {
     f"sluice-eval {LONG_FOLDER}a/weights.h5 {LONG_FOLDER}b/weights.h5": "checkpoint",
     f"sluice-eval {LONG_FOLDER}a/weights.h5 runs/dense/weights.h5": "checkpoint",
-    f"sluice-eval {LONG_FOLDER}a/weights.h5": "layer density multiply-adds of cost",
+    f"sluice-eval {LONG_FOLDER}a/weights.h5": "layer density multiply-adds dense cost",
     f"sluice-eval {LONG_FOLDER}a/weights.h5 --confusion": "0 1 2",
     f"sluice-runs {LONG_FOLDER}": "run",
     f"sluice-runs {LONG_FOLDER} runs/dense": "run",

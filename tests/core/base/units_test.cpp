@@ -6,6 +6,13 @@
 namespace sluice {
 namespace {
 
+TEST(Units, CountsHaveAllDigits) {
+  EXPECT_EQ(count_text(0), "0");
+  EXPECT_EQ(count_text(999), "999");
+  EXPECT_EQ(count_text(75124), "75,124");
+  EXPECT_EQ(count_text(1270058), "1,270,058");
+}
+
 TEST(Units, Operations) {
   EXPECT_EQ(operations_text(0), "0");
   EXPECT_EQ(operations_text(1234.4), "1234");

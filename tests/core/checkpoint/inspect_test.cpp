@@ -141,7 +141,7 @@ TEST_F(Inspect, ConfigHistoryAndGates) {
   checkpoint.tensors[3].values = {0, 0, 0, 0.5f, 0, 0, 3};
   save(checkpoint, path("a.h5"));
   EXPECT_EQ(run(),
-            "layer          threshold mean  min  max  density    cost  multiply-adds       of   bits  bit cost\n"
+            "layer          threshold mean  min  max  density    cost  multiply-adds    dense   bits  bit cost\n"
             "layer1.0.gate             0.5    0    3   37.5 %  53.1 %           2125     4000   2.71    47.9 %\n"
             "whole network                             37.5 %  94.0 %        29.12 k  31.00 k  29.86    99.8 %\n"
             "for one image, counted in the last evaluation\n");
@@ -170,7 +170,7 @@ TEST_F(Inspect, BitsAreShownOfWhatIsQuantised) {
   Checkpoint checkpoint = sample_checkpoint();
   checkpoint.costs["layer1.0.gate"] = {{1000, 32, 32, false, "", ""}, {3000, 32, 32, false, "open", "total"}};
   save(checkpoint, path("a.h5"));
-  EXPECT_THAT(run(), testing::ContainsRegex("  multiply-adds       of\n.*  53.1 %           2125     4000\n"));
+  EXPECT_THAT(run(), testing::ContainsRegex("  multiply-adds    dense\n.*  53.1 %           2125     4000\n"));
 }
 
 TEST_F(Inspect, ATimeIsThatOfTheRun) {
@@ -240,7 +240,7 @@ TEST_F(Inspect, GatesOfAnOlderFile) {
   save(checkpoint, path("a.h5"));
   options_.decisions = true;
   const std::string text = run();
-  EXPECT_THAT(text, HasSubstr("-     -              -   -\nthe file does not say what its layers cost: checkpoints "
+  EXPECT_THAT(text, HasSubstr("-     -              -      -\nthe file does not say what its layers cost: checkpoints "
                               "do from format 1.1 on\n"));
   EXPECT_TRUE(run_json()["gate_totals"].empty());
   options_.json = false;
@@ -370,7 +370,7 @@ TEST_F(Inspect, FilesOfOtherPrograms) {
               HasSubstr("1 groups, 3 data sets; no readable Sluice checkpoint\n/         source = another program\n"));
   EXPECT_THAT(text, HasSubstr("conv1.weight     float64  2x3            6  0.000  48.0\n"));
   options_.decisions = true;
-  EXPECT_THAT(run(), HasSubstr("conv1             3.5    1    6        -     -              -   -\nthe file does"));
+  EXPECT_THAT(run(), HasSubstr("conv1             3.5    1    6        -     -              -      -\nthe file does"));
   options_.config = true;
   EXPECT_EQ(error_text([this] { run(); }, ExitCode::kCheckpoint), path("a.h5: holds no configuration"));
   options_.decisions = options_.config = false;
