@@ -130,7 +130,7 @@ def dense_runs():
         by_run = {row["run"]: row for row in json.loads(box.ok("sluice-runs", "runs", "--json").out)}
         expect([by_run[f"runs/{run}"]["val_flop_reduction"] for run in ("gated", "dense")] == [2, 1], f"cost: {by_run}")
         expect(by_run["runs/dense"]["val_gate_density"] is None, f"density: {by_run}")
-        lines = box.ok("sluice-runs", "runs", env={"COLUMNS": "60"}).out.splitlines()
+        lines = box.ok("sluice-runs", "runs", env={"COLUMNS": "58"}).out.splitlines()
         titles = next(line for line in lines if line.startswith("run "))
         expect({"accuracy", "loss", "density", "cost"} <= set(titles.split()) and "train.epochs" not in titles.split(), f"{lines}")
         row = next(line for line in lines if line.startswith("dense "))
