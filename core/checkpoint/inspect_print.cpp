@@ -211,9 +211,11 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
     table.add(std::move(cells));
   }
   table.print(out, width);
-  out << concat(tensors.size(), " tensors, ", number(elements, "%.0f"), " elements, ", size_text(bytes));
+  out << concat(tensors.size(), " tensors, ", count_text(static_cast<std::int64_t>(elements)), " elements, ",
+                size_text(bytes));
   if (checkpoint) {
-    for (const auto& [name, count] : by_group) out << "; " << name << " " << number(count, "%.0f");
+    for (const auto& [name, count] : by_group)
+      out << "; " << name << " " << count_text(static_cast<std::int64_t>(count));
   }
   out << "\n";
 }
