@@ -163,7 +163,7 @@ LONG_NAMES = {
     f"sluice-runs {LONG_FOLDER} runs/dense": "run",
     f"sluice-inspect {LONG_FOLDER}a/weights.h5 --gates": "layer threshold mean density cost",
     f"sluice-inspect {LONG_FOLDER}a/weights.h5 --stats": "tensor shape min mean std",
-    f"sluice-inspect {LONG_FOLDER}a/weights.h5 --diff={LONG_FOLDER}b/weights.h5": "tensor shape max abs max rel",
+    f"sluice-inspect {LONG_FOLDER}a/weights.h5 --diff={LONG_FOLDER}b/weights.h5": "tensor max abs max rel differing",
     "sluice-train long.ini --dry-run": "layer type result",
     "sluice-bench long.ini --steps=1 --plan": "layer forward kernel",
     f"sluice-deploy {LONG_FOLDER}a/weights.h5 --eval.batch=5 -o {LONG_FOLDER}deployed.h5": "layer runs ms",
