@@ -141,7 +141,7 @@ def speed_of_what_is_not_deployed():
         box.ok("sluice-train", "gated.ini", "--run.dir=gated")
         box.ok("sluice-train", "net.ini")
         note = "; not deployed: sluice-deploy chooses kernels that skip"
-        expect(re.fullmatch(r"speed +\d+ images per second by batches of 128 on \d+ threads?, data included" + note, speed("gated/weights.h5")),
+        expect(re.fullmatch(r"speed +\d+ images per second by batches of 20 on \d+ threads?, data included" + note, speed("gated/weights.h5")),
                speed("gated/weights.h5"))
         box.ok("sluice-deploy", "gated/weights.h5", "--eval.batch=5", "-o", "deployed.h5")
         expect("not deployed" not in speed("deployed.h5") + speed("run/weights.h5"), "speed: deployed, or with nothing to skip")
