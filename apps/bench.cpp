@@ -144,7 +144,7 @@ int bench(const CommandLine& line) {
   if (experiment.run.precision == Precision::kInt8 && !line.has("only")) options.training = false;
   options.kernels = trained.network.kernels();
   options.alone = !line.has("plan");
-  if (split) options.images = read_images(experiment, open_images(trained, *split));
+  if (split) options.images = read_images(experiment, open_images(trained, *split, "images"));
   const std::int64_t batch = experiment.eval.batch;
   if (options.inference && !split) options.images = random_images(experiment.network(), batch);
   Log log(STDERR_FILENO, STDERR_FILENO);

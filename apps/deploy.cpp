@@ -281,8 +281,8 @@ int deploy(const CommandLine& line) {
   Experiment& experiment = *trained.experiment;
   refuse_inputs(output, {trained.checkpoint.file}, experiment);
   start_threads(experiment);
-  const KnownImages test = open_images(trained, Split::kTest);
-  const KnownImages images = split == Split::kTest ? test : open_images(trained, split, &test.normalization);
+  const KnownImages test = open_images(trained, Split::kTest, "images");
+  const KnownImages images = split == Split::kTest ? test : open_images(trained, split, "images", &test.normalization);
   std::vector<std::unique_ptr<GroupShift>> shifts;
   for (const std::shared_ptr<Experiment>& each : {trained.experiment, source.experiment}) {
     if (!shifts.empty() && each == trained.experiment) continue;

@@ -154,7 +154,7 @@ int evaluate(const CommandLine& line) {
   start_threads(experiment);
   note_foreign_kernels(trained);
   note_unmeasured(trained.network);
-  const auto [dataset, normalization] = open_images(trained, split);
+  const auto [dataset, normalization] = open_images(trained, split, "split");
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   const PipelineOptions pipeline = evaluation_pipeline(experiment.data, normalization, experiment.eval.batch);
   if (line.has("compare")) {

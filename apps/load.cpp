@@ -105,9 +105,11 @@ std::optional<Split> split_of(const CommandLine& line, const std::string& flag) 
               concat("command line: --", flag, ": expected test, validation or train, got '", *name, "'"));
 }
 
-KnownImages open_images(const Trained& trained, Split split, const Normalization* chosen) {
+KnownImages open_images(const Trained& trained, Split split, const std::string& flag, const Normalization* chosen) {
   Warnings warnings;
-  const auto open = [&](Split which) { return open_known(*trained.experiment, trained.checkpoint, which, warnings); };
+  const auto open = [&](Split which) {
+    return open_known(*trained.experiment, trained.checkpoint, which, flag, warnings);
+  };
   KnownImages images;
   images.dataset = open(split);
   const auto train = [&] { return split == Split::kTrain ? images.dataset : open(Split::kTrain); };

@@ -56,8 +56,9 @@ struct KnownImages {
   Normalization normalization;
 };
 /// Opens a set and, unless it is chosen already, chooses its normalisation (TrainedNetwork::normalization); warnings go
-/// to standard error.
-KnownImages open_images(const Trained& trained, Split split, const Normalization* chosen = nullptr);
+/// to standard error. `flag` is the one that names the split.
+KnownImages open_images(const Trained& trained, Split split, const std::string& flag,
+                        const Normalization* chosen = nullptr);
 
 /// Of each class of the network: the set's name, or its number.
 std::vector<std::string> class_names(const Dataset& dataset, const Network& network);

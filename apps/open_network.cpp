@@ -27,7 +27,7 @@ std::unique_ptr<OpenNetwork> open_network(const std::string& file, const std::ve
   start_threads(opened->experiment());
   note_foreign_kernels(*opened->trained);
   note_unmeasured(opened->trained->network);
-  opened->images = open_images(*opened->trained, split);
+  opened->images = open_images(*opened->trained, split, "split");
   return opened;
 }
 

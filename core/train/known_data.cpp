@@ -12,6 +12,8 @@
 namespace sluice {
 namespace {
 
+constexpr char kTrainOnAll[] = "set validation = 0";  // what a training may do where it must not hold images out
+
 [[noreturn]] void refuse(const std::string& text) {
   throw Error(ExitCode::kData, text);
 }
@@ -32,26 +34,36 @@ bool holds_out_none_but(const HeldOut& now, const HeldOut& before) {
          (now.images <= before.images && now.seed == before.seed && now.drawn_from == before.drawn_from);
 }
 
+/// What to hold out so that none of it was trained on, or what to do instead.
+std::string as_before_or(const HeldOut& before, const std::string& instead) {
+  if (before.images == 0) return instead;
+  return concat("set validation = ", before.images, ", validation_seed = ", before.seed,
+                " and validation_from = ", before.drawn_from, " as there, or ", instead);
+}
+
 /// For a training set that is the one of `file`, or begins with it.
-void check_held_out(const TrainingSets& sets, const HeldOut& before, const std::string& file) {
+void check_held_out(const TrainingSets& sets, const HeldOut& before, const std::string& file,
+                    const std::string& instead) {
   if (holds_out_none_but(sets.held_out, before)) return;
-  const std::string as_before = before.images == 0
-                                    ? std::string()
-                                    : concat("validation = ", before.images, ", validation_seed = ", before.seed,
-                                             " and validation_from = ", before.drawn_from, " as there, or ");
   refuse(concat("[data] validation: of the ", sets.held_out.images, " images held out of ", sets.whole->name(), ", ",
-                before.images == 0 ? "all" : "some", " are among those that ", file, " was trained on; set ", as_before,
-                "validation = 0"));
+                before.images == 0 ? "all" : "some", " are among those that ", file, " was trained on; ",
+                as_before_or(before, instead)));
+}
+
+[[noreturn]] void refuse_validation(const Dataset& whole, const DataDescription& known, const std::string& instead) {
+  refuse(concat("[data] validation: no images of ", whole.name(), " are held out to validate on, got 0; ",
+                known.training ? as_before_or(known.held_out, instead) : "set it above 0, or " + instead));
 }
 
 bool is_or_begins_with(const std::optional<SetChange>& change) {
   return !change || change->kind == SetChange::Kind::kAppended;
 }
 
-void compare_training(const TrainingSets& sets, Split split, const Checkpoint& checkpoint, Warnings& warnings) {
+void compare_training(const TrainingSets& sets, Split split, const Checkpoint& checkpoint, const std::string& instead,
+                      Warnings& warnings) {
   const std::optional<SetChange> change = compare(*checkpoint.data.training, *sets.whole);
   if (is_or_begins_with(change) && split == Split::kValidation)
-    check_held_out(sets, checkpoint.data.held_out, checkpoint.file);
+    check_held_out(sets, checkpoint.data.held_out, checkpoint.file, instead);
   if (!change || (split == Split::kValidation && is_or_begins_with(change))) return;
   warnings.push_back(
       concat(sets.whole->name(), ": ", change->text, ": it is not the training set of ", checkpoint.file,
@@ -79,7 +91,7 @@ void compare_continued(TrainingData& data, const Checkpoint& before, bool accept
     data.warnings.push_back(concat(set.name(), ": ", change.text, ": ", effect));
   };
   const auto change = compare(*before.data.training, *data.sets.whole);
-  if (is_or_begins_with(change)) check_held_out(data.sets, before.data.held_out, before.file);
+  if (is_or_begins_with(change)) check_held_out(data.sets, before.data.held_out, before.file, kTrainOnAll);
   if (change) {
     const bool appended = change->kind == SetChange::Kind::kAppended;
     if (!appended && change->kind != SetChange::Kind::kLabels && data.sets.held_out.images > 0) {
@@ -195,7 +207,7 @@ Warnings compare_class_names(const std::vector<std::string>& known, const std::s
 }
 
 std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
-                                          Warnings& warnings) {
+                                          const std::string& flag, Warnings& warnings) {
   const DataDescription& known = checkpoint.data;
   std::shared_ptr<const Dataset> set;
   if (split == Split::kTest) {
@@ -205,9 +217,10 @@ std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Ch
     const std::int64_t drawn_from = known.training ? known.held_out.drawn_from : 0;
     const TrainingSets sets =
         opened_known(experiment, checkpoint, [&] { return open_training(experiment.data, drawn_from); });
+    const std::string instead = concat("give --", flag, "=test");
     set = split == Split::kTrain ? sets.train : sets.validation;
-    if (set == nullptr) return open_dataset(experiment.data, split);  // says what is wrong
-    if (known.training) compare_training(sets, split, checkpoint, warnings);
+    if (set == nullptr) refuse_validation(*sets.whole, known, instead);
+    if (known.training) compare_training(sets, split, checkpoint, instead, warnings);
   }
   append(warnings, set->take_notes());
   append(warnings, compare_class_names(checkpoint.class_names, checkpoint.file, *set));
@@ -257,7 +270,7 @@ Warnings compare_start(const Checkpoint& init, const TrainingData& data) {
   }
   if (!init.data.training) return warnings;
   const auto change = compare(*init.data.training, *data.sets.whole);
-  if (is_or_begins_with(change)) check_held_out(data.sets, init.data.held_out, init.file);
+  if (is_or_begins_with(change)) check_held_out(data.sets, init.data.held_out, init.file, kTrainOnAll);
   if (change && change->kind == SetChange::Kind::kShape)
     warnings.push_back(
         concat(data.sets.whole->name(), ": ", change->text, " as those that ", init.file, " was trained on"));

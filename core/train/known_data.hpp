@@ -20,9 +20,10 @@ namespace sluice {
 Warnings compare_class_names(const std::vector<std::string>& known, const std::string& who, const Dataset& dataset);
 
 /// Opens a set for a network that `checkpoint` holds, which must fit it; images are held out as they were in training.
-/// Throws Error(kData), also where Split::kValidation would hold images that were trained on.
+/// Throws Error(kData), also where Split::kValidation would hold no images or some that were trained on; then it names
+/// the test set by the program's `flag` for splits ("split").
 std::shared_ptr<const Dataset> open_known(const Experiment& experiment, const Checkpoint& checkpoint, Split split,
-                                          Warnings& warnings);
+                                          const std::string& flag, Warnings& warnings);
 
 /// The data of a training.
 struct TrainingData {

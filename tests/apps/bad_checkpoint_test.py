@@ -180,7 +180,8 @@ CONFIGURATIONS = [
          "synthetic: has 4 classes, the network tells only 3 apart; set the features of its last layer (define.classes in "
          "the shipped networks)", make=whole),
     Case("eval: nothing held out", "sluice-eval a.h5 --split=validation --data.validation=0", 3,
-         "[data] validation: no images of synthetic are held out to validate on, got 0; set it above 0", make=whole),
+         "[data] validation: no images of synthetic are held out to validate on, got 0; set validation = 8, validation_seed = 1 and "
+         "validation_from = 56 as there, or give --split=test", make=whole),
     Case("eval: predictions into no directory", "sluice-eval a.h5 --predictions=no/p.csv", 6,
          "no/p.csv: cannot write: No such file or directory; make the directory first", make=whole),
     Case("eval: predictions into a file's place", "sluice-eval a.h5 --predictions=net.ini/p.csv", 6,

@@ -120,7 +120,17 @@ USE_CASES = [
         warns=f"warning: {TRAIN}: has 40 more images behind its first 40: it is not the training set of run/weights.h5\n"),
     use("eval: images held out that were trained on", "sluice-eval run/weights.h5 --split=validation --data.validation_seed=2", 3,
         f"[data] validation: of the 8 images held out of {TRAIN}, some are among those that run/weights.h5 was trained on; set "
-        "validation = 8, validation_seed = 1 and validation_from = 40 as there, or validation = 0"),
+        "validation = 8, validation_seed = 1 and validation_from = 40 as there, or give --split=test"),
+    use("eval: none held out any more", "sluice-eval run/weights.h5 --split=validation --data.validation=0", 3,
+        f"[data] validation: no images of {TRAIN} are held out to validate on, got 0; set validation = 8, validation_seed = 1 and "
+        "validation_from = 40 as there, or give --split=test"),
+    use("shift: all were trained on", "sluice-eval run/weights.h5 --shift=0:1:1", 3,
+        f"[data] validation: no images of {TRAIN} are held out to validate on, got 0; give --split=test", arguments=NO_VALIDATION),
+    use("shift: images held out that were trained on", "sluice-eval run/weights.h5 --shift=0:1:1 --data.validation=8", 3,
+        f"[data] validation: of the 8 images held out of {TRAIN}, all are among those that run/weights.h5 was trained on; give "
+        "--split=test", arguments=NO_VALIDATION),
+    use("bench: all were trained on", "sluice-bench run/weights.h5 --images=validation", 3,
+        f"[data] validation: no images of {TRAIN} are held out to validate on, got 0; give --images=test", arguments=NO_VALIDATION),
     use("eval: fewer of the images held out", "sluice-eval run/weights.h5 --split=validation --data.validation=4", 0, ""),
     use("deploy: other images to measure on", "sluice-deploy run/weights.h5 -o deployed.h5 --eval.batch=8", 0, "",
         after={"train": {"seed": 1}}, changes=("deployed.h5",),
@@ -132,11 +142,11 @@ USE_CASES = [
     use("init: images held out that were trained on",
         "sluice-train bad.ini --run.dir=other --train.init=run/weights.h5 --data.validation=9", 3,
         f"[data] validation: of the 9 images held out of {TRAIN}, some are among those that run/weights.h5 was trained on; set "
-        "validation = 8, validation_seed = 1 and validation_from = 40 as there, or validation = 0"),
+        "validation = 8, validation_seed = 1 and validation_from = 40 as there, or set validation = 0"),
     use("init: images held out of appended ones",
         "sluice-train bad.ini --run.dir=other --train.init=run/weights.h5", 3,
         f"[data] validation: of the 8 images held out of {TRAIN}, some are among those that run/weights.h5 was trained on; set "
-        "validation = 8, validation_seed = 1 and validation_from = 40 as there, or validation = 0", after=APPENDED),
+        "validation = 8, validation_seed = 1 and validation_from = 40 as there, or set validation = 0", after=APPENDED),
     use("init: the same images held out of appended ones",
         "sluice-train bad.ini --run.dir=other --train.init=run/weights.h5 --data.validation_from=40", 0, "", after=APPENDED,
         changes=("other/*",)),
