@@ -19,9 +19,9 @@ std::string chosen_way(const PlannedOperation& op, const std::string& layer, con
   return ways[static_cast<std::size_t>(op.needs.alternative)];
 }
 
-/// Of operations that can multiply int8, some have a way in floats as well, or no other.
+/// Of operations that can multiply int8, some have ways in floats as well, and some no other.
 bool multiplies_int8(const PlannedOperation& op, const std::string& way, bool skip) {
-  if (way == "int8") return true;
+  if (way.rfind("int8", 0) == 0) return true;
   return !way.empty() && way != "fp32" && op.layer->int8_wish(skip) == Int8Wish::kMultiplies;
 }
 

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/base/error.hpp"
 #include "tests/core/graph/networks.hpp"
 #include "tests/gating/gated_types.hpp"
@@ -245,6 +247,46 @@ TEST(PortableInt8, RoundWhereTheNetworkDoes) {
   options.executor = measured.inference();
   EXPECT_FALSE(is_close(measured.run(portable_graph(measured.network(), options)).at(graph.answer()), answer, 1e-4))
       << "floats give the same: nothing was rounded";
+}
+
+/// How many of the numbers differ by more than rounding of floats.
+double share_apart(const Array& a, const Array& b) {
+  std::int64_t apart = 0;
+  for (std::int64_t i = 0; i < a.count(); ++i) apart += std::abs(a[i] - b[i]) > 1e-4 * (1 + std::abs(b[i])) ? 1 : 0;
+  return static_cast<double>(apart) / static_cast<double>(a.count());
+}
+
+/// By whichever kernels. A source that lies halfway between two levels may go to the other one.
+TEST(PortableInt8, RoundInEveryWayThatMultipliesInt8) {
+  const std::string conv = "type = conv\nchannels = 16\nkernel = 3\npad = 1\n";
+  Measured measured("[layer.first]\n" + conv + "[layer.act]\ntype = relu\n[layer.plain]\n" + conv +
+                    "[layer.relu]\ntype = relu\n[layer.gate]\ntype = channel_gate\ninit_scale = 1\n"
+                    "threshold_init = 0.1\nfrom = relu, act\n[layer.gated]\n" +
+                    conv);
+  PortableOptions options;
+  options.executor = measured.int8();
+  int ways = 0;
+  for (const OperationInfo& operation : Executor(measured.network(), options.executor).operations()) {
+    for (const std::string& way : operation.alternatives) {
+      SCOPED_TRACE(concat(operation.name, " by ", way));
+      ExecutorOptions by_way = options.executor;
+      by_way.kernels = {{"plain", "fp32"}, {"gated", "fp32"}};
+      by_way.kernels[operation.name] = way;
+      const Array answer = measured.answer(by_way);
+      const auto apart = [&](const std::string& said) {
+        PortableOptions own = options;
+        own.kernels = {{"plain", "fp32"}, {"gated", "fp32"}};
+        own.kernels[operation.name == "plain" ? 0 : 1].second = said;
+        const PortableGraph graph = portable_graph(measured.network(), own);
+        return share_apart(measured.run(graph).at(graph.answer()), answer);
+      };
+      EXPECT_LT(apart(way), 0.1);
+      ++ways;
+      if (way.rfind("int8", 0) != 0) continue;
+      EXPECT_GT(apart("fp32"), 0.5) << "nothing was rounded";
+    }
+  }
+  EXPECT_GE(ways, 2 + 4);
 }
 
 TEST(PortableGraph, NamesWhatItHolds) {
