@@ -21,13 +21,16 @@ PipelineOptions shared_batches(PipelineOptions options, const Communicator* rank
 
 }  // namespace
 
-void check_data_fits(const Network& network, const Dataset& dataset) {
-  const Shape wanted = network.input_shape(1);
-  const ImageShape& got = dataset.shape();
-  if (got.channels != wanted[kC] || got.height != wanted[kH] || got.width != wanted[kW]) {
-    throw Error(ExitCode::kData,
-                concat(dataset.name(), ": images are ", to_string(got), ", the network takes ", wanted[kC], "x",
-                       wanted[kH], "x", wanted[kW], "; set data.pad_to, data.channels or network.input"));
+ImageShape image_shape(const Network& network) {
+  const Shape input = network.input_shape(1);
+  return {input[kC], input[kH], input[kW]};
+}
+
+void check_data_fits(const Network& network, const Dataset& dataset, const std::string& keys) {
+  const ImageShape wanted = image_shape(network), &got = dataset.shape();
+  if (got != wanted) {
+    throw Error(ExitCode::kData, concat(dataset.name(), ": images are ", to_string(got), ", the network takes ",
+                                        to_string(wanted), keys.empty() ? "" : "; set ", keys));
   }
   const std::int64_t classes = network.classes();
   if (dataset.num_classes() > classes) {

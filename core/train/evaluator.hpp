@@ -73,7 +73,11 @@ class Evaluator {
 /// What to say about pictures after an evaluation: Dataset::take_notes, and how many were left out.
 std::vector<std::string> picture_warnings(const Dataset& dataset, const Evaluation& evaluation);
 
-/// Throws Error(kData) unless the data set's images and classes are what the network takes and gives.
-void check_data_fits(const Network& network, const Dataset& dataset);
+/// "3x32x32" of an image that the network takes.
+ImageShape image_shape(const Network& network);
+
+/// Throws Error(kData) unless the data set's images and classes are what the network takes and gives. `keys`: what to
+/// set where the images are not ("network.input = 3x28x28"), if that is known.
+void check_data_fits(const Network& network, const Dataset& dataset, const std::string& keys = "");
 
 }  // namespace sluice

@@ -173,13 +173,45 @@ const Dataset& images_of(const TrainingSets& sets) {
   return *sets.train;
 }
 
+/// The keys of [data] that make the images of a set `wanted`, with their values, as alternatives.
+std::vector<std::string> keys_for(const DataOptions& options, const Dataset& set, const ImageShape& wanted) {
+  const ImageShape& got = set.shape();
+  const bool same_size = got.height == wanted.height && got.width == wanted.width;
+  const bool same_channels = got.channels == wanted.channels;
+  const bool pads = options.pad_to > 0 || (got.height <= wanted.height && got.width <= wanted.width);
+  const bool decodes = set.decodes() && (wanted.channels == 1 || wanted.channels == 3);
+  const bool makes_channels = decodes || (!set.decodes() && (options.channels > 0 || got.channels == 1));
+  const bool synthetic = options.kind == DataKind::kSynthetic;
+  std::vector<std::string> keys;
+  if (synthetic && options.pad_to == 0 && options.channels == 0)
+    keys.push_back("data.synthetic_image = " + to_string(wanted));
+  if (!same_channels && !makes_channels) return keys;
+  const std::string channels = same_channels ? "" : concat("data.channels = ", wanted.channels);
+  if (same_size) {
+    keys.push_back(channels);
+    return keys;
+  }
+  const std::string and_channels = same_channels ? "" : " with " + channels;
+  if (pads && wanted.height == wanted.width) keys.push_back(concat("data.pad_to = ", wanted.height, and_channels));
+  if (!synthetic) keys.push_back("data.eval_transforms" + and_channels);
+  return keys;
+}
+
+/// Trained weights take no other number of channels.
+void check_fits(const Experiment& experiment, const Dataset& set, bool trained) {
+  const ImageShape wanted = image_shape(experiment.network()), &got = set.shape();
+  std::vector<std::string> keys = keys_for(experiment.data, set, wanted);
+  if (!trained || got.channels == wanted.channels) keys.push_back("network.input = " + to_string(got));
+  check_data_fits(experiment.network(), set, join(keys, " or "));
+}
+
 /// What `open` opens, which fits the network. Where nobody named a data set errors say so first.
 template <class Open>
 auto opened_known(const Experiment& experiment, const Checkpoint& checkpoint, Open open) -> decltype(open()) {
   const bool unknown = is_unknown(experiment, checkpoint);
   try {
     const auto set = unknown ? open() : opened(experiment, open);
-    check_data_fits(experiment.network(), images_of(set));
+    check_fits(experiment, images_of(set), true);
     return set;
   } catch (const Error& error) {
     if (!unknown || error.code() != ExitCode::kData) throw;
@@ -236,11 +268,11 @@ TrainingData open_training_data(const Experiment& experiment, const Checkpoint* 
   TrainingData data;
   data.sets = opened(experiment, [&] { return open_training(options, known ? before->data.held_out.drawn_from : 0); });
   append(data.warnings, data.sets.whole->take_notes());
-  check_data_fits(experiment.network(), *data.sets.train);
+  check_fits(experiment, *data.sets.train, before != nullptr);
   if (data.sets.validation == nullptr) {
     data.test = opened(experiment, [&] { return open_dataset(options, Split::kTest); });
     append(data.warnings, data.test->take_notes());
-    check_data_fits(experiment.network(), *data.test);
+    check_fits(experiment, *data.test, before != nullptr);
     append(data.warnings, compare_class_names(data.sets.train->class_names(), data.sets.train->name(), *data.test));
   }
   if (before != nullptr)

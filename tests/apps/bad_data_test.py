@@ -204,9 +204,26 @@ HDF5_CASES = [
          make=cut_hdf5),
 ]
 
+
+def misfit(name, network, images, keys):
+    channels, height, width = images.split("x")
+    return Case("stored images " + name, "sluice-train bad.ini", 3,
+                f"d/train.h5: /images: images are {images}, the network takes {network}; set {keys}",
+                ini=HDF5.replace("1x6x5", network), make=hdf5(f"images=20x{height}x{width}x{channels}", "labels=20"))
+
+
 FIT_CASES = [
     data("images that do not fit the network", "[network]\ninput = 2x7x7\n",
-         "synthetic: images are 2x6x5, the network takes 2x7x7; set data.pad_to, data.channels or network.input"),
+         "synthetic: images are 2x6x5, the network takes 2x7x7; set data.synthetic_image = 2x7x7 or data.pad_to = 7 or "
+         "network.input = 2x6x5"),
+    data("images that are too large for the network", "[network]\ninput = 1x4x4\n",
+         "synthetic: images are 2x6x5, the network takes 1x4x4; set data.synthetic_image = 1x4x4 or network.input = 2x6x5"),
+    data("padded images that do not fit the network", "[network]\ninput = 2x7x7\n[data]\npad_to = 8\n",
+         "synthetic: images are 2x8x8, the network takes 2x7x7; set data.pad_to = 7 or network.input = 2x8x8"),
+    misfit("of another size", "3x9x9", "1x6x5", "data.pad_to = 9 with data.channels = 3 or data.eval_transforms with "
+           "data.channels = 3 or network.input = 1x6x5"),
+    misfit("of too few channels", "3x6x5", "1x6x5", "data.channels = 3 or network.input = 1x6x5"),
+    misfit("of too many channels", "1x9x9", "3x6x5", "network.input = 3x6x5"),
     data("more classes than the network has", "[layer.fc]\nfeatures = 2\n",
          "synthetic: has 3 classes, the network tells only 2 apart; set the features of its last layer (define.classes in "
          "the shipped networks)"),
