@@ -244,6 +244,9 @@ std::vector<std::string> find_runs(const std::vector<std::string>& paths) {
   std::vector<std::string> runs;
   for (std::string path : paths) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();
+    std::error_code error;
+    if (fs::status(path, error).type() == fs::file_type::not_found)
+      throw Error(ExitCode::kUsage, concat(path, ": no such folder; expected one of runs of sluice-train"));
     std::set<std::string> found;
     collect(path, kDeepest, found);
     if (found.empty())

@@ -231,7 +231,7 @@ def a_real_run():
 BAD = [
     Case("runs: nothing named", "sluice-runs", 2, "command line: expected a directory with runs; see sluice-runs --help"),
     Case("runs: no run", "sluice-runs .", 2, ".: no run of sluice-train lies here, nor in folders below it"),
-    Case("runs: no folder", "sluice-runs nowhere", 2, "nowhere: no run of sluice-train lies here, nor in folders below it"),
+    Case("runs: no folder", "sluice-runs nowhere", 2, "nowhere: no such folder; expected one of runs of sluice-train"),
     Case("runs: an override", "sluice-runs . --train.epochs=3", 2, "command line: there is nothing to configure: --train.epochs=3"),
     Case("runs: two formats", "sluice-runs . --csv --json", 2, "command line: --csv and --json exclude each other"),
     Case("runs: a wrong column", "sluice-runs runs --sort=val_accurcy", 2,
