@@ -82,6 +82,12 @@ bool activation_follows(const Network& network, int source) {
   return used;
 }
 
+/// As the key run.precision calls it.
+const char* precision_name(const ExecutorOptions& options) {
+  if (options.int8) return "int8";
+  return options.type == DataType::kBF16 ? "bf16" : "fp32";
+}
+
 }  // namespace
 
 std::string named_once(const std::string& kernels) {
@@ -126,7 +132,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
                   operations_text(total(costs).macs_dense), " dense multiply-adds for one image"));
   print_paragraph(
       out, concat(training ? "a training step of " : "inference of ", executor.options().batch, " images in ",
-                  to_string(executor.options().type), ": ", mebibytes(executor.activation_bytes()), " of activations, ",
+                  precision_name(executor.options()), ": ", mebibytes(executor.activation_bytes()), " of activations, ",
                   mebibytes(executor.kept_bytes()), " of weights in kernel layouts, ",
                   mebibytes(network.parameter_count() * 4 * (training ? 2 : 1)),
                   training ? " of parameters and gradients" : " of parameters"));

@@ -146,6 +146,7 @@ def layer_table():
         text = box.ok("sluice-train", RESNET, "--dry-run", "--data.kind=synthetic", "--train.batch=2",
                       "--data.synthetic_size=20").out
         expect("269,722 parameters" in text, f"--dry-run: parameters\n{text[-400:]}")
+        expect("a training step of 2 images in fp32: " in text, f"--dry-run: precision\n{text[-400:]}")
         expect("40.55 M dense multiply-adds" in text, f"--dry-run: MACs\n{text[-400:]}")
         expect(re.search(r"^layer3\.2\.conv2 +conv +64x8x8 +64x8x8 +36,864 +2\.36 M ", text, re.MULTILINE),
                f"--dry-run: the row of layer3.2.conv2\n{text}")
