@@ -16,8 +16,8 @@ namespace sluice {
 namespace {
 
 /// Says on standard error where they vary much.
-void add_times(const std::vector<OpenNetwork*>& networks, std::vector<NetworkRow>& rows) {
-  const std::vector<NetworkTime> times = time_in_turn(networks);
+void add_times(const std::vector<OpenNetwork*>& networks, std::vector<NetworkRow>& rows, Progress& progress) {
+  const std::vector<NetworkTime> times = time_in_turn(networks, progress);
   std::vector<std::pair<std::string, double>> spreads;
   for (std::size_t i = 0; i < times.size(); ++i) {
     rows[i].milliseconds = times[i].milliseconds;
@@ -35,9 +35,11 @@ Records compare_networks(const std::vector<std::string>& files, const std::vecto
   std::vector<std::unique_ptr<OpenNetwork>> kept;  // to be timed
   std::vector<OpenNetwork*> networks;
   std::vector<NetworkRow> rows;
+  EvaluationProgress progress(files.size());
   for (const std::string& file : files) {
+    progress.next(file);
     std::unique_ptr<OpenNetwork> opened = open_network(file, overrides, split);
-    const Evaluation evaluation = opened->evaluate();
+    const Evaluation evaluation = opened->evaluate(progress);
     rows.push_back(network_row(text_cell(file), opened->network(), evaluation));
     rows.back().set = opened->images.dataset->name();
     rows.back().split = to_string(split);
@@ -45,7 +47,7 @@ Records compare_networks(const std::vector<std::string>& files, const std::vecto
     networks.push_back(opened.get());
     kept.push_back(std::move(opened));
   }
-  if (time) add_times(networks, rows);
+  if (time) add_times(networks, rows, progress.line());
   Records records = networks_table(
       {"checkpoint", "checkpoint", Table::Align::kLeft, Table::kAlways, Table::Narrow::kCutsPaths}, rows);
   if (time) records.title += concat("; deployed and timed on ", counted(num_threads(), "thread"));

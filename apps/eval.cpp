@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "apps/compare.hpp"
+#include "apps/evaluation_progress.hpp"
 #include "apps/formats.hpp"
 #include "apps/load.hpp"
 #include "apps/outputs.hpp"
@@ -157,9 +158,13 @@ int evaluate(const CommandLine& line) {
   const auto [dataset, normalization] = open_images(trained, split, "split");
   const ExecutorOptions options = experiment.executor_options(Mode::kInference, experiment.eval.batch);
   const PipelineOptions pipeline = evaluation_pipeline(experiment.data, normalization, experiment.eval.batch);
+  EvaluationProgress progress;
+  progress.next(line.positional().front());
+  progress.begin(dataset->size());
   if (line.has("compare")) {
-    BackendComparison comparison =
-        compare_backends(experiment.network(), options, *dataset, pipeline, trained.network.kernels());
+    BackendComparison comparison = compare_backends(experiment.network(), options, *dataset, pipeline,
+                                                    trained.network.kernels(), &progress.line());
+    progress.line().end();
     comparison.split = to_string(split);
     (line.has("json") ? print_json_comparison : print_comparison)(std::cout, comparison);
     return 0;
@@ -167,13 +172,11 @@ int evaluate(const CommandLine& line) {
   Evaluator evaluator(experiment.network(), options, *dataset, pipeline);
   evaluator.choose(trained.network.kernels());
   Predictions predictions(*dataset);
-  Evaluator::BatchResult on_batch;
-  if (output) {
-    on_batch = [&](const Batch& batch, const float* logits, std::int64_t classes) {
-      predictions.add(batch, logits, classes);
-    };
-  }
-  const Evaluation evaluation = *evaluator.run(on_batch);
+  const Evaluation evaluation = *evaluator.run([&](const Batch& batch, const float* logits, std::int64_t classes) {
+    if (output) predictions.add(batch, logits, classes);
+    progress.line().pass(batch.count);
+  });
+  progress.line().end();
   for (const std::string& note : picture_warnings(*dataset, evaluation)) std::cerr << "warning: " << note << "\n";
   for (const std::string& note : uncounted_layers(experiment.network(), evaluation.counts))
     std::cerr << "warning: " << note << "\n";

@@ -13,8 +13,11 @@ std::unique_ptr<Evaluator> OpenNetwork::evaluator() {
   return made;
 }
 
-Evaluation OpenNetwork::evaluate() {
-  Evaluation evaluation = *evaluator()->run();
+Evaluation OpenNetwork::evaluate(EvaluationProgress& progress) {
+  progress.begin(images.dataset->size());
+  Evaluation evaluation =
+      *evaluator()->run([&](const Batch& batch, const float*, std::int64_t) { progress.line().pass(batch.count); });
+  progress.line().end();
   for (const std::string& note : picture_warnings(*images.dataset, evaluation))
     std::cerr << "warning: " << note << "\n";
   return evaluation;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/evaluation_progress.hpp"
 #include "apps/load.hpp"
 #include "core/train/evaluator.hpp"
 
@@ -22,7 +23,7 @@ struct OpenNetwork {
   /// As `[run]` and the checkpoint's own kernels say. It must not outlive this.
   std::unique_ptr<Evaluator> evaluator();
   /// Of the whole set; what was found about its images goes to standard error.
-  Evaluation evaluate();
+  Evaluation evaluate(EvaluationProgress& progress);
 };
 
 /// Loads a checkpoint with overrides, opens its images of a split, starts the threads, and says on standard error what

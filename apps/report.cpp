@@ -132,11 +132,11 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed
 }
 
 /// Of those whose networks were kept.
-void add_times(std::vector<ReportSubjectData>& subjects) {
+void add_times(std::vector<ReportSubjectData>& subjects, Progress& progress) {
   std::vector<OpenNetwork*> networks;
   for (const ReportSubjectData& subject : subjects)
     if (subject.network != nullptr) networks.push_back(subject.network.get());
-  const std::vector<NetworkTime> times = time_in_turn(networks);
+  const std::vector<NetworkTime> times = time_in_turn(networks, progress);
   auto time = times.begin();
   for (ReportSubjectData& subject : subjects) {
     if (subject.network == nullptr) continue;
@@ -163,9 +163,10 @@ int report(const CommandLine& line) {
   options.time = timed && options.whole;
   options.keep = timed && !options.whole;
   options.maps = kMaps;
+  EvaluationProgress progress(line.positional().size());
   std::vector<ReportSubjectData> subjects;
-  for (const std::string& path : line.positional()) subjects.push_back(report_subject(path, options));
-  add_times(subjects);
+  for (const std::string& path : line.positional()) subjects.push_back(report_subject(path, options, progress));
+  add_times(subjects, progress.line());
   const std::vector<std::string> names = short_names(line.positional());
   const std::string title = names.size() == 1 ? line.positional().front() : concat(names.size(), " runs side by side");
   ReportJson json = {{"title", title}, {"made", made()}, {"subjects", ReportJson::array()}};

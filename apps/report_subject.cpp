@@ -130,11 +130,12 @@ ReportJson environment_json(const Checkpoint& checkpoint) {
 }
 
 /// Milliseconds for a batch of images of the set, and of each layer that does work of its own.
-void add_times(OpenNetwork& opened, ReportJson& json) {
+void add_times(OpenNetwork& opened, ReportJson& json, Progress& progress) {
   ReportJson& evaluation = json["evaluation"];
   BenchmarkOptions options;
   options.training = options.compare = false;
   options.images = read_images(opened.experiment(), opened.images);
+  options.progress = &progress;
   options.kernels = opened.trained->network.kernels();
   const PhaseResult times = run_benchmark(*opened.trained->experiment, options).inference;
   evaluation["milliseconds"] = rounded(times.median_ms);
@@ -146,13 +147,14 @@ void add_times(OpenNetwork& opened, ReportJson& json) {
   }
 }
 
-void evaluate(const std::string& file, const ReportOptions& options, ReportSubjectData& subject) try {
+void evaluate(const std::string& file, const ReportOptions& options, ReportSubjectData& subject,
+              EvaluationProgress& progress) try {
   ReportJson& json = subject.json;
   std::unique_ptr<OpenNetwork> opened = open_network(file, options.overrides, options.split);
   json["environment"] = options.whole ? environment_json(opened->trained->checkpoint) : ReportJson::object();
-  const Evaluation evaluation = opened->evaluate();
+  const Evaluation evaluation = opened->evaluate(progress);
   json["evaluation"] = evaluation_json(*opened, evaluation, file, options.split);
-  if (options.time) add_times(*opened, json);
+  if (options.time) add_times(*opened, json, progress.line());
   if (!options.whole) {
     for (const char* part : {"layers", "classes", "confusion"}) json["evaluation"].erase(part);
   } else if (options.maps > 0) {
@@ -175,7 +177,8 @@ void add_spread(double spread, ReportJson& json) {
   if (!unquiet.empty()) json["problems"].push_back(unquiet);
 }
 
-ReportSubjectData report_subject(const std::string& path, const ReportOptions& options) {
+ReportSubjectData report_subject(const std::string& path, const ReportOptions& options, EvaluationProgress& progress) {
+  progress.next(path);
   ReportSubjectData subject;
   std::error_code error;
   const bool is_run = std::filesystem::is_directory(path, error);
@@ -199,7 +202,7 @@ ReportSubjectData report_subject(const std::string& path, const ReportOptions& o
   subject.json["environment"] = ReportJson::object();
   if (!options.evaluate) return subject;
   if (checkpoint)
-    evaluate(*checkpoint, options, subject);
+    evaluate(*checkpoint, options, subject, progress);
   else
     subject.json["problems"].push_back("not evaluated: the run has no weights.h5 and no checkpoints/best.h5 yet");
   return subject;

@@ -33,7 +33,7 @@ struct ReportSubjectData {
 
 /// Reads a run directory or a checkpoint, evaluates its best weights, and notes as problems of the subject what could
 /// not be read or evaluated. Throws Error where nothing can be said.
-ReportSubjectData report_subject(const std::string& path, const ReportOptions& options);
+ReportSubjectData report_subject(const std::string& path, const ReportOptions& options, EvaluationProgress& progress);
 
 /// Notes as a problem of a subject where the times of its network vary much (unquiet_text).
 void add_spread(double spread, ReportJson& json);

@@ -66,9 +66,13 @@ Records shift_curve(const std::string& file, const std::vector<std::string>& ove
   const std::unique_ptr<GroupShift> thresholds = shift_thresholds(opened->network(), 0);
   const std::unique_ptr<Evaluator> evaluator = opened->evaluator();
   std::vector<NetworkRow> rows;
+  EvaluationProgress progress;
+  progress.next(file);
+  progress.begin(opened->images.dataset->size() * static_cast<std::int64_t>(amounts.size()));
+  const auto pass = [&](const Batch& batch, const float*, std::int64_t) { progress.line().pass(batch.count); };
   for (const double amount : amounts) {
     thresholds->by(amount);
-    rows.push_back(network_row(number_cell(amount, 3), opened->network(), *evaluator->run()));
+    rows.push_back(network_row(number_cell(amount, 3), opened->network(), *evaluator->run(pass)));
     rows.back().set = opened->images.dataset->name();
     rows.back().split = to_string(split);
   }

@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "apps/images.hpp"
+#include "core/base/error.hpp"
 #include "core/base/median.hpp"
+#include "core/graph/timing_runs.hpp"
 #include "core/train/progress.hpp"
 #include "core/train/time_budget.hpp"
 
@@ -17,17 +19,21 @@ constexpr double kSeconds = 2;  // of timing for each network
 /// A network as sluice-deploy would run it: every layer by its fastest kernel on these images.
 class Deployed {
  public:
-  explicit Deployed(OpenNetwork& opened)
+  /// `label`: of the progress of timing its kernels.
+  Deployed(OpenNetwork& opened, const std::string& label, Progress& progress)
       : images_(read_images(opened.experiment(), opened.images)),
         batch_(images_.batch(opened.experiment().eval.batch)),
         forwards_(forwards_for(images_, batch_)),
         executor_(opened.network(), opened.experiment().executor_options(Mode::kInference, batch_)) {
     executor_.refresh();
     const std::vector<KernelChoice> kernels = opened.trained->network.kernels();
-    if (kernels.empty())
-      choose_fastest(executor_, kTimingRounds, forwards_, [this] { run_images(executor_, images_, forwards_); });
-    else
+    if (!kernels.empty()) {
       choose_kernels(executor_, kernels);
+      return;
+    }
+    progress.begin(label, runs_to_choose(executor_, kTimingRounds) * forwards_ * batch_);
+    choose_fastest(executor_, kTimingRounds, forwards_, [&] { run_images(executor_, images_, forwards_, &progress); });
+    progress.end();
   }
 
   NetworkRun run() {
@@ -81,14 +87,15 @@ std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs, Progr
   return times;
 }
 
-std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks) {
+std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks, Progress& progress) {
   std::vector<std::unique_ptr<Deployed>> deployed;
   std::vector<NetworkRun> runs;
   for (OpenNetwork* network : networks) {
-    deployed.push_back(std::make_unique<Deployed>(*network));
+    const std::string label = concat("timing kernels, ", deployed.size() + 1, " of ", networks.size());
+    deployed.push_back(std::make_unique<Deployed>(*network, label, progress));
     runs.push_back(deployed.back()->run());
   }
-  return time_in_turn(runs);
+  return time_in_turn(runs, &progress);
 }
 
 }  // namespace sluice

@@ -29,6 +29,6 @@ std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs, Progr
 
 /// Each as sluice-deploy would run it: by the plan of a deployed file, else every layer by its fastest kernel on images
 /// of its set.
-std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks);
+std::vector<NetworkTime> time_in_turn(const std::vector<OpenNetwork*>& networks, Progress& progress);
 
 }  // namespace sluice

@@ -12,6 +12,7 @@
 #include "core/base/units.hpp"
 #include "core/graph/gated_layers.hpp"
 #include "core/train/evaluator.hpp"
+#include "core/train/progress.hpp"
 
 namespace sluice {
 namespace {
@@ -90,7 +91,8 @@ double share(std::int64_t part, std::int64_t whole) {
 }  // namespace
 
 BackendComparison compare_backends(Network& network, const ExecutorOptions& options, const Dataset& dataset,
-                                   const PipelineOptions& pipeline_options, const std::vector<KernelChoice>& kernels) {
+                                   const PipelineOptions& pipeline_options, const std::vector<KernelChoice>& kernels,
+                                   Progress* progress) {
   check_data_fits(network, dataset);
   BackendComparison comparison;
   std::map<std::int64_t, std::unique_ptr<Pair>> pairs;  // by batch: the last one is smaller
@@ -104,6 +106,7 @@ BackendComparison compare_backends(Network& network, const ExecutorOptions& opti
     pair->run(*batch);
     compare_logits(*pair, *batch, comparison, largest);
     compare_decisions(network, *pair, batch->count, comparison);
+    if (progress != nullptr) progress->pass(batch->count);
   }
   for (const auto& [images, pair] : pairs) comparison.silent = layers_without_decisions(network, *pair->skip);
   if (largest > 0) comparison.largest_difference /= largest;

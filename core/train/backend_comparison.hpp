@@ -11,6 +11,8 @@
 
 namespace sluice {
 
+class Progress;
+
 struct BackendComparison {
   /// A layer that decides about its outputs.
   struct Layer {
@@ -30,10 +32,11 @@ struct BackendComparison {
   double equal_share() const { return images == 0 ? 1.0 : static_cast<double>(equal) / static_cast<double>(images); }
 };
 
-/// Runs both backends over the whole data set, batch by batch; the one that skips with these kernels. Throws
-/// Error(kData) where the set does not fit.
+/// Runs both backends over the whole data set, batch by batch; the one that skips with these kernels;
+/// `progress` shows the images. Throws Error(kData) where the set does not fit.
 BackendComparison compare_backends(Network& network, const ExecutorOptions& options, const Dataset& dataset,
-                                   const PipelineOptions& pipeline, const std::vector<KernelChoice>& kernels = {});
+                                   const PipelineOptions& pipeline, const std::vector<KernelChoice>& kernels = {},
+                                   Progress* progress = nullptr);
 
 void print_comparison(std::ostream& out, const BackendComparison& comparison);
 /// split, images, equal, equal_share, accuracy_skip, accuracy_dense, largest_difference, decisions, different, layers

@@ -35,8 +35,11 @@ std::string brief_duration(double seconds) {
 
 /// Characters of the label of the last phase: of "epoch 3/60" those of "epoch 60/60".
 std::size_t longest_label(const std::string& label) {
-  const std::size_t number = label.find(' ') + 1, slash = label.find('/');
-  if (slash == std::string::npos) return label.size();
+  constexpr char kDigits[] = "0123456789";
+  const std::size_t number = label.find(' ') + 1, slash = label.find_first_not_of(kDigits, number);
+  const bool counts = slash != std::string::npos && label[slash] == '/' &&
+                      label.find_first_not_of(kDigits, slash + 1) == std::string::npos;
+  if (!counts) return label.size();
   return number + std::max(slash - number, label.size() - slash - 1) + label.size() - slash;
 }
 

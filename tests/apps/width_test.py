@@ -151,6 +151,36 @@ def measuring(box):
     expect(result.err == "", f"bench without a terminal: {result.err}")
 
 
+GATED_FILE, CUT_FILE, DENSE_FILE = "runs/target-0.5/weights.h5", "...target-0.5/weights.h5", "runs/dense/weights.h5"
+# What is said meanwhile of programs that evaluate.
+EVALUATIONS = {
+    f"sluice-eval {DENSE_FILE}": [DENSE_FILE],
+    f"sluice-eval {GATED_FILE} --compare": [CUT_FILE],
+    f"sluice-eval {GATED_FILE} --split=test --shift=-1:1:0.5": [CUT_FILE],
+    f"sluice-eval {DENSE_FILE} {GATED_FILE}": [f"{DENSE_FILE}, 1 of 2", f"{CUT_FILE}, 2 of 2"],
+    f"sluice-eval {DENSE_FILE} {GATED_FILE} --time": [f"{DENSE_FILE}, 1 of 2", "kernels, 2 of 2", "networks"],
+    "sluice-report runs/dense runs/target-0.5 -o report.html": ["runs/dense, 1 of 2", "runs/target-0.5, 2 of 2"],
+    "sluice-report runs/target-0.5 --time -o report.html": ["runs/target-0.5", "kernels"],
+}
+
+
+def evaluating(box):
+    """Whoever evaluates says of which file, and how far it is; the line is gone at the end, and not there without a terminal."""
+    size = "--data.synthetic_test_size=60000"
+    for call, phases in EVALUATIONS.items():
+        for width in (60, 100):
+            code, sent = on_terminal(box, width, *call.split(), size, "--eval.batch=2000")
+            lines = lines_of(sent)
+            expect(code == 0 and not any(len(line) >= width for line in lines if "ETA" in line), f"{call}, {width} columns: {sent}")
+            for phase in phases:
+                begins = re.compile(rf"((evaluating|timing) )?{re.escape(phase)} .*\d+ ?%")
+                expect(any(begins.match(line) for line in lines), f"{call}, {phase}, {width} columns: {lines}")
+            expect("ETA" not in sent.rpartition("\r\x1b[K")[2],
+                   f"{call}: the line stays: {sent}")
+        piped = box.ok(*call.split(), size, "--eval.batch=2000").err
+        expect("--time" in call or piped == "", f"{call} without a terminal: {piped}")  # times may be noted as unquiet
+
+
 LONG_LAYER = "first_stage_of_the_network_with_gates_and_a_long_name"
 LONG_FOLDER = "results_of_an_experiment_that_has_a_long_name/2026-11-30_at_the_third_attempt/"
 # Titles that stand at 60 columns, whatever the names of files and layers are; None: whatever they are, lines fit.
@@ -210,13 +240,13 @@ def pipes(box):
     table = box.ok("sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5").out
     expect("no room for" not in table and "multiply-adds  dense" in table, f"a table: {table}")
     for_programs, sent = on_terminal(box, 60, "sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5", "--csv")
-    expect(for_programs == 0 and sent == box.ok("sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5", "--csv").out,
+    expect(for_programs == 0 and sent.rpartition("\r\x1b[K")[2] == box.ok("sluice-eval", "runs/target-0.5/weights.h5", "runs/dense/weights.h5", "--csv").out,
            f"--csv on a terminal: {sent}")
 
 
 if __name__ == "__main__":
     with Sandbox() as sandbox:
         prepare(sandbox)
-        for part in (every_program, training, measuring, deep_networks, pipes, long_names):
+        for part in (every_program, training, measuring, evaluating, deep_networks, pipes, long_names):
             part(sandbox)
     sys.exit(1 if failures else 0)

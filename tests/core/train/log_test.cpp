@@ -396,6 +396,19 @@ TEST_F(ProgressTest, ANarrowTerminalLosesTheBarFirstAndNeverWraps) {
   EXPECT_EQ(terminal.read_all(), "\r1/2 25% loss 2.5 250/s ETA 3s\033[K");
 }
 
+TEST_F(ProgressTest, APathInALabelTakesItsOwnRoom) {
+  Pipe out;
+  Terminal terminal(100);
+  Log log(out.writer, terminal.writer);
+  Progress progress(log, {0}, room_, clock());
+  progress.begin("evaluating 7/a/weights.h5, 2 of 4", 1000);
+  now_ += 1;
+  progress.advance(250);
+  progress.show({});
+  EXPECT_EQ(terminal.read_all(),
+            "\revaluating 7/a/weights.h5, 2 of 4  [#######......................]  25 %  250 images/s  ETA 0:03\033[K");
+}
+
 TEST_F(ProgressTest, TheSpeedOnATerminalIsThatOfTheLastTenSeconds) {
   Pipe out;
   Terminal terminal(80);
