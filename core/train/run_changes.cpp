@@ -53,8 +53,14 @@ AcceptedChanges judge_changes(const std::string& directory, const std::vector<Ch
     stretches = standing.schedule_follows;
     shortens = std::stoll(change.now.value_or("0")) < standing.epochs_done;
   }
-  if (shortens)
-    refuse(directory, all, concat("it has trained ", standing.epochs_done, " epochs already: choose another run.dir"));
+  if (shortens) {
+    const std::string before = all.front().before.value_or("");
+    const std::string more = standing.schedule_follows ? concat(before, ", or more with --extend")
+                                                       : concat(standing.epochs_done, " or more");
+    refuse(directory, all,
+           concat("it has trained ", standing.epochs_done, " epochs already: ",
+                  all.size() > 1 ? "choose another run.dir" : concat("give --train.epochs=", more)));
+  }
   if (standing.nothing_left && (goes_on || stretches))
     refuse(directory, all, "nothing is left to train in it: choose another run.dir");
   std::vector<std::string> words;

@@ -57,8 +57,8 @@ def two_experiments():
         refused(box, "with a word", f"runs/exp: {OTHER} ([optimizer] lr: 0.1 -> 0.01); {LEFT}", "two/exp.ini", "--resume",
                 "--accept-changes")
         refused(box, "batch", f"runs/exp: {OTHER} ([train] batch: 8 -> 4); {LEFT}", "one/exp.ini", "--resume", "--train.batch=4")
-        refused(box, "fewer epochs", f"runs/exp: {OTHER} ([train] epochs: 2 -> 1); it has trained 2 epochs already: choose another "
-                "run.dir", "one/exp.ini", "--resume", "--train.epochs=1")
+        refused(box, "fewer epochs", f"runs/exp: {OTHER} ([train] epochs: 2 -> 1); it has trained 2 epochs already: give "
+                "--train.epochs=2 or more", "one/exp.ini", "--resume", "--train.epochs=1")
         refused(box, "a word without a run", "command line: --extend goes with --resume or --auto-resume", "one/exp.ini", "--extend")
         before = box.text("runs/exp/config.ini")
         out = box.ok("sluice-train", "one/exp.ini", "--auto-resume", "--run.layout=nhwc", "--log.interval=5").out

@@ -78,8 +78,17 @@ TEST(RunChanges, EpochsMayChangeWhereTheScheduleDoesNotFollowThem) {
   EXPECT_EQ(refusal({epochs("3")}, {3, true, false}), "") << "the run ends where it stands";
   EXPECT_EQ(
       refusal({epochs("2")}, {3, true, false}),
-      "runs/a: holds a run of another configuration ([train] epochs: 5 -> 2); it has trained 3 epochs already: choose "
-      "another run.dir");
+      "runs/a: holds a run of another configuration ([train] epochs: 5 -> 2); it has trained 3 epochs already: give "
+      "--train.epochs=3 or more")
+      << "epochs alone: it is the same run";
+  EXPECT_EQ(
+      refusal({epochs("2")}, {3, true, true}),
+      "runs/a: holds a run of another configuration ([train] epochs: 5 -> 2); it has trained 3 epochs already: give "
+      "--train.epochs=5, or more with --extend");
+  EXPECT_EQ(
+      refusal({kLr, epochs("2")}, {3, true, false}),
+      "runs/a: holds a run of another configuration ([optimizer] lr: 0.1 -> 0.01; [train] epochs: 5 -> 2); it has "
+      "trained 3 epochs already: choose another run.dir");
 }
 
 TEST(RunChanges, ASchedulesStretchNeedsAWord) {
