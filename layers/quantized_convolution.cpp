@@ -115,6 +115,7 @@ bool QuantizedConvolution::multiply_levels(const OpRequest& request, const ConvP
   level.dst = products_;
   level.winograd = true;
   level.epilogue = problem.epilogue;
+  level.epilogue.bounded = false;  // who has a learned bound clips behind this
   if (!LevelConvolution::winograd_fits(level)) return false;
   level_forward_.emplace(level);
   return true;

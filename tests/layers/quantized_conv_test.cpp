@@ -270,7 +270,8 @@ TEST(QuantizedConvKernel, GoesByWinogradToTheSameBits) {
     const LayerCase c{"quantized_conv",
                       "winograd",
                       {{"data", {3, 32, 9, 11}}},
-                      "[layer.conv]\ntype = quantized_conv\nchannels = 48\nkernel = 3\npad = 1\n" + bits};
+                      "[layer.conv]\ntype = quantized_conv\nchannels = 48\nkernel = 3\npad = 1\n" + bits +
+                          "[layer.bound]\ntype = pact_relu\n"};
     CaseNetwork built(c.sources, c.layers);
     const CaseBatch batch = fill(c, built, 3, false);
     for (const auto layout : {ExecutorOptions::LayoutChoice::kNhwc, ExecutorOptions::LayoutChoice::kBlocked}) {
