@@ -12,7 +12,11 @@ TensorDesc parts_of(TensorDesc desc, std::int64_t parts) {
   return desc;
 }
 
-constexpr std::int64_t kMostExactSum = 1 << 24;  // fp32 holds every whole number up to it
+/// Whether fp32 holds every sum of so many products of levels.
+bool sums_are_exact(const QuantizationOptions& options, std::int64_t terms) {
+  constexpr std::int64_t kMost = 1 << 24;
+  return options.weights().levels() * options.activations().levels() * terms < kMost;
+}
 
 /// W = 2 high + low, all between -127 and 127: the high parts of each output's filters, then the low ones.
 void split_pairs(const float* levels, std::int64_t channels, std::int64_t terms, float* pairs) {
@@ -28,9 +32,8 @@ void split_pairs(const float* levels, std::int64_t channels, std::int64_t terms,
 bool int8_is_exact(const QuantizationOptions& options, std::int64_t terms, bool pairs) {
   const std::int64_t most_weight = pairs ? 127 : options.weights().levels();
   const std::int64_t most_operand = (pairs ? 2 : 1) * options.activations().levels();
-  const std::int64_t sum = options.weights().levels() * options.activations().levels() * terms;
   return options.weights().levels() <= 255 && most_operand <= 255 && 2 * most_weight * most_operand < (1 << 15) &&
-         sum < kMostExactSum;
+         sums_are_exact(options, terms);
 }
 
 /// Twice as many bytes are no faster than fp32 where channels are few (measured: 16; 1.5 times faster from 32 on).
@@ -106,7 +109,7 @@ bool QuantizedConvolution::multiply_levels(const OpRequest& request, const ConvP
   const Quantizer weights = options_.weights(), activations = options_.activations();
   if (!plain || weights.is_identity() || activations.is_identity() || options_.by_image()) return false;
   if (!request.allow_winograd || cpu_isa() == Isa::kPortable || cpu_has_vnni()) return false;
-  if (weights.levels() * activations.levels() * terms_ >= kMostExactSum) return false;
+  if (!sums_are_exact(options_, terms_)) return false;
   LevelProblem level;
   level.geometry = problem.geometry;
   level.source = activations;
