@@ -74,7 +74,9 @@ QuantizedConvolution::QuantizedConvolution(const ConvGeometry& geometry, const Q
   problem.scaled = true;
   problem.addend = request.addend;
   problem.shifted = shifted_;
-  if (!multiply_levels(request, problem) && !multiply_int8(request, problem)) forward_ = ConvForward(problem);
+  if (!multiply_floats(request, problem) && !multiply_levels(request, problem) && !multiply_int8(request, problem)) {
+    forward_ = ConvForward(problem);
+  }
   if (!trains_) return;
   problem.allow_winograd = request.allow_winograd;
   set_up_backward(request, problem, parts);
@@ -101,6 +103,20 @@ void QuantizedConvolution::book(OpNeeds& needs, Frames frames) {
   diff_weights_ = frames.backward.book<float>(weights_.count());
   wide_ = frames.backward.book<float>(widened_);
   backward_weights_.book(frames.backward);
+}
+
+/// Makes the forward product that of floating-point numbers, which any algorithm rounds, in training, where nothing is
+/// done to it on the way.
+bool QuantizedConvolution::multiply_floats(const OpRequest& request, ConvProblem problem) {
+  const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32;
+  if (!plain || !trains_ || !request.post_ops.empty()) return false;
+  if (!options_.weights().is_identity() || !options_.fixed_unit()) return false;
+  problem.allow_winograd = request.allow_winograd;
+  problem.bias = bias_;
+  problem.scaled = problem.shifted = false;
+  forward_ = ConvForward(problem);
+  floats_ = true;
+  return true;
 }
 
 /// Makes the forward product one by Winograd's algorithm, where that gives the same sums. Bytes by VNNI are faster.
@@ -172,6 +188,17 @@ void QuantizedConvolution::refresh(const Context& c) {
   const Memory& m = c.memory;
   float* const levels = m[levels_];
   const float unit = weights_.quantize(c.param[0], levels);
+  set_epilogue(c, unit);
+  if (!floats_) pack_levels(m, levels);
+  if (!trains_) return;
+  weights_.restore(unit, levels);
+  if (needs_diff_src_) backward_data_.pack(m, levels);
+  if (!floats_) return;
+  weights_.restore(*options_.fixed_unit(), levels);
+  forward_.pack(m, levels);
+}
+
+void QuantizedConvolution::pack_levels(const Memory& m, const float* levels) {
   if (pairs_) {
     split_pairs(levels, channels_, terms_, m[pair_levels_]);
     forward_.pack(m, m[pair_levels_]);
@@ -180,10 +207,6 @@ void QuantizedConvolution::refresh(const Context& c) {
   } else {
     forward_.pack(m, levels);
   }
-  set_epilogue(c, unit);
-  if (!needs_diff_src_) return;
-  weights_.restore(unit, levels);
-  backward_data_.pack(m, levels);
 }
 
 /// Levels stand for themselves.
@@ -219,6 +242,7 @@ const void* QuantizedConvolution::prepared(const Context& c, const void* operand
 
 void QuantizedConvolution::forward(const Context& c, const void* operand, float unit, void* products) {
   const Memory& m = c.memory;
+  if (floats_) return forward_.run(m, operand, bias_ ? c.param[1] : nullptr, products);
   operand = prepared(c, operand, unit);
   float* const scale = m[product_scale_];
   const float* const own = m[scale_];

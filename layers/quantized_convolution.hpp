@@ -10,7 +10,8 @@ namespace sluice {
 /// In one executor. The forward product is that of whole numbers, multiplied by what a level stands for on the way out.
 /// Where that gives the same sums it goes by Winograd's algorithm in whole numbers, without VNNI, or multiplies int8:
 /// levels of a source that is nowhere below 0, by weights of up to 127 levels, or by weights of up to 255 in two bytes,
-/// W = 2 high + low, the first for twice the source's levels.
+/// W = 2 high + low, the first for twice the source's levels. In training a product of weights in floating point, by a
+/// source whose levels always stand for the same numbers, is that of what these stand for.
 /// Parameter 0 of the layer is the weights, O x I/groups x KH x KW; buffer 0 the scale of its source. The gradients are
 /// computed in the precision of the activations.
 class QuantizedConvolution {
@@ -44,10 +45,12 @@ class QuantizedConvolution {
   void backward_data(const Context& c, const void* operand, const void* diff_products);
 
  private:
+  bool multiply_floats(const OpRequest& request, ConvProblem problem);
   bool multiply_levels(const OpRequest& request, const ConvProblem& problem);
   bool multiply_int8(const OpRequest& request, ConvProblem problem);
   /// The operand as it is multiplied; `unit` becomes a NaN where it holds one.
   const void* prepared(const Context& c, const void* operand, float& unit);
+  void pack_levels(const Memory& m, const float* levels);
   void set_up_backward(const OpRequest& request, const ConvProblem& forward, std::int64_t parts);
   /// Scale and shift of each output channel, for levels that stand for 1.
   void set_epilogue(const Context& c, float weight_unit) const;
@@ -64,6 +67,7 @@ class QuantizedConvolution {
   std::int64_t terms_ = 0;                        ///< of a sum, that of the weights' source channels and taps
   TensorDesc int8_operand_;                       ///< what is multiplied where that is int8
   bool multiplies_int8_ = false, pairs_ = false;  ///< pairs: each weight is two bytes
+  bool floats_ = false;                           ///< a unit of the operand is in the packed weights
   bool bias_ = false, shifted_ = false, folded_ = false, trains_ = false, needs_diff_src_ = false;
   std::int64_t widened_ = 0;  ///< numbers of the operand that backward takes to fp32
   ConvForward forward_;

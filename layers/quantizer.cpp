@@ -250,6 +250,11 @@ void QuantizationOptions::declare_scale(Declarations& declare) const {
   declare.buffers[static_cast<std::size_t>(scale)].measured = frozen() && activations().has_scale();
 }
 
+std::optional<float> QuantizationOptions::fixed_unit() const {
+  if (activations().has_scale() && !by_image()) return std::nullopt;
+  return unit(1);
+}
+
 std::optional<SourceLevels> QuantizationOptions::source_levels() const {
   const std::int64_t count = activations().levels();
   if (!frozen() || !activations().has_scale() || count > kMostInt8Level) return std::nullopt;

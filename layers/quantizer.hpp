@@ -96,6 +96,8 @@ struct QuantizationOptions {
   bool by_image() const { return scales == SourceScale::kImage && activations().has_scale(); }
   /// What 1 of an operand stands for (quantize_source).
   float unit(float scale) const { return by_image() ? 1.0F : activations().unit(scale); }
+  /// That, where it is the same for every source.
+  std::optional<float> fixed_unit() const;
   /// The buffer of one number that source_scale keeps the source's scale in: the layer's first.
   void declare_scale(Declarations& declare) const;
   /// What may stand for the source in inference (Declarations::src_levels): levels of a frozen scale that fit a byte.

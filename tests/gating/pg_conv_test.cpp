@@ -59,6 +59,11 @@ std::vector<LayerCase> shape_cases() {
   add(cases, "blocks", {2, 32, 4, 5}, "channels = 48\nkernel = 3\npad = 1\nstride = 2");
   add(cases, "winograd", {2, 32, 5, 7}, "channels = 32\nkernel = 3\npad = 1\nweight_bits = 0");
   cases.back().tolerance = 5e-6;  // thresholds: sums over 70 pixels of products of 288 terms, of both signs
+  for (const char* keys : {"scales = image", "activation_levels = bipolar\nactivation_bits = 2\nprediction_bits = 1"}) {
+    add(cases, concat("winograd_", keys[0] == 's' ? "image" : "bipolar"), {2, 32, 8, 8},
+        concat("channels = 32\nkernel = 3\npad = 1\nweight_bits = 0\n", keys));
+    cases.back().tolerance = 5e-6;
+  }
   add(cases, "from_tail_to_blocks", {2, 6, 6, 5}, "channels = 32\nkernel = 3\npad = 1");
   add(cases, "from_blocks_to_tail", {2, 32, 4, 3}, "channels = 20\nkernel = 3\npad = 1");
   add(cases, "one_pixel", {5, 4, 1, 1}, "channels = 6\nkernel = 1");
