@@ -39,8 +39,12 @@ double top_of(const std::vector<double>& smoothed, std::size_t lowest) {
   return std::max(*std::max_element(smoothed.begin(), end), kAbove * smoothed[lowest]);
 }
 
+/// Of the means over whole spans.
 void print_curve(std::ostream& out, const LrSweep& sweep, const LrSuggestion& suggestion, int width) {
-  std::vector<double> shown = sweep.smoothed;
+  const auto first = sweep.smoothed.begin();
+  std::vector<double> shown(first + static_cast<std::ptrdiff_t>(suggestion.begin),
+                            first + static_cast<std::ptrdiff_t>(suggestion.end));
+  if (shown.empty()) return;
   const auto lowest = std::min_element(shown.begin(), shown.end());
   const double top = top_of(shown, static_cast<std::size_t>(lowest - shown.begin()));
   const double least = *lowest, most = *std::max_element(shown.begin(), shown.end());
@@ -49,11 +53,14 @@ void print_curve(std::ostream& out, const LrSweep& sweep, const LrSuggestion& su
   for (const std::string& line : labelled_curve(shown, high, low, width)) out << line << "\n";
   const CurvePlace place = curve_place(high, low, width);
   const auto column = [&](std::size_t step) {
-    const auto last = static_cast<double>(std::max<std::size_t>(1, sweep.rates.size() - 1));
-    return place.label + static_cast<int>(std::lround(static_cast<double>(step) / last * (place.columns - 1)));
+    const auto last = static_cast<double>(std::max<std::size_t>(1, shown.size() - 1));
+    const auto at = static_cast<double>(step - suggestion.begin);
+    return place.label + static_cast<int>(std::lround(at / last * (place.columns - 1)));
   };
   if (suggestion.found())
     out << marked(column(suggestion.steepest), two_digits(sweep.rates[suggestion.steepest])) << "\n";
+  out << "the curve: means over a tenth of the sweep, at rates " << two_digits(sweep.rates[suggestion.begin]) << " to "
+      << two_digits(sweep.rates[suggestion.end - 1]) << "\n";
   if (most > top) out << "the curve is cut at " << high << "; its highest mean is " << loss_text(most) << "\n";
 }
 
@@ -115,7 +122,7 @@ void print_sweep(std::ostream& out, const LrSweep& sweep, const LrSweepOptions& 
     out << "; ended at " << two_digits(sweep.rates.back()) << ": the loss is not finite, or four times its lowest";
   out << "\n";
   const LrSuggestion suggestion = suggest_learning_rate(sweep, options.steps);
-  if (!sweep.smoothed.empty()) print_curve(out, sweep, suggestion, width);
+  print_curve(out, sweep, suggestion, width);
   if (!suggestion.found()) {
     out << "no suggestion: " << reason_of(sweep, suggestion, options) << "\n";
     return;

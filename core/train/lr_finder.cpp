@@ -140,6 +140,8 @@ LrSuggestion suggest_learning_rate(const LrSweep& sweep, std::int64_t steps) {
   LrSuggestion suggestion;
   const std::int64_t half = half_span(steps), end = static_cast<std::int64_t>(sweep.losses.size()) - half;
   if (end <= half) return suggestion;
+  suggestion.begin = static_cast<std::size_t>(half);
+  suggestion.end = static_cast<std::size_t>(end);
   const auto begin = sweep.smoothed.begin() + half, behind = sweep.smoothed.begin() + end;
   const auto lowest = std::min_element(begin, behind);
   const std::int64_t lowest_step = lowest - sweep.smoothed.begin();

@@ -22,7 +22,8 @@ struct LrSweepOptions {
 struct LrSweep {
   std::vector<double> rates;
   std::vector<double> losses;    ///< of each step's batch, by the weights before it
-  std::vector<double> smoothed;  ///< means over kSpan of the sweep, of which the step is the middle
+  std::vector<double> smoothed;  ///< means over a tenth of the sweep, of which the step is the middle; near the ends
+                                 ///< over what there is on both sides, which at the ends is one loss
   bool diverged = false;         ///< it ended early: the loss was four times its lowest, or not finite
 };
 
@@ -32,7 +33,7 @@ struct LrSweep {
 /// stop signal Error(kStopped).
 LrSweep sweep_learning_rates(Experiment& experiment, Communicator& ranks, Log& log, const LrSweepOptions& options);
 
-/// Fills in `smoothed`. The span is that share of `steps` on both sides together.
+/// Fills in `smoothed`. The span is a tenth of `steps`, on both sides together.
 void smooth(LrSweep& sweep, std::int64_t steps);
 
 struct LrSuggestion {
@@ -44,6 +45,7 @@ struct LrSuggestion {
                  ///< means, by the differences of losses that follow each other
   };
   Kind kind = Kind::kTooShort;
+  std::size_t begin = 0, end = 0;  ///< the steps whose mean is over a whole span
   std::size_t steepest = 0;  ///< the step where the smoothed loss falls most for a factor of the rate: its rate is a
                              ///< good one to begin with
   std::size_t lowest = 0;    ///< where it is lowest

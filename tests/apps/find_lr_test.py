@@ -99,11 +99,34 @@ def cuts_what_diverges():
     """A loss that explodes leaves the rest of the curve to see."""
     with Sandbox() as box:
         out = box.ok("sluice-train", "net.ini", *EASY, "--find-lr", "--lr-range=1e-3:1e30", "-o", "lr.csv").out
-        means = [float(row["smoothed"]) for row in csv.DictReader(io.StringIO(box.text("lr.csv")))]
+        rows = list(csv.DictReader(io.StringIO(box.text("lr.csv"))))
+        losses, half = [float(row["loss"]) for row in rows], 15  # of a span of a tenth of 300 steps
+        means = [sum(losses[i - half:i + half + 1]) / (2 * half + 1) for i in range(half, len(losses) - half)]
         top = max(max(means[:means.index(min(means)) + 1]), 1.5 * min(means))
         labels = [float(found[1]) for line in out.splitlines() if (found := re.match(r" +(\d+\.\d{4}) [\u2800-\u28ff]", line))]
         expect(max(means) > top and abs(labels[0] - top) < 1e-4 and abs(labels[-1] - min(means)) < 1e-4, f"{labels}, {top}: {out}")
         expect(f"the curve is cut at {labels[0]:.4f}; its highest mean is {max(means):.4f}\n" in out, out)
+        first, last = (f"{float(rows[at]['lr']):.2g}" for at in (half, -half - 1))
+        expect(f"the curve: means over a tenth of the sweep, at rates {first} to {last}\n" in out, out)
+
+
+def curve_and_sentence_agree():
+    """The curve's lowest place lies at the rate that the sentence names, between the rates that the caption names; so does the mark."""
+    with Sandbox() as box:
+        out = box.ok("sluice-train", "net.ini", *EASY, "--find-lr", "-o", "lr.csv").out
+        rows = list(csv.DictReader(io.StringIO(box.text("lr.csv"))))
+        shown = [float(row["lr"]) for row in rows][15:-15]
+        curve = [line[9:] for line in out.splitlines() if re.match(r"[ \d.]{9}[\u2800-\u28ff]", line)]
+        rate, lowest = suggestion_of(out)
+        mark = next(line for line in out.splitlines() if "^" in line).index("^") - 9
+        bottom = [column for column, dots in enumerate(curve[-1]) if ord(dots) & 0xc0]  # the lowest row of dots
+
+        def rate_at(column):
+            return shown[round(column / (len(curve[0]) - 1) * (len(shown) - 1))]
+        step = 1e7 ** (1 / 299)
+        reach = step ** (len(shown) / len(curve[0]) + 1) * 1.05  # a column, and two digits
+        expect(1 / reach < rate_at(mark) / rate < reach, f"mark at {rate_at(mark)}, suggested {rate}: {out}")
+        expect(rate_at(bottom[0]) / reach < lowest < rate_at(bottom[-1]) * reach, f"lowest at {lowest}, drawn at {[rate_at(at) for at in bottom]}: {out}")
 
 
 def refuses():
@@ -135,6 +158,7 @@ if __name__ == "__main__":
     stops_where_it_diverges()
     suggests_nothing_of_what_does_not_fall()
     cuts_what_diverges()
+    curve_and_sentence_agree()
     refuses()
     stops_at_a_signal()
     sys.exit(1 if failures else 0)

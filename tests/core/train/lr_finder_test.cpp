@@ -48,6 +48,8 @@ TEST(LrFinder, SuggestsTheSteepestPlaceAndSaysWhereItIsLowest) {
     const auto found = suggest_learning_rate(sweep, kSteps);
     ASSERT_EQ(found.kind, LrSuggestion::Kind::kFound);
     EXPECT_TRUE(found.rose);
+    EXPECT_EQ(found.begin, 15u) << "half a tenth of 300 steps";
+    EXPECT_EQ(found.end, sweep.losses.size() - 15);
     EXPECT_NEAR(decade_of(sweep, found.steepest), -2, noise > 0 ? 0.3 : 0.05);
     EXPECT_NEAR(decade_of(sweep, found.lowest), -0.6, 0.45);
   }
@@ -57,6 +59,7 @@ TEST(LrFinder, SaysWhyItSuggestsNothing) {
   using Kind = LrSuggestion::Kind;
   const auto of = [](const LrSweep& sweep) { return suggest_learning_rate(sweep, kSteps); };
   EXPECT_EQ(of(LrSweep()).kind, Kind::kTooShort);
+  EXPECT_EQ(of(LrSweep()).end, 0u);
   const auto flat = [](double) { return 2.3; };
   EXPECT_EQ(of(sweep_of(flat)).kind, Kind::kNeverFell);
   EXPECT_FALSE(of(sweep_of(flat)).rose);
