@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <iomanip>
 #include <iostream>
@@ -20,6 +21,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/signals.hpp"
 #include "core/base/terminal.hpp"
+#include "core/config/path.hpp"
 #include "core/config/text.hpp"
 #include "core/distributed/engine.hpp"
 #include "core/distributed/rank_facts.hpp"
@@ -314,6 +316,27 @@ int run(const Loaded& loaded, Communicator& ranks, const CommandLine& line, doub
   return train(experiment, ranks, line, start, fewer_threads);
 }
 
+/// What is missing where no file is given, and for who resumes a run by its directory alone the command that does.
+std::string missing_file(const CommandLine& line) {
+  constexpr char kDirectory[] = "--run.dir=";
+  std::string flags, directory, overrides;
+  for (const char* flag : {"resume", "auto-resume", "extend", "accept-changes"})
+    if (line.has(flag)) flags += concat(" --", flag);
+  for (const std::string& override : line.overrides()) {
+    if (starts_with(override, kDirectory)) {
+      directory = expand_path(override.substr(sizeof kDirectory - 1));
+    } else {
+      overrides += " " + override;
+    }
+  }
+  const std::string expected = "command line: expected a configuration file, ";
+  const std::string of_run = (std::filesystem::path(directory) / "config.ini").string();
+  if (flags.empty()) return expected + "such as configs/experiments/fashion_mnist.ini";
+  if (!directory.empty() && RunDirectory::of_configuration(of_run))
+    return concat(expected, "as in: sluice-train ", of_run, flags, overrides);
+  return expected + "such as the config.ini in the directory of the run";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -322,10 +345,7 @@ int main(int argc, char** argv) {
   StopSignals::end_at_once(launched_by() == Engine::kNone);
   const double start = TimeBudget::steady_seconds();
   return run_program("sluice-train", describe, argc, argv, [start](const CommandLine& line) {
-    if (line.positional().empty()) {
-      throw Error(ExitCode::kUsage,
-                  "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini");
-    }
+    if (line.positional().empty()) throw Error(ExitCode::kUsage, missing_file(line));
     const Loaded loaded(line);
     const std::unique_ptr<Communicator> ranks = connect(loaded.engine());
     return on_all_ranks("sluice-train", *ranks, [&] { return run(loaded, *ranks, line, start); });

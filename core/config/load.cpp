@@ -23,16 +23,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// ", such as RUN/config.ini" where a folder is that of a run.
+std::string such_as_in(const fs::path& folder) {
+  const fs::path of_run = folder / "config.ini";
+  std::error_code problem;
+  return fs::is_regular_file(of_run, problem) ? concat(", such as ", of_run.string()) : "";
+}
+
+/// The same of a checkpoint of a run: its weights, or one in its folder of checkpoints.
+std::string such_as_beside(const fs::path& checkpoint) {
+  const fs::path folder = checkpoint.parent_path();
+  const std::string beside = such_as_in(folder);
+  return beside.empty() && folder.filename() == "checkpoints" ? such_as_in(folder.parent_path()) : beside;
+}
+
 /// Reads a text file; throws Error(kUsage) with the reason alone.
 std::string read_text(const std::string& path) {
   constexpr std::size_t kLargest = 16 << 20;
   const auto refuse = [](const std::string& why) { throw Error(ExitCode::kUsage, why); };
   std::error_code problem;
-  if (fs::is_directory(path, problem)) {
-    const fs::path of_run = fs::path(path) / "config.ini";
-    const std::string such = fs::is_regular_file(of_run, problem) ? concat(", such as ", of_run.string()) : "";
-    refuse("is a directory; a configuration file was expected" + such);
-  }
+  if (fs::is_directory(path, problem)) refuse("is a directory; a configuration file was expected" + such_as_in(path));
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
   if (!stream) refuse(concat("cannot be read: ", system_reason(errno, Access::kRead)));
@@ -43,7 +53,7 @@ std::string read_text(const std::string& path) {
     text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
   }
   if (stream.bad()) refuse(concat("cannot be read: ", system_reason(errno, Access::kRead)));
-  if (starts_with(text, "\x89HDF")) refuse("is an HDF5 file; a configuration file was expected");
+  if (starts_with(text, "\x89HDF")) refuse("is an HDF5 file; a configuration file was expected" + such_as_beside(path));
   if (starts_with(text, "\xFF\xFE") || starts_with(text, "\xFE\xFF")) refuse("is UTF-16 text; save it as UTF-8");
   if (text.size() > kLargest) refuse("is larger than 16 MiB; a configuration file was expected");
   return text;

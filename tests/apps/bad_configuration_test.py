@@ -22,6 +22,20 @@ def alone(name, text, message):
 
 COMMAND_LINES = [
     line("no file", "", "command line: expected a configuration file, such as configs/experiments/fashion_mnist.ini"),
+    line("no file of a run", "--resume", "command line: expected a configuration file, such as the config.ini in the directory of the run"),
+    line("no file, a directory without a run", "--resume --run.dir=absent",
+         "command line: expected a configuration file, such as the config.ini in the directory of the run"),
+    *(Case(f"no file, {flags} {way}", f"sluice-train --run.dir={way} {flags}", 2,
+           f"command line: expected a configuration file, as in: sluice-train old/config.ini {command}",
+           files={"old/config.ini": "", "old/checkpoints/best.h5": ""})
+      for way, flags, command in (("old/", "--resume", "--resume"), ("old", "--auto-resume", "--auto-resume"),
+                                  ("old", "--train.epochs=9 --extend --resume", "--resume --extend --train.epochs=9"))),
+    Case("a run's directory", "sluice-train old --resume", 2,
+         "old: is a directory; a configuration file was expected, such as old/config.ini", files={"old/config.ini": ""}),
+    *(Case(f"a run's {name}", f"sluice-train old/{name} --resume", 2,
+           f"old/{name}: is an HDF5 file; a configuration file was expected, such as old/config.ini",
+           files={"old/config.ini": "", f"old/{name}": b"\x89HDF\r\n\x1a\n"})
+      for name in ("weights.h5", "checkpoints/best.h5")),
     line("missing file", "absent.ini", "absent.ini: cannot be read: No such file or directory"),
     line("a directory", ".", ".: is a directory; a configuration file was expected"),
     line("unknown flag, near", "net.ini --dryrun", "command line: unknown option '--dryrun'; did you mean '--dry-run'?"),
