@@ -16,6 +16,7 @@
 #include "core/base/terminal.hpp"
 #include "core/distributed/engine.hpp"
 #include "core/train/benchmark.hpp"
+#include "core/train/known_data.hpp"
 #include "core/train/progress.hpp"
 
 namespace {
@@ -114,6 +115,14 @@ Trained untrained(const CommandLine& line, Registry& registry) {
   return {{}, experiment, TrainedNetwork(experiment)};
 }
 
+/// A checkpoint's as its network knows them, and where it knows none that is what errors say.
+KnownImages training_images(const Trained& trained, bool from_checkpoint) {
+  if (from_checkpoint) return open_images(trained, Split::kTrain, "images");
+  const TrainingData data = open_training_data(*trained.experiment, nullptr, false, {});
+  for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
+  return {data.sets.train, data.normalization};
+}
+
 int bench(const CommandLine& line) {
   if (line.positional().empty()) {
     throw Error(ExitCode::kUsage, "command line: expected a configuration file or a checkpoint");
@@ -135,7 +144,7 @@ int bench(const CommandLine& line) {
   Experiment& experiment = *trained.experiment;
   start_threads(experiment);
   if (line.value("only") == std::string("data")) {
-    const DataSpeed speed = time_data(experiment, options.steps);
+    const DataSpeed speed = time_data(experiment, training_images(trained, is_checkpoint(first)), options.steps);
     (line.has("json") ? print_json_data_speed : print_data_speed)(std::cout, speed);
     return 0;
   }

@@ -5,17 +5,15 @@
 #include "core/base/json_text.hpp"
 #include "core/config/text.hpp"
 #include "core/data/pipeline.hpp"
-#include "core/train/known_data.hpp"
 #include "core/train/time_budget.hpp"
 
 namespace sluice {
 
-DataSpeed time_data(const Experiment& experiment, std::int64_t steps) {
-  const TrainingData data = open_training_data(experiment, nullptr, false, {});
-  for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
-  const PipelineOptions options = training_pipeline(experiment.data, data.normalization, experiment.train.batch,
+DataSpeed time_data(const Experiment& experiment, const KnownImages& images, std::int64_t steps) {
+  const Dataset& train = *images.dataset;
+  const PipelineOptions options = training_pipeline(experiment.data, images.normalization, experiment.train.batch,
                                                     static_cast<std::uint64_t>(experiment.run.seed));
-  Pipeline pipeline(*data.sets.train, options);
+  Pipeline pipeline(train, options);
   std::int64_t epoch = 0;
   pipeline.start(epoch);
   const auto take = [&] {
@@ -26,10 +24,10 @@ DataSpeed time_data(const Experiment& experiment, std::int64_t steps) {
   take();
   const double begin = TimeBudget::steady_seconds();
   for (std::int64_t i = 0; i < steps; ++i) take();
-  DataSpeed speed{data.sets.train->name(), options.batch, steps, TimeBudget::steady_seconds() - begin, 0};
+  DataSpeed speed{train.name(), options.batch, steps, TimeBudget::steady_seconds() - begin, 0};
   const std::int64_t ahead = options.workers > 0 ? options.prefetch + 1 : 1;
-  speed.bytes = ahead * options.batch * data.sets.train->shape().count() * static_cast<std::int64_t>(sizeof(float));
-  for (const std::string& note : data.sets.train->take_notes()) std::cerr << "warning: " << note << "\n";
+  speed.bytes = ahead * options.batch * train.shape().count() * static_cast<std::int64_t>(sizeof(float));
+  for (const std::string& note : train.take_notes()) std::cerr << "warning: " << note << "\n";
   return speed;
 }
 

@@ -5,7 +5,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "core/train/experiment.hpp"
+#include "apps/load.hpp"
 
 namespace sluice {
 
@@ -17,9 +17,9 @@ struct DataSpeed {
   double images_per_second() const { return static_cast<double>(batch * batches) / seconds; }
 };
 
-/// Times `steps` batches of the training set, behind one that is not timed; begins another epoch where one ends. The
+/// Times `steps` batches of training images, behind one that is not timed; begins another epoch where one ends. The
 /// thread that asks for them helps to make them where images are decoded.
-DataSpeed time_data(const Experiment& experiment, std::int64_t steps);
+DataSpeed time_data(const Experiment& experiment, const KnownImages& images, std::int64_t steps);
 
 void print_data_speed(std::ostream& out, const DataSpeed& speed);
 void print_json_data_speed(std::ostream& out, const DataSpeed& speed);

@@ -308,12 +308,14 @@ def imported():
         box.write("network.ini", box.text("net.ini").split("[data]")[0])
         box.ok("sluice-import", "w.h5", "network.ini", "-o", "in.h5")
         missing = "data: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 data, or set [data] dir"
-        for program in (["sluice-eval", "in.h5"], ["sluice-deploy", "in.h5", "-o", "d.h5"]):
+        for program in (["sluice-eval", "in.h5"], ["sluice-deploy", "in.h5", "-o", "d.h5"], ["sluice-bench", "in.h5", "--only=data"],
+                        ["sluice-bench", "in.h5", "--only=infer", "--images=test"]):
             result = box.run(*program)
             expect((result.code, result.err) == (3, f"{program[0]}: {begin}cifar10: {missing})\n"), f"{result}")
         box.ok("sluice-import", "w.h5", "network.ini", "-o", "in.h5", "--data.kind=synthetic")
-        result = box.run("sluice-eval", "in.h5")
-        expect(result.code == 3 and result.err.startswith(f"sluice-eval: {begin}synthetic: synthetic: images are "), f"{result}")
+        for program in (["sluice-eval", "in.h5"], ["sluice-bench", "in.h5", "--only=data"]):
+            result = box.run(*program)
+            expect(result.code == 3 and result.err.startswith(f"{program[0]}: {begin}synthetic: synthetic: images are "), f"{result}")
         # Whoever names a set knows which.
         result = box.run("sluice-eval", "in.h5", "--data.kind=cifar10", "--data.dir=d")
         expect(result.code == 3 and result.err.startswith("sluice-eval: command line: [data] dir: d: ") and "does not know" not in result.err,
