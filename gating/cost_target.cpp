@@ -34,7 +34,7 @@ Cost least_cost(const Network& network) {
 /// " (density 31.0 %)".
 std::string reached(const Network& network, const CountsByNode& counts) {
   std::string text;
-  for (const DerivedMetric& metric : said_once(network, derive_metrics(network, counts))) {
+  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts))) {
     const std::string& name = metric.type->name;
     text += concat(text.empty() ? "" : ", ", shown_name(name), " ", shown_text(name, metric.value));
   }

@@ -7,12 +7,6 @@
 namespace sluice {
 namespace {
 
-std::optional<Ratio> closed_gates(const Node& node, const std::int64_t* counts) {
-  std::optional<Ratio> gates = open_gates(node, counts);
-  if (gates) gates->part = gates->whole - gates->part;
-  return gates;
-}
-
 void register_types(Registry& registry) {
   registry.add_layer("cg_conv", "channel-gated convolution: computes the rest of an output where its base path says so",
                      make_cg_conv);
@@ -34,7 +28,7 @@ void register_types(Registry& registry) {
   registry.add_torch_name("gate_running_mean", "bn.running_mean");
   registry.add_torch_name("gate_running_var", "bn.running_var");
   registry.add_metric("gate_density", "share of gated outputs whose gate is open", "", open_gates);
-  registry.add_metric("sparsity", "share of gated outputs whose gate is closed", "", closed_gates);
+  registry.add_complement("sparsity", "share of gated outputs whose gate is closed", "gate_density");
 }
 
 }  // namespace

@@ -22,13 +22,8 @@ std::vector<DerivedMetric> derive_metrics(const Network& network, const CountsBy
 /// The types of metrics that some layer of the network has, whatever was counted.
 std::vector<const MetricType*> metrics_of(const Network& network);
 
-/// One is 1 minus the other, as a density and a sparsity are: for people one of them says it.
-bool are_complements(double a, double b);
-
-/// The types of metrics_of() without those that are 1 minus an earlier one, whatever is counted.
+/// The same for people: without complements of others (Registry::add_complement).
+std::vector<DerivedMetric> said_once(const std::vector<DerivedMetric>& metrics);
 std::vector<const MetricType*> metrics_said_once(const Network& network);
-
-/// The metrics of these types.
-std::vector<DerivedMetric> said_once(const Network& network, const std::vector<DerivedMetric>& metrics);
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 #include "core/graph/registry.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/base/error.hpp"
@@ -58,7 +59,22 @@ void Registry::add_metric(const std::string& name, const std::string& doc, const
     throw Error(ExitCode::kUsage,
                 concat("metric '", name, "' is registered twice; two plug-ins may use the same name"));
   }
-  metrics_.push_back({name, doc, unit, std::move(of_layer)});
+  metrics_.push_back({name, doc, unit, "", std::move(of_layer)});
+}
+
+void Registry::add_complement(const std::string& name, const std::string& doc, const std::string& metric) {
+  const auto found =
+      std::find_if(metrics_.begin(), metrics_.end(), [&](const MetricType& type) { return type.name == metric; });
+  if (found == metrics_.end()) {
+    throw Error(ExitCode::kUsage,
+                concat("metric '", name, "': is to be 1 - '", metric, "', which is not registered before it"));
+  }
+  add_metric(name, doc, found->unit, [of_layer = found->of_layer](const Node& node, const std::int64_t* counts) {
+    std::optional<Ratio> ratio = of_layer(node, counts);
+    if (ratio) ratio->part = ratio->whole - ratio->part;
+    return ratio;
+  });
+  metrics_.back().complement = metric;
 }
 
 void Registry::add_dense_type(const std::string& type, const std::string& dense) {

@@ -46,7 +46,8 @@ struct MetricType {
   using OfLayer = std::function<std::optional<Ratio>(const Node& node, const std::int64_t* counts)>;
   std::string name;  ///< of columns and keys: lower_case
   std::string doc;
-  std::string unit;  ///< printed behind the value; empty: none
+  std::string unit;        ///< printed behind the value; empty: none
+  std::string complement;  ///< the metric of which this one is 1 minus; empty: none
   OfLayer of_layer;
 };
 
@@ -60,6 +61,9 @@ class Registry {
   /// Trainings and evaluations of every network whose layers it concerns show it: see core/graph/derived_metrics.hpp.
   void add_metric(const std::string& name, const std::string& doc, const std::string& unit,
                   MetricType::OfLayer of_layer);
+  /// `name` is 1 - `metric`, as a sparsity is of a density. Files and --json have both, lines for people `metric`
+  /// alone. Throws Error(kUsage) where `metric` is not registered.
+  void add_complement(const std::string& name, const std::string& doc, const std::string& metric);
 
   bool is_layer(const std::string& type) const { return layers_.count(type) != 0; }
   bool is_composite(const std::string& type) const { return composites_.count(type) != 0; }

@@ -18,18 +18,6 @@ double metric_of(const NetworkRow& row, const std::string& name) {
   return found == row.metrics.end() ? std::nan("") : found->second;
 }
 
-/// It is 1 minus an earlier metric.
-bool says_nothing_new(const std::string& name, const std::vector<std::string>& metrics,
-                      const std::vector<NetworkRow>& rows) {
-  const auto complements = [&](const std::string& other) {
-    return std::all_of(rows.begin(), rows.end(), [&](const NetworkRow& row) {
-      const double value = metric_of(row, name), of_other = metric_of(row, other);
-      return std::abs(value + of_other - 1) < 1e-9 || (std::isnan(value) && std::isnan(of_other));
-    });
-  };
-  return std::any_of(metrics.begin(), std::find(metrics.begin(), metrics.end(), name), complements);
-}
-
 std::vector<Cell> cells(const NetworkRow& row, const std::vector<std::string>& metrics, bool timed) {
   std::vector<Cell> cells = {row.subject, percent_cell(row.accuracy), number_cell(row.loss, 4)};
   for (const std::string& name : metrics) {
@@ -64,17 +52,20 @@ NetworkRow network_row(Cell subject, const Network& network, const Evaluation& e
   row.parameters = network.learned_count();
   row.accuracy = evaluation.accuracy();
   row.loss = evaluation.loss;
-  for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts))
+  for (const DerivedMetric& metric : derive_metrics(network, evaluation.counts)) {
     row.metrics.emplace_back(metric.type->name, metric.value);
+    if (!metric.type->complement.empty()) row.complements.push_back(metric.type->name);
+  }
   row.cost = evaluation.cost;
   return row;
 }
 
 Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow>& rows) {
-  std::vector<std::string> metrics;
+  std::vector<std::string> metrics, complements;
   for (const NetworkRow& row : rows) {
     for (const auto& metric : row.metrics)
       if (!contains(metrics, metric.first)) metrics.push_back(metric.first);
+    complements.insert(complements.end(), row.complements.begin(), row.complements.end());
   }
   const bool timed = std::any_of(rows.begin(), rows.end(), [](const NetworkRow& row) { return row.milliseconds; });
   const bool one_batch =
@@ -95,7 +86,7 @@ Records networks_table(const RecordColumn& subject, const std::vector<NetworkRow
   records.columns = {subject, column("accuracy", "accuracy", 90), column("loss", "loss", 50)};
   for (const std::string& metric : metrics)
     records.columns.push_back(
-        column(metric.c_str(), shown_name(metric).c_str(), says_nothing_new(metric, metrics, rows) ? 0 : 84));
+        column(metric.c_str(), shown_name(metric).c_str(), contains(complements, metric) ? 0 : 84));
   records.columns.insert(
       records.columns.end(),
       {column("macs_executed", "multiply-adds", saves ? 45 : 80), column("macs_dense", "dense", saves ? 40 : 0),

@@ -18,6 +18,7 @@ struct NetworkRow {
   double accuracy = 0;  ///< a share
   double loss = 0;
   std::vector<std::pair<std::string, double>> metrics;  ///< of plug-ins, by name
+  std::vector<std::string> complements;                 ///< those of them that are 1 minus another
   Cost cost;                                            ///< of one image
   std::optional<double> milliseconds;                   ///< for a batch of `batch` images
   std::int64_t batch = 0;

@@ -113,7 +113,7 @@ double long_value(const std::string& column) {
 
 void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
   int importance = 75;  // of the first; the others are spare
-  for (const DerivedMetric& metric : said_once(network, derive_metrics(network, counts))) {
+  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts))) {
     const std::string& column = metric.type->name;
     const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
     const auto whole = [&](double value) { return concat(shown_name(column), " ", shown_text(column, value), unit); };

@@ -170,7 +170,7 @@ void print_report(std::ostream& out, const ReportSubject& subject, const Network
   }
   table.print(out, subject.width, "  ");
   if (subject.confusion) print_confusion(out, subject, evaluation);
-  const std::vector<DerivedMetric> metrics = said_once(network, derive_metrics(network, evaluation.counts));
+  const std::vector<DerivedMetric> metrics = said_once(derive_metrics(network, evaluation.counts));
   print_layers(out, network, evaluation, metrics, subject.width);
   Table figures({{"", Table::Align::kLeft}, {"", Table::Align::kLeft, Table::kAlways, Table::Narrow::kWraps}});
   for (const auto& [name, text] : summary(subject, network, evaluation, metrics)) figures.add({name, text});

@@ -18,9 +18,10 @@ using ::testing::ElementsAre;
 
 /// A network of images of 2x3x4 with the given layers before a classifier of 2 x 24 = 48 multiply-adds.
 struct Subject {
-  explicit Subject(const std::string& layers) {
+  explicit Subject(const std::string& layers, void (*register_more)(Registry&) = nullptr) {
     register_layers(registry);
     register_test_gate(registry);
+    if (register_more != nullptr) register_more(registry);
     Config config = Config::parse("[network]\ninput = 2x3x4\n" + layers +
                                       "[layer.fc]\ntype = linear\nfeatures = 2\n[layer.loss]\ntype = "
                                       "softmax_cross_entropy\nfrom = fc, labels\n",
@@ -142,6 +143,30 @@ TEST(DerivedMetrics, ExecutorsCountOverTheirBatches) {
   EXPECT_EQ(derive_metrics(*s.network, counts)[0].value, 4.0 / 144);
 }
 
+TEST(DerivedMetrics, PeopleAreToldAFigureOrItsComplement) {
+  // Figures that happen to add up to 1 are no complements.
+  const Subject s(kConditional, [](Registry& registry) {
+    for (const char* name : {"first_half", "second_half"})
+      registry.add_metric(name, "", "", [](const Node&, const std::int64_t*) { return Ratio{1, 2}; });
+  });
+  CountsByNode counts = s.zeros();
+  counts[0] = {1, 4};
+  const std::vector<DerivedMetric> all = derive_metrics(*s.network, counts), said = said_once(all);
+  const auto names = [](const auto& metrics) {
+    std::vector<std::string> found;
+    for (const DerivedMetric& metric : metrics) found.push_back(metric.type->name);
+    return found;
+  };
+  EXPECT_THAT(names(all), ElementsAre("open_share", "closed_share", "first_half", "second_half"));
+  EXPECT_EQ(all[1].type->complement, "open_share");
+  EXPECT_EQ(all[1].value, 3.0 / 4);
+  EXPECT_EQ(all[1].layers[0], 3.0 / 4);
+  EXPECT_THAT(names(said), ElementsAre("open_share", "first_half", "second_half"));
+  std::vector<std::string> types;
+  for (const MetricType* type : metrics_said_once(*s.network)) types.push_back(type->name);
+  EXPECT_EQ(types, names(said)) << "whatever was counted";
+}
+
 TEST(Registry, RefusesMetricsWithBadOrTakenNames) {
   Registry registry;
   register_test_gate(registry);
@@ -165,7 +190,19 @@ TEST(Registry, RefusesMetricsWithBadOrTakenNames) {
     EXPECT_EQ(text(own),
               "metric '" + std::string(own) + "': the prefixes train_, val_ and test_ say what was measured");
   EXPECT_EQ(text("share"), "");
-  EXPECT_EQ(registry.metrics().size(), 3u);
+  const auto complement = [&](const std::string& name, const std::string& of) {
+    try {
+      registry.add_complement(name, "", of);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kUsage);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(complement("rest", "shares"), "metric 'rest': is to be 1 - 'shares', which is not registered before it");
+  EXPECT_EQ(complement("share", "share"), "metric 'share' is registered twice; two plug-ins may use the same name");
+  EXPECT_EQ(complement("rest", "share"), "");
+  EXPECT_EQ(registry.metrics().size(), 4u);
 }
 
 }  // namespace

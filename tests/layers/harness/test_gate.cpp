@@ -92,12 +92,7 @@ void register_test_gate(Registry& registry) {
   registry.add_layer("test_gate", "lets through what is above a threshold",
                      [](Keys& keys) { return std::make_unique<TestGate>(keys); });
   registry.add_metric("open_share", "share of elements that were let through", "", open_share);
-  registry.add_metric("closed_share", "1 - open_share", "",
-                      [](const Node& node, const std::int64_t* counts) -> std::optional<Ratio> {
-                        const std::optional<Ratio> open = open_share(node, counts);
-                        if (!open) return std::nullopt;
-                        return Ratio{open->whole - open->part, open->whole};
-                      });
+  registry.add_complement("closed_share", "1 - open_share", "open_share");
 }
 
 }  // namespace sluice
