@@ -7,6 +7,7 @@
 #include "gating/level_limit.hpp"
 #include "gating/pg_conv.hpp"
 #include "gating/signs/sign_conv.hpp"
+#include "gating/way_names.hpp"
 
 namespace sluice {
 namespace {
@@ -15,7 +16,7 @@ struct SignChoice {
   const char* name;
   SignWay way;
 };
-constexpr SignChoice kSignWays[] = {{"dots", SignWay::kDots}, {"lanes", SignWay::kLanes}, {"all", SignWay::kAll}};
+constexpr SignChoice kSignWays[] = {{kDotsWay, SignWay::kDots}, {kLanesWay, SignWay::kLanes}, {kAllWay, SignWay::kAll}};
 
 class PgSigns : public Op {
  public:

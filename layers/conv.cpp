@@ -8,6 +8,7 @@
 #include "layers/int8_edges.hpp"
 #include "layers/layers.hpp"
 #include "layers/open_channels.hpp"
+#include "layers/way_names.hpp"
 
 namespace sluice {
 namespace {
@@ -146,9 +147,9 @@ class Conv : public Layer, public SkipsChannels {
       return [=, &request, &needs](std::string& kernel) { return make(request, geometry_, bias_, needs, kernel); };
     };
     const bool int8 = request.src_range > 0 || request.src[0].type == DataType::kU8;
-    return {{int8 ? "fp32" : "dense", by(make_floats)},
-            {"int8", by(make_int8_convolution)},
-            {"int8-product", by(make_own_product)}};
+    return {{int8 ? kFloatWay : kDenseWay, by(make_floats)},
+            {kInt8Way, by(make_int8_convolution)},
+            {kInt8ProductWay, by(make_own_product)}};
   }
 
   ConvGeometry geometry_;

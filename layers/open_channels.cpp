@@ -8,6 +8,7 @@
 #include "layers/int8_convolution.hpp"
 #include "layers/int8_edges.hpp"
 #include "layers/open_convolution.hpp"
+#include "layers/way_names.hpp"
 
 namespace sluice {
 namespace {
@@ -107,14 +108,14 @@ std::vector<NamedWay> open_channel_ways(const OpRequest& request, const ChannelF
     };
   }
   std::vector<NamedWay> all = std::move(dense);
-  all.push_back({"channels", [&request, &needs, factors, geometry, bias](std::string& kernel) -> std::unique_ptr<Op> {
+  all.push_back({kChannelsWay, [&request, &needs, factors, geometry, bias](std::string& kernel) -> std::unique_ptr<Op> {
                    const OpenProblem problem = problem_of(request, factors, geometry);
                    if (!OpenConvolution::fits(problem)) return nullptr;
                    auto op = std::make_unique<OpenChannels>(request, factors, problem, bias, needs);
                    kernel = op->kernel();
                    return op;
                  }});
-  all.push_back({"int8-channels", [&request, &needs, factors, geometry, bias](std::string& kernel) {
+  all.push_back({kInt8ChannelsWay, [&request, &needs, factors, geometry, bias](std::string& kernel) {
                    return make_int8_open_channels(request, factors, geometry, bias, needs, kernel);
                  }});
   return all;

@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "layers/way_names.hpp"
+
 namespace sluice {
-namespace {
-
-constexpr char kDirect[] = "direct", kWinograd[] = "winograd";
-
-}  // namespace
 
 QuantizedLevels::QuantizedLevels(const OpRequest& request, const ConvGeometry& geometry,
                                  const QuantizationOptions& options, bool bias, OpNeeds& needs,
@@ -38,8 +35,8 @@ QuantizedLevels::QuantizedLevels(const OpRequest& request, const ConvGeometry& g
 void QuantizedLevels::add_ways(const OpRequest& request, LevelProblem problem, OpNeeds& needs) {
   const bool both = LevelConvolution::winograd_fits(problem);
   for (const bool winograd : {false, true}) {
-    const char* const name = winograd ? kWinograd : kDirect;
-    if (both ? request.way == (winograd ? kDirect : kWinograd) : winograd) continue;
+    const char* const name = winograd ? kWinogradWay : kDirectWay;
+    if (both ? request.way == (winograd ? kDirectWay : kWinogradWay) : winograd) continue;
     problem.winograd = winograd;
     ways_.emplace_back(problem);
     needs.alternatives.emplace_back(name);

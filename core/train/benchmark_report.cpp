@@ -210,6 +210,8 @@ class TwinColumns {
   bool twins_ = false, swept_ = false;
 };
 
+constexpr char kWhatWaysAre[] = "  docs/glossary.md says what each way is\n";
+
 void print_unquiet(std::ostream& out, const std::vector<std::pair<std::string, double>>& spreads) {
   const std::string text = unquiet_text("layers", spreads);
   if (!text.empty()) out << "  " << text << "\n";
@@ -258,6 +260,7 @@ void print_plan(std::ostream& out, const std::vector<TimedKernel>& kernels, cons
     spreads.emplace_back(kernel.layer, spread_of(kernel));
   }
   table.print(out, width, "  ");
+  out << kWhatWaysAre;
   print_unquiet(out, spreads);
 }
 
@@ -284,6 +287,7 @@ void print_kernels(std::ostream& out, const std::vector<KernelRow>& rows, std::o
     spreads.emplace_back(row.kernel.layer, spread_of(row));
   }
   table.print(out, width, "  ");
+  out << kWhatWaysAre;
   print_unquiet(out, spreads);
 }
 

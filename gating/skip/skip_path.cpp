@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "gating/way_names.hpp"
 #include "layers/int8_convolution.hpp"
+#include "layers/way_names.hpp"
 
 namespace sluice {
 namespace {
@@ -18,12 +20,12 @@ std::vector<Way> ways_of(const SkipProblem& problem, bool floats) {
   const Granularity granularity = problem.granularity;
   std::vector<Way> ways;
   if (granularity == Granularity::kElement)
-    ways = {{"dots", SkipProblem::kNever}, {"hybrid", std::max(2, SkipConv::lanes() / 2)}};
-  ways.insert(ways.end(), {{"lanes", 1}, {"all", 0}});
-  if (floats) ways.push_back({"dense", SkipProblem::kGiven});
+    ways = {{kDotsWay, SkipProblem::kNever}, {kHybridWay, std::max(2, SkipConv::lanes() / 2)}};
+  ways.insert(ways.end(), {{kLanesWay, 1}, {kAllWay, 0}});
+  if (floats) ways.push_back({kDenseWay, SkipProblem::kGiven});
   if (!SkipConv::transforms_levels(problem)) return ways;
-  if (granularity == Granularity::kElement) ways.push_back({"winograd-dots", SkipProblem::kNever, true});
-  ways.push_back({"winograd", 0, true});
+  if (granularity == Granularity::kElement) ways.push_back({kWinogradDotsWay, SkipProblem::kNever, true});
+  ways.push_back({kWinogradWay, 0, true});
   return ways;
 }
 

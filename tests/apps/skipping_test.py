@@ -1,9 +1,10 @@
 """Inference that skips, as users see it: both backends agree, the plan is told, deployed files remember it."""
 import json
+import os
 import re
 import sys
 
-from harness import NET, Sandbox
+from harness import NET, SOURCE, Sandbox
 
 # A gated network, with an activation behind each gate.
 GATED = NET.replace("[layer.pool]", """\
@@ -84,6 +85,13 @@ def evaluation(box):
     expect(f"gates        0 of {decisions} decided otherwise" in text, f"compare: {text}")
 
 
+def has_entry(what, row):
+    """The glossary says what each way of a layer is."""
+    with open(os.path.join(SOURCE, "docs/glossary.md"), encoding="utf-8") as glossary:
+        section = glossary.read().split("\n## Ways\n")[1].split("\n## ")[0]
+    expect(set(row["ms"]) <= set(re.findall(r"^\| `(.+?)`", section, re.MULTILINE)), f"{what}: not in docs/glossary.md: {row}")
+
+
 def benchmark(box):
     report = json.loads(box.ok("sluice-bench", "run/weights.h5", "--only=infer", "--steps=2", "--eval.batch=4",
                                "--images=test", "--plan", "--json").out)
@@ -93,6 +101,7 @@ def benchmark(box):
     row = report["plan"][0]
     expect(row["name"] == "gated" and set(row["ms"]) == {"dots", "hybrid", "lanes", "all", "dense"},
            f"bench: {row}")
+    has_entry("bench", row)
     expect(row["ms"][row["chosen"]] == min(row["ms"].values()), f"the plan does not choose the fastest: {row}")
     expect(0 < row["density"] < 1 and "break_even" in row and row["dense_ms"] > 0, f"bench: {row}")
     # Whether the layer is slower than its twin is said once, by whatever noise.
@@ -216,6 +225,7 @@ def channels_too(box):
     expect([row["name"] for row in rows] == ["before", "behind"] == list(report["plan"]), f"channels: {rows}")
     for row in rows:
         expect({"fp32", "int8", "channels", "int8-channels"} <= set(row["ms"]), f"channels: ways of {row}")
+        has_entry("channels", row)
         expect(row["chosen"] == report["plan"][row["name"]], f"channels: another way than the plan's: {row}, {report}")
         for way in row["ms"]:
             box.forge("edit", "closing.h5", "way.h5", f"plan={row['name']}:{way}")

@@ -1,4 +1,4 @@
-"""Links in README.md and docs/ lead somewhere, and the README's configuration is one: documents.py SOURCE_DIRECTORY SLUICE_TRAIN."""
+"""Links in README.md and docs/ lead somewhere, the glossary has every way of layers, and the README's configuration is one: documents.py SOURCE_DIRECTORY SLUICE_TRAIN."""
 import re
 import subprocess
 import sys
@@ -21,6 +21,33 @@ def broken_links(root):
         for target in PATH.findall(text):
             if target not in TO_BE_WRITTEN and not (root / target).exists():
                 problems.append(f"{page.relative_to(root)}: there is no {target}")
+    return problems
+
+
+def way_problems(root):
+    """The glossary's ways are those that layers name, and each says where to read on."""
+    named = {name for header in root.glob("*/way_names.hpp") for name in re.findall(r'Way\[\] = "(.*)";', header.read_text(encoding="utf-8"))}
+    section = (root / "docs/glossary.md").read_text(encoding="utf-8").split("\n## Ways\n", 1)[1].split("\n## ", 1)[0]
+    rows = dict(re.findall(r"^\| `(.+?)` \| (.*) \|$", section, re.MULTILINE))
+    problems = [f"docs/glossary.md: has no way {name}" for name in named - rows.keys()]
+    problems += [f"docs/glossary.md: no layer has the way {name}" for name in rows.keys() - named]
+    problems += [f"docs/glossary.md: {name} leads to no section of inference.md" for name, row in rows.items() if "(inference.md#" not in row]
+    problems += [f"docs/glossary.md: does not say what {column} is" for column in ("twin", "direct twin", "even", "even with direct")
+                 if f"`{column}`" not in section]
+    return problems + ([] if len(named) > 10 else [f"found {len(named)} ways of layers"])
+
+
+def anchor_problems(root):
+    """Links of documents to a section of another lead to one."""
+    problems = []
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+            at = page.parent / target if target else page
+            if "://" in target or not at.exists():
+                continue
+            titles = re.findall(r"^#+ (.*)$", at.read_text(encoding="utf-8"), re.MULTILINE)
+            if anchor not in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}:
+                problems.append(f"{page.relative_to(root)}: {target} has no section #{anchor}")
     return problems
 
 
@@ -49,7 +76,7 @@ def configuration_problems(root, program):
 
 def main():
     root, program = (Path(argument).resolve() for argument in sys.argv[1:3])
-    problems = sorted(set(broken_links(root))) + configuration_problems(root, program)
+    problems = sorted(set(broken_links(root))) + anchor_problems(root) + way_problems(root) + configuration_problems(root, program)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -42,7 +42,8 @@ TEST(Plan, IsATableWithAColumnForEachWay) {
             "plan: milliseconds for 4 test images of the way that a layer runs, and of each that it could\n"
             "  layer  runs       ms   dots    all  floats   int8\n"
             "  conv1  all     0.500  1.250  0.500\n"
-            "  conv2  floats  2.000                 2.000  3.000\n");
+            "  conv2  floats  2.000                 2.000  3.000\n"
+            "  docs/glossary.md says what each way is\n");
   print_plan(none, {}, "", 80);
   EXPECT_EQ(none.str(), "plan: empty, no layer of this network can run in several ways\n");
   KernelRow swept{gated, {{1}}, {{1.5}}, 0.375, 0.75, std::nullopt, true}, other{quantised, {{4}}, {{5}}};
@@ -50,7 +51,8 @@ TEST(Plan, IsATableWithAColumnForEachWay) {
   EXPECT_THAT(twins.str(), testing::EndsWith("  layer  runs       ms   dots    all  floats   twin  density    even\n"
                                              "  conv1  all     0.500  1.250  0.500          1.000   37.5 %  75.0 %\n"
                                              "  conv2  floats  2.000                 2.000  4.000\n"
-                                             "  no room for: int8, direct twin, even with direct\n"));
+                                             "  no room for: int8, direct twin, even with direct\n"
+                                             "  docs/glossary.md says what each way is\n"));
 }
 
 TEST(Plan, SaysNothingOfTwinsThatThereAreNot) {
@@ -61,7 +63,8 @@ TEST(Plan, SaysNothingOfTwinsThatThereAreNot) {
             "\nplan: milliseconds of the way that a layer runs, and of each that it could\n"
             "  layer  runs     ms   dots    all\n"
             "  conv1  all   0.500  1.250  0.500\n"
-            "  conv2  dots  2.000  2.000  3.000\n");
+            "  conv2  dots  2.000  2.000  3.000\n"
+            "  docs/glossary.md says what each way is\n");
   KernelRow with_twin{first, {{1}}, {{1.5}}, 0.375, 0.75, std::nullopt, true}, without{second};
   without.density = 0.5;
   without.swept = true;
@@ -70,7 +73,8 @@ TEST(Plan, SaysNothingOfTwinsThatThereAreNot) {
       one.str(),
       testing::EndsWith("  layer  runs     ms   dots    all   twin  direct twin  density    even  even with direct\n"
                         "  conv1  all   0.500  1.250  0.500  1.000        1.500   37.5 %  75.0 %              none\n"
-                        "  conv2  dots  2.000  2.000  3.000                       50.0 %\n"));
+                        "  conv2  dots  2.000  2.000  3.000                       50.0 %\n"
+                        "  docs/glossary.md says what each way is\n"));
 }
 
 TEST(Plan, KeepsTheWaysThatRun) {
@@ -79,12 +83,14 @@ TEST(Plan, KeepsTheWaysThatRun) {
   print_plan(plan, {kernel}, "4 test images", 43);
   EXPECT_THAT(plan.str(), testing::EndsWith("  layer  runs       ms   dots  hybrid\n"
                                             "  conv1  hybrid  1.000  3.000   1.000\n"
-                                            "  no room for: lanes\n"));
+                                            "  no room for: lanes\n"
+                                            "  docs/glossary.md says what each way is\n"));
   std::ostringstream narrow;
   print_plan(narrow, {kernel}, "4 test images", 30);
   EXPECT_THAT(narrow.str(), testing::EndsWith("  layer  runs       ms  hybrid\n"
                                               "  conv1  hybrid  1.000   1.000\n"
-                                              "  no room for: dots, lanes\n"));
+                                              "  no room for: dots, lanes\n"
+                                              "  docs/glossary.md says what each way is\n"));
 }
 
 TEST(Plan, SaysWhereTimesVaryMuch) {
