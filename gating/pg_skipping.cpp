@@ -56,12 +56,8 @@ class PgSkipping : public Op {
 }  // namespace
 
 bool PgOptions::has_exact_sums(const Shape& src) const {
-  constexpr std::int64_t kMostSum = 1 << 24, kMostLevel = (1 << 15) - 1;
-  const Quantizer weights = quantization.weights(), source = quantization.activations();
   const Shape shape = geometry.weights_shape(src);
-  const std::int64_t terms = shape[1] * shape[2] * shape[3];
-  return weights.bits > 0 && !quantization.by_image() && weights.levels() <= kMostLevel &&
-         source.levels() <= kMostLevel && weights.levels() * source.levels() * terms < kMostSum;
+  return quantization.has_exact_pairs(shape[1] * shape[2] * shape[3]);
 }
 
 bool PgOptions::may_skip(const Shape& src) const {

@@ -11,10 +11,9 @@
 namespace sluice {
 namespace {
 
-constexpr std::int64_t kMostSum = 1 << 24;          // fp32 holds every whole number up to it
-constexpr std::int64_t kMostLevel = (1 << 15) - 1;  // of a pair
-constexpr std::int64_t kPatchBytes = 24 << 10;      // of a tile: it shares the first cache with weights
-constexpr std::int64_t kFewPixels = 64;             // of a tile: weights should serve more
+constexpr std::int64_t kMostPair = (1 << 15) - 1;  // a sum of two products of bytes
+constexpr std::int64_t kPatchBytes = 24 << 10;     // of a tile: it shares the first cache with weights
+constexpr std::int64_t kFewPixels = 64;            // of a tile: weights should serve more
 // The same of Winograd's algorithm, which reads a patch once, and multiplies whole groups.
 constexpr std::int64_t kWinogradPatchBytes = 64 << 10, kWinogradPixels = LevelWinograd::kGroup * 16;
 
@@ -32,16 +31,13 @@ LevelUnits units_of(const LevelProblem& p) {
 
 std::int64_t level_quads_together(std::int64_t source_levels, std::int64_t weight_levels) {
   const bool bytes = std::max(source_levels, weight_levels) <= kMostInt8Level && source_levels > 0;
-  return bytes ? kMostLevel / (2 * source_levels * weight_levels) : 0;
+  return bytes ? kMostPair / (2 * source_levels * weight_levels) : 0;
 }
 
 bool LevelConvolution::fits(const ConvGeometry& geometry, const QuantizationOptions& options, const Shape& src) {
-  const Quantizer weights = options.weights(), source = options.activations();
-  if (geometry.groups != 1 || weights.is_identity() || !source.has_scale() || options.by_image()) return false;
+  if (geometry.groups != 1 || !options.activations().has_scale()) return false;
   const Shape shape = geometry.weights_shape(src);
-  const std::int64_t terms = shape[1] * shape[2] * shape[3];
-  return weights.levels() <= kMostLevel && source.levels() <= kMostLevel &&
-         weights.levels() * source.levels() * terms < kMostSum;
+  return options.has_exact_pairs(shape[1] * shape[2] * shape[3]);
 }
 
 bool LevelConvolution::winograd_fits(const LevelProblem& problem) {

@@ -12,12 +12,6 @@ TensorDesc parts_of(TensorDesc desc, std::int64_t parts) {
   return desc;
 }
 
-/// Whether fp32 holds every sum of so many products of levels.
-bool sums_are_exact(const QuantizationOptions& options, std::int64_t terms) {
-  constexpr std::int64_t kMost = 1 << 24;
-  return options.weights().levels() * options.activations().levels() * terms < kMost;
-}
-
 /// W = 2 high + low, all between -127 and 127: the high parts of each output's filters, then the low ones.
 void split_pairs(const float* levels, std::int64_t channels, std::int64_t terms, float* pairs) {
   for (std::int64_t o = 0; o < channels; ++o, levels += terms, pairs += 2 * terms) {
@@ -33,7 +27,7 @@ bool int8_is_exact(const QuantizationOptions& options, std::int64_t terms, bool 
   const std::int64_t most_weight = pairs ? 127 : options.weights().levels();
   const std::int64_t most_operand = (pairs ? 2 : 1) * options.activations().levels();
   return options.weights().levels() <= 255 && most_operand <= 255 && 2 * most_weight * most_operand < (1 << 15) &&
-         sums_are_exact(options, terms);
+         options.has_exact_sums(terms);
 }
 
 /// Twice as many bytes are no faster than fp32 where channels are few (measured: 16; 1.5 times faster from 32 on).
@@ -122,14 +116,12 @@ bool QuantizedConvolution::multiply_floats(const OpRequest& request, ConvProblem
 /// Makes the forward product one by Winograd's algorithm, where that gives the same sums. Bytes by VNNI are faster.
 bool QuantizedConvolution::multiply_levels(const OpRequest& request, const ConvProblem& problem) {
   const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32;
-  const Quantizer weights = options_.weights(), activations = options_.activations();
-  if (!plain || weights.is_identity() || activations.is_identity() || options_.by_image()) return false;
+  if (!plain || !options_.has_exact_sums(terms_)) return false;
   if (!request.allow_winograd || cpu_isa() == Isa::kPortable || cpu_has_vnni()) return false;
-  if (!sums_are_exact(options_, terms_)) return false;
   LevelProblem level;
   level.geometry = problem.geometry;
-  level.source = activations;
-  level.weights = weights;
+  level.source = options_.activations();
+  level.weights = options_.weights();
   level.src = operand_;
   level.dst = products_;
   level.winograd = true;
@@ -142,12 +134,11 @@ bool QuantizedConvolution::multiply_levels(const OpRequest& request, const ConvP
 
 /// Makes the forward product one of int8 where that gives the same sums and oneDNN has a kernel for it.
 bool QuantizedConvolution::multiply_int8(const OpRequest& request, ConvProblem problem) {
-  const Quantizer weights = options_.weights(), activations = options_.activations();
-  const bool whole = weights.bits > 0 && activations.has_scale() && !options_.by_image() && request.src_nonnegative[0];
+  const bool whole = options_.activations().has_scale() && request.src_nonnegative[0];
   const bool plain = operand_.type == DataType::kF32 && products_.type == DataType::kF32 &&
                      operand_.block == operand_.shape[kC] && products_.block == products_.shape[kC] &&
                      problem.geometry.groups == 1;
-  const bool pairs = weights.levels() > 127;
+  const bool pairs = options_.weights().levels() > 127;
   if (pairs && operand_.shape[kC] < kLeastPaired) return false;
   if (!whole || !plain || !int8_is_exact(options_, terms_, pairs)) return false;
   problem.src.type = DataType::kU8;

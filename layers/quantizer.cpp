@@ -261,11 +261,19 @@ std::optional<SourceLevels> QuantizationOptions::source_levels() const {
   return SourceLevels{0, static_cast<int>(count)};
 }
 
+bool QuantizationOptions::has_exact_sums(std::int64_t terms) const {
+  const Quantizer w = weights(), x = activations();
+  return !w.is_identity() && !x.is_identity() && !by_image() && w.levels() * x.levels() * terms < kMostExact;
+}
+
+bool QuantizationOptions::has_exact_pairs(std::int64_t terms) const {
+  constexpr std::int64_t kMost = (1 << 15) - 1;
+  return std::max(weights().levels(), activations().levels()) <= kMost && has_exact_sums(terms);
+}
+
 DataType QuantizationOptions::operand_type(DataType activation, std::int64_t terms) const {
   if (activation == DataType::kBF16 || by_image()) return activation;
-  const Quantizer w = weights(), x = activations();
-  const bool whole = !w.is_identity() && !x.is_identity() && w.levels() <= 256 && x.levels() <= 256;
-  const bool exact = whole && w.levels() * x.levels() * terms < kMostExact;
+  const bool exact = std::max(weights().levels(), activations().levels()) <= 256 && has_exact_sums(terms);
   return exact && onednn::has_bf16() ? DataType::kBF16 : DataType::kF32;
 }
 

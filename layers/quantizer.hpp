@@ -105,6 +105,11 @@ struct QuantizationOptions {
   /// What a multiply-add counts with: 32 bits where it is in floating point.
   int weight_cost_bits() const { return weight_bits == 0 ? 32 : static_cast<int>(weight_bits); }
   int activation_cost_bits() const { return activation_bits == 0 ? 32 : static_cast<int>(activation_bits); }
+  /// Whether both operands are whole levels and fp32 holds every sum of `terms` products of them: then sums are exact,
+  /// whatever adds them up.
+  bool has_exact_sums(std::int64_t terms) const;
+  /// The same of levels that fit 16 bits, pairs of which kernels of whole numbers multiply.
+  bool has_exact_pairs(std::int64_t terms) const;
   /// What levels of activations are stored as, for sums of `terms` products: bf16 in bf16 networks and where that is
   /// exact and the processor computes in it, else fp32.
   DataType operand_type(DataType activation, std::int64_t terms) const;

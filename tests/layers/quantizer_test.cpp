@@ -271,5 +271,28 @@ TEST(Int8Kernels, NarrowPairs) {
   }
 }
 
+TEST(QuantizationOptions, SumsAreExactBelow2To24) {
+  QuantizationOptions options;
+  options.activation_bits = 3;
+  EXPECT_TRUE(options.has_exact_sums(9 * 1044)) << "255 * 7 * 9396 < 2^24";
+  EXPECT_FALSE(options.has_exact_sums(9 * 1045));
+  EXPECT_TRUE(options.has_exact_pairs(9 * 1044));
+  EXPECT_FALSE(options.has_exact_pairs(9 * 1045));
+  options.scales = SourceScale::kImage;
+  EXPECT_FALSE(options.has_exact_sums(9)) << "what is multiplied are no levels";
+  options = {};
+  options.weight_bits = 16;
+  options.activation_bits = 2;
+  EXPECT_TRUE(options.has_exact_sums(9));
+  EXPECT_FALSE(options.has_exact_pairs(9)) << "65535 is no signed number of 16 bits";
+  options.weight_levels = LevelSet::kSigned;
+  EXPECT_TRUE(options.has_exact_pairs(9));
+  for (const bool weights : {false, true}) {
+    options = {};
+    (weights ? options.weight_bits : options.activation_bits) = 0;
+    EXPECT_FALSE(options.has_exact_sums(1)) << "a side in floating point";
+  }
+}
+
 }  // namespace
 }  // namespace sluice
