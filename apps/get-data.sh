@@ -1,28 +1,29 @@
 #!/bin/bash
-# Fetches CIFAR-10 or CIFAR-100 (binary version), checks and unpacks it. An interrupted download is resumed by the next run.
+# sluice-get-data: fetches CIFAR-10 or CIFAR-100 (binary version), checks and unpacks it. An interrupted download is resumed by the next run.
 set -uo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: get-data.sh cifar10|cifar100 DIR [--url BASE]
+Usage: sluice-get-data cifar10|cifar100 DIR [--url BASE]
+Fetches CIFAR-10 or CIFAR-100, the official binary archive, into DIR, checks it and unpacks it there. Can be run again: a
+finished data set is left alone, a download that was interrupted goes on where it stopped. An archive that already lies in DIR
+is used without a network.
 
-Fetches the official binary archive into DIR, checks it and unpacks it there. Can be run again: a finished data set is left
-alone, a download that was interrupted goes on where it stopped. An archive that already lies in DIR is used without a network.
-
+Options:
   --url BASE        where the archive is; default: https://www.cs.toronto.edu/~kriz
 
-environment:
+Environment:
   SLUICE_DATA_URL   the same as --url, which goes first
   SLUICE_DATA_MD5   MD5 sum of the archive, for a mirror that packs the files anew
 
-exit codes: 0 done, 2 wrong command line, 3 wrong data, 6 no network, program or permission
+Exit codes: 0 done, 2 wrong command line, 3 wrong data, 6 no network, program or permission
 TEXT
 }
 
 die() {
   local code=$1
   shift
-  echo "get-data.sh: $*" >&2
+  echo "sluice-get-data: $*" >&2
   exit "$code"
 }
 
@@ -171,7 +172,7 @@ mkdir -p "$dir" 2>/dev/null
 [[ -d $dir && -w $dir ]] || die 6 "$dir: cannot be written to; choose another folder"
 if command -v flock >/dev/null; then
   exec 9<"$dir"
-  flock --nonblock 9 || die 6 "$dir: another get-data.sh is at work there; wait for it"
+  flock --nonblock 9 || die 6 "$dir: another sluice-get-data is at work there; wait for it"
   rm -rf "$dir/.$folder.unpacking."??????????  # of runs that were killed
 fi
 trap '[[ -z $unpacking ]] || rm -rf "$unpacking"' EXIT

@@ -46,7 +46,7 @@ The run lies in $run_dir: config.ini (every setting), metrics.csv, log.txt, chec
   $bin/sluice-train $config --dry-run      the layers, their shapes, costs and kernels
   $bin/sluice-train $config --gating_loss.target=2.5 --run.dir=runs/sparser      skips more, at some accuracy
   $bin/sluice-train configs/experiments/fashion_mnist.ini --run.dir=runs/dense      the same network without gates
-  apps/get-data.sh cifar10 data && $bin/sluice-train configs/experiments/cifar10_resnet20_cg.ini       CIFAR-10, the published recipe
+  $bin/sluice-get-data cifar10 data && $bin/sluice-train configs/experiments/cifar10_resnet20_cg.ini       CIFAR-10, the published recipe
   $bin/sluice-inspect $run_dir/weights.h5 --stats                  the weights
   $bin/sluice-runs runs                       all runs side by side
   tests/run.sh                                                                the tests

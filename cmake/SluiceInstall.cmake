@@ -21,11 +21,11 @@ install(FILES ${SLUICE_GENERATED_DIR}/core/plugin/build_id.hpp
 set(sluice_data ${CMAKE_INSTALL_DATADIR}/sluice)
 install(DIRECTORY configs/cluster configs/experiments configs/networks DESTINATION ${sluice_data}/configs COMPONENT networks)
 install(DIRECTORY configs/pretrained DESTINATION ${sluice_data}/configs COMPONENT pretrained)
-install(PROGRAMS apps/get-data.sh DESTINATION ${sluice_data}/apps COMPONENT programs)
 # To copy: docs/adding-a-layer.md and docs/bring-your-own.md walk through them.
 install(DIRECTORY tests/plugin tests/own_gate DESTINATION ${sluice_data}/examples COMPONENT networks)
 install(FILES LICENSE CITATION.cff README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT documents)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT documents)
+install(PROGRAMS apps/get-data.sh DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME sluice-get-data COMPONENT programs)
 install(PROGRAMS apps/pt2h5.py DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
 configure_file(cmake/packaging/modulefile.in ${CMAKE_BINARY_DIR}/modulefile @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/modulefile DESTINATION ${sluice_data}/modulefiles/sluice RENAME ${PROJECT_VERSION} COMPONENT module)

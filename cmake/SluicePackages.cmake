@@ -71,10 +71,15 @@ set(CPACK_DEBIAN_LIBRARIES_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/cmake/pac
 
 # A manual page for each program, from what it says itself.
 get_property(programs GLOBAL PROPERTY SLUICE_PROGRAMS)
-foreach(program ${programs})
+foreach(program ${programs} sluice-get-data)
+  set(file ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${program})
+  set(made_by ${file})
+  if(TARGET ${program})
+    set(made_by ${program})
+  endif()
   set(page ${CMAKE_BINARY_DIR}/packaging/${program}.1.gz)
-  add_custom_command(OUTPUT ${page} DEPENDS ${program} cmake/packaging/man.sh
-    COMMAND ${PROJECT_SOURCE_DIR}/cmake/packaging/man.sh $<TARGET_FILE:${program}> ${PROJECT_VERSION} ${page})
+  add_custom_command(OUTPUT ${page} DEPENDS ${made_by} cmake/packaging/man.sh
+    COMMAND ${PROJECT_SOURCE_DIR}/cmake/packaging/man.sh ${file} ${PROJECT_VERSION} ${page})
   list(APPEND pages ${page})
 endforeach()
 add_custom_target(manual_pages ALL DEPENDS ${pages})

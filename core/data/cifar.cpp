@@ -57,7 +57,7 @@ std::string fetch(const Format& format, const std::string& dir) {
   fs::path target(dir);
   if (target.filename().empty()) target = target.parent_path();  // "data/"
   if (target.filename() == format.folder) target = target.parent_path();
-  return concat("run apps/get-data.sh ", format.name, " ", target.empty() ? "." : target.string());
+  return concat("run sluice-get-data ", format.name, " ", target.empty() ? "." : target.string());
 }
 
 /// The folder with the binary files: `dir`, or the one in it that the archive makes.

@@ -174,7 +174,7 @@ CONFIGURATIONS = [
     Case("eval: unknown key", "sluice-eval a.h5 --data.dri=x", 2, "command line: [data] dri: unknown key; did you mean 'dir'?",
          make=whole),
     Case("eval: data missing", "sluice-eval a.h5 --data.kind=cifar10 --data.dir=d", 3,
-         "command line: [data] dir: d: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 d, or set [data] "
+         "command line: [data] dir: d: expected the folder of CIFAR-10, got nothing; run sluice-get-data cifar10 d, or set [data] "
          "dir", make=whole),
     Case("eval: more classes than the network has", "sluice-eval a.h5 --data.classes=4", 3,
          "synthetic: has 4 classes, the network tells only 3 apart; set the features of its last layer (define.classes in "

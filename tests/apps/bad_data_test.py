@@ -9,7 +9,7 @@ CIFAR = "[data]\nkind = cifar10\ndir = d\nclasses = 0\n[network]\ninput = 3x32x3
 CIFAR100 = CIFAR.replace("cifar10", "cifar100").replace("channels = 10", "channels = 100")
 IDX = "[data]\nkind = idx\ndir = d\n[network]\ninput = 1x6x5\n"
 HDF5 = "[data]\nkind = hdf5\ndir = d\n[network]\ninput = 1x6x5\n"
-FETCH = "run apps/get-data.sh cifar10 d"
+FETCH = "run sluice-get-data cifar10 d"
 MAGIC = "d/train-images-idx3-ubyte: byte 0: expected the magic number 0x00000803 (unsigned bytes, 3 dimensions), got "
 AGAIN = "check [data] idx_train_images, or fetch the file again"
 
@@ -117,7 +117,7 @@ CIFAR_CASES = [
     data("cifar: wrong number of names", CIFAR,
          f"d/batches.meta.txt: expected 10 class names, one in each line, got 2; {FETCH}", make=cifar(names="a\nb\n")),
     data("cifar100: label out of range", CIFAR100,
-         "d/train.bin: byte 1: expected a label below 100, got 100: the file is damaged; run apps/get-data.sh cifar100 d",
+         "d/train.bin: byte 1: expected a label below 100, got 100: the file is damaged; run sluice-get-data cifar100 d",
          files={"d/train.bin": bytes([0, 100]) + bytes(3072), "d/test.bin": bytes(3074)}),
 ]
 

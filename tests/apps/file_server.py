@@ -1,4 +1,4 @@
-"""Serves the files of a folder on 127.0.0.1 for the tests of get-data.sh: python3 file_server.py FOLDER PORT_FILE LOG.
+"""Serves the files of a folder on 127.0.0.1 for the tests of sluice-get-data: python3 file_server.py FOLDER PORT_FILE LOG.
 
 Writes its port to PORT_FILE and one line for each request to LOG: path, and the range asked for or "whole". The folder's file `mode`
 says how it behaves: `ranges` (the default), `whole` (ignores ranges) or `break` (closes the connection after half of a file).

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Tests apps/get-data.sh against file_server.py: get_data_test.sh SOURCE_FOLDER. Needs python3, curl and wget.
+# Tests sluice-get-data against file_server.py: get_data_test.sh SOURCE_FOLDER SLUICE_GET_DATA. Needs python3, curl and wget.
 set -uo pipefail
 
 source_folder=$1
-get_data=$source_folder/apps/get-data.sh
+get_data=$2
 work=$(mktemp -d)
 failures=0
 server=''
@@ -52,7 +52,7 @@ run() {
   local code=$?
   ((code == expected)) || complain "expected exit code $expected, got $code"
 }
-expect_error() { [[ $(cat "$work/err") == "get-data.sh: $1" ]] || complain "expected the error 'get-data.sh: $1'"; }
+expect_error() { [[ $(cat "$work/err") == "sluice-get-data: $1" ]] || complain "expected the error 'sluice-get-data: $1'"; }
 expect_out() { grep -qxF "$1" "$work/out" || complain "expected the line '$1'"; }
 expect_requests() { [[ $(cat "$work/log") == "$1" ]] || complain "expected the requests '$1', got '$(cat "$work/log")'"; }
 expect_complete() {
@@ -190,7 +190,7 @@ expect_error "$dir/file/below: cannot be written to; choose another folder"
 
 begin "two at a time"
 flock "$dir" "$get_data" cifar10 "$dir" --url "$url" >"$work/out" 2>"$work/err" && complain "expected a failure"
-expect_error "$dir: another get-data.sh is at work there; wait for it"
+expect_error "$dir: another sluice-get-data is at work there; wait for it"
 
 begin "CIFAR-100"
 mkdir "$work/served/cifar-100-binary"
@@ -215,7 +215,7 @@ expect_error "unknown option '--mirror', expected --url or --help"
 run 2 cifar10 "$dir" --url
 expect_error "--url: expected an address after it, got nothing; see --help"
 run 0 --help
-expect_out "usage: get-data.sh cifar10|cifar100 DIR [--url BASE]"
+expect_out "Usage: sluice-get-data cifar10|cifar100 DIR [--url BASE]"
 
 ((failures == 0)) && echo "all passed"
 exit $((failures > 0))

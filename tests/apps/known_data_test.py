@@ -307,7 +307,7 @@ def imported():
         box.ok("sluice-export", "run/weights.h5", "-o", "w.h5")
         box.write("network.ini", box.text("net.ini").split("[data]")[0])
         box.ok("sluice-import", "w.h5", "network.ini", "-o", "in.h5")
-        missing = "data: expected the folder of CIFAR-10, got nothing; run apps/get-data.sh cifar10 data, or set [data] dir"
+        missing = "data: expected the folder of CIFAR-10, got nothing; run sluice-get-data cifar10 data, or set [data] dir"
         for program in (["sluice-eval", "in.h5"], ["sluice-deploy", "in.h5", "-o", "d.h5"], ["sluice-bench", "in.h5", "--only=data"],
                         ["sluice-bench", "in.h5", "--only=infer", "--images=test"]):
             result = box.run(*program)

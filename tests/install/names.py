@@ -1,11 +1,12 @@
-"""Nothing installed names a file that is not: names.py PREFIX SOURCE. Paths are written as from the source's root, and have a place
-below the prefix; documents also speak of the source itself. Links in documents lead somewhere below the prefix."""
+"""Nothing installed names a file or a command that is not: names.py PREFIX SOURCE. Paths are written as from the source's root, and have a
+place below the prefix; documents also speak of the source itself. Links in documents lead somewhere below the prefix."""
 import os
 import re
 import sys
 from pathlib import Path
 
 NAME = re.compile(r"(?<![\w./-])((?:apps|cmake|configs|core|docs|gating|layers|tests)/[\w./-]*\w)")
+COMMAND = re.compile(r"\brun (sluice-[a-z0-9-]+)")
 LINK = re.compile(r"\]\(([\w./-]+)(?:#[^)]*)?\)")
 PRINTED = re.compile(rb"[\x20-\x7e]{6,}")
 # Of the source, in places of their own.
@@ -37,6 +38,9 @@ def problems_in(path, prefix, source):
             continue
         if not (is_document and (name in TO_BE_WRITTEN or (source / name).exists())):
             yield f"names {name}"
+    for program in sorted(set(COMMAND.findall(text))):
+        if not (prefix / "bin" / program).exists():
+            yield f"tells to run {program}"
     if path.suffix == ".md":
         for target in LINK.findall(text):
             if not (path.parent / target).exists():

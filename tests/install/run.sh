@@ -18,7 +18,7 @@ if grep -rlF -e "$source" -e "$build" "$work/prefix" --include='*.cmake' --inclu
   fail "these installed files name the source or build folder"
 fi
 for library in "$work"/prefix/lib*/libsluice*.so "$work"/prefix/lib*/*/libsluice*.so "$work"/prefix/bin/* "$work"/prefix/libexec/sluice/*; do
-  [[ -f $library && $library != *.py ]] || continue
+  [[ -f $library && $library != *.py && $library != */sluice-get-data ]] || continue
   readelf -d "$library" | grep -E 'R(UN)?PATH' | grep -F "$build" && fail "$library looks for libraries in the build folder"
 done
 

@@ -30,7 +30,7 @@ class Cifar10 : public ::testing::Test {
     folder_.write("batches.meta.txt", "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n");
     options_.dir = folder_.path();
   }
-  std::string fetch() const { return "run apps/get-data.sh cifar10 " + folder_.path(); }
+  std::string fetch() const { return "run sluice-get-data cifar10 " + folder_.path(); }
 
   TempFolder folder_;
   DataOptions options_;
@@ -86,7 +86,7 @@ TEST_F(Cifar10, NeedsNoClassNames) {
 TEST_F(Cifar10, MissingFolderAndFiles) {
   options_.dir = folder_ / "nowhere";
   EXPECT_EQ(open_error(options_), options_.dir +
-                                      ": expected the folder of CIFAR-10, got nothing; run apps/get-data.sh " +
+                                      ": expected the folder of CIFAR-10, got nothing; run sluice-get-data " +
                                       "cifar10 " + options_.dir + ", or set [data] dir");
   for (const char* own : {"cifar-10-batches-bin", "cifar-10-batches-bin/"}) {  // which the script makes itself
     options_.dir = folder_ / own;
@@ -94,8 +94,7 @@ TEST_F(Cifar10, MissingFolderAndFiles) {
               options_.dir + ": expected the folder of CIFAR-10, got nothing; " + fetch() + ", or set [data] dir");
   }
   options_.dir = folder_ / "test_batch.bin";
-  EXPECT_EQ(open_error(options_), options_.dir +
-                                      ": expected the folder of CIFAR-10, got a file; run apps/get-data.sh " +
+  EXPECT_EQ(open_error(options_), options_.dir + ": expected the folder of CIFAR-10, got a file; run sluice-get-data " +
                                       "cifar10 " + options_.dir + ", or set [data] dir");
   options_.dir = folder_.path();
   std::filesystem::remove(folder_ / "data_batch_4.bin");
@@ -105,7 +104,7 @@ TEST_F(Cifar10, MissingFolderAndFiles) {
   TempFolder empty;
   options_.dir = empty.path();
   EXPECT_EQ(open_error(options_), empty.path() + ": found neither data_batch_1.bin nor cifar-10-batches-bin/" +
-                                      "data_batch_1.bin; run apps/get-data.sh cifar10 " + empty.path() +
+                                      "data_batch_1.bin; run sluice-get-data cifar10 " + empty.path() +
                                       ", or set [data] dir");
 }
 
@@ -155,7 +154,7 @@ TEST_F(Cifar10, ThePythonVersionIsRecognised) {
   const std::string rest =
       ": this is the Python version of CIFAR-10 (data_batch_1 instead of data_batch_1.bin), expected the binary "
       "version; "
-      "run apps/get-data.sh cifar10 ";
+      "run sluice-get-data cifar10 ";
   EXPECT_EQ(open_error(options_), (python / "cifar-10-batches-py") + rest + python.path());
   options_.dir = python / "cifar-10-batches-py";
   EXPECT_EQ(open_error(options_), options_.dir + rest + options_.dir);
@@ -192,7 +191,7 @@ TEST_F(Cifar100, FineAndCoarseLabels) {
 }
 
 TEST_F(Cifar100, Damage) {
-  const std::string fetch = "; run apps/get-data.sh cifar100 " + folder_.path();
+  const std::string fetch = "; run sluice-get-data cifar100 " + folder_.path();
   const std::string path = folder_ / "cifar-100-binary/train.bin";
   Bytes bytes = records(0, 2, 100, true);
   bytes[3074 + 1] = 100;
@@ -212,7 +211,7 @@ TEST_F(Cifar100, ThePythonVersionIsRecognised) {
   python.write("train", "\x80\x04");
   options_.dir = python.path();
   EXPECT_EQ(open_error(options_), python.path() + ": this is the Python version of CIFAR-100 (train instead of " +
-                                      "train.bin), expected the binary version; run apps/get-data.sh cifar100 " +
+                                      "train.bin), expected the binary version; run sluice-get-data cifar100 " +
                                       python.path());
 }
 
