@@ -57,10 +57,6 @@ Program describe() {
   throw Error(ExitCode::kUsage, "command line: " + text);
 }
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 bool wants_onnx(const CommandLine& line) {
   const std::string output = line.value("output").value_or("");
   if (output.empty()) refuse("expected -o FILE, the file to write");

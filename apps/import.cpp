@@ -122,7 +122,7 @@ constexpr char kMade[] = "# Made by sluice-import";
 bool is_made_configuration(const std::string& path) {
   std::string first;
   std::ifstream file(path);
-  return std::getline(file, first) && first.compare(0, sizeof(kMade) - 1, kMade) == 0;
+  return std::getline(file, first) && starts_with(first, kMade);
 }
 
 void put_weights(const std::string& file, const ImportedModel& imported, Network& network) {
@@ -263,8 +263,7 @@ int import_onnx(const CommandLine&) {
 #endif
 
 bool is_onnx_name(const std::string& path) {
-  const std::string end = ".onnx";
-  return path.size() > end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0;
+  return ends_with(path, ".onnx");
 }
 
 int import_file(const CommandLine& line) {

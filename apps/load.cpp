@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/checkpoint/stored_checkpoint.hpp"
+#include "core/config/text.hpp"
 #include "core/plugin/load.hpp"
 #include "core/train/known_data.hpp"
 #include "sluice/layer.hpp"
@@ -126,7 +127,7 @@ std::vector<std::string> class_names(const Dataset& dataset, const Network& netw
 }
 
 bool is_checkpoint_name(const std::string& path) {
-  return path.size() > 3 && path.compare(path.size() - 3, 3, ".h5") == 0;
+  return ends_with(path, ".h5");
 }
 
 }  // namespace sluice

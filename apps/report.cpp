@@ -60,9 +60,7 @@ std::string made() {
 /// What tells paths apart: without folders that all begin with, and without weights.h5 where all end with it.
 std::vector<std::string> short_names(std::vector<std::string> paths) {
   const std::string end = "/weights.h5";
-  const auto ends = [&](const std::string& path) {
-    return path.size() > end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0;
-  };
+  const auto ends = [&](const std::string& path) { return path.size() > end.size() && ends_with(path, end); };
   if (std::all_of(paths.begin(), paths.end(), ends))
     for (std::string& path : paths) path.resize(path.size() - end.size());
   for (std::string& path : paths)

@@ -80,7 +80,8 @@ double CostTarget::ramp(double epochs) const {
 
 /// Of training batches.
 double CostTarget::wanted(double epochs) const {
-  return std::clamp(ramp(epochs) + gap_.value_or(0.0), least_, 1.0);
+  const Comparison last = last_.value_or(Comparison());
+  return std::clamp(ramp(epochs) + last.gap - last.missed, least_, 1.0);
 }
 
 double CostTarget::share(const Network& network, const CountsByNode& counts) const {
@@ -88,8 +89,32 @@ double CostTarget::share(const Network& network, const CountsByNode& counts) con
   return executed_of(cost, bits_) / dense_of(cost, bits_);
 }
 
-void CostTarget::compare(const Network& network, const CountsByNode& evaluated, const CountsByNode& trained) {
-  gap_ = share(network, trained) - share(network, evaluated);
+void CostTarget::compare(const Network& network, double epochs, const CountsByNode& evaluated,
+                         const CountsByNode& trained) {
+  constexpr double kPerEpoch = 0.3;  // slow enough for thresholds to follow, and for noise to even out
+  Comparison now = last_.value_or(Comparison());
+  const double share_evaluated = share(network, evaluated);
+  const double passed = std::clamp(epochs - std::max(now.epochs, ramp_epochs_), 0.0, 1.0);
+  now.epochs = epochs;
+  now.gap = share(network, trained) - share_evaluated;
+  now.missed += kPerEpoch * passed * (share_evaluated - target_);
+  now.missed = std::clamp(now.missed, target_ + now.gap - 1.0, target_ + now.gap - least_);  // no more can be wanted
+  last_ = now;
+}
+
+std::map<std::string, double> CostTarget::memory() const {
+  if (!last_) return {};
+  return {{"epochs", last_->epochs}, {"gap", last_->gap}, {"missed", last_->missed}};
+}
+
+void CostTarget::set_memory(const std::map<std::string, double>& memory) {
+  last_.reset();
+  if (memory.empty()) return;
+  const auto value = [&](const char* name) {
+    const auto found = memory.find(name);
+    return found == memory.end() ? 0.0 : found->second;
+  };
+  last_ = {value("epochs"), value("gap"), value("missed")};
 }
 
 std::vector<std::string> CostTarget::advice_on_ramp(double epochs) const {
@@ -110,7 +135,7 @@ std::vector<std::string> CostTarget::advice_on_target(const Network& network, co
   if (last.epochs < ramp_epochs_)
     return {concat(text, ": the training ended within the ramp of ", ramp_epochs_,
                    " epochs; lower ramp_epochs, or train on")};
-  if (!gap_)
+  if (!last_)
     return {concat(text, ": training batches cost ", miss < 0 ? "more" : "less",
                    " than these images, or the pull was too ", miss < 0 ? "short" : "weak",
                    "; with images held out (data.validation) training allows for what they cost")};

@@ -67,11 +67,12 @@ class GatingLoss : public AuxiliaryLoss {
   bool applies() const override { return form_ == Form::kCost ? cost_.applies() : !terms_.empty(); }
   bool wants_counts() const override { return form_ == Form::kCost; }
 
-  void compare(const Network& network, const CountsByNode& evaluated, const CountsByNode& trained) override {
-    cost_.compare(network, evaluated, trained);
+  void compare(const Network& network, double epochs, const CountsByNode& evaluated,
+               const CountsByNode& trained) override {
+    cost_.compare(network, epochs, evaluated, trained);
   }
-  std::optional<double> gap() const override { return cost_.gap(); }
-  void set_gap(std::optional<double> gap) override { cost_.set_gap(gap); }
+  std::map<std::string, double> memory() const override { return cost_.memory(); }
+  void set_memory(const std::map<std::string, double>& memory) override { cost_.set_memory(memory); }
 
   double forward(const Network& network, const AuxiliaryStep& step) override {
     if (form_ == Form::kCost) return cost_.forward(network, step);

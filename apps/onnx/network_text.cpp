@@ -84,7 +84,7 @@ class NetworkText {
   /// All layers under the name stand in these units.
   bool is_all_of(const std::string& stem, std::size_t begin, std::size_t end) const {
     for (std::size_t i = 0; i < list_.layers.size(); ++i) {
-      if (list_.layers[i].name.compare(0, stem.size(), stem) == 0 && (i < begin || i >= end)) return false;
+      if (starts_with(list_.layers[i].name, stem) && (i < begin || i >= end)) return false;
     }
     return true;
   }
@@ -95,8 +95,7 @@ class NetworkText {
     const FoundBlock& block = found_.blocks[unit.block];
     std::size_t count = 1;
     const std::string end = ".0";
-    const bool counted =
-        unit.name.size() > end.size() && unit.name.compare(unit.name.size() - end.size(), end.size(), end) == 0;
+    const bool counted = unit.name.size() > end.size() && ends_with(unit.name, end);
     const std::string stem = unit.name.substr(0, unit.name.size() - 1);
     while (counted && repeats(first, first + count, count)) ++count;
     if (count > 1 && !is_all_of(stem, unit.begin, found_.units[first + count - 1].end)) count = 1;

@@ -237,7 +237,7 @@ ListedLayer Translation::layer(const ForeignNode& node, const char* type, std::v
   made.name = node.module;
   const std::string end = ".weight";
   for (const std::string& input : node.inputs) {
-    const bool named = input.size() > end.size() && input.compare(input.size() - end.size(), end.size(), end) == 0;
+    const bool named = input.size() > end.size() && ends_with(input, end);
     if (named && constants_.count(input) != 0) made.name = input.substr(0, input.size() - end.size());
   }
   return made;

@@ -91,8 +91,7 @@ std::string find_labels(const std::string& folder, const std::string& begin) {
 /// Of "emnist-letters-train": "emnist-letters-".
 std::string set_of(const std::string& begin) {
   for (const std::string end : {"train", "test", "t10k"}) {
-    if (begin.size() >= end.size() && begin.compare(begin.size() - end.size(), end.size(), end) == 0)
-      return begin.substr(0, begin.size() - end.size());
+    if (ends_with(begin, end)) return begin.substr(0, begin.size() - end.size());
   }
   return begin;
 }

@@ -194,7 +194,7 @@ std::map<std::string, NpyArray> read_npz_file(const std::string& path, std::int6
         (total += member.size) > static_cast<std::uint64_t>(most_bytes))
       file.fail(concat("its arrays have more than ", most_bytes, " bytes"));
     const std::string end = ".npy";
-    if (member.name.size() <= end.size() || member.name.compare(member.name.size() - 4, 4, end) != 0) continue;
+    if (member.name.size() <= end.size() || !ends_with(member.name, end)) continue;
     const std::string name = member.name.substr(0, member.name.size() - end.size());
     arrays[name] = parse_array(file, name, read_member(file, member));
   }

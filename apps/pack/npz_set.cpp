@@ -24,10 +24,6 @@ constexpr const char* kNames[][4] = {{"x_train", "y_train", "x_test", "y_test"},
                                      {"images", "labels", "", ""},
                                      {"x", "y", "", ""}};
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 [[noreturn]] void fail(const std::string& where, const std::string& problem) {
   throw Error(ExitCode::kData, concat(where, ": ", problem));
 }

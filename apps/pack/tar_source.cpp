@@ -55,7 +55,7 @@ std::string key_of(const std::string& path) {
 }
 
 bool is_label(const std::string& path) {
-  return path.size() > 4 && path.compare(path.size() - 4, 4, ".cls") == 0;
+  return ends_with(path, ".cls");
 }
 
 std::optional<Split> split_named(const std::string& folder) {

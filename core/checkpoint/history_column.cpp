@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/base/units.hpp"
+#include "core/config/text.hpp"
 
 namespace sluice {
 namespace {
@@ -31,10 +32,6 @@ std::string with_end(const std::string& column, const std::string& words, const 
 
 }  // namespace
 
-bool column_ends_in(const std::string& column, const std::string& words) {
-  return column.size() >= words.size() && column.compare(column.size() - words.size(), words.size(), words) == 0;
-}
-
 bool is_accuracy(const std::string& column) {
   constexpr char kName[] = "accuracy";
   const std::size_t set = column.find('_');
@@ -48,19 +45,19 @@ bool is_accuracy(const std::string& column) {
 
 bool is_density(const std::string& column) {
   const std::string name = of_network(column);
-  return column_ends_in(name, "density") || column_ends_in(name, kSparsity);
+  return ends_with(name, "density") || ends_with(name, kSparsity);
 }
 
 bool is_flop_reduction(const std::string& column) {
-  return column_ends_in(column, kFlopReduction);
+  return ends_with(column, kFlopReduction);
 }
 
 std::string complement_of(const std::string& column) {
-  return column_ends_in(column, kSparsity) ? with_end(column, kSparsity, kDensity) : "";
+  return ends_with(column, kSparsity) ? with_end(column, kSparsity, kDensity) : "";
 }
 
 bool is_work(const std::string& column) {
-  return column_ends_in(column, kMacsExecuted);
+  return ends_with(column, kMacsExecuted);
 }
 
 std::string cost_beside(const std::string& column) {
@@ -73,8 +70,8 @@ std::string metric_text(const std::string& column, double value) {
   if (is_accuracy(name)) return accuracy_text(value);
   if (is_density(name)) return share_text(value);
   if (is_work(name)) return operations_text(value);
-  if (column_ends_in(name, "average_bits")) return bits_text(value);
-  if (column_ends_in(name, "loss") || column_ends_in(name, "cross_entropy")) return loss_text(value);
+  if (ends_with(name, "average_bits")) return bits_text(value);
+  if (ends_with(name, "loss") || ends_with(name, "cross_entropy")) return loss_text(value);
   if (name == "lr") return lr_text(value);
   if (name == "epoch" || name == "step") return formatted("%.10g", value);
   if (name == "seconds" || name == "images_per_second") return formatted("%.1f", value);
@@ -86,7 +83,7 @@ std::string shown_name(const std::string& column) {
                                     {kFlopReduction, "cost"},
                                     {kMacsExecuted, "multiply-adds"},
                                     {"average_bits", "bits"}})
-    if (column_ends_in(column, name)) return with_end(column, name, shown);
+    if (ends_with(column, name)) return with_end(column, name, shown);
   return column;
 }
 

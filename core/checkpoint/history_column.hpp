@@ -10,9 +10,6 @@ inline bool is_of_layer(const std::string& column) {
   return column.find('/') != std::string::npos;
 }
 
-/// It ends in these words, "_loss", or is them.
-bool column_ends_in(const std::string& column, const std::string& words);
-
 /// "train_accuracy", "val_top5_accuracy": a share from 0 to 1.
 bool is_accuracy(const std::string& column);
 

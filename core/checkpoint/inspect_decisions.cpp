@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/inspect_model.hpp"
+#include "core/config/text.hpp"
 #include "core/graph/cost.hpp"
 #include "core/graph/layer.hpp"
 #include "core/graph/open_products.hpp"
@@ -16,11 +17,11 @@ namespace {
 /// The layer of a tensor `name`: `prefix`conv1/name in a checkpoint, or "before/conv1.name" in files of other programs;
 /// "" for others.
 std::string layer_of(const std::string& name, const std::string& path, const std::string& prefix, bool checkpoint) {
-  if (path.size() <= name.size() || path.compare(path.size() - name.size(), name.size(), name) != 0) return "";
+  if (path.size() <= name.size() || !ends_with(path, name)) return "";
   const std::size_t end = path.size() - name.size() - 1;
   if (path[end] != '/' && (checkpoint || path[end] != '.')) return "";
   if (!checkpoint) return path.substr(0, end);
-  if (path.compare(0, prefix.size(), prefix) != 0 || end < prefix.size()) return "";
+  if (!starts_with(path, prefix) || end < prefix.size()) return "";
   return path.substr(prefix.size(), end - prefix.size());
 }
 

@@ -225,7 +225,7 @@ int importance_of(const std::string& column) {
   if (column == "epoch") return kAlways;
   const int of_training = starts_with(column, "val_") || starts_with(column, "test_") ? 0 : 25;
   for (const auto& [words, importance] : {std::pair<const char*, int>{"accuracy", 90}, {"_loss", 80}, {"density", 70}})
-    if (column_ends_in(column, words)) return importance - of_training;
+    if (ends_with(column, words)) return importance - of_training;
   return 40 - of_training;
 }
 

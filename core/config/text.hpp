@@ -25,6 +25,7 @@ std::string shortest(double value);
 /// 'text' for a message: long text is cut, what a terminal would not show becomes an escape.
 std::string quoted(const std::string& text);
 bool starts_with(const std::string& text, const std::string& prefix);
+bool ends_with(const std::string& text, const std::string& suffix);
 /// Letters, digits, '_', '-' and '.', without empty parts between dots.
 bool is_name(const std::string& text);
 

@@ -2,7 +2,8 @@
 // layers count, such as a penalty on what a step costs.
 #pragma once
 
-#include <optional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/graph/statistics.hpp"
@@ -36,13 +37,13 @@ class AuxiliaryLoss {
                         CountGradients& diff_counts) = 0;
   /// It depends on AuxiliaryStep::counts.
   virtual bool wants_counts() const { return false; }
-  /// Where it wants counts, after each evaluation of a training on validation images: what that counted, and what
-  /// training batches count with the same weights. Both are of all ranks.
-  virtual void compare(const Network& /*network*/, const CountsByNode& /*evaluated*/, const CountsByNode& /*trained*/) {
-  }
-  /// What later steps need of the last comparison, for checkpoints; nothing before the first.
-  virtual std::optional<double> gap() const { return std::nullopt; }
-  virtual void set_gap(std::optional<double> /*gap*/) {}
+  /// Where it wants counts, after each evaluation of a training on validation images, so many epochs after its begin:
+  /// what that counted, and what training batches count with the same weights. Both are of all ranks.
+  virtual void compare(const Network& /*network*/, double /*epochs*/, const CountsByNode& /*evaluated*/,
+                       const CountsByNode& /*trained*/) {}
+  /// What later steps need of the comparisons so far, by name, for checkpoints; nothing before the first.
+  virtual std::map<std::string, double> memory() const { return {}; }
+  virtual void set_memory(const std::map<std::string, double>& /*memory*/) {}
   /// False where the network that it was bound to has nothing it depends on: the network then leaves it out.
   virtual bool applies() const { return true; }
 };

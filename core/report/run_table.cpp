@@ -94,9 +94,9 @@ int importance_of(const std::string& metric) {
   if (is_accuracy(metric)) return 90;
   if (is_density(metric)) return 85;
   if (is_flop_reduction(metric)) return 82;
-  if (column_ends_in(metric, "_loss")) return 80;
-  if (column_ends_in(metric, "_average_bits")) return 78;
-  if (column_ends_in(metric, "_macs_executed")) return 70;
+  if (ends_with(metric, "_loss")) return 80;
+  if (ends_with(metric, "_average_bits")) return 78;
+  if (ends_with(metric, "_macs_executed")) return 70;
   return 40;
 }
 
@@ -172,9 +172,9 @@ std::string short_metric(const std::string& metric, const std::vector<std::strin
       std::all_of(all.begin(), all.end(), [&](const std::string& other) { return starts_with(other, set); });
   const std::string prefix = one ? "" : set, name = metric.substr(set.size());
   const auto densities = std::count_if(all.begin(), all.end(), [&](const std::string& other) {
-    return starts_with(other, set) && column_ends_in(other, "_density");
+    return starts_with(other, set) && ends_with(other, "_density");
   });
-  return prefix + (column_ends_in(metric, "_density") && densities == 1 ? "density" : shown_name(name));
+  return prefix + (ends_with(metric, "_density") && densities == 1 ? "density" : shown_name(name));
 }
 
 /// The set of a metric: "validation" of "val_accuracy", "test"; empty for others.

@@ -24,7 +24,7 @@ void EarlyStoppingOptions::describe(Keys& keys) {
 
 EarlyStopping::EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {
   using Goal = EarlyStoppingOptions::Goal;
-  const bool falls = column_ends_in(options.metric, "loss") || column_ends_in(options.metric, "error");
+  const bool falls = ends_with(options.metric, "loss") || ends_with(options.metric, "error");
   minimise_ = options.goal == Goal::kMin || (options.goal == Goal::kAuto && falls);
 }
 

@@ -103,10 +103,10 @@ std::string brief_number(const std::string& column, double value) {
 double long_value(const std::string& column) {
   constexpr double kLoss = 9.99, kRate = 0.0001, kSpeed = 99999, kBits = 31.99;
   if (is_accuracy(column) || is_density(column) || is_flop_reduction(column)) return 1;
-  if (column_ends_in(column, "loss") || column_ends_in(column, "cross_entropy")) return kLoss;
+  if (ends_with(column, "loss") || ends_with(column, "cross_entropy")) return kLoss;
   if (column == "lr") return kRate;
   if (column == "seconds" || column == "images_per_second") return kSpeed;
-  return column_ends_in(column, "average_bits") ? kBits : 0;
+  return ends_with(column, "average_bits") ? kBits : 0;
 }
 
 }  // namespace

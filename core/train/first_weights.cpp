@@ -17,10 +17,6 @@ namespace {
 
 constexpr std::int64_t kMeasuredBatches = 16;  // for running statistics
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 /// Drops the paths in a checkpoint of tensors "LAYER/NAME".
 void drop(std::vector<std::string>& paths, const std::vector<std::string>& tensors) {
   const auto is_one = [&](const std::string& path) {

@@ -8,6 +8,7 @@
 
 #include "core/base/error.hpp"
 #include "core/checkpoint/foreign_file.hpp"
+#include "core/config/text.hpp"
 #include "core/model/network_checkpoint.hpp"
 
 namespace sluice {
@@ -79,7 +80,7 @@ std::string renamed(const std::string& name, const std::string& from, const std:
 bool strip_wrapper(std::string& name) {
   for (const char* wrapper : {"module.", "_orig_mod."}) {
     const std::string prefix = wrapper;
-    if (name.size() > prefix.size() && name.compare(0, prefix.size(), prefix) == 0) {
+    if (name.size() > prefix.size() && starts_with(name, prefix)) {
       name.erase(0, prefix.size());
       return true;
     }
@@ -100,8 +101,7 @@ const char* own_root(const std::string& path) {
 
 bool is_batch_counter(const std::string& name) {
   const std::string counter = "num_batches_tracked";
-  return name == counter || (name.size() > counter.size() &&
-                             name.compare(name.size() - counter.size() - 1, std::string::npos, "." + counter) == 0);
+  return name == counter || ends_with(name, "." + counter);
 }
 
 class Importer {
@@ -230,9 +230,7 @@ class Importer {
     const std::string& name = missing.name;
     for (const ImportReport::Extra& extra : report_.extra) {
       const std::string other = dotted(extra.name);
-      if (other.size() <= name.size() + 1 ||
-          other.compare(other.size() - name.size() - 1, std::string::npos, "." + name) != 0)
-        continue;
+      if (other.size() <= name.size() + 1 || !ends_with(other, "." + name)) continue;
       const std::size_t front = extra.name.size() - name.size() - 1;
       if (extra.name[front] == '/') return concat("the file has it below --group ", below(extra.name.substr(0, front)));
       return concat("the file has '", extra.name, "': --rename ", extra.name.substr(0, front), "=");

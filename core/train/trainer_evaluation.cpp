@@ -79,7 +79,8 @@ bool Trainer::evaluate_weights(MetricsRow& row) {
   evaluation_ = statistic_table(network_, evaluation->counts, evaluation->sums);
   counts_ = evaluation->counts;
   if (compares()) {
-    for (const auto& loss : network_.auxiliary_losses()) loss.second->compare(network_, counts_, trained);
+    for (const auto& loss : network_.auxiliary_losses())
+      loss.second->compare(network_, epochs_done(), counts_, trained);
   }
   advice_ = advice_on_decisions(network_, evaluation->counts);
   row.emplace_back(evaluated_set_ + "_loss", evaluation->loss);

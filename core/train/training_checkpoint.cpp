@@ -36,18 +36,33 @@ std::string text_of(const StateValue& value) {
   return std::visit([](const auto& v) { return concat(v); }, value);
 }
 
+constexpr const char* kAuxiliary = "auxiliary_";
+
 /// Of an auxiliary loss, by its place in the network.
-std::string gap_key(std::size_t loss) {
-  return concat("auxiliary_gap_", loss);
+std::string memory_key(const std::string& name, std::size_t loss) {
+  return concat(kAuxiliary, name, "_", loss);
+}
+
+void save_memories(Checkpoint& checkpoint, const Network& network) {
+  const auto& losses = network.auxiliary_losses();
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    for (const auto& [name, value] : losses[i].second->memory()) checkpoint.state[memory_key(name, i)] = value;
+  }
 }
 
 /// Older files have none.
-void restore_gaps(const Checkpoint& checkpoint, const Network& network) {
+void restore_memories(const Checkpoint& checkpoint, const Network& network) {
+  const std::string begin = kAuxiliary;
   const auto& losses = network.auxiliary_losses();
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    std::optional<double> gap;
-    if (checkpoint.state.count(gap_key(i)) != 0) gap = state_value<double>(checkpoint, gap_key(i));
-    losses[i].second->set_gap(gap);
+    const std::string end = memory_key("", i).substr(begin.size());
+    std::map<std::string, double> memory;
+    for (const auto& [key, value] : checkpoint.state) {
+      const std::size_t around = begin.size() + end.size();
+      if (key.size() <= around || !starts_with(key, begin) || !ends_with(key, end)) continue;
+      memory[key.substr(begin.size(), key.size() - around)] = state_value<double>(checkpoint, key);
+    }
+    losses[i].second->set_memory(memory);
   }
 }
 
@@ -129,10 +144,7 @@ Checkpoint make_checkpoint(const TrainingParts& parts) {
     checkpoint.state["divergence_sum"] = parts.position.divergence_sum;
   }
   save_early_stopping(checkpoint, parts.early_stopping);
-  const auto& losses = parts.network.auxiliary_losses();
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    if (const auto gap = losses[i].second->gap()) checkpoint.state[gap_key(i)] = *gap;
-  }
+  save_memories(checkpoint, parts.network);
   const Statistics& statistics = parts.executor.statistics();
   checkpoint.statistics = statistic_table(parts.network, statistics.counts_by_node(), statistics.sums_by_node());
   checkpoint.evaluation = parts.evaluation;
@@ -180,7 +192,7 @@ std::vector<std::string> restore_training(const Checkpoint& checkpoint, Training
   restore_optimizer(checkpoint, parts, warnings);
   restore_average(checkpoint, parts, warnings);
   restore_statistics(checkpoint, parts);
-  restore_gaps(checkpoint, parts.network);
+  restore_memories(checkpoint, parts.network);
   parts.history = checkpoint.history;
   parts.evaluation = checkpoint.evaluation;
   for (const auto& [key, value] : numerics(parts.experiment)) {

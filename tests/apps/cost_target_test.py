@@ -38,7 +38,7 @@ noise = 0.3
 type = conv
 channels = 8
 kernel = 3
-[layer.pool]""") + "cost_target = 0.5\ncost_penalty = 400\n"
+[layer.pool]""") + "cost_target = 0.5\n"
 BITS = BASE.replace("[layer.conv]\ntype = conv\n", dropped(0.6) + "[layer.conv]\ntype = pg_conv\nactivation_bits = 4\nprediction_bits = 2\n"
                     "weight_bits = 8\n") + "cost_target = 0.75\n"
 
@@ -98,6 +98,7 @@ def resumed(box):
 if __name__ == "__main__":
     with Sandbox() as box:
         reached(box, "channels", CHANNELS)
+        reached(box, "channels that accuracy holds open", CHANNELS + "cost_penalty = 20\n")
         reached(box, "bits", BITS)
         for options in ([], ["--train.evaluate_every=3"], ["--train.evaluate_every_steps=31"], ["--train.accumulate=2"],
                         ["--ema.decay=0.98"]):

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
@@ -289,25 +290,61 @@ double share_with_open(double open) {
 TEST(CostTarget, MeansWhatValidationImagesCost) {
   Ramp ramp("cost_target = 0.5\nramp_epochs = 4\ncost_penalty = 2\n");
   AuxiliaryLoss& loss = *ramp.built.network->auxiliary_losses().at(0).second;
-  EXPECT_FALSE(loss.gap());
-  loss.compare(*ramp.built.network, counts_with_open(ramp, 40), counts_with_open(ramp, 60));
+  EXPECT_TRUE(loss.memory().empty());
+  loss.compare(*ramp.built.network, 0, counts_with_open(ramp, 40), counts_with_open(ramp, 60));
   const double gap = share_with_open(60) - share_with_open(40);
-  EXPECT_DOUBLE_EQ(loss.gap().value(), gap);
+  EXPECT_DOUBLE_EQ(loss.memory().at("gap"), gap);
   EXPECT_EQ(ramp.loss_after(0), 0) << "more than everything cannot be wanted";
   EXPECT_NEAR(ramp.loss_after(2), 2 * std::pow(0.25 - gap, 2), 1e-15);
   EXPECT_NEAR(ramp.loss_after(9), 2 * std::pow(0.5 - gap, 2), 1e-15);
-  loss.compare(*ramp.built.network, counts_with_open(ramp, 60), counts_with_open(ramp, 40));
+  loss.compare(*ramp.built.network, 0, counts_with_open(ramp, 60), counts_with_open(ramp, 40));
   EXPECT_NEAR(ramp.loss_after(9), 2 * std::pow(0.5 + gap, 2), 1e-15) << "the last comparison alone counts";
-  loss.set_gap(std::nullopt);
+  loss.set_memory({});
   EXPECT_DOUBLE_EQ(ramp.loss_after(9), 2 * 0.25);
+}
+
+/// Behind the ramp; what the other losses pull is not known.
+TEST(CostTarget, WantsLessAsLongAsValidationImagesCostMore) {
+  Ramp ramp("cost_target = 0.5\nramp_epochs = 4\ncost_penalty = 2\n");
+  AuxiliaryLoss& loss = *ramp.built.network->auxiliary_losses().at(0).second;
+  const auto evaluated_at = [&](double epochs, std::int64_t open) {
+    loss.compare(*ramp.built.network, epochs, counts_with_open(ramp, open), counts_with_open(ramp, open));
+  };
+  const double miss = share_with_open(50) - 0.5;
+  evaluated_at(2, 90);
+  evaluated_at(4, 50);
+  EXPECT_EQ(loss.memory().at("missed"), 0) << "more than cost_target was wanted until then";
+  evaluated_at(5, 50);
+  EXPECT_NEAR(loss.memory().at("missed"), 0.3 * miss, 1e-15);
+  evaluated_at(5.5, 50);
+  EXPECT_NEAR(loss.memory().at("missed"), 0.45 * miss, 1e-15) << "half an epoch";
+  evaluated_at(15.5, 50);
+  EXPECT_NEAR(loss.memory().at("missed"), 0.75 * miss, 1e-15) << "no more than of one epoch at once";
+  EXPECT_NEAR(ramp.loss_after(16), 2 * std::pow(0.5 + 0.75 * miss, 2), 1e-14);
+  const std::map<std::string, double> memory = loss.memory();
+  loss.set_memory({{"gap", 0.0}});
+  EXPECT_NEAR(ramp.loss_after(16), 2 * 0.25, 1e-15) << "of an older file";
+  loss.set_memory(memory);
+  EXPECT_EQ(loss.memory(), memory);
+  evaluated_at(16.5, 40);
+  EXPECT_NEAR(loss.memory().at("missed"), 0.75 * miss + 0.3 * (share_with_open(40) - 0.5), 1e-15);
+}
+
+TEST(CostTarget, WantsNoLessThanGatesCanDoWithHoweverLongItIsMissed) {
+  Ramp ramp("cost_target = 0.5\nramp_epochs = 0\ncost_penalty = 2\n");
+  AuxiliaryLoss& loss = *ramp.built.network->auxiliary_losses().at(0).second;
+  for (int epoch = 1; epoch < 20; ++epoch)
+    loss.compare(*ramp.built.network, epoch, counts_with_open(ramp, 100), counts_with_open(ramp, 100));
+  EXPECT_NEAR(loss.memory().at("missed"), 0.5 - share_with_open(0), 1e-15);
+  EXPECT_NEAR(ramp.loss_after(20), 2 * std::pow(1 - share_with_open(0), 2), 1e-15);
 }
 
 TEST(CostTarget, WantsNothingThatGatesCannotReach) {
   Ramp ramp("cost_target = 0.5\nramp_epochs = 0\ncost_penalty = 2\n");
   AuxiliaryLoss& loss = *ramp.built.network->auxiliary_losses().at(0).second;
-  loss.compare(*ramp.built.network, counts_with_open(ramp, 0), counts_with_open(ramp, 100));
+  loss.compare(*ramp.built.network, 0, counts_with_open(ramp, 0), counts_with_open(ramp, 100));
   EXPECT_EQ(ramp.loss_after(0), 0) << "all are open";
-  loss.compare(*ramp.built.network, counts_with_open(ramp, 100), counts_with_open(ramp, 0));
+  loss.compare(*ramp.built.network, 0, counts_with_open(ramp, 100), counts_with_open(ramp, 0));
   EXPECT_NEAR(ramp.loss_after(0), 2 * std::pow(1 - share_with_open(0), 2), 1e-15);
 }
 
