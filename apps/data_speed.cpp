@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "core/base/json_text.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/data/pipeline.hpp"
 #include "core/train/time_budget.hpp"
@@ -34,7 +35,7 @@ DataSpeed time_data(const Experiment& experiment, const KnownImages& images, std
 void print_data_speed(std::ostream& out, const DataSpeed& speed) {
   out << "data  " << speed.set << ": " << fixed(speed.images_per_second(), 1) << " images/s (" << speed.batches
       << (speed.batches == 1 ? " batch of " : " batches of ") << speed.batch << ", "
-      << fixed(1e3 * speed.seconds / static_cast<double>(speed.batches), 1) << " ms each); "
+      << milliseconds_text(1e3 * speed.seconds / static_cast<double>(speed.batches)) << " ms each); "
       << fixed(static_cast<double>(speed.bytes) / (1 << 20), 1) << " MiB of batches at most\n";
 }
 

@@ -233,7 +233,7 @@ void print(std::ostream& out, const Deployment& deployed) {
   table.add({concat("accuracy on ", counted(deployed.after.images, to_string(Split::kTest) + " image")),
              accuracy_text(deployed.before.accuracy()), accuracy_text(deployed.after.accuracy())});
   table.add({concat("ms for a batch of ", after.batch, " on ", counted(num_threads(), "thread")),
-             fixed(before.milliseconds, 3), fixed(after.milliseconds, 3)});
+             milliseconds_text(before.milliseconds), milliseconds_text(after.milliseconds)});
   table.print(out, width_of(out));
   const std::string unquiet =
       unquiet_text("networks", {{"the one before", before.spread}, {"the one after", after.spread}});

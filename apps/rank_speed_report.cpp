@@ -7,6 +7,7 @@
 #include "core/base/json_text.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/table.hpp"
+#include "core/base/units.hpp"
 #include "core/config/text.hpp"
 #include "core/distributed/gradient_reducer.hpp"
 #include "core/train/benchmark.hpp"
@@ -47,14 +48,14 @@ double largest_spread(const RankSpeed& speed) {
 }
 
 void print_prediction(std::ostream& out, const RankSpeed& speed) {
-  const auto predicted = [&](bool overlap) { return fixed(predicted_ms(speed, speed.ranks, overlap), 1); };
+  const auto predicted = [&](bool overlap) { return milliseconds_text(predicted_ms(speed, speed.ranks, overlap)); };
   out << "\nprediction, with " << speed.own_batch << " images on each rank; of " << speed.ranks << " ranks "
-      << predicted(true) << " ms a step were predicted, " << fixed(speed.step_ms, 1) << " measured; without overlap "
-      << predicted(false) << " and " << fixed(speed.apart_ms, 1) << "\n";
+      << predicted(true) << " ms a step were predicted, " << milliseconds_text(speed.step_ms)
+      << " measured; without overlap " << predicted(false) << " and " << milliseconds_text(speed.apart_ms) << "\n";
   Table table({{"ranks"}, {"step ms"}, {"without overlap"}, {"images/s"}, {"efficiency"}});
   for (const std::int64_t ranks : kPredicted) {
     const double step = predicted_ms(speed, ranks);
-    table.add({concat(ranks), fixed(step, 1), fixed(predicted_ms(speed, ranks, false), 1),
+    table.add({concat(ranks), milliseconds_text(step), milliseconds_text(predicted_ms(speed, ranks, false)),
                fixed(predicted_speed(speed, ranks), 0), fixed(speed.alone.step_ms / step, 3)});
   }
   table.print(out, std::nullopt, "  ");
@@ -66,19 +67,19 @@ void print_rank_speed(std::ostream& out, const RankSpeed& speed, bool predict) {
   out << speed.ranks << " ranks over " << speed.library << ", each with " << num_threads()
       << (num_threads() == 1 ? " thread" : " threads") << "; batch " << speed.batch << ", of which " << speed.own_batch
       << " on the first rank\n"
-      << "  step               " << fixed(speed.step_ms, 2) << " ms, " << fixed(speed.images_per_second(), 1)
-      << " images per second; " << fixed(speed.exposed_ms, 2) << " ms of it waiting for gradients\n"
-      << "  without overlap    " << fixed(speed.apart_ms, 2) << " ms; " << fixed(speed.reduction_ms, 2)
-      << " ms of it the reduction\n"
-      << "  without reduction  " << fixed(speed.alone.step_ms, 2) << " ms; reductions cost "
-      << fixed(speed.alone.work_ms, 2) << " ms of computing besides\n"
+      << "  step               " << milliseconds_text(speed.step_ms) << " ms, " << fixed(speed.images_per_second(), 1)
+      << " images per second; " << milliseconds_text(speed.exposed_ms) << " ms of it waiting for gradients\n"
+      << "  without overlap    " << milliseconds_text(speed.apart_ms) << " ms; "
+      << milliseconds_text(speed.reduction_ms) << " ms of it the reduction\n"
+      << "  without reduction  " << milliseconds_text(speed.alone.step_ms) << " ms; reductions cost "
+      << milliseconds_text(speed.alone.work_ms) << " ms of computing besides\n"
       << "  on the wire        " << mib(speed.bytes_sent) << " (" << speed.bytes_sent
       << " bytes) sent by a rank in a step, " << name_of(speed.wire) << " in " << speed.buckets << " buckets; "
       << fixed(100 * share_early(speed), 1) << " % had arrived when backward was over\n"
       << "  link               latency " << fixed(1e3 * speed.link.latency_ms, 1) << " us, "
       << fixed(1e3 * speed.link.message_ms, 1) << " us a message, " << fixed(speed.link.bytes_per_ms / 1e6, 3)
       << " GB/s; beside computing " << speed.link.asks << (speed.link.asks == 1 ? " ask" : " asks") << " and "
-      << fixed(speed.link.busy_ms_per_byte * (1 << 20), 3) << " ms a MiB\n";
+      << milliseconds_text(speed.link.busy_ms_per_byte * (1 << 20)) << " ms a MiB\n";
   const std::string unquiet = unquiet_text("kinds of step", speed.spreads);
   if (!unquiet.empty()) out << "  " << unquiet << "\n";
   if (predict) print_prediction(out, speed);

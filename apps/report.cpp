@@ -76,9 +76,6 @@ std::vector<std::string> short_names(std::vector<std::string> paths) {
 std::string text_at(const ReportJson& evaluation, const char* key, const std::function<std::string(double)>& text) {
   return evaluation.contains(key) && evaluation[key].is_number() ? text(evaluation[key].get<double>()) : "-";
 }
-std::string four_digits(double value) {
-  return fixed(value, 4);
-}
 
 /// Some of its numbers are quantised.
 bool is_narrow(const ReportSubjectData& subject) {
@@ -123,7 +120,7 @@ ReportJson table_json(const std::vector<ReportSubjectData>& subjects, bool timed
     row.push_back(text_at(evaluation, "flop_reduction", [](double times) { return share_text(1 / times); }));
     if (narrow) row.push_back(text_at(evaluation, "average_bits", bits_text));
     row.push_back(json.value("time", "-"));
-    if (timed) row.push_back(text_at(evaluation, "milliseconds", four_digits));
+    if (timed) row.push_back(text_at(evaluation, "milliseconds", milliseconds_text));
     table["rows"].push_back(std::move(row));
   }
   return table;

@@ -11,6 +11,13 @@ std::string in_unit(double value, int digits, const char* unit) {
   return text;
 }
 
+/// Three significant digits, of which at most so many stand behind the point; whole numbers from 100 on.
+std::string three_digits(double value, int most) {
+  int digits = 0;
+  for (double least = 99.95; digits < most && value < least; least /= 10) ++digits;
+  return in_unit(value, digits, "");
+}
+
 }  // namespace
 
 std::string operations_text(double count) {
@@ -59,6 +66,14 @@ std::string time_text(double seconds) {
   constexpr double kMinute = 60, kHour = 3600;
   if (seconds < kMinute) return in_unit(seconds, 1, " s");
   return seconds < kHour ? in_unit(seconds / kMinute, 1, " min") : in_unit(seconds / kHour, 2, " h");
+}
+
+std::string milliseconds_text(double milliseconds) {
+  return three_digits(milliseconds, 3);
+}
+
+std::string per_second_text(double count) {
+  return three_digits(count, 2);
 }
 
 std::string counted(std::int64_t count, const std::string& thing) {

@@ -34,6 +34,12 @@ std::string lr_text(double rate);
 /// How long something took: "1.6 s", "12.3 min", "4.56 h".
 std::string time_text(double seconds);
 
+/// Milliseconds, without their unit: "0.043", "1.66", "12.3", "123".
+std::string milliseconds_text(double milliseconds);
+
+/// How many come in a second: "0.12", "3.21", "56.7", "1234".
+std::string per_second_text(double count);
+
 /// So many of a thing whose plural has an s: "1 thread", "2 threads".
 std::string counted(std::int64_t count, const std::string& thing);
 

@@ -31,7 +31,7 @@ std::vector<Cell> cells(const NetworkRow& row, const std::vector<std::string>& m
                 operations_cell(cost.bit_operations_executed), operations_cell(cost.bit_operations_dense),
                 count_cell(row.parameters), count_cell(row.images), text_cell(row.split)});
   if (!timed) return cells;
-  cells.push_back(row.milliseconds ? number_cell(*row.milliseconds, 3) : Cell{});
+  cells.push_back(row.milliseconds ? milliseconds_cell(*row.milliseconds) : Cell{});
   cells.push_back(count_cell(row.batch));
   return cells;
 }

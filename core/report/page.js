@@ -37,6 +37,10 @@ function operations(count) {
     .map((one) => one.slice(1))[0] || [1, ''];
   return unit ? (count / size).toFixed(2) + unit : count.toFixed(0);
 }
+function milliseconds(value) {
+  if (!known(value)) return '-';
+  return value.toFixed([0.9995, 9.995, 99.95].filter((least) => value < least).length);
+}
 const isDensity = (metric) => /(density|sparsity)$/.test(metric);
 const nameOf = (metric) => metric.replace(/gate_density$/, 'density').replaceAll('_', ' ');
 const metricText = (metric, value) => (isDensity(metric) ? part(value) : number(value));
@@ -258,7 +262,7 @@ function layerTable(evaluation) {
     return [layer.name, make('td', {class: 'text'}, layer.type), ...metrics.map((name) => metricText(name, layer[name])),
       operations(layer.macs_executed), operations(layer.macs_dense),
       make('td', {}, layer.macs_dense > 0 ? part(share) : '-', bar(share)), ...(narrow ? [number(layer.average_bits)] : []),
-      ...(timed ? [layer.milliseconds === undefined ? '-' : number(layer.milliseconds)] : []),
+      ...(timed ? [milliseconds(layer.milliseconds)] : []),
       limits ? number(limits.mean) : '-', limits ? number(limits.min) : '-', limits ? number(limits.max) : '-',
       limits ? histogram(limits) : ''];
   });
@@ -354,7 +358,7 @@ function facts(subject) {
     ['multiply-adds for one image', evaluation.macs_dense && `${operations(evaluation.macs_executed)} of ${operations(evaluation.macs_dense)}`],
     ['cost', evaluation.macs_dense && part(evaluation.macs_executed / evaluation.macs_dense)],
     ['bits', isNarrow(evaluation) && number(evaluation.average_bits)],
-    ['milliseconds for a batch', evaluation.milliseconds && `${number(evaluation.milliseconds)} of ${evaluation.batch} images, deployed`],
+    ['milliseconds for a batch', evaluation.milliseconds && `${milliseconds(evaluation.milliseconds)} of ${evaluation.batch} images, deployed`],
     ['parameters', evaluation.parameters && String(evaluation.parameters)]];
   return table(['', ''], lines.filter(([, value]) => value).map(([name, value]) => [name, make('td', {class: 'text'}, String(value))]));
 }

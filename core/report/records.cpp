@@ -74,6 +74,10 @@ Cell operations_cell(double count) {
   return finite(count, operations_text(count));
 }
 
+Cell milliseconds_cell(double milliseconds) {
+  return finite(milliseconds, milliseconds_text(milliseconds));
+}
+
 Cell hours_cell(double hours) {
   constexpr double kSeconds = 3600;
   return finite(hours, time_text(hours * kSeconds));

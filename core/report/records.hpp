@@ -20,6 +20,8 @@ Cell text_cell(const std::string& text);
 Cell count_cell(std::int64_t count);
 /// With so many digits behind the point; empty for NaN.
 Cell number_cell(double value, int digits);
+/// As milliseconds_text() has them, without their unit.
+Cell milliseconds_cell(double milliseconds);
 /// Of an accuracy or a probability: "91.20 %".
 Cell percent_cell(double share);
 /// As operations_text() has it.

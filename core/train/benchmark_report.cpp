@@ -23,6 +23,12 @@ std::string kernel_text(const OperationInfo& operation) {
   return operation.kernel + " " + operation.alternatives[static_cast<std::size_t>(operation.alternative)];
 }
 
+/// "1.66 ms (1.61 to 2.05)": of steps.
+std::string range_text(const PhaseResult& phase) {
+  return concat(milliseconds_text(phase.median_ms), " ms (", milliseconds_text(phase.fastest_ms), " to ",
+                milliseconds_text(phase.slowest_ms), ")");
+}
+
 void print_phase(std::ostream& out, const std::string& title, const PhaseResult& phase, double peak,
                  std::optional<int> width) {
   if (phase.batch == 0) return;
@@ -37,14 +43,14 @@ void print_phase(std::ostream& out, const std::string& title, const PhaseResult&
   for (const OperationInfo& o : phase.operations) {
     std::string layers = o.name;
     for (const std::string& fused : o.fused) layers += " + " + fused.substr(fused.rfind('.') + 1);
-    std::vector<std::string> row = {layers, fixed(o.forward_ms, 2)};
-    if (backward) row.push_back(o.backward_ms > 0 ? fixed(o.backward_ms, 2) : "");
+    std::vector<std::string> row = {layers, milliseconds_text(o.forward_ms)};
+    if (backward) row.push_back(o.backward_ms > 0 ? milliseconds_text(o.backward_ms) : "");
     row.push_back(named_once(kernel_text(o)));
     table.add(std::move(row));
   }
   table.print(out, width, "  ");
-  out << "  step " << phase.median_ms << " ms (" << phase.fastest_ms << " to " << phase.slowest_ms << "), "
-      << std::setprecision(0) << phase.images_per_second << " images per second, " << rate_text(phase, peak) << "\n"
+  out << "  step " << range_text(phase) << ", " << std::setprecision(0) << phase.images_per_second
+      << " images per second, " << rate_text(phase, peak) << "\n"
       << std::setprecision(2);
 }
 
@@ -59,9 +65,8 @@ std::string title_of(const BenchmarkTwin& twin) {
 
 void print_twins(std::ostream& out, const BenchmarkResult& result) {
   for (const BenchmarkTwin& twin : result.twins) {
-    out << "  " << title_of(twin) << ": " << twin.phase.median_ms << " ms (" << twin.phase.fastest_ms << " to "
-        << twin.phase.slowest_ms << "); this network is " << twin.phase.median_ms / result.inference.median_ms
-        << " times as fast\n";
+    out << "  " << title_of(twin) << ": " << range_text(twin.phase) << "; this network is "
+        << twin.phase.median_ms / result.inference.median_ms << " times as fast\n";
   }
 }
 
@@ -168,11 +173,11 @@ struct PlanColumns {
 
   std::vector<std::string> cells(const TimedKernel& kernel) const {
     const auto chosen = static_cast<std::size_t>(kernel.chosen);
-    std::vector<std::string> cells = {kernel.layer, kernel.alternatives[chosen], fixed(kernel.ms[chosen], 3)};
+    std::vector<std::string> cells = {kernel.layer, kernel.alternatives[chosen], milliseconds_text(kernel.ms[chosen])};
     cells.resize(columns.size());
     for (std::size_t k = 0; k < kernel.ms.size(); ++k) {
       const auto way = std::find(ways.begin(), ways.end(), kernel.alternatives[k]);
-      cells[3 + static_cast<std::size_t>(way - ways.begin())] = fixed(kernel.ms[k], 3);
+      cells[3 + static_cast<std::size_t>(way - ways.begin())] = milliseconds_text(kernel.ms[k]);
     }
     return cells;
   }
@@ -197,7 +202,7 @@ class TwinColumns {
 
   std::vector<std::string> cells(const KernelRow& row) const {
     std::vector<std::string> cells;
-    const auto ms = [](const auto& twin) { return twin ? fixed(twin->ms, 3) : ""; };
+    const auto ms = [](const auto& twin) { return twin ? milliseconds_text(twin->ms) : ""; };
     if (twins_) cells = {ms(row.dense), ms(row.dense_direct)};
     if (swept_) cells.push_back(row.swept ? percent(row.density) : "");
     if (!twins_ || !swept_) return cells;

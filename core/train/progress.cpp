@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
 #include "core/config/keys.hpp"
 
 namespace sluice {
@@ -53,13 +53,6 @@ void LogOptions::describe(Keys& keys) {
                 "densities, decision maps, the configuration (docs/reports.md)");
   keys.role(KeyRole::kNothing, {"interval", "tensorboard"}, "no effect on the result");
   keys.of_machine({"interval"});
-}
-
-std::string format_rate(double per_second) {
-  char text[40];
-  const int digits = per_second >= 99.95 ? 0 : per_second >= 9.995 ? 1 : 2;
-  std::snprintf(text, sizeof text, "%.*f", digits, per_second);
-  return text;
 }
 
 Progress::Progress(Log& log, const LogOptions& options, KeptRoom& room, TimeBudget::Clock clock)
@@ -134,7 +127,7 @@ std::vector<LinePart> Progress::parts(const std::vector<LinePart>& values) const
   const double rate = images_per_second();
   if (rate <= 0) return parts;
   const double left = static_cast<double>(std::max<std::int64_t>(0, images_ - done_)) / rate;
-  parts.push_back({concat(format_rate(rate), " images/s"), concat(format_rate(rate), "/s"), 70, 14, 6});
+  parts.push_back({concat(per_second_text(rate), " images/s"), concat(per_second_text(rate), "/s"), 70, 14, 6});
   const auto eta = [&](const std::string& of, double seconds, int importance) {
     constexpr std::size_t kLeast = 3;  // "59s" comes after "1m"
     const std::string name = of + "ETA ";

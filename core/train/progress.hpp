@@ -60,7 +60,4 @@ class Progress {
   double shown_;
 };
 
-/// "1234", "56.7", "3.21": three significant digits, whole from 100 on.
-std::string format_rate(double per_second);
-
 }  // namespace sluice

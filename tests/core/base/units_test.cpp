@@ -47,6 +47,26 @@ TEST(Units, Times) {
   EXPECT_EQ(time_text(5400), "1.50 h");
 }
 
+TEST(Units, MillisecondsHaveThreeDigitsAtMostThreeBehindThePoint) {
+  EXPECT_EQ(milliseconds_text(0), "0.000");
+  EXPECT_EQ(milliseconds_text(0.0434), "0.043");
+  EXPECT_EQ(milliseconds_text(0.9994), "0.999");
+  EXPECT_EQ(milliseconds_text(0.9996), "1.00");
+  EXPECT_EQ(milliseconds_text(9.994), "9.99");
+  EXPECT_EQ(milliseconds_text(9.996), "10.0");
+  EXPECT_EQ(milliseconds_text(99.94), "99.9");
+  EXPECT_EQ(milliseconds_text(99.96), "100");
+  EXPECT_EQ(milliseconds_text(123.4), "123");
+}
+
+TEST(Units, Rates) {
+  EXPECT_EQ(per_second_text(0.123), "0.12");
+  EXPECT_EQ(per_second_text(9.994), "9.99");
+  EXPECT_EQ(per_second_text(9.996), "10.0");
+  EXPECT_EQ(per_second_text(99.96), "100");
+  EXPECT_EQ(per_second_text(12345.6), "12346");
+}
+
 TEST(Units, ThingsAreCounted) {
   EXPECT_EQ(counted(0, "map"), "0 maps");
   EXPECT_EQ(counted(1, "test image"), "1 test image");

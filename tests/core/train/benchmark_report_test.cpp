@@ -40,9 +40,9 @@ TEST(Plan, IsATableWithAColumnForEachWay) {
   print_plan(plan, {gated, quantised}, "4 test images", 80);
   EXPECT_EQ(plan.str(),
             "plan: milliseconds for 4 test images of the way that a layer runs, and of each that it could\n"
-            "  layer  runs       ms   dots    all  floats   int8\n"
-            "  conv1  all     0.500  1.250  0.500\n"
-            "  conv2  floats  2.000                 2.000  3.000\n"
+            "  layer  runs       ms  dots    all  floats  int8\n"
+            "  conv1  all     0.500  1.25  0.500\n"
+            "  conv2  floats   2.00                 2.00  3.00\n"
             "  docs/glossary.md says what each way is\n");
   print_plan(none, {}, "", 80);
   EXPECT_EQ(none.str(), "plan: empty, no layer of this network can run in several ways\n");
@@ -61,20 +61,19 @@ TEST(Plan, SaysNothingOfTwinsThatThereAreNot) {
   print_kernels(alone, {{first}, {second}}, 80);
   EXPECT_EQ(alone.str(),
             "\nplan: milliseconds of the way that a layer runs, and of each that it could\n"
-            "  layer  runs     ms   dots    all\n"
-            "  conv1  all   0.500  1.250  0.500\n"
-            "  conv2  dots  2.000  2.000  3.000\n"
+            "  layer  runs     ms  dots    all\n"
+            "  conv1  all   0.500  1.25  0.500\n"
+            "  conv2  dots   2.00  2.00   3.00\n"
             "  docs/glossary.md says what each way is\n");
   KernelRow with_twin{first, {{1}}, {{1.5}}, 0.375, 0.75, std::nullopt, true}, without{second};
   without.density = 0.5;
   without.swept = true;
   print_kernels(one, {with_twin, without}, 100);
-  EXPECT_THAT(
-      one.str(),
-      testing::EndsWith("  layer  runs     ms   dots    all   twin  direct twin  density    even  even with direct\n"
-                        "  conv1  all   0.500  1.250  0.500  1.000        1.500   37.5 %  75.0 %              none\n"
-                        "  conv2  dots  2.000  2.000  3.000                       50.0 %\n"
-                        "  docs/glossary.md says what each way is\n"));
+  EXPECT_THAT(one.str(), testing::EndsWith(
+                             "  layer  runs     ms  dots    all  twin  direct twin  density    even  even with direct\n"
+                             "  conv1  all   0.500  1.25  0.500  1.00         1.50   37.5 %  75.0 %              none\n"
+                             "  conv2  dots   2.00  2.00   3.00                      50.0 %\n"
+                             "  docs/glossary.md says what each way is\n"));
 }
 
 TEST(Plan, KeepsTheWaysThatRun) {

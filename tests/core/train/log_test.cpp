@@ -423,14 +423,6 @@ TEST_F(ProgressTest, TheSpeedOnATerminalIsThatOfTheLastTenSeconds) {
   EXPECT_DOUBLE_EQ(progress.images_per_second(), 1000);
 }
 
-TEST_F(ProgressTest, Rates) {
-  EXPECT_EQ(format_rate(0.123), "0.12");
-  EXPECT_EQ(format_rate(9.994), "9.99");
-  EXPECT_EQ(format_rate(9.996), "10.0");
-  EXPECT_EQ(format_rate(99.96), "100");
-  EXPECT_EQ(format_rate(12345.6), "12346");
-}
-
 TEST_F(ProgressTest, Keys) {
   Config config = Config::parse("[log]\ninterval = -1\n", "a.ini");
   EXPECT_EQ(config.read<LogOptions>("log").interval, 60);
