@@ -79,6 +79,8 @@ std::string default_directory(const std::string& file) {
 void check_data(const Experiment& experiment) {
   const TrainingData data = open_training_data(experiment, nullptr, false, {});
   for (const std::string& warning : data.warnings) std::cerr << "warning: " << warning << "\n";
+  for (const std::string& line : advice_on_validation(experiment.early_stopping, data.sets.validation.get()))
+    std::cerr << "warning: " << line << "\n";
   const Pipeline pipeline(*data.sets.train,
                           training_pipeline(experiment.data, data.normalization, experiment.train.batch, 0));
   if (experiment.distillation.enabled())

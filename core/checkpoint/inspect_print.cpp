@@ -71,12 +71,20 @@ std::pair<std::string, std::string> split(const std::string& path, bool checkpoi
              : std::pair<std::string, std::string>{path.substr(0, slash), path.substr(slash + 1)};
 }
 
+/// A figure of a tensor's values.
+std::string stat(const Json& stats, const char* name) {
+  return stats[name].is_null() ? "-" : number(stats[name].get<double>(), "%.4g");
+}
+
+/// "-0.1736 to 0.4101": one cell, so that neither makes way without the other.
+std::string range_cell(const Json& stats) {
+  return stats["min"].is_null() ? "-" : concat(stat(stats, "min"), " to ", stat(stats, "max"));
+}
+
 std::vector<std::string> stats_cells(const Json& tensor) {
   if (!tensor.contains("stats")) return {};
   const Json& stats = tensor["stats"];
-  std::vector<std::string> cells;
-  for (const char* name : {"min", "max", "mean", "std"})
-    cells.push_back(stats[name].is_null() ? "-" : number(stats[name].get<double>(), "%.4g"));
+  std::vector<std::string> cells = {range_cell(stats), stat(stats, "mean"), stat(stats, "std")};
   cells.push_back(number(100 * stats["zero_share"].get<double>(), "%.1f"));
   cells.push_back(show(stats["nan"]));
   cells.push_back(show(stats["inf"]));
@@ -174,8 +182,7 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
   });
   const int broken = finite ? 30 : 95;
   if (any("stats"))
-    columns.insert(columns.end(), {{"min", kRight, 80},
-                                   {"max", kRight, 80},
+    columns.insert(columns.end(), {{"range", kRight, 80},
                                    {"mean", kRight, 85},
                                    {"std", kRight, 85},
                                    {"% zero", kRight, 40},
@@ -285,8 +292,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
   }
   std::vector<Table::Column> columns = {{"layer", kLeft, kAlways, kCuts}};
   for (const Json& name : deciding)
-    columns.insert(columns.end(),
-                   {{concat(name.get<std::string>(), " mean"), kRight, 70}, {"min", kRight, 45}, {"max", kRight, 45}});
+    columns.insert(columns.end(), {{concat(name.get<std::string>(), " mean"), kRight, 70}, {"range", kRight, 45}});
   const auto any = [&](const auto& holds) {
     return std::any_of(decisions["layers"].begin(), decisions["layers"].end(),
                        [&](const Json& layer) { return layer.contains("macs_dense") && holds(layer); });
@@ -310,8 +316,8 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
     std::vector<std::string> cells = {show(layer["layer"])};
     for (const Json& name : deciding) {
       const auto values = layer.find(name.get<std::string>());
-      for (const char* value : {"mean", "min", "max"})
-        cells.push_back(values != layer.end() ? number((*values)[value].get<double>(), "%.4g") : "-");
+      const bool known = values != layer.end();
+      cells.insert(cells.end(), {known ? stat(*values, "mean") : "-", known ? range_cell(*values) : "-"});
     }
     const std::vector<std::string> more = cost_cells(layer);
     cells.insert(cells.end(), more.begin(), more.end());
@@ -319,7 +325,7 @@ void print_decisions(std::ostream& out, const Json& decisions, Width width) {
   }
   if (!totals.empty()) {
     std::vector<std::string> cells = {"whole network"};
-    cells.resize(1 + 3 * deciding.size());
+    cells.resize(1 + 2 * deciding.size());
     const std::vector<std::string> more = cost_cells(totals);
     cells.insert(cells.end(), more.begin(), more.end());
     table.add(cells);

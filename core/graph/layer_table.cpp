@@ -105,13 +105,13 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
   const std::vector<Execution> executions = executions_of(network, executor);
   const auto left = Table::Align::kLeft, right = Table::Align::kRight;
   Table table({{"layer", left, Table::kAlways, Table::Narrow::kCuts},
-               {"type", left, 90},
+               {"type", left, 45},
                {"source", left, 20},
                {"result", left, 80},
-               {"parameters", right, 60},
-               {"dense", right, 70},
-               {"memory", right, 40},
-               {"kernel", left, 50, Table::Narrow::kWraps}});
+               {"parameters", right, 70},
+               {"dense", right, 75},
+               {"memory", right, 60},
+               {"kernel", left, 65, Table::Narrow::kWraps}});
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
     std::int64_t learned = 0;

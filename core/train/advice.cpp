@@ -51,6 +51,11 @@ std::vector<std::string> advice_on_min_delta(const EarlyStoppingOptions& options
              " % write ", options.min_delta / 100)};
 }
 
+std::vector<std::string> advice_on_validation(const EarlyStoppingOptions& options, const Dataset* validation) {
+  if (validation != nullptr || !starts_with(options.metric, "val_")) return {};
+  return {"no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation"};
+}
+
 std::vector<std::string> advice_on_classes(const Network& network, const Dataset& dataset) {
   if (network.classes() <= dataset.num_classes()) return {};
   return {concat(dataset.name(), ": has ", dataset.num_classes(), " classes, the network tells ", network.classes(),

@@ -18,6 +18,9 @@ std::vector<std::string> advice_on_decay(const Network& network, const Optimizer
 /// Where an improvement of an accuracy that counts would be large: somebody thinks of per cent.
 std::vector<std::string> advice_on_min_delta(const EarlyStoppingOptions& options);
 
+/// Where the metric to choose by is that of validation images, and there are none.
+std::vector<std::string> advice_on_validation(const EarlyStoppingOptions& options, const Dataset* validation);
+
 /// Where the network tells more classes apart than the set has.
 std::vector<std::string> advice_on_classes(const Network& network, const Dataset& dataset);
 

@@ -7,6 +7,7 @@
 #include "core/base/error.hpp"
 #include "core/checkpoint/history_column.hpp"
 #include "core/config/text.hpp"
+#include "core/graph/decided_counts.hpp"
 #include "core/train/conditional_layers.hpp"
 #include "core/train/early_stopping.hpp"
 
@@ -109,11 +110,21 @@ double long_value(const std::string& column) {
   return ends_with(column, "average_bits") ? kBits : 0;
 }
 
+/// The network's cost is what it is trained for. (That in bits follows the densities.)
+bool aims_at_cost(const Network& network) {
+  return any_wants_counts(network) && has_conditional_cost(network) && !has_narrow_activations(network);
+}
+
 }  // namespace
 
 void append_live_metrics(std::vector<LinePart>& line, const Network& network, const CountsByNode& counts) {
   int importance = 75;  // of the first; the others are spare
-  for (const DerivedMetric& metric : said_once(derive_metrics(network, counts))) {
+  std::vector<DerivedMetric> metrics = said_once(derive_metrics(network, counts));
+  if (aims_at_cost(network)) {
+    std::stable_partition(metrics.begin(), metrics.end(),
+                          [](const DerivedMetric& metric) { return is_flop_reduction(metric.type->name); });
+  }
+  for (const DerivedMetric& metric : metrics) {
     const std::string& column = metric.type->name;
     const std::string unit = metric.type->unit.empty() ? "" : " " + metric.type->unit;
     const auto whole = [&](double value) { return concat(shown_name(column), " ", shown_text(column, value), unit); };
@@ -167,14 +178,19 @@ std::optional<double> value_at(const HistoryTable& table, double epoch, const st
 
 namespace {
 
-int importance_of(const std::string& column) {
+constexpr int kEpoch = 100;
+
+/// Of density and cost, the one that stands first matters more.
+int importance_of(const std::string& column, bool cost_first) {
   const std::string set = evaluated_set(column);
   const bool evaluated = !set.empty();
-  if (column == "epoch") return 100;
+  if (column == "epoch") return kEpoch;
   if (column == set + "accuracy") return 95;
   if (column == set + "loss") return 90;
-  if (is_density(column)) return evaluated ? 85 : 60;
-  if (is_flop_reduction(column)) return evaluated ? 78 : 55;
+  if (is_density(column) || is_flop_reduction(column)) {
+    const bool first = is_flop_reduction(column) == cost_first;
+    return evaluated ? (first ? 85 : 78) : (first ? 60 : 55);
+  }
   if (column == "images_per_second") return 76;
   if (column == "train_loss") return 79;
   if (column == "train_accuracy") return 70;
@@ -184,14 +200,14 @@ int importance_of(const std::string& column) {
 LinePart epoch_part(double epoch, std::int64_t epochs) {
   const std::string all = concat("/", epochs), done = epochs_text(epoch);
   const std::string longest = concat(epochs) + all;
-  return {concat("epoch ", done, all), done + all, importance_of("epoch"), 6 + longest.size(), longest.size()};
+  return {concat("epoch ", done, all), done + all, kEpoch, 6 + longest.size(), longest.size()};
 }
 
 /// For NaN a dash.
-LinePart part_of(const std::string& column, double value) {
+LinePart part_of(const std::string& column, double value, bool cost_first) {
   const double longest = long_value(column);
   const std::string name = shown_name(column) + " ";
-  LinePart part = {name + (std::isnan(value) ? "-" : shown_text(column, value)), "", importance_of(column),
+  LinePart part = {name + (std::isnan(value) ? "-" : shown_text(column, value)), "", importance_of(column, cost_first),
                    name.size() + shown_text(column, longest).size()};
   if (part.importance < LinePart::kSpare) return part;
   const auto brief = [&](const std::string& number) {
@@ -207,17 +223,22 @@ LinePart part_of(const std::string& column, double value) {
 std::vector<std::string> shown_figures(const std::string& prefix, const Network& network) {
   std::vector<std::string> columns;
   for (const MetricType* type : metrics_said_once(network)) columns.push_back(prefix + type->name);
-  if (has_conditional_cost(network)) columns.push_back(prefix + "flop_reduction");
+  if (has_conditional_cost(network))
+    columns.insert(aims_at_cost(network) ? columns.begin() : columns.end(), prefix + "flop_reduction");
   if (has_narrow_activations(network)) columns.push_back(prefix + "average_bits");
   return columns;
 }
 
 std::vector<LinePart> row_line(const MetricsRow& row, const std::vector<std::string>& columns, std::int64_t epochs) {
   std::vector<LinePart> line;
+  const auto figure = std::find_if(columns.begin(), columns.end(), [](const std::string& column) {
+    return is_density(column) || is_flop_reduction(column);
+  });
+  const bool cost_first = figure != columns.end() && is_flop_reduction(*figure);
   for (const std::string& column : columns) {
     const auto found = std::find_if(row.begin(), row.end(), [&](const auto& item) { return item.first == column; });
     const double value = found == row.end() ? std::nan("") : as_number(found->second);
-    line.push_back(column == "epoch" ? epoch_part(value, epochs) : part_of(column, value));
+    line.push_back(column == "epoch" ? epoch_part(value, epochs) : part_of(column, value, cost_first));
   }
   return line;
 }

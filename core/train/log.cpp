@@ -124,7 +124,10 @@ void Log::set_status(const std::string& text) {
 
 // The last column stays free: a full line makes some terminals wrap.
 void Log::draw_status() const {
-  if (!status_.empty()) show(err_, "\r" + status_.substr(0, static_cast<std::size_t>(width() - 1)) + "\033[K");
+  if (status_.empty()) return;
+  std::size_t end = 0;
+  for (int room = width() - 1; room > 0 && end < status_.size(); --room) end += character_at(status_, end).bytes;
+  show(err_, "\r" + status_.substr(0, end) + "\033[K");
 }
 
 void Log::erase_status() const {

@@ -56,11 +56,13 @@ void print_confusion(std::ostream& out, const ReportSubject& subject, const Eval
   table.print(out, subject.width, "  ");
 }
 
-/// "45.1 % (18.41 M multiply-adds, dense 40.81 M)"; where all are executed only how many they are.
-std::string work_text(double executed, double dense, const char* what) {
-  if (executed >= dense) return concat(operations_text(dense), " ", what);
-  return concat(share_text(executed / dense), " (", operations_text(executed), " ", what, ", dense ",
-                operations_text(dense), ")");
+/// "cost": "45.1 % (18.41 M multiply-adds for one image, dense 40.81 M)"; where all are executed "multiply-adds":
+/// "40.81 M for one image".
+std::pair<std::string, std::string> work_line(const char* name, double executed, double dense, const std::string& what,
+                                              const std::string& per) {
+  if (executed >= dense) return {what, operations_text(dense) + per};
+  return {name, concat(share_text(executed / dense), " (", operations_text(executed), " ", what, per, ", dense ",
+                       operations_text(dense), ")")};
 }
 
 /// A line for each layer whose work or figures depend on the images; nothing where there is none.
@@ -119,11 +121,11 @@ std::vector<std::pair<std::string, std::string>> summary(const ReportSubject& su
     const std::string &name = metric.type->name, unit = metric.type->unit;
     lines.emplace_back(shown_name(name), shown_text(name, metric.value) + (unit.empty() ? "" : " ") + unit);
   }
-  lines.emplace_back("cost", work_text(cost.macs_executed, cost.macs_dense, "multiply-adds for one image"));
+  lines.push_back(work_line("cost", cost.macs_executed, cost.macs_dense, "multiply-adds", " for one image"));
   if (has_narrow_activations(network)) {
     lines.emplace_back("bits", bits_text(cost.average_bits()) + " on average");
-    lines.emplace_back("bit cost",
-                       work_text(cost.bit_operations_executed, cost.bit_operations_dense, "bit operations"));
+    lines.push_back(
+        work_line("bit cost", cost.bit_operations_executed, cost.bit_operations_dense, "bit operations", ""));
   }
   lines.emplace_back("parameters", count_text(network.learned_count()));
   lines.emplace_back("speed", speed(subject, network, evaluation));

@@ -71,10 +71,9 @@ void Trainer::open_data(const Checkpoint* before, bool accept_changes) {
 /// The metric that decides which checkpoint is best must be a column that evaluations write.
 EarlyStoppingOptions Trainer::watched_metric() {
   EarlyStoppingOptions options = experiment_.early_stopping;
-  if (data_.sets.validation == nullptr && options.metric.rfind("val_", 0) == 0) {
+  for (const std::string& warning : advice_on_validation(options, data_.sets.validation.get())) {
     options.metric.replace(0, 4, "test_");
-    log_.warning(
-        "no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation");
+    log_.warning(warning);
   }
   std::vector<std::string> columns = {evaluated_set_ + "_accuracy", evaluated_set_ + "_loss"};
   if (const std::int64_t k = experiment_.eval.top_k; k > 0)

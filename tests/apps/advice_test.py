@@ -43,6 +43,13 @@ def more_outputs_than_classes():
         expect(warnings(box.ok("sluice-train", "net.ini", "--dry-run")) == [], "classes: as many")
 
 
+def nothing_held_out():
+    with Sandbox() as box:
+        text = "warning: no images are held out for validation: the best checkpoint is chosen on the test set; set data.validation"
+        for options in (["--dry-run"], []):
+            expect(warnings(box.ok("sluice-train", "net.ini", "--data.validation=0", *options)) == [text], f"validation: {options}")
+
+
 def gates_that_decide_alike():
     with Sandbox() as box:
         box.write("gated.ini", GATED)
@@ -151,7 +158,7 @@ def speed_of_what_is_not_deployed():
 
 
 if __name__ == "__main__":
-    for part in [weight_decay_on_thresholds, more_outputs_than_classes, gates_that_decide_alike,
+    for part in [weight_decay_on_thresholds, more_outputs_than_classes, nothing_held_out, gates_that_decide_alike,
                  thresholds_that_are_far_from_their_target, a_cost_that_is_missed, a_ramp_that_is_too_long, gates_that_skip_nothing, speed_of_what_is_not_deployed]:
         part()
     sys.exit(1 if failures else 0)

@@ -57,7 +57,11 @@ def train(box, net, *options):
     """What it says of the target, and the last row of its metrics."""
     box.write("gated.ini", net)
     run = f"run{len(box.tree())}"
-    told = [line for line in box.ok("sluice-train", "gated.ini", f"--run.dir={run}", *options).err.splitlines() if "cost_target is" in line]
+    done = box.ok("sluice-train", "gated.ini", f"--run.dir={run}", *options)
+    told = [line for line in done.err.splitlines() if "cost_target is" in line]
+    if net != BITS:  # what is aimed at stands before the density
+        epochs = [line for line in done.out.splitlines() if line.startswith("epoch ")]
+        expect(epochs and all(re.search(r" cost (\S+ %|-), density .* val_cost (\S+ %|-), val_density ", line) for line in epochs), f"epochs: {epochs[:1]}")
     return told, last_row(box, run)
 
 

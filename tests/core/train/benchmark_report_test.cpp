@@ -48,9 +48,9 @@ TEST(Plan, IsATableWithAColumnForEachWay) {
   EXPECT_EQ(none.str(), "plan: empty, no layer of this network can run in several ways\n");
   KernelRow swept{gated, {{1}}, {{1.5}}, 0.375, 0.75, std::nullopt, true}, other{quantised, {{4}}, {{5}}};
   print_kernels(twins, {swept, other}, 70);
-  EXPECT_THAT(twins.str(), testing::EndsWith("  layer  runs       ms   dots    all  floats   twin  density    even\n"
-                                             "  conv1  all     0.500  1.250  0.500          1.000   37.5 %  75.0 %\n"
-                                             "  conv2  floats  2.000                 2.000  4.000\n"
+  EXPECT_THAT(twins.str(), testing::EndsWith("  layer  runs       ms  dots    all  floats  twin  density    even\n"
+                                             "  conv1  all     0.500  1.25  0.500          1.00   37.5 %  75.0 %\n"
+                                             "  conv2  floats   2.00                 2.00  4.00\n"
                                              "  no room for: int8, direct twin, even with direct\n"
                                              "  docs/glossary.md says what each way is\n"));
 }
@@ -79,15 +79,15 @@ TEST(Plan, SaysNothingOfTwinsThatThereAreNot) {
 TEST(Plan, KeepsTheWaysThatRun) {
   const TimedKernel kernel{"conv1", {"dots", "lanes", "hybrid"}, {3, 2, 1}, 2};
   std::ostringstream plan;
-  print_plan(plan, {kernel}, "4 test images", 43);
-  EXPECT_THAT(plan.str(), testing::EndsWith("  layer  runs       ms   dots  hybrid\n"
-                                            "  conv1  hybrid  1.000  3.000   1.000\n"
+  print_plan(plan, {kernel}, "4 test images", 41);
+  EXPECT_THAT(plan.str(), testing::EndsWith("  layer  runs      ms  dots  hybrid\n"
+                                            "  conv1  hybrid  1.00  3.00    1.00\n"
                                             "  no room for: lanes\n"
                                             "  docs/glossary.md says what each way is\n"));
   std::ostringstream narrow;
   print_plan(narrow, {kernel}, "4 test images", 30);
-  EXPECT_THAT(narrow.str(), testing::EndsWith("  layer  runs       ms  hybrid\n"
-                                              "  conv1  hybrid  1.000   1.000\n"
+  EXPECT_THAT(narrow.str(), testing::EndsWith("  layer  runs      ms  hybrid\n"
+                                              "  conv1  hybrid  1.00    1.00\n"
                                               "  no room for: dots, lanes\n"
                                               "  docs/glossary.md says what each way is\n"));
 }

@@ -52,6 +52,13 @@ TEST(EpochRow, WhatWasEvaluatedStaysOnANarrowTerminal) {
   EXPECT_EQ(line(40), "3/60 val_loss 1.30 val_acc 44.1%");
 }
 
+TEST(EpochRow, OfDensityAndCostTheFirstStaysLonger) {
+  const std::vector<std::string> columns = {"epoch",    "train_loss",   "flop_reduction",     "gate_density",
+                                            "val_loss", "val_accuracy", "val_flop_reduction", "val_gate_density"};
+  EXPECT_EQ(fitting_line(row_line(kRow, columns, 60), 60, ", "),
+            "3/60 loss 1.23 val_loss 1.30 val_acc 44.1% val_cost 40%");
+}
+
 /// The words of a line without its numbers.
 std::string fields(const std::string& text) {
   std::string words;

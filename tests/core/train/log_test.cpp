@@ -205,6 +205,16 @@ TEST_F(LogTest, APipeHasNoStatusAndATerminalHas) {
   EXPECT_EQ(terminal.read_all(), "warning: bare\r\n");
 }
 
+TEST_F(LogTest, AStatusIsCutBetweenCharacters) {
+  Terminal terminal(8);
+  Log log(STDOUT_FILENO, terminal.writer);
+  log.set_status("Bär: 3 Öfen");
+  EXPECT_EQ(terminal.read_all(), "\rBär: 3 \033[K");
+  log.set_status("ÄÖÜÄÖÜÄÖ");
+  EXPECT_EQ(terminal.read_all(), "\rÄÖÜÄÖÜÄ\033[K");
+  log.set_status("");
+}
+
 TEST_F(LogTest, ADumbTerminalIsNotRedrawn) {
   Terminal terminal(80);
   setenv("TERM", "dumb", 1);
