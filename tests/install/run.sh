@@ -72,7 +72,7 @@ grep -q '^CMAKE_BUILD_TYPE:STRING=Release$' "$work/gate/CMakeCache.txt" || fail 
 cmake --build "$work/gate"
 ctest --test-dir "$work/gate" --output-on-failure --no-tests=error
 load=--plugins.load=$work/gate/libcentre_conv.so
-"$bin/sluice-train" "$work/own_gate/centre.ini" "$load" --dry-run >"$work/dry.log" 2>&1
+"$bin/sluice-train" "$work/own_gate/centre.ini" "$load" --data.validation=10 --dry-run >"$work/dry.log" 2>&1
 if grep -E 'warning|error' "$work/dry.log"; then fail "--dry-run complains of the gate"; fi
 "$bin/sluice-train" "$work/own_gate/centre.ini" "$load" --run.dir="$work/gated"
 for column in gate_density test_gate_density gating_loss; do
