@@ -235,7 +235,7 @@ def inspection():
                f"inspect: {gates[0]['threshold']}")
         text = box.ok("sluice-inspect", "run/checkpoints/best.h5", "--gates").out
         cost, bits = 100 / totals["flop_reduction"], 100 * totals["bit_operations_executed"] / totals["bit_operations_dense"]
-        expect(re.search(r"^gate0 +0\.2 +0\.2 +0\.2 +\d+\.\d % +\d+\.\d % +\d+ +400 +32\.00 +\d+\.\d %$", text, re.MULTILINE) and
+        expect(re.search(r"^gate0 +0\.2 +0\.2 to 0\.2 +\d+\.\d % +\d+\.\d % +\d+ +400 +32\.00 +\d+\.\d %$", text, re.MULTILINE) and
                re.fullmatch(rf"whole network .* {cost:.1f} % .* {bits:.1f} %", text.splitlines()[-2]) and
                text.splitlines()[-1] == "for one image, counted in the last evaluation, on 8 validation images",
                f"inspect: {text}")

@@ -50,7 +50,7 @@ expect '^conv1.weight  float32  2x3x4 .* 24 '
 expect '^half  *float16  5 .* = group/same$'
 expect '^records  *records '
 "$inspect" "$file" --stats '--filter=[!h]*' > "$directory/out"
-expect '^conv1.weight  .* 0  *23  *11.5  *6.922  *4.2 '
+expect '^conv1.weight  .* 0 to 23  *11.5  *6.922  *4.2 '
 expect '^zipped  .* 100.0  *0  *0  *= packed$'
 
 code=0
