@@ -17,6 +17,7 @@ function draw(tag, attributes, ...children) {
   return made;
 }
 const colour = (index) => `var(--c${index % 8})`;
+const placeOf = (series, index) => (series.place === undefined ? index : series.place);
 const dash = (index) => ['', '7 4', '2 3', '9 3 2 3'][Math.floor(index / 8) % 4];
 
 function number(value) {
@@ -64,8 +65,9 @@ function extent(values) {
   return [low, high];
 }
 
-// A chart of lines or points: {title, x, y, series: [{name, points: [[x, y, label]], line, dots}]}. The legend switches
-// series, dragging zooms, a double click shows everything again.
+// A chart of lines or points: {title, x, y, series: [{name, points: [[x, y, label]], line, dots, place}]}. The legend
+// switches series, dragging zooms, a double click shows everything again. Series of one place, which is that in the
+// chart unless it is given, have one colour in all charts.
 class Chart {
   constructor(options) {
     Object.assign(this, options);
@@ -84,7 +86,8 @@ class Chart {
   legend() {
     const legend = make('div', {class: 'legend'});
     this.series.forEach((series, index) => {
-      const line = make('i', {style: `border-color: ${colour(index)}; border-top-style: ${dash(index) ? 'dashed' : 'solid'}`});
+      const place = placeOf(series, index);
+      const line = make('i', {style: `border-color: ${colour(place)}; border-top-style: ${dash(place) ? 'dashed' : 'solid'}`});
       const button = make('button', {type: 'button', 'aria-pressed': 'true'}, line, series.name);
       button.addEventListener('click', () => {
         this.hidden[this.hidden.has(index) ? 'delete' : 'add'](index);
@@ -109,7 +112,7 @@ class Chart {
     this.svg.append(draw('clipPath', {id: clip}, draw('rect', {x: kLeft, y: kTop, width: kWidth - kLeft - kRight,
       height: kHeight - kTop - kBottom})));
     const group = draw('g', {'clip-path': `url(#${clip})`});
-    for (const [series, index] of this.shown()) this.one(group, series, index);
+    for (const [series, index] of this.shown()) this.one(group, series, placeOf(series, index));
     this.marks = draw('g');
     this.svg.append(group, this.marks);
   }
@@ -128,15 +131,15 @@ class Chart {
     this.svg.append(draw('text', {x: (kLeft + kWidth - kRight) / 2, y: kHeight - 5, 'text-anchor': 'middle'}, this.x),
       draw('text', {x: 13, y: (kTop + bottom) / 2, 'text-anchor': 'middle', transform: `rotate(-90 13 ${(kTop + bottom) / 2})`}, this.y));
   }
-  one(group, series, index) {
+  one(group, series, place) {
     const at = series.points.map(([x, y]) => `${this.atX(x).toFixed(1)},${this.atY(y).toFixed(1)}`);
-    const stroke = `stroke: ${colour(index)}`;
+    const stroke = `stroke: ${colour(place)}`;
     if (series.line !== false && at.length > 1) {
-      group.append(draw('polyline', {class: 'plot', style: stroke, points: at.join(' '), 'stroke-dasharray': series.dash || dash(index)}));
+      group.append(draw('polyline', {class: 'plot', style: stroke, points: at.join(' '), 'stroke-dasharray': series.dash || dash(place)}));
     }
     if (series.dots === false || (series.line !== false && at.length > 40)) return;
     series.points.forEach(([x, y, label]) => {
-      group.append(draw('circle', {cx: this.atX(x), cy: this.atY(y), r: label ? 5 : 2.5, style: `fill: ${colour(index)}`}));
+      group.append(draw('circle', {cx: this.atX(x), cy: this.atY(y), r: label ? 5 : 2.5, style: `fill: ${colour(place)}`}));
       if (label) group.append(draw('text', {x: this.atX(x) + (this.atX(x) > kWidth * 0.7 ? -8 : 8), y: this.atY(y) - 6,
         'text-anchor': this.atX(x) > kWidth * 0.7 ? 'end' : 'start'}, label));
     });
@@ -222,11 +225,14 @@ function byMetric(history, layers) {
 function curves(subject) {
   const box = make('div', {class: 'charts'});
   const names = {train: 'training', val: 'validation', test: 'test', '': 'training'};
+  const sets = Object.values(names);
+  const all = [...new Set(subject.history.columns.map((column) => parts(column).layer).filter((layer) => layer !== undefined))];
   for (const layers of [false, true]) {
     for (const [metric, columns] of byMetric(subject.history, layers)) {
       const series = columns.map((column) => {
         const {set, layer} = parts(column);
-        return {name: layers ? layer : names[set], points: points(subject.history, column)};
+        const place = layers ? all.indexOf(layer) : sets.indexOf(names[set]);
+        return {name: layers ? layer : names[set], points: points(subject.history, column), place};
       }).filter((one) => one.points.length > 0);
       if (series.length === 0) continue;
       box.append(new Chart({title: title(metric) + (layers ? ' by layer' : ''), x: 'epoch', y: unit(metric), series}).figure);
@@ -409,15 +415,15 @@ function several() {
   section('Side by side', table(report.table.titles, report.table.rows));
   if (charts.length > 0) section('Trade-off', make('div', {class: 'charts'}, ...charts));
   const groups = new Map();
-  for (const subject of report.subjects) {
+  report.subjects.forEach((subject, place) => {
     for (const [metric, columns] of byMetric(subject.history, false)) {
       const column = columns.find((one) => /^(val|test)_/.test(one)) || columns[0];
       const found = points(subject.history, column);
       if (found.length === 0) continue;
       if (!groups.has(metric)) groups.set(metric, []);
-      groups.get(metric).push({name: subject.short, points: found});
+      groups.get(metric).push({name: subject.short, points: found, place});
     }
-  }
+  });
   const box = make('div', {class: 'charts'});
   for (const [metric, series] of groups) box.append(new Chart({title: title(metric), x: 'epoch', y: unit(metric), series}).figure);
   if (groups.size > 0) section('Curves', box);

@@ -36,6 +36,10 @@ found.contrasts = [...document.body.querySelectorAll('*')].filter((one) => one.t
   const style = getComputedStyle(one), text = light(shade(one instanceof SVGElement ? style.fill : style.color)), below = light(ground(one));
   return [(Math.max(text, below) + 0.05) / (Math.min(text, below) + 0.05), one.textContent.slice(0, 30)];
 }).sort((a, b) => a[0] - b[0]).slice(0, 3);
+const shades = {};
+for (const button of document.querySelectorAll('figure.chart .legend button'))
+  (shades[button.textContent] = shades[button.textContent] || new Set()).add(button.querySelector('i').getAttribute('style'));
+found.changing = Object.keys(shades).filter((name) => shades[name].size > 1);
 try {
   const chart = document.querySelector('figure.chart'), svg = chart.querySelector('svg'), box = svg.getBoundingClientRect();
   const at = (kind, share, buttons) => svg.dispatchEvent(new PointerEvent(kind,
@@ -97,6 +101,7 @@ def check(found, where, charts, headings, dark=False):
     expect(found["headings"] == headings, f"{where}: {found['headings']}")
     expect(found["wide"] <= 0, f"{where}: {found['wide']} pixels stand out of the page")
     expect(found["images"] == 0, f"{where}: markup of a stranger")
+    expect(found["changing"] == [], f"{where}: colours that differ from chart to chart: {found['changing']}")
     expect("\n" in found["tip"], f"{where}: hovering shows '{found['tip']}'")
     for what in ("hides", "shows", "zooms", "resets"):
         expect(found[what], f"{where}: the chart never {what}")
