@@ -1,6 +1,7 @@
 #!/bin/bash
 # sluice-get-data: fetches CIFAR-10 or CIFAR-100 (binary version), checks and unpacks it. An interrupted download is resumed by the next run.
 set -uo pipefail
+version=@PROJECT_VERSION@
 
 usage() {
   cat <<'TEXT'
@@ -11,6 +12,7 @@ is used without a network.
 
 Options:
   --url BASE        where the archive is; default: https://www.cs.toronto.edu/~kriz
+  --version         print the version
 
 Environment:
   SLUICE_DATA_URL   the same as --url, which goes first
@@ -34,10 +36,11 @@ base=${SLUICE_DATA_URL:-https://www.cs.toronto.edu/~kriz}
 while (($#)); do
   case $1 in
     -h | --help) usage && exit 0 ;;
+    --version) echo "sluice-get-data $version" && exit 0 ;;
     --url) (($# > 1)) || die 2 "--url: expected an address after it, got nothing; see --help"
            base=$2 && shift ;;
     --url=*) base=${1#--url=} ;;
-    -*) die 2 "unknown option '$1', expected --url or --help" ;;
+    -*) die 2 "unknown option '$1', expected --url, --version or --help" ;;
     *) if [[ -z $name ]]; then name=$1
        elif [[ -z $dir ]]; then dir=$1
        else die 2 "expected a data set and a folder, got '$1' after them; see --help"; fi ;;

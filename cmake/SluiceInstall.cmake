@@ -25,7 +25,7 @@ install(DIRECTORY configs/pretrained DESTINATION ${sluice_data}/configs COMPONEN
 install(DIRECTORY tests/plugin tests/own_gate DESTINATION ${sluice_data}/examples COMPONENT networks)
 install(FILES LICENSE CITATION.cff README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT documents)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT documents)
-install(PROGRAMS apps/get-data.sh DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME sluice-get-data COMPONENT programs)
+install(PROGRAMS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/sluice-get-data DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
 install(PROGRAMS apps/pt2h5.py DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
 configure_file(cmake/packaging/modulefile.in ${CMAKE_BINARY_DIR}/modulefile @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/modulefile DESTINATION ${sluice_data}/modulefiles/sluice RENAME ${PROJECT_VERSION} COMPONENT module)

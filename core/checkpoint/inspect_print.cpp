@@ -165,6 +165,7 @@ void print_header(std::ostream& out, const Json& header, Width width) {
   }
   table.add({"layers", show(header["layers"])});
   print_pairs(table, "plan", header["plan"]);
+  if (!header["plan"].empty()) table.add({"", "(docs/glossary.md says what each way is)"});
   print_pairs(table, "run", with_one_time(header["run"]));
   table.print(out, width);
 }

@@ -211,7 +211,7 @@ expect_error "expected a folder for CIFAR-10 after 'cifar10', got nothing; see -
 run 2 cifar10 "$dir" more
 expect_error "expected a data set and a folder, got 'more' after them; see --help"
 run 2 cifar10 "$dir" --mirror
-expect_error "unknown option '--mirror', expected --url or --help"
+expect_error "unknown option '--mirror', expected --url, --version or --help"
 run 2 cifar10 "$dir" --url
 expect_error "--url: expected an address after it, got nothing; see --help"
 run 0 --help

@@ -58,6 +58,7 @@ def help_and_versions():
             expect(re.fullmatch(rf"{program} \d+\.\d+\.\d+", lines[0]), f"{program} --version: {lines[0]}")
             names = [line.split()[0] for line in lines[1:]]
             expect({"compiler", "oneDNN", "HDF5", "processor"} <= set(names), f"{program} --version: {names}")
+        expect(re.fullmatch(r"sluice-get-data \d+\.\d+\.\d+\n", box.ok("sluice-get-data", "--version").out), "sluice-get-data --version")
 
 
 def help_is_one_screen():

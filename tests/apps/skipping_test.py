@@ -142,6 +142,8 @@ def deployment(box):
     expect(header["kind"] == "deployable" and header["plan"] == report["plan"] and "instruction_set" in header["state"],
            f"deploy: {header}")
     box.ok("sluice-inspect", "net.h5", "--verify")
+    text = box.ok("sluice-inspect", "net.h5").out
+    expect("(docs/glossary.md says what each way is)" in text, f"inspect: {text}")
     deployed = json.loads(box.ok("sluice-eval", "net.h5", "--json").out)
     expect(deployed["accuracy"] == report["accuracy_after"], f"deploy: {deployed['accuracy']}, {report}")
     for way in ["dots", "all"]:  # at most one of them is the fastest
