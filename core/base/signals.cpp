@@ -21,6 +21,7 @@ std::atomic<int> g_first_signal{0};
 std::atomic<int> g_interrupts{0};
 std::atomic<std::int64_t> g_interrupted_ns{0};
 std::atomic<bool> g_end_at_once{false};
+struct sigaction g_pipe_before {};  // of SIGPIPE
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 constexpr std::int64_t kSameRequestNs = 50'000'000;
@@ -84,6 +85,7 @@ StopSignals::StopSignals(std::initializer_list<int> signals) {
   for (int signal : signals)
     if (signal != SIGHUP || !is_ignored(signal)) install(signal, on_stop_signal);
   install(SIGPIPE, SIG_IGN);
+  g_pipe_before = saved_[count_ - 1].action;
   install(SIGXFSZ, SIG_IGN);
 }
 
@@ -108,6 +110,9 @@ void StopSignals::install(int signal, void (*handler)(int)) {
 
 void StopSignals::end_at_once(bool yes) {
   g_end_at_once = yes;
+  struct sigaction ignored {};
+  ignored.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, yes ? &g_pipe_before : &ignored, nullptr);
 }
 
 int stop_requested() {

@@ -14,9 +14,10 @@ namespace sluice {
 /// A second SIGINT or SIGTERM ends the process at once with exit code 128 + its number; one that comes within 50 ms of
 /// the first is the same request delivered twice (launchers forward what the batch system has already sent) and is
 /// ignored. A SIGHUP that is ignored stays so: nohup asked for it. SIGPIPE is ignored, so that a run outlives the
-/// reader of its output, and SIGXFSZ, so that a file size limit is an error of the write (EFBIG) and not the end of the
-/// process. The destructor restores the former handlers and forgets what came. At most one lives at a time, made by the
-/// main thread; a program that stops on signals makes it first of all. Allocates nothing.
+/// reader of its output (but not what only prints: end_at_once), and SIGXFSZ, so that a file size limit is an error of
+/// the write (EFBIG) and not the end of the process. The destructor restores the former handlers and forgets what came.
+/// At most one lives at a time, made by the main thread; a program that stops on signals makes it first of all.
+/// Allocates nothing.
 class StopSignals {
  public:
   explicit StopSignals(std::initializer_list<int> signals = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU});
@@ -25,7 +26,8 @@ class StopSignals {
   StopSignals& operator=(const StopSignals&) = delete;
 
   /// For the time in which nothing is made yet that would have to be put right: a stop signal ends the process at once
-  /// with exit code 75 and a line, also where it waits for a file. With `false` signals are recorded, as at first.
+  /// with exit code 75 and a line, also where it waits for a file, and a SIGPIPE as in any other program. With `false`
+  /// signals are recorded, as at first.
   static void end_at_once(bool yes);
 
  private:

@@ -10,14 +10,14 @@
 
 namespace sluice {
 void EarlyStoppingOptions::describe(Keys& keys) {
-  keys.optional("metric", metric, "The column of metrics.csv that decides which checkpoint is best and when to stop.");
+  keys.optional("metric", metric, "the column of metrics.csv that decides which checkpoint is best and when to stop");
   keys.choice("goal", goal, {{"auto", Goal::kAuto}, {"max", Goal::kMax}, {"min", Goal::kMin}},
-              "Whether the metric should rise or fall; auto: fall if its name ends in loss or error.");
+              "whether the metric should rise or fall; auto: fall if its name ends in loss or error");
   keys.optional("patience", patience, at_least(0.0),
-                "Epochs without improvement after which training stops, also parts of one; 0 = never.");
+                "epochs without improvement after which training stops, also parts of one; 0: never");
   keys.optional(
       "min_delta", min_delta, at_least(0.0),
-      "What an improvement must exceed to count for the patience; accuracies are shares from 0 to 1: 0.001 is 0.1 %.");
+      "what an improvement must exceed to count for the patience; accuracies are shares from 0 to 1: 0.001 is 0.1 %");
   keys.role(KeyRole::kContinues, {"metric", "goal"}, "the best epoch is chosen anew");
   keys.role(KeyRole::kContinues, {"patience", "min_delta"}, "the run may end elsewhere");
 }

@@ -33,8 +33,8 @@ void exchange_arrays(float* a, float* b, std::int64_t count) {
 
 void EmaOptions::describe(Keys& keys) {
   keys.optional("decay", decay, between(0.0, 1.0),
-                "Decay of the weights' moving average at each step, such as 0.999; 0 = none.");
-  keys.optional("warmup", warmup, "Begin with a smaller decay: at update t at most (1 + t) / (10 + t).");
+                "decay of the weights' moving average at each step, such as 0.999; 0: none");
+  keys.optional("warmup", warmup, "begin with a smaller decay: at update t at most (1 + t) / (10 + t)");
   keys.optional("statistics_batches", statistics_batches, at_least(std::int64_t{0}),
                 "before each evaluation the running statistics of the averaged weights are measured over this many "
                 "training batches, at most an epoch, as torch's update_bn does; 0: they are averaged like the weights");

@@ -47,7 +47,7 @@ std::size_t longest_label(const std::string& label) {
 
 void LogOptions::describe(Keys& keys) {
   keys.optional("interval", interval, at_least(0.0),
-                "Seconds between progress lines where standard error is no terminal; 0 = none.");
+                "seconds between progress lines where standard error is no terminal; 0: none");
   keys.optional("tensorboard", tensorboard,
                 "write an event file for TensorBoard into the run directory: metrics, histograms of thresholds and "
                 "densities, decision maps, the configuration (docs/reports.md)");

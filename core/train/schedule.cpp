@@ -32,7 +32,7 @@ std::int64_t whole_steps(double epochs, std::int64_t steps_per_epoch) {
 }  // namespace
 
 void ScheduleOptions::describe(Keys& keys) {
-  keys.choice("type", type, types(), "Shape of the learning rate over the run.");
+  keys.choice("type", type, types(), "shape of the learning rate over the run");
   const std::string why = concat("type = ", types()[static_cast<std::size_t>(type)].first);
   // A key that only some types read.
   const auto only = [&](bool read, const char* name, auto& value, auto range, const char* doc) {
@@ -44,19 +44,18 @@ void ScheduleOptions::describe(Keys& keys) {
   const bool drops = type == Type::kStep || type == Type::kMultistep;
   const bool ends = type == Type::kPolynomial || type == Type::kCosine;
   const bool cycle = type == Type::kOneCycle;
-  keys.optional("warmup_epochs", warmup_epochs, at_least(0.0),
-                "Epochs of linear warm-up, also parts of one; 0 = none.");
+  keys.optional("warmup_epochs", warmup_epochs, at_least(0.0), "epochs of linear warm-up, also parts of one; 0: none");
   only(warmup_epochs > 0, "warmup_start", warmup_start, between(0.0, 1.0),
-       "Factor on the learning rate of the warm-up's first step.");
-  only(type == Type::kStep, "step_epochs", step_epochs, above_zero(), "step: epochs between two drops.");
-  only(type == Type::kMultistep, "milestones", milestones, above_zero(), "multistep: epochs of the drops, increasing.");
-  only(drops, "gamma", gamma, above_zero(), "step, multistep: factor on the learning rate at a drop.");
-  only(ends, "min_lr", min_lr, at_least(0.0), "polynomial, cosine: learning rate at the end of the run.");
-  only(type == Type::kPolynomial, "power", power, above_zero(), "polynomial: its exponent.");
+       "factor on the learning rate of the warm-up's first step");
+  only(type == Type::kStep, "step_epochs", step_epochs, above_zero(), "step: epochs between two drops");
+  only(type == Type::kMultistep, "milestones", milestones, above_zero(), "multistep: epochs of the drops, increasing");
+  only(drops, "gamma", gamma, above_zero(), "step, multistep: factor on the learning rate at a drop");
+  only(ends, "min_lr", min_lr, at_least(0.0), "polynomial, cosine: learning rate at the end of the run");
+  only(type == Type::kPolynomial, "power", power, above_zero(), "polynomial: its exponent");
   only(cycle, "pct_start", pct_start, between(0.0, 1.0),
-       "one_cycle: share of the run in which the learning rate rises.");
-  only(cycle, "div", div, at_least(1.0), "one_cycle: the run starts at lr / div.");
-  only(cycle, "final_div", final_div, at_least(1.0), "one_cycle: the run ends at lr / div / final_div.");
+       "one_cycle: share of the run in which the learning rate rises");
+  only(cycle, "div", div, at_least(1.0), "one_cycle: the run starts at lr / div");
+  only(cycle, "final_div", final_div, at_least(1.0), "one_cycle: the run ends at lr / div / final_div");
   if (type != Type::kMultistep || keys.documenting()) return;
   const auto bad = std::adjacent_find(milestones.begin(), milestones.end(), std::greater_equal<>());
   if (bad != milestones.end()) keys.error("milestones", concat("must increase, but ", bad[1], " comes after ", bad[0]));

@@ -1,6 +1,7 @@
 """Outputs replace nothing that others need: inputs, files of others, links, FIFOs, devices; descriptors are there or missed."""
 import os
 import resource
+import signal
 import stat
 import subprocess
 import threading
@@ -128,6 +129,19 @@ DESCRIPTORS = [
 ]
 
 
+def ends_with_its_reader(check):
+    """What only prints ends in silence, as other programs do, when `head` has seen enough."""
+    with Sandbox() as box:
+        trained(box)
+        for command in ("sluice-train --help all", "sluice-train net.ini --print-config", "sluice-train net.ini --dry-run",
+                        "sluice-pack --help", "sluice-eval --help all", "sluice-inspect run/weights.h5"):
+            reader, writer = os.pipe()
+            os.close(reader)
+            ended = box.run(*command.split(), stdout=writer)
+            os.close(writer)
+            check.expect((ended.code, ended.err) == (128 + signal.SIGPIPE, ""), f"{command}: {ended}")
+
+
 class Check:
     def __init__(self):
         self.problems = []
@@ -219,7 +233,7 @@ def few_files(check):
 
 if __name__ == "__main__":
     everything = Check()
-    for test in (writes_directly, temporaries, closed_descriptors, few_files):
+    for test in (writes_directly, temporaries, closed_descriptors, few_files, ends_with_its_reader):
         test(everything)
     for problem in everything.problems:
         print("FAILED " + problem)

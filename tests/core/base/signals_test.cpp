@@ -155,6 +155,16 @@ TEST(Signals, WhereNothingIsMadeYetTheProcessEndsAtOnce) {
   EXPECT_EQ(stop_requested(), SIGUSR1);
 }
 
+TEST(Signals, WhatOnlyPrintsEndsWithItsReader) {
+  const int status = status_of_child([] {
+    StopSignals signals;
+    StopSignals::end_at_once(true);
+    raise(SIGPIPE);
+  });
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(WTERMSIG(status), SIGPIPE);
+}
+
 TEST(Signals, AClosedPipeAndAFileLimitAreErrorsOfTheWrite) {
   const int status = status_of_child([] {
     StopSignals signals;
