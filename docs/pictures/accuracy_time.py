@@ -1,4 +1,4 @@
-"""Draws accuracy against milliseconds: accuracy_time.py FIGURES.csv PICTURE.svg. Networks named *_cg or cg* or channels* are gated."""
+"""Draws accuracy against milliseconds: accuracy_time.py FIGURES.csv PICTURE.svg. A network is gated if its name has the word cg or channels."""
 import csv
 import sys
 
@@ -12,7 +12,7 @@ PANELS = [(precision, batch) for batch in ("128", "1") for precision in ("fp32",
 
 
 def is_gated(name):
-    return name.startswith(("cg", "channels")) or name.endswith("_cg")
+    return not {"cg", "channels"}.isdisjoint(name.split("_"))
 
 
 def draw(axes, rows, precision, batch):
