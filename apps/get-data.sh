@@ -5,20 +5,26 @@ version=@PROJECT_VERSION@
 
 usage() {
   cat <<'TEXT'
-Usage: sluice-get-data cifar10|cifar100 DIR [--url BASE]
-Fetches CIFAR-10 or CIFAR-100, the official binary archive, into DIR, checks it and unpacks it there. Can be run again: a
-finished data set is left alone, a download that was interrupted goes on where it stopped. An archive that already lies in DIR
-is used without a network.
+Usage: sluice-get-data cifar10|cifar100 DIR [options]
+Fetches CIFAR-10 or CIFAR-100, the official binary
+archive, into DIR, checks it and unpacks it there. Can be
+run again: a finished data set is left alone, a download
+that was interrupted goes on where it stopped. An archive
+that already lies in DIR is used without a network.
 
 Options:
-  --url BASE        where the archive is; default: https://www.cs.toronto.edu/~kriz
-  --version         print the version
+  --url BASE       where the archive is; default:
+                   https://www.cs.toronto.edu/~kriz
+  -h, --help       print this text
+  --version        print the version
 
 Environment:
-  SLUICE_DATA_URL   the same as --url, which goes first
-  SLUICE_DATA_MD5   MD5 sum of the archive, for a mirror that packs the files anew
+  SLUICE_DATA_URL  the same as --url, which goes first
+  SLUICE_DATA_MD5  MD5 sum of the archive, for a mirror that
+                   packs the files anew
 
-Exit codes: 0 done, 2 wrong command line, 3 wrong data, 6 no network, program or permission
+Exit codes: 0 done, 2 wrong command line, 3 wrong data,
+6 no network, program or permission
 TEXT
 }
 

@@ -4,7 +4,10 @@
 #include "apps/formats.hpp"
 #include "apps/program.hpp"
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
+#include "core/config/text.hpp"
 #include "core/report/run_table.hpp"
+#include "core/report/select_rows.hpp"
 
 namespace {
 
@@ -20,8 +23,8 @@ Program describe() {
       {"sort", "COLUMN",
        "Sort by a column as the table or --csv names it, for example accuracy; -accuracy: highest first."},
       {"filter", "CONDITION",
-       "Only runs for which it holds: state=finished, 'hours>2', 'optimizer.lr!=0.1' (=, !=, <, <=, >, >=). May be "
-       "repeated.",
+       "Only runs for which it holds: state=finished, 'accuracy>=92%', 'cost<0.6', 'time>1h', 'optimizer.lr!=0.1' (=, "
+       "!=, <, <=, >, >=). Shares are from 0 to 1, or per cent. May be repeated.",
        '\0', true},
       {"json", "", "Print JSON."}};
   for (const Flag& flag : table_flags()) program.flags.push_back(flag);
@@ -48,14 +51,21 @@ int show(const CommandLine& line) {
   std::vector<RunSummary> runs;
   for (const std::string& directory : find_runs(line.positional())) runs.push_back(read(directory));
   Records records = runs_table(runs);
-  for (const std::string& condition : line.values("filter")) filter_rows(records, condition, "command line: --filter");
+  const std::string filter = "command line: --filter";
+  const std::vector<std::string> conditions = line.values("filter");
+  for (const std::string& condition : conditions) add_key_column(records, runs, column_of_condition(condition, filter));
+  if (const auto key = line.value("sort")) add_key_column(records, runs, key->substr(starts_with(*key, "-") ? 1 : 0));
+  for (const std::string& condition : conditions) filter_rows(records, condition, filter);
   if (const auto column = line.value("sort")) sort_rows(records, *column, "command line: --sort");
+  if (records.rows.empty())
+    std::cerr << "note: none of " << counted(static_cast<std::int64_t>(runs.size()), "run")
+              << " is what --filter asks for\n";
   print_records(std::cout, records, format);
   if (format != RecordFormat::kTable) return 0;
   for (const std::vector<Cell>& row : records.rows) {
     for (const RunSummary& run : runs)
       if (run.directory == row.front().text && !run.reason.empty())
-        std::cout << run.directory << ": " << run.reason << "\n";
+        std::cout << (starts_with(run.reason, run.directory + ": ") ? "" : run.directory + ": ") << run.reason << "\n";
   }
   return 0;
 }

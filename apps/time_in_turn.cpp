@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include "apps/images.hpp"
 #include "core/base/error.hpp"
@@ -58,15 +59,20 @@ struct Timed {
   double seconds = 0;
 };
 
+/// So many more as the slowest to fill its seconds needs, by its first round.
+double rounds_left(const std::vector<Timed>& first) {
+  double rounds = kLeastRounds;
+  for (const Timed& each : first) rounds = std::max(rounds, kSeconds / each.seconds);
+  return std::min<double>(rounds, kMostRounds) - 1;
+}
+
 }  // namespace
 
 std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs, Progress* progress) {
   std::vector<Timed> timed(runs.size());
-  if (progress != nullptr) {
-    std::int64_t images = 0;
-    for (const NetworkRun& run : runs) images += kLeastRounds * images_of(run);
-    progress->begin("timing networks", images);  // fast ones run more rounds, which last seconds
-  }
+  const std::int64_t images =
+      std::accumulate(runs.begin(), runs.end(), std::int64_t{0},
+                      [](std::int64_t sum, const NetworkRun& run) { return sum + images_of(run); });
   const auto enough = [](const Timed& each) { return each.seconds >= kSeconds; };
   for (int round = 0; round < kMostRounds; ++round) {
     if (round >= kLeastRounds && std::all_of(timed.begin(), timed.end(), enough)) break;
@@ -75,8 +81,10 @@ std::vector<NetworkTime> time_in_turn(const std::vector<NetworkRun>& runs, Progr
       runs[i].run();
       timed[i].rounds.push_back(TimeBudget::steady_seconds() - begin);
       timed[i].seconds += timed[i].rounds.back();
-      if (progress != nullptr) progress->pass(images_of(runs[i]));
+      if (progress != nullptr && round > 0) progress->pass(images_of(runs[i]));
     }
+    if (progress != nullptr && round == 0)
+      progress->begin("timing networks", static_cast<std::int64_t>(rounds_left(timed) * static_cast<double>(images)));
   }
   if (progress != nullptr) progress->end();
   std::vector<NetworkTime> times;

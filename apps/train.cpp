@@ -47,17 +47,18 @@ Program describe() {
       "Trains the network that configuration files declare; later files and overrides win. Writes a run directory: "
       "configuration, metrics, log and checkpoints.";
   program.prints = false;  // the log file has it too
-  program.flags = {{"dry-run", "", "Check everything, print the layer table, and stop."},
-                   {"print-config", "", "Print the resolved configuration, and stop."},
-                   {"find-lr", "", "Try growing rates, suggest an optimizer.lr; makes no run."},
-                   {"lr-range", "FROM:TO", "With --find-lr: the rates to try (1e-6:10)."},
-                   {"lr-steps", "N", "With --find-lr: the number of rates (300)."},
-                   {"output", "FILE", "With --find-lr: write rate, loss, smoothed loss as CSV.", 'o'},
-                   force_flag(),
-                   {"resume", "", "Continue the run in run.dir."},
-                   {"auto-resume", "", "Continue the run in run.dir, or start it."},
-                   {"extend", "", "With another train.epochs: stretch the schedule to it."},
-                   {"accept-changes", "", "Continue with other data or keys; changes.log notes them."}};
+  program.flags = {
+      {"dry-run", "", "Check everything, print the layer table, and stop; what is wrong with data is a warning."},
+      {"print-config", "", "Print the resolved configuration, and stop."},
+      {"find-lr", "", "Try growing rates, suggest an optimizer.lr; makes no run."},
+      {"lr-range", "FROM:TO", "With --find-lr: the rates to try (1e-6:10)."},
+      {"lr-steps", "N", "With --find-lr: the number of rates (300)."},
+      {"output", "FILE", "With --find-lr: write rate, loss, smoothed loss as CSV.", 'o'},
+      force_flag(),
+      {"resume", "", "Continue the run in run.dir."},
+      {"auto-resume", "", "Continue the run in run.dir, or start it."},
+      {"extend", "", "With another train.epochs: stretch the schedule to it."},
+      {"accept-changes", "", "Continue with other data or keys; changes.log notes them."}};
   program.exact = {"print-config"};
   program.keys = key_names;
   program.notes = {
@@ -247,7 +248,8 @@ int train(Experiment& experiment, Communicator& ranks, const CommandLine& line, 
     started = true;
     return static_cast<int>(trainer->run(advice_on_target, observer.get()));
   } catch (const std::exception& error) {
-    log.note(concat(started || stop_requested() == 0 ? "error: " : "", error.what()));  // main prints it
+    const bool failed = started || stop_requested() == 0;
+    log.note(concat(!failed ? "" : started ? "error: " : "refused: ", error.what()));  // main prints it
     if (!started && ranks.is_root()) directory->discard();
     throw;
   }

@@ -128,6 +128,7 @@ std::pair<const StatisticTable*, Json> newest_counts(const Checkpoint& checkpoin
 
 /// The set of the last evaluation: "validation", "test"; null where the history does not tell.
 Json evaluated_split(const Checkpoint& checkpoint) {
+  if (checkpoint.kind == Checkpoint::Kind::kDeployable) return "test";  // sluice-deploy's
   for (const auto& [prefix, split] : {std::pair{"val_", "validation"}, {"test_", "test"}}) {
     const auto of_it = [prefix = prefix](const std::string& column) { return column.rfind(prefix, 0) == 0; };
     const std::vector<std::string>& columns = checkpoint.history.columns;

@@ -1,4 +1,5 @@
 // Looks for everything that can be wrong in a file once it is open: members, types, shapes, values, checksums.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -9,7 +10,17 @@
 namespace sluice::detail {
 namespace {
 
-using Problems = std::vector<std::string>;
+/// Each once: what is damaged may be met several times.
+class Problems {
+ public:
+  void push_back(const std::string& text) {
+    if (std::find(texts_.begin(), texts_.end(), text) == texts_.end()) texts_.push_back(text);
+  }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  std::vector<std::string> texts_;
+};
 
 std::string part(const std::string& path, std::size_t index) {
   std::size_t begin = 0;
@@ -91,13 +102,14 @@ void check_state(const Checkpoint& checkpoint, const std::string& path, Problems
 }  // namespace
 
 std::vector<std::string> find_problems(const InspectedFile& file, bool edited) {
-  Problems problems = file.tree.problems;
+  Problems problems;
+  for (const std::string& text : file.tree.problems) problems.push_back(text);
   if (!file.problem.empty()) problems.push_back(file.problem);
   read_everything(file, problems);
   if (!file.checkpoint) {
     if (file.problem.empty())
       problems.push_back(file.path + ": is no checkpoint: it has no /format_version or no /tensor_names");
-    return problems;
+    return problems.texts();
   }
   try {
     const Checkpoint checkpoint = read_checkpoint(file.file, file.path);
@@ -108,7 +120,7 @@ std::vector<std::string> find_problems(const InspectedFile& file, bool edited) {
   }
   check_tensors(*file.checkpoint, file.tree, file.path, problems);
   check_state(*file.checkpoint, file.path, problems);
-  return problems;
+  return problems.texts();
 }
 
 }  // namespace sluice::detail

@@ -222,17 +222,18 @@ function byMetric(history, layers) {
   const rank = (metric) => (kFirst.includes(metric) ? kFirst.indexOf(metric) : kLast.includes(metric) ? 100 : 50);
   return [...groups].sort((a, b) => rank(a[0]) - rank(b[0]));
 }
+const setNames = {train: 'training', val: 'validation', test: 'test', '': 'training'};
+
 function curves(subject) {
   const box = make('div', {class: 'charts'});
-  const names = {train: 'training', val: 'validation', test: 'test', '': 'training'};
-  const sets = Object.values(names);
+  const sets = Object.values(setNames);
   const all = [...new Set(subject.history.columns.map((column) => parts(column).layer).filter((layer) => layer !== undefined))];
   for (const layers of [false, true]) {
     for (const [metric, columns] of byMetric(subject.history, layers)) {
       const series = columns.map((column) => {
         const {set, layer} = parts(column);
-        const place = layers ? all.indexOf(layer) : sets.indexOf(names[set]);
-        return {name: layers ? layer : names[set], points: points(subject.history, column), place};
+        const place = layers ? all.indexOf(layer) : sets.indexOf(setNames[set]);
+        return {name: layers ? layer : setNames[set], points: points(subject.history, column), place};
       }).filter((one) => one.points.length > 0);
       if (series.length === 0) continue;
       box.append(new Chart({title: title(metric) + (layers ? ' by layer' : ''), x: 'epoch', y: unit(metric), series}).figure);
@@ -355,10 +356,14 @@ function maps(subject) {
   return box;
 }
 
+function evaluatedOn(evaluation) {
+  return evaluation && evaluation.images && `${evaluation.images} images of ${evaluation.dataset} (${evaluation.split})`;
+}
+
 function facts(subject) {
   const evaluation = subject.evaluation || {};
   const lines = [['state', subject.state], ['epochs', subject.epochs], ['time of training', subject.time],
-    ['evaluated on', evaluation.images && `${evaluation.images} images of ${evaluation.dataset} (${evaluation.split})`],
+    ['evaluated on', evaluatedOn(evaluation)],
     ['accuracy', evaluation.accuracy !== undefined && percent(evaluation.accuracy)], ['loss', evaluation.loss && number(evaluation.loss)],
     ...Object.entries(evaluation.metrics || {}).filter(([name]) => !kNever.includes(name)).map(([name, value]) => [nameOf(name), metricText(name, value)]),
     ['multiply-adds for one image', evaluation.macs_dense && `${operations(evaluation.macs_executed)} of ${operations(evaluation.macs_dense)}`],
@@ -412,7 +417,9 @@ function several() {
   const charts = [tradeOff('multiply-adds for one image', 'macs_executed'),
     narrow ? tradeOff('bit operations for one image', 'bit_operations_executed') : null,
     tradeOff('milliseconds for a batch', 'milliseconds')].filter((one) => one);
-  section('Side by side', table(report.table.titles, report.table.rows));
+  const sets = [...new Set(report.subjects.map((one) => evaluatedOn(one.evaluation)).filter((text) => text))];
+  const on = sets.length > 0 ? [make('p', {}, `evaluated on ${sets.join('; ')}`)] : [];
+  section('Side by side', ...on, table(report.table.titles, report.table.rows));
   if (charts.length > 0) section('Trade-off', make('div', {class: 'charts'}, ...charts));
   const groups = new Map();
   report.subjects.forEach((subject, place) => {
@@ -420,12 +427,13 @@ function several() {
       const column = columns.find((one) => /^(val|test)_/.test(one)) || columns[0];
       const found = points(subject.history, column);
       if (found.length === 0) continue;
-      if (!groups.has(metric)) groups.set(metric, []);
-      groups.get(metric).push({name: subject.short, points: found, place});
+      const called = `${title(metric)}, ${setNames[parts(column).set]}`;
+      if (!groups.has(called)) groups.set(called, {metric, series: []});
+      groups.get(called).series.push({name: subject.short, points: found, place});
     }
   });
   const box = make('div', {class: 'charts'});
-  for (const [metric, series] of groups) box.append(new Chart({title: title(metric), x: 'epoch', y: unit(metric), series}).figure);
+  for (const [called, {metric, series}] of groups) box.append(new Chart({title: called, x: 'epoch', y: unit(metric), series}).figure);
   if (groups.size > 0) section('Curves', box);
 }
 

@@ -80,7 +80,9 @@ Cell milliseconds_cell(double milliseconds) {
 
 Cell hours_cell(double hours) {
   constexpr double kSeconds = 3600;
-  return finite(hours, time_text(hours * kSeconds));
+  Cell cell = finite(hours, time_text(hours * kSeconds));
+  if (cell.value) cell.shown = hours * kSeconds;
+  return cell;
 }
 
 std::optional<std::size_t> Records::find(const std::string& name) const {

@@ -15,6 +15,7 @@ namespace sluice {
 struct Cell {
   std::optional<MetricValue> value;
   std::string text;
+  std::optional<double> shown = {};  ///< the number that the text says, where it is another one: a cost, seconds
 };
 Cell text_cell(const std::string& text);
 Cell count_cell(std::int64_t count);

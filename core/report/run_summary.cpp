@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "core/base/descriptor.hpp"
 #include "core/base/directory.hpp"
@@ -58,17 +59,34 @@ double number_of(const std::string& cell) {
   return error == std::errc() && end == cell.data() + cell.size() ? value : std::nan("");
 }
 
-/// The last line of log.txt without its time stamp.
-std::string last_line(const std::string& path) {
+/// The last lines of log.txt without their time stamps.
+std::vector<std::string> last_lines(const std::string& path) {
   constexpr std::int64_t kEnough = 64 << 10;
-  const std::string text = read_tail(path, kEnough);
-  const std::size_t end = text.find_last_not_of("\r\n");
-  if (end == std::string::npos) return "";
-  const std::size_t before = text.rfind('\n', end);
-  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-  const std::string line = text.substr(begin, end + 1 - begin);
-  const std::size_t space = line.find(' ');
-  return space == std::string::npos ? line : line.substr(space + 1);
+  std::istringstream text(read_tail(path, kEnough));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(text, line);) {
+    while (!line.empty() && line.back() == '\r') line.pop_back();
+    const std::size_t space = line.find(' ');
+    if (!line.empty()) lines.push_back(space == std::string::npos ? line : line.substr(space + 1));
+  }
+  return lines;
+}
+
+/// What a log says at its end: the last line of the last start that was not refused, and why later ones were.
+struct LastWords {
+  std::string line, refusal;
+};
+
+LastWords last_words(std::vector<std::string> lines) {
+  constexpr const char *kRefused = "refused: ", *kStart = "run directory";
+  LastWords words;
+  while (!lines.empty() && starts_with(lines.back(), kRefused)) {
+    if (words.refusal.empty()) words.refusal = lines.back().substr(std::string(kRefused).size());
+    while (!lines.empty() && !starts_with(lines.back(), kStart)) lines.pop_back();
+    if (!lines.empty()) lines.pop_back();
+  }
+  if (!lines.empty()) words.line = lines.back();
+  return words;
 }
 
 /// Somebody holds the lock. Asking takes a shared one for a moment, which a run that starts waits for.
@@ -80,12 +98,12 @@ bool is_locked(const std::string& path) {
 }
 
 void read_state(RunSummary& run) {
-  const std::string line = last_line(run.directory + "/log.txt");
+  const auto [line, refusal] = last_words(last_lines(run.directory + "/log.txt"));
   if (starts_with(line, "done: ") || starts_with(line, "weights of the best epoch: ")) {
     run.state = RunSummary::State::kFinished;
-  } else if (starts_with(line, "error: ")) {
+  } else if (!refusal.empty() || starts_with(line, "error: ")) {
     run.state = RunSummary::State::kFailed;
-    run.reason = line.substr(7);
+    run.reason = !refusal.empty() ? refusal : line.substr(7);
   } else if (starts_with(line, "stopped ") && !starts_with(line, "stopped early")) {
     run.state = RunSummary::State::kStopped;
     run.reason = line;

@@ -109,7 +109,10 @@ double value_of(const RunSummary& run, const std::string& metric) {
 }
 
 Cell metric_cell(const std::string& metric, double value) {
-  return std::isnan(value) ? Cell{} : Cell{value, shown_text(metric, value)};
+  if (std::isnan(value)) return {};
+  Cell cell{value, shown_text(metric, value)};
+  if (is_flop_reduction(metric)) cell.shown = 1 / value;
+  return cell;
 }
 
 Cell value_cell(const std::string& text) {
@@ -229,40 +232,6 @@ std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::ve
   return row;
 }
 
-std::size_t column_of(const Records& records, const std::string& name, const std::string& where) {
-  if (const std::optional<std::size_t> column = records.find(name)) return *column;
-  std::vector<std::string> names;
-  for (const RecordColumn& column : records.columns) {
-    names.push_back(column.name);
-    if (column.title != column.name) names.push_back(column.title);
-  }
-  throw Error(ExitCode::kUsage, concat(where, ": no column ", quoted(name), suggestion(name, names, "there are")));
-}
-
-std::optional<double> number_of(const Cell& cell) {
-  if (!cell.value) return std::nullopt;
-  if (const auto* number = std::get_if<double>(&*cell.value)) return *number;
-  if (const auto* integer = std::get_if<std::int64_t>(&*cell.value)) return static_cast<double>(*integer);
-  return std::nullopt;
-}
-
-bool holds(const Cell& cell, const std::string& relation, const std::string& value) {
-  const std::optional<double> a = number_of(cell), b = number_in(value);
-  if (relation == "=") return a && b ? *a == *b : cell.text == value;
-  if (relation == "!=") return a && b ? *a != *b : cell.text != value;
-  if (!a || !b) return false;
-  if (relation == "<") return *a < *b;
-  if (relation == "<=") return *a <= *b;
-  return relation == ">" ? *a > *b : *a >= *b;
-}
-
-bool before(const Cell& a, const Cell& b, bool descending) {
-  if (!a.value || !b.value) return a.value.has_value() && !b.value.has_value();
-  const std::optional<double> x = number_of(a), y = number_of(b);
-  if (x && y) return descending ? *x > *y : *x < *y;
-  return descending ? a.text > b.text : a.text < b.text;
-}
-
 }  // namespace
 
 std::vector<Difference> differences(const std::vector<RunSummary>& runs) {
@@ -296,28 +265,18 @@ Records runs_table(const std::vector<RunSummary>& runs) {
   return records;
 }
 
-void filter_rows(Records& records, const std::string& condition, const std::string& where) {
-  const std::size_t at = condition.find_first_of("=!<>");
-  const std::size_t end = condition.find_first_not_of("=!<>", at);
-  const std::string relation =
-      at == std::string::npos ? "" : condition.substr(at, std::min(end, condition.size()) - at);
-  if (at == 0 || !contains({"=", "!=", "<", "<=", ">", ">="}, relation))
-    throw Error(ExitCode::kUsage,
-                concat(where, ": expected a condition such as state=finished or hours>2, got ", quoted(condition)));
-  const std::size_t column = column_of(records, trim(condition.substr(0, at)), where);
-  const std::string value = end == std::string::npos ? "" : trim(condition.substr(end));
-  auto& rows = records.rows;
-  rows.erase(std::remove_if(rows.begin(), rows.end(),
-                            [&](const std::vector<Cell>& row) { return !holds(row[column], relation, value); }),
-             rows.end());
-}
-
-void sort_rows(Records& records, const std::string& name, const std::string& where) {
-  const bool descending = !name.empty() && name.front() == '-';
-  const std::size_t column = column_of(records, name.substr(descending ? 1 : 0), where);
-  std::stable_sort(
-      records.rows.begin(), records.rows.end(),
-      [&](const std::vector<Cell>& a, const std::vector<Cell>& b) { return before(a[column], b[column], descending); });
+void add_key_column(Records& records, const std::vector<RunSummary>& runs, const std::string& key) {
+  const std::size_t dot = key.rfind('.');
+  if (dot == std::string::npos || records.find(key)) return;
+  std::vector<Cell> cells;
+  for (const RunSummary& run : runs) {
+    const Section* const section = run.config.find(key.substr(0, dot));
+    const Entry* const entry = section != nullptr ? section->find(key.substr(dot + 1)) : nullptr;
+    cells.push_back(entry != nullptr ? value_cell(entry->value) : Cell{});
+  }
+  if (std::none_of(cells.begin(), cells.end(), [](const Cell& cell) { return cell.value.has_value(); })) return;
+  records.columns.push_back({key, key, Table::Align::kRight, 0});
+  for (std::size_t i = 0; i < cells.size(); ++i) records.rows[i].push_back(cells[i]);
 }
 
 }  // namespace sluice

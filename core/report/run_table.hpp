@@ -24,12 +24,8 @@ std::vector<Difference> differences(const std::vector<RunSummary>& runs);
 /// are of the whole network, hours of training, images per second; and what differs, as far as there is room.
 Records runs_table(const std::vector<RunSummary>& runs);
 
-/// Keeps the rows for which `NAME=VALUE` holds, or `!=`, `<`, `<=`, `>`, `>=`; numbers are compared as such. Throws
-/// Error(kUsage), named `where`.
-void filter_rows(Records& records, const std::string& condition, const std::string& where);
-
-/// By the column `name`, as files or tables have it, from the highest down with a '-' before it; rows without a value
-/// come last. Throws Error(kUsage), named `where`.
-void sort_rows(Records& records, const std::string& name, const std::string& where);
+/// Adds a column, of files alone, with the values of a key that has none, "optimizer.lr": all runs agree about it. The
+/// rows are those of runs_table(). Does nothing where there is one, or no run has the key.
+void add_key_column(Records& records, const std::vector<RunSummary>& runs, const std::string& key);
 
 }  // namespace sluice

@@ -141,13 +141,24 @@ std::string key_of(const Experiment& experiment, const std::string& text) {
   return "dir";
 }
 
-/// What `open` opens. Of what is wrong with files the configuration's place is told.
+/// The key of "[data] KEY: ..." where the configuration has it; "" otherwise.
+std::string named_key(const Experiment& experiment, const std::string& text) {
+  const std::string begin = "[data] ";
+  if (!starts_with(text, begin)) return "";
+  const std::string key = text.substr(begin.size(), text.find(':') - begin.size());
+  const Section* const data = experiment.config.find("data");
+  return data != nullptr && data->find(key) != nullptr ? key : "";
+}
+
+/// What `open` opens. Of what is wrong with files, or with a key, the configuration's place is told.
 template <class Open>
 auto opened(const Experiment& experiment, Open open) -> decltype(open()) {
   try {
     return open();
   } catch (const Error& error) {
-    const std::string text = error.what();
+    const std::string text = error.what(), key = named_key(experiment, text);
+    if (error.code() == ExitCode::kData && !key.empty())
+      throw Error(error.code(), concat(experiment.where("data", key), text.substr(text.find(':'))));
     if (error.code() != ExitCode::kData || experiment.data.kind == DataKind::kSynthetic || starts_with(text, "[data]"))
       throw;
     throw Error(error.code(), concat(experiment.where("data", key_of(experiment, text)), ": ", text));
@@ -282,9 +293,12 @@ TrainingData open_training_data(const Experiment& experiment, const Checkpoint* 
   if (!data.description.training) data.description.training = describe(*data.sets.whole);
   if (!data.description.test && data.test != nullptr) data.description.test = describe(*data.test);
   const std::int64_t channels = data.sets.train->shape().channels;
-  data.normalization = make_normalization(
-      options, channels, before != nullptr ? unchanged_normalization(options, *before, channels) : KnownNormalization{},
-      [&] { return data.sets.train; }, check_stop);
+  const KnownNormalization normalization =
+      before != nullptr ? unchanged_normalization(options, *before, channels) : KnownNormalization{};
+  data.normalization = opened(experiment, [&] {
+    return make_normalization(
+        options, channels, normalization, [&] { return data.sets.train; }, check_stop);
+  });
   if (before == nullptr) append(data.warnings, half_given(options));
   append(data.warnings, doubtful(data.normalization));
   const std::string doubt = doubtful_labels(*data.sets.whole);

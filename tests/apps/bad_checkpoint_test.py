@@ -299,9 +299,10 @@ def flipped_bits():
         for what, damaged in damages:
             box.write("a.h5", damaged)
             for command in ["sluice-eval a.h5", "sluice-inspect a.h5 --verify"]:
-                code = box.run(*command.split()).code
-                if code != 5:
-                    problems.append(f"{command}, {what}: exit code {code}")
+                result = box.run(*command.split())
+                said = (result.out + result.err).splitlines()
+                if result.code != 5 or len(set(said)) != len(said):
+                    problems.append(f"{command}, {what}: exit code {result.code}, {said}")
         # Without a seal nothing warns of the damage: the child process must take it.
         for bit in [rng.randrange(8 * (len(data) - 48)) for _ in range(20)]:
             box.write("a.h5", flip(data, bit)[:-48])

@@ -74,8 +74,12 @@ def flipped(data, byte):
 
 
 def data(name, text, message, make=None, files=()):
-    """Of what is wrong with files the key that names their folder is told."""
-    if "dir = d\n" in text and not message.startswith("[data]"):
+    """Of what is wrong with files the key that names their folder is told, and where a key stands that is named."""
+    lines = [line.split(" = ")[0] for line in text.splitlines()]
+    key = message.split(":")[0].replace("[data] ", "")
+    if message.startswith("[data]") and key in lines:
+        message = f"bad.ini:{lines.index(key) + 2}: {message}"
+    if "dir = d\n" in text and "[data]" not in message.split(":")[0] and not message.startswith("bad.ini"):
         message = f"bad.ini:{text.splitlines().index('dir = d') + 2}: [data] dir: {message}"
     return Case(name, "sluice-train bad.ini", 3, message, ini=text, make=make, files=dict(files))
 

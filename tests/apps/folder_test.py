@@ -124,7 +124,7 @@ def evaluations_leave_out_what_cannot_be_read():
 
 
 def bad(name, code, text, more="", warns="", **files):
-    if code == 3 and not text.startswith("["):
+    if code == 3 and not text.startswith(("[", "command line")):
         text = f"bad.ini:{INI.splitlines().index('dir = set') + 2}: [data] dir: {text}"
     return Case(name, "sluice-train bad.ini " + more, code, text, ini=INI, files=pictures(**files), warns=warns,
                 changes=("run/*",))
@@ -149,14 +149,14 @@ CASES = [
         "folder_test, or hold training pictures out by validation", splits=("train",)),
     bad("a test class of its own", 3, "set/val: the class 'drak' is not in set/train; did you mean 'dark'?",
         **{"set/val/drak/1.ppm": ppm(3, 3, 3)}),
-    bad("several sizes", 3, "[data] eval_transforms: the pictures of set/train have several sizes, expected transforms that "
+    bad("several sizes", 3, "command line: [data] eval_transforms: the pictures of set/train have several sizes, expected transforms that "
         "give all of them one; set eval_transforms = resize(256), center_crop(224), for example",
         "--data.eval_transforms="),
-    bad("two sizes wanted", 3, "[data] eval_transforms: expected the size of what is trained on, 6x5 of set/train, got 5x5",
+    bad("two sizes wanted", 3, "command line: [data] eval_transforms: expected the size of what is trained on, 6x5 of set/train, got 5x5",
         "--data.eval_transforms=resize(5x5)"),
     bad("random evaluation", 2, "command line: [data] eval_transforms: flip draws random numbers, and evaluation is the same "
         "each time; put it into transforms", "--data.eval_transforms=flip"),
-    bad("another channel count", 3, "[data] channels: pictures are decoded to 3 (colours) or 1 (grey), got 2",
+    bad("another channel count", 3, "command line: [data] channels: pictures are decoded to 3 (colours) or 1 (grey), got 2",
         "--data.channels=2"),
 ]
 

@@ -215,7 +215,8 @@ expect_error "unknown option '--mirror', expected --url, --version or --help"
 run 2 cifar10 "$dir" --url
 expect_error "--url: expected an address after it, got nothing; see --help"
 run 0 --help
-expect_out "Usage: sluice-get-data cifar10|cifar100 DIR [--url BASE]"
+expect_out "Usage: sluice-get-data cifar10|cifar100 DIR [options]"
+[[ $(awk 'length > 60' "$work/out") == "" ]] || complain "--help: lines of more than 60 columns"
 
 ((failures == 0)) && echo "all passed"
 exit $((failures > 0))

@@ -63,7 +63,7 @@ RESUME_CASES = [
            warns=f"warning: {TRAIN}: has 40 more images behind its first 40: the new ones are trained on from now on, those "
                  "held out stay the same\n"),
     resume("fewer images", 3,
-           f"[data] validation: the images held out of {TRAIN} are drawn from its first 40, expected at least as many images, "
+           f"net.ini:25: [data] validation: the images held out of {TRAIN} are drawn from its first 40, expected at least as many images, "
            "got 30, of which others would be held out; put the old set back, or set validation_from",
            after={"train": {"images": 30}}),
     resume("fewer images, none held out", 3,
@@ -106,7 +106,7 @@ USE_CASES = [
          "labels in that order, or its class_names if only they are wrong", ini=HDF5,
          make=lambda box: [forge(box, "train", names="ant,bee,cat"), forge(box, "test", names="cat,ant,bee")]),
     Case("train: class_names in another order than the file's", "sluice-train bad.ini --data.class_names=bee,ant,cat", 3,
-         "[data] class_names: d/train.h5: /labels has them in another order, ant, bee, cat, got bee, ant, cat; its labels count "
+         "command line: [data] class_names: d/train.h5: /labels has them in another order, ant, bee, cat, got bee, ant, cat; its labels count "
          "in its own order", ini=HDF5, make=lambda box: [forge(box, "train", names="ant,bee,cat"), forge(box, "test")]),
     use("eval: other names", "sluice-eval run/weights.h5", 0, "", train={"names": "ant,bee,cat"}, test={"names": "ant,wasp,cat"},
         warns=f"warning: {TEST}: calls class 1 'wasp', run/weights.h5 'bee': are the classes in the same order?\n"),

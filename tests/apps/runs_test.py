@@ -47,7 +47,7 @@ SHARES = METRICS.replace(",50,", ",0.5,").replace(",60,", ",0.6,")
 
 
 def plant(box, name, end, conv="conv", lr="0.1", best="70", loss="0.5", interval="60", metrics=METRICS):
-    box.write(f"runs/{name}/config.ini", MARK * (metrics == SHARES) + CONFIG.format(name=name, conv=conv, lr=lr, interval=interval))
+    box.write(f"runs/{name}/config.ini", MARK * (",0.6," in metrics) + CONFIG.format(name=name, conv=conv, lr=lr, interval=interval))
     box.write(f"runs/{name}/log.txt", STAMP + "run directory\n" + STAMP + end + "\n")
     if metrics:
         box.write(f"runs/{name}/metrics.csv", metrics.format(lr=lr, best=best, loss=loss))
@@ -118,6 +118,42 @@ runs/deep/c  failed       3/4        2   80.00 %  0.5000   25.0 %        15.00 M
             expect(order == ["runs/b", "runs/deep/c", "runs/a", "runs/d"], f"{sort}: {order}")
         order = [o["run"] for o in json.loads(box.ok("sluice-runs", "runs", "--json", "--sort=lr", "--filter=time>0").out)]
         expect(order == ["runs/a", "runs/b", "runs/deep/c"], f"--sort=lr: {order}")
+
+
+def conditions():
+    """By titles numbers are those that people see; by names those of files; keys that all runs agree about are columns too."""
+    with Sandbox() as box:
+        plant(box, "a", "done: best val_accuracy 0.7 after epoch 2", metrics=SHARES.replace(",2,1800", ",1.25,1800"), best="0.7")
+        plant(box, "b", "done: best val_accuracy 0.9 after epoch 2", metrics=SHARES, best="0.9")
+        plant(box, "c", "done: best val_accuracy 0.8 after epoch 2", metrics=SHARES.replace(",2,1800", ",4,1800"), best="0.8")
+
+        def found(*arguments):
+            return "".join(o["run"][-1] for o in json.loads(box.ok("sluice-runs", "runs", "--json", *arguments).out))
+
+        for arguments, wanted in [(["--sort=cost"], "cba"), (["--sort=-cost"], "abc"), (["--sort=val_flop_reduction"], "abc"),
+                                  (["--filter=cost<0.6"], "bc"), (["--filter=cost<=50%"], "bc"), (["--filter=val_flop_reduction>3"], "c"),
+                                  (["--filter=accuracy>75%"], "bc"), (["--filter=accuracy>0.75"], "bc"), (["--filter=accuracy=80 %"], "c"),
+                                  (["--filter=multiply-adds>14M"], "abc"), (["--filter=time>1h"], "abc"), (["--filter=time<5400"], ""),
+                                  (["--filter=hours>1"], "abc"), (["--filter=optimizer.lr=0.10"], "abc"),
+                                  (["--filter=optimizer.lr!=0.1"], ""), (["--sort=-optimizer.lr"], "abc")]:
+            expect(found(*arguments) == wanted, f"{arguments}: {found(*arguments)}, wanted {wanted}")
+        nothing = box.ok("sluice-runs", "runs", "--filter=state=Finished")
+        expect(nothing.err == "note: none of 3 runs is what --filter asks for\n", f"nothing found: {nothing}")
+
+
+def refused_starts():
+    """A start that was refused changed nothing: what a run was before it is so still."""
+    with Sandbox() as box:
+        box.ok("sluice-train", "net.ini")
+        for _ in range(2):
+            refused = box.run("sluice-train", "net.ini", "--resume", "--optimizer.lr=0.7")
+            expect(refused.code == 2, f"another learning rate: {refused}")
+        row = json.loads(box.ok("sluice-runs", "run", "--json").out)[0]
+        expect(row["state"] == "finished", f"after refused starts: {row}")
+        plant(box, "b", "stopped at epoch 4, step 35: received SIGUSR1; continue with --resume\n" + STAMP + "run directory runs/b\n" + STAMP
+              + "refused: runs/b: holds a run of another configuration")
+        text = box.ok("sluice-runs", "runs").out
+        expect(text.splitlines()[-1] == "runs/b: holds a run of another configuration" and " failed " in text, f"of an unfinished one: {text}")
 
 
 def dense_runs():
@@ -238,11 +274,15 @@ BAD = [
          "command line: --sort: no column 'val_accurcy'; did you mean 'val_accuracy'?", make=many),
     Case("runs: a wrong condition", "sluice-runs runs --filter=finished", 2,
          "command line: --filter: expected a condition such as state=finished or hours>2, got 'finished'", make=many),
+    Case("runs: no number", "sluice-runs runs --filter=accuracy>abc", 2,
+         "command line: --filter: expected a number such as 0.95, 95%, 10M or 1h30m behind '>', got 'abc'", make=many),
+    Case("runs: more than a share", "sluice-runs runs --filter=accuracy>90", 2,
+         "command line: --filter: accuracy is a share: expected 0 to 1, or per cent, got '90'; did you mean 90%?", make=many),
     Case("runs: a wrong relation", "sluice-runs runs --filter=hours=>2", 2,
          "command line: --filter: expected a condition such as state=finished or hours>2, got 'hours=>2'", make=many),
 ]
 
 if __name__ == "__main__":
-    for test in (states_and_values, tables, dense_runs, different_kinds, long_values, said_once, hostile, a_real_run):
+    for test in (states_and_values, tables, conditions, refused_starts, dense_runs, different_kinds, long_values, said_once, hostile, a_real_run):
         test()
     run_table(BAD, 8, len(failures))

@@ -144,6 +144,8 @@ def deployment(box):
     box.ok("sluice-inspect", "net.h5", "--verify")
     text = box.ok("sluice-inspect", "net.h5").out
     expect("(docs/glossary.md says what each way is)" in text, f"inspect: {text}")
+    totals = json.loads(box.ok("sluice-inspect", "net.h5", "--gates", "--json").out)["gate_totals"]
+    expect((totals["split"], totals["images"]) == ("test", 20), f"inspect --gates: {totals}")
     deployed = json.loads(box.ok("sluice-eval", "net.h5", "--json").out)
     expect(deployed["accuracy"] == report["accuracy_after"], f"deploy: {deployed['accuracy']}, {report}")
     for way in ["dots", "all"]:  # at most one of them is the fastest
