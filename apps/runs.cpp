@@ -18,7 +18,8 @@ Program describe() {
   program.usage = "DIR... [options]";
   program.summary =
       "Shows the runs of sluice-train in and below directories: how each stands, what differs between their "
-      "configurations, the metrics of the best epoch, what the network costs, and the hours of training.";
+      "configurations, the metrics of the best epoch, what the network costs, and the time of training (of complete "
+      "epochs).";
   program.flags = {
       {"sort", "COLUMN",
        "Sort by a column as the table or --csv names it, for example accuracy; -accuracy: highest first."},
@@ -49,7 +50,9 @@ int show(const CommandLine& line) {
     throw Error(ExitCode::kUsage, "command line: expected a directory with runs; see sluice-runs --help");
   const RecordFormat format = format_of(line);
   std::vector<RunSummary> runs;
-  for (const std::string& directory : find_runs(line.positional())) runs.push_back(read(directory));
+  std::vector<std::string> closed;
+  for (const std::string& directory : find_runs(line.positional(), closed)) runs.push_back(read(directory));
+  for (const std::string& folder : closed) std::cerr << "warning: " << folder << "; it is left out\n";
   Records records = runs_table(runs);
   const std::string filter = "command line: --filter";
   const std::vector<std::string> conditions = line.values("filter");
@@ -65,7 +68,7 @@ int show(const CommandLine& line) {
   for (const std::vector<Cell>& row : records.rows) {
     for (const RunSummary& run : runs)
       if (run.directory == row.front().text && !run.reason.empty())
-        std::cout << (starts_with(run.reason, run.directory + ": ") ? "" : run.directory + ": ") << run.reason << "\n";
+        std::cout << (starts_with(run.reason, run.directory) ? "" : run.directory + ": ") << run.reason << "\n";
   }
   return 0;
 }

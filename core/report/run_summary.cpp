@@ -17,6 +17,7 @@
 #include "core/base/descriptor.hpp"
 #include "core/base/directory.hpp"
 #include "core/base/error.hpp"
+#include "core/base/system_error.hpp"
 #include "core/checkpoint/per_cent.hpp"
 #include "core/config/text.hpp"
 #include "core/train/experiment.hpp"
@@ -40,7 +41,7 @@ bool is_file(const std::string& path) {
 std::string read_tail(const std::string& path, std::int64_t most) {
   if (!is_file(path)) return "";
   std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return "";
+  if (!file) throw_system_error(path, "read", errno, Access::kRead);
   const std::int64_t size = file.tellg();
   if (most == 0 && size > kMostBytes)
     throw Error(ExitCode::kCheckpoint, concat(path, ": has ", size, " bytes, more than the ", kMostBytes,
@@ -133,24 +134,37 @@ void read_best(RunSummary& run) {
   }
 }
 
-/// Runs at and below a directory, which the set keeps in order.
-void collect(const std::string& directory, int depth, std::set<std::string>& found) {
+/// Runs at and below a directory, in order; and what could not be looked into, with the reason.
+struct Collected {
+  std::set<std::string> runs;
+  std::vector<std::string> closed;
+};
+
+void collect(const std::string& directory, int depth, Collected& found) {
   if (holds_run(directory)) {
-    found.insert(directory);
+    found.runs.insert(directory);
     return;
   }
   if (depth == 0) return;
   std::error_code error;
-  for (const std::string& name : names_in(directory, error)) {
+  const auto note = [&](const std::string& path) {
+    if (error) found.closed.push_back(concat(path, ": cannot be looked into: ", error.message()));
+  };
+  const std::vector<std::string> names = names_in(directory, error);
+  note(directory);
+  for (const std::string& name : names) {
     const std::string path = directory + (directory.back() == '/' ? "" : "/") + name;
-    if (fs::is_directory(fs::symlink_status(path, error))) collect(path, depth - 1, found);
+    const bool is_directory = fs::is_directory(fs::symlink_status(path, error));
+    note(path);
+    if (is_directory) collect(path, depth - 1, found);
   }
 }
 
 /// For someone who gave it for a run: ", such as runs/a, or runs/* for all"; "" where there is none below.
 std::string advice_on_runs_below(const std::string& directory) {
-  std::set<std::string> runs;
-  collect(directory, kDeepest, runs);
+  Collected found;
+  collect(directory, kDeepest, found);
+  const std::set<std::string>& runs = found.runs;
   if (runs.empty()) return "";
   const fs::path pattern = fs::path(directory) / "*";
   const bool all = std::all_of(runs.begin(), runs.end(), [&](const std::string& run) {
@@ -258,18 +272,20 @@ RunSummary read_run(const std::string& directory) {
   return run;
 }
 
-std::vector<std::string> find_runs(const std::vector<std::string>& paths) {
+std::vector<std::string> find_runs(const std::vector<std::string>& paths, std::vector<std::string>& closed) {
   std::vector<std::string> runs;
   for (std::string path : paths) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();
     std::error_code error;
     if (fs::status(path, error).type() == fs::file_type::not_found)
       throw Error(ExitCode::kUsage, concat(path, ": no such folder; expected one of runs of sluice-train"));
-    std::set<std::string> found;
+    Collected found;
     collect(path, kDeepest, found);
-    if (found.empty())
+    if (found.runs.empty() && !found.closed.empty()) throw Error(ExitCode::kEnvironment, found.closed.front());
+    closed.insert(closed.end(), found.closed.begin(), found.closed.end());
+    if (found.runs.empty())
       throw Error(ExitCode::kUsage, concat(path, ": no run of sluice-train lies here, nor in folders below it"));
-    for (const std::string& run : found) {
+    for (const std::string& run : found.runs) {
       if (std::find(runs.begin(), runs.end(), run) == runs.end()) runs.push_back(run);
     }
   }

@@ -63,11 +63,12 @@ Config stored_configuration(const std::string& text, const std::string& file);
 bool holds_run(const std::string& directory);
 
 /// Reads a run; the files may be a stranger's, and a run may be writing them. Throws Error(kUsage) where the directory
-/// holds none, Error(kCheckpoint) where a file of it is none of ours.
+/// holds none, Error(kCheckpoint) where a file of it is none of ours, Error(kEnvironment) where one may not be read.
 RunSummary read_run(const std::string& directory);
 
 /// The run directories among `paths` and below them, in the order of their names below each; symbolic links below them
-/// are not followed. Throws Error(kUsage) for a path without any.
-std::vector<std::string> find_runs(const std::vector<std::string>& paths);
+/// are not followed. Folders that may not be looked into are left out, and `closed` gets why. Throws Error(kUsage) for a
+/// path without any, Error(kEnvironment) where that may lie behind a closed folder.
+std::vector<std::string> find_runs(const std::vector<std::string>& paths, std::vector<std::string>& closed);
 
 }  // namespace sluice

@@ -33,6 +33,7 @@ class Values {
  public:
   explicit Values(const std::vector<RunSummary>& runs) : runs_(runs.size()) {
     for (std::size_t run = 0; run < runs.size(); ++run) {
+      if (runs[run].state != RunSummary::State::kUnreadable) readable_.push_back(run);
       for (const Section& section : runs[run].config.sections()) add(section, run);
     }
   }
@@ -41,8 +42,8 @@ class Values {
     std::vector<Difference> found;
     for (const std::string& key : order_) {
       const std::vector<std::string>& values = values_.at(key);
-      const bool equal = std::all_of(values.begin(), values.end(),
-                                     [&](const std::string& value) { return same(value, values.front()); });
+      const bool equal = std::all_of(readable_.begin(), readable_.end(),
+                                     [&](std::size_t run) { return same(values[run], values[readable_.front()]); });
       if (!equal) merge(found, key, values);
     }
     return found;
@@ -81,6 +82,7 @@ class Values {
   }
 
   std::size_t runs_;
+  std::vector<std::size_t> readable_;  // what a configuration that cannot be read has is unknown
   std::vector<std::string> order_;
   std::map<std::string, std::vector<std::string>> values_;
 };
@@ -215,7 +217,9 @@ Cell epoch_cell(double epoch) {
 std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::vector<Difference>& different,
                          const std::vector<std::string>& metrics) {
   std::vector<Cell> row = {text_cell(run.directory), text_cell(to_string(run.state))};
-  const Cell done = count_cell(run.epochs_done()), wanted = run.epochs > 0 ? count_cell(run.epochs) : Cell{};
+  const bool known = run.state != RunSummary::State::kUnreadable;
+  const Cell done = known ? count_cell(run.epochs_done()) : Cell{},
+             wanted = run.epochs > 0 ? count_cell(run.epochs) : Cell{};
   row.push_back({done.value, wanted.value ? concat(done.text, "/", wanted.text) : done.text});
   row.push_back(wanted);
   row.push_back(run.best ? epoch_cell(run.metrics.value(*run.best, "epoch")) : Cell{});
@@ -225,7 +229,7 @@ std::vector<Cell> row_of(const RunSummary& run, std::size_t index, const std::ve
   const std::optional<std::int64_t> images = images_of(run);
   row.push_back(split.empty() ? Cell{} : text_cell(split));
   row.push_back(images ? count_cell(*images) : Cell{});
-  row.push_back(hours_cell(run.hours()));
+  row.push_back(known ? hours_cell(run.hours()) : Cell{});
   const double rate = run.metrics.last("images_per_second");
   row.push_back(std::isnan(rate) ? Cell{} : number_cell(rate, 0));
   for (const Difference& difference : different) row.push_back(value_cell(difference.values[index]));

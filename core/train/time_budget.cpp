@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
+#include "core/base/units.hpp"
 #include "core/config/keys.hpp"
 #include "core/config/text.hpp"
 
@@ -155,7 +156,9 @@ bool TimeBudget::evaluation_fits(std::int64_t batches) const {
 }
 
 std::string TimeBudget::reason() const {
-  return concat("the time budget of ", format_duration(max_seconds_), " is used up (", format_duration(elapsed()),
+  constexpr double kHour = 3600;
+  const auto text = [](double seconds) { return seconds < kHour ? time_text(seconds) : format_duration(seconds); };
+  return concat("what comes next does not fit into the time budget of ", text(max_seconds_), " (", text(elapsed()),
                 " elapsed)");
 }
 

@@ -44,7 +44,7 @@ class TimeBudget {
   /// Whether an evaluation of `batches` batches and a checkpoint fit. An evaluation that was never measured is taken to
   /// need as long as training steps on as many batches, which is an upper bound.
   bool evaluation_fits(std::int64_t batches) const;
-  /// Why training stopped: "the time budget of 2:00:00 is used up (1:59:41 elapsed)".
+  /// Why training stopped: "what comes next does not fit into the time budget of 2:00:00 (1:59:41 elapsed)".
   std::string reason() const;
 
   /// Seconds of std::chrono::steady_clock.

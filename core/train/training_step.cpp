@@ -192,10 +192,10 @@ std::string TrainingStep::divergence(double value, const char* what, const std::
 }
 
 std::string diverged_text(const TrainingPosition& position, const char* what, double value, const std::string& where) {
-  return concat("training diverged at epoch ", position.epoch + 1, ", step ", position.step, ": ", what, " is ", value,
-                where.empty() ? "" : "; ", where,
-                "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; the last checkpoint is "
-                "untouched");
+  return concat(
+      "training diverged at epoch ", position.epoch + 1, ", step ", position.step, ": ", what, " is ",
+      std::isnan(value) ? "nan" : concat(value), where.empty() ? "" : "; ", where,
+      "; lower optimizer.lr, or add schedule.warmup_epochs or optimizer.clip_norm; earlier checkpoints are untouched");
 }
 
 }  // namespace sluice

@@ -258,8 +258,8 @@ def time_up():
         box.write("bad.ini", "include = net.ini\n" + HDF5)
         forge(box, "train")
         result = box.run("sluice-train", "bad.ini", "--train.max_time=0.000001")
-        wanted = (r"sluice-train: stopped before the first step: the time budget of 0:00 is used up \(\S+ elapsed\); nothing is "
-                  r"lost, start again with the same command\n")
+        wanted = (r"sluice-train: stopped before the first step: what comes next does not fit into the time budget of 0.0 s "
+                  r"\(\S+ s elapsed\); nothing is lost, start again with the same command\n")
         expect(result.code == 75 and re.fullmatch(wanted, result.err), f"{result}")
         expect(not os.path.exists(box.at("run")), "a run directory without a run")
 

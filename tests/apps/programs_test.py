@@ -352,7 +352,7 @@ def divergence():
         message = (r"sluice-train: training diverged at epoch 3, step \d+: (loss|gradient norm) is -?(nan|inf); (layer (conv|bn|"
                    r"relu|pool|fc|loss) is the first whose result is not finite|(parameter|the gradient of) (conv|bn|fc)\.\w+ "
                    r"(is|are) not finite|parameter (conv|bn|fc)\.\w+ is not finite); lower optimizer\.lr, or add "
-                   r"schedule\.warmup_epochs or optimizer\.clip_norm; the last checkpoint is untouched\n")
+                   r"schedule\.warmup_epochs or optimizer\.clip_norm; earlier checkpoints are untouched\n")
         last = result.err.splitlines(True)[-1]
         expect(result.code == 4 and re.fullmatch(message, last), f"divergence: exit code {result.code}, {result.err}")
         expect({path: digest for path, digest in box.tree().items() if path.startswith("run/checkpoints/")} == files and

@@ -141,6 +141,29 @@ def conditions():
         expect(nothing.err == "note: none of 3 runs is what --filter asks for\n", f"nothing found: {nothing}")
 
 
+def closed_folders():
+    """What may not be read is no killed run, and no folder without runs."""
+    def as_nobody():
+        if os.geteuid() == 0:
+            os.setuid(65534)
+
+    with Sandbox() as box:
+        plant(box, "a", "done: best")
+        plant(box, "b/inner", "done: best")
+        plant(box, "c", "done: best", lr="0.3")
+        os.chmod(box.at("."), 0o755)
+        os.chmod(box.at("runs/b"), 0)
+        os.chmod(box.at("runs/c/config.ini"), 0)
+        result = box.run("sluice-runs", "runs", prepare=as_nobody)
+        lines = result.out.splitlines()
+        expect(result.code == 0 and result.err == "warning: runs/b: cannot be looked into: Permission denied; it is left out\n" and
+               lines[3].startswith("runs/c  unreadable") and "lr" not in lines[1] and
+               lines[4].startswith("runs/c/config.ini: cannot read: Permission denied"), f"closed folders: {result}")
+        result = box.run("sluice-runs", "runs/b", prepare=as_nobody)
+        expect((result.code, result.err) == (6, "sluice-runs: runs/b: cannot be looked into: Permission denied\n"), f"a closed one: {result}")
+        os.chmod(box.at("runs/b"), 0o755)
+
+
 def refused_starts():
     """A start that was refused changed nothing: what a run was before it is so still."""
     with Sandbox() as box:
@@ -283,6 +306,6 @@ BAD = [
 ]
 
 if __name__ == "__main__":
-    for test in (states_and_values, tables, conditions, refused_starts, dense_runs, different_kinds, long_values, said_once, hostile, a_real_run):
+    for test in (states_and_values, tables, conditions, closed_folders, refused_starts, dense_runs, different_kinds, long_values, said_once, hostile, a_real_run):
         test()
     run_table(BAD, 8, len(failures))

@@ -75,7 +75,7 @@ TEST_F(TimeBudgetTest, AStepFitsWithItsCheckpointAndSomeHeadroom) {
   EXPECT_TRUE(budget.step_fits());
   now = 1000 + 78.1;  // 1.1 * (10 + 10) no longer fit
   EXPECT_FALSE(budget.step_fits());
-  EXPECT_EQ(budget.reason(), "the time budget of 1:40 is used up (1:18 elapsed)");
+  EXPECT_EQ(budget.reason(), "what comes next does not fit into the time budget of 1.7 min (1.3 min elapsed)");
 }
 
 TEST_F(TimeBudgetTest, EstimatesRiseAtOnceAndFallSlowly) {
