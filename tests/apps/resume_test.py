@@ -193,8 +193,8 @@ def time_budget(reference):
         time.sleep(1.6)
         code = paced.end()
         expect(code == 75, f"time budget: exit code {code}")
-        expect(re.fullmatch(r"stopped (at epoch \d+, step \d+|before the evaluation of epoch \d+): the time budget of 0:02 is "
-                            r"used up \(\d+:\d\d elapsed\); continue with --resume\n", paced.lines[-1]),
+        expect(re.fullmatch(r"stopped (at epoch \d+, step \d+|before the evaluation of epoch \d+): what comes next does not fit into "
+                            r"the time budget of 1\.5 s \(\d+\.\d s elapsed\); continue with --resume\n", paced.lines[-1]),
                f"time budget: last line {paced.lines[-1]}")
         expect(box.header(box.newest())["state"]["step"] < 14 * 60, "time budget: the run ended")
         box.ok("sluice-train", "run.ini", "--resume")
