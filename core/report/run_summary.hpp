@@ -67,8 +67,8 @@ bool holds_run(const std::string& directory);
 RunSummary read_run(const std::string& directory);
 
 /// The run directories among `paths` and below them, in the order of their names below each; symbolic links below them
-/// are not followed. Folders that may not be looked into are left out, and `closed` gets why. Throws Error(kUsage) for a
-/// path without any, Error(kEnvironment) where that may lie behind a closed folder.
+/// are not followed. Folders that may not be looked into are left out, and `closed` gets why. Throws Error(kUsage) for
+/// a path without any, Error(kEnvironment) where that may lie behind a closed folder.
 std::vector<std::string> find_runs(const std::vector<std::string>& paths, std::vector<std::string>& closed);
 
 }  // namespace sluice
