@@ -225,6 +225,7 @@ void print_tensors(std::ostream& out, const Json& tensors, const Json& header, W
     for (const auto& [name, count] : by_group)
       out << "; " << name << " " << count_text(static_cast<std::int64_t>(count));
   }
+  if (any("stats") && finite) out << "; no NaN or Inf";
   out << "\n";
 }
 

@@ -105,7 +105,7 @@ void print_layer_table(std::ostream& out, const Network& network, const Executor
   const std::vector<Execution> executions = executions_of(network, executor);
   const auto left = Table::Align::kLeft, right = Table::Align::kRight;
   Table table({{"layer", left, Table::kAlways, Table::Narrow::kCuts},
-               {"type", left, 45},
+               {"type", left, 68},
                {"source", left, 20},
                {"result", left, 80},
                {"parameters", right, 70},
