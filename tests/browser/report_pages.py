@@ -15,6 +15,8 @@ GATED = "--type.cg_conv.partitions=2 --gating_loss.penalty=0.1 --gating_loss.tar
 PROBE = """<script>
 const found = {errors: window.errors, charts: document.querySelectorAll('figure.chart svg').length,
   tables: document.querySelectorAll('table').length, canvases: document.querySelectorAll('canvas').length,
+  texts: [...document.querySelectorAll('p')].map((p) => p.textContent),
+  curves: [...document.querySelectorAll('svg')].map((svg) => svg.getAttribute('aria-label')),
   headings: [...document.querySelectorAll('h2')].map((h) => h.textContent), marked: document.querySelectorAll('tr.set').length,
   images: document.querySelectorAll('img').length,
   wide: document.documentElement.scrollWidth - document.documentElement.clientWidth, dark: matchMedia('(prefers-color-scheme: dark)').matches};
@@ -150,6 +152,9 @@ def main():
             check(found, f"one run in the dark, {width} pixels", len(whole) + len(by_layer), HEADINGS, dark=True)
             found = open_page(box, browser, "many.html", width, screenshots)
             check(found, f"three runs, {width} pixels", len(whole) + 1, ["Side by side", "Trade-off", "Curves"])
+            if not found["errors"]:
+                expect("evaluated on 20 images of synthetic (test)" in found["texts"] and "Accuracy, validation" in found["curves"],
+                       f"what figures are of: {found['texts']}, {found['curves']}")
         check_print(box, browser, screenshots, HEADINGS)
     print(f"{len(failures)} failed")
     sys.exit(1 if failures else 0)
