@@ -156,11 +156,10 @@ auto opened(const Experiment& experiment, Open open) -> decltype(open()) {
   try {
     return open();
   } catch (const Error& error) {
+    if (error.code() != ExitCode::kData) throw;
     const std::string text = error.what(), key = named_key(experiment, text);
-    if (error.code() == ExitCode::kData && !key.empty())
-      throw Error(error.code(), concat(experiment.where("data", key), text.substr(text.find(':'))));
-    if (error.code() != ExitCode::kData || experiment.data.kind == DataKind::kSynthetic || starts_with(text, "[data]"))
-      throw;
+    if (!key.empty()) throw Error(error.code(), concat(experiment.where("data", key), text.substr(text.find(':'))));
+    if (experiment.data.kind == DataKind::kSynthetic || starts_with(text, "[data]")) throw;
     throw Error(error.code(), concat(experiment.where("data", key_of(experiment, text)), ": ", text));
   }
 }
