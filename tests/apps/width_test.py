@@ -141,7 +141,8 @@ def training(box):
 def measuring(box):
     """Whoever measures for long shows how far it is."""
     for width in WIDTHS:
-        lines = check(box, width, 0, "sluice-deploy", "runs/target-0.5/weights.h5", "-o", "deployed.h5", "--eval.batch=5")
+        lines = check(box, width, 0, "sluice-deploy", "runs/target-0.5/weights.h5", "-o", "deployed.h5", "--data.synthetic_size=20000",
+                      "--eval.batch=20000")
         expect(any(re.search(r"\bkernels\b.* \d+ ?%", line) for line in lines), f"deploy at {width} columns: {lines}")
         lines = check(box, width, 0, "sluice-bench", "gated.ini", "--only=infer", "--plan", "--eval.batch=20000")
         for phase in ("kernels", "inference", "thresholds"):
