@@ -75,16 +75,22 @@ SLUICE_INLINE void put_rest(Splitter& splitter, const typename Splitter::From* f
 template <class Place, class Splitter>
 SLUICE_INLINE bool fill(const SkipShape& s, const SkipTile& t, Splitter splitter, const typename Splitter::From* src) {
   const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
-  const std::int64_t second =
-      s.src_chunk * 4 / static_cast<std::int64_t>(sizeof(Place));  // places from a pixel's base levels to all of them
+  constexpr std::int64_t each = 4 / sizeof(Place);  // channels of a unit
+  const std::int64_t second = s.src_chunk * each;   // places from a pixel's base levels to all of them
+  const std::int64_t step = s.pitch * each;
   const auto copy = [&](const auto& source, std::int64_t pixel, std::int64_t count, std::int32_t* units)
       __attribute__((always_inline)) {
+    auto* const first = reinterpret_cast<Place*>(units);
+    const TwoPlaces<Place> to{first, first + second};
+    for (std::int64_t c = 0; c < whole; c += kNativeLanes) {
+      const auto* const from = source.at(c, pixel);
+      for (std::int64_t i = 0; i < count; ++i) splitter.put(from + i * source.block, to + (i * step + c));
+    }
+    if (whole == second && s.units == s.pitch) return;
     for (std::int64_t i = 0; i < count; ++i, units += s.pitch) {
-      auto* const first = reinterpret_cast<Place*>(units);
-      const TwoPlaces<Place> to{first, first + second};
-      for (std::int64_t c = 0; c < whole; c += kNativeLanes) splitter.put(source.at(c, pixel + i), to + c);
-      if (whole < channels) put_rest(splitter, source.at(whole, pixel + i), channels - whole, to + whole);
-      for (std::int64_t c = channels; c < second; ++c) to.base[c] = to.all[c] = 0;
+      const TwoPlaces<Place> own = to + i * step;
+      if (whole < channels) put_rest(splitter, source.at(whole, pixel + i), channels - whole, own + whole);
+      for (std::int64_t c = channels; c < second; ++c) own.base[c] = own.all[c] = 0;
       for (std::int64_t u = s.units; u < s.pitch; ++u) units[u] = 0;
     }
   };

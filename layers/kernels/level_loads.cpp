@@ -58,11 +58,16 @@ SLUICE_INLINE bool fill(const LevelShape& s, const LevelTile& t, Levels levels, 
   const std::int64_t channels = s.src_channels, whole = channels / kNativeLanes * kNativeLanes;
   const auto copy = [&](const auto& source, std::int64_t pixel, std::int64_t count, std::int32_t* units)
       __attribute__((always_inline)) {
-    for (std::int64_t i = 0; i < count; ++i, units += s.pitch) {
-      auto* const to = reinterpret_cast<Place*>(units);
-      for (std::int64_t c = 0; c < whole; c += kNativeLanes) levels.put(source.at(c, pixel + i), to + c);
-      if (whole < channels) put_rest(levels, source.at(whole, pixel + i), channels - whole, to + whole);
-      for (std::int64_t c = channels; c < each * s.pitch; ++c) to[c] = 0;
+    auto* const to = reinterpret_cast<Place*>(units);
+    const std::int64_t step = each * s.pitch;
+    for (std::int64_t c = 0; c < whole; c += kNativeLanes) {
+      const auto* const from = source.at(c, pixel);
+      for (std::int64_t i = 0; i < count; ++i) levels.put(from + i * source.block, to + i * step + c);
+    }
+    if (whole == step) return;
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (whole < channels) put_rest(levels, source.at(whole, pixel + i), channels - whole, to + i * step + whole);
+      for (std::int64_t c = channels; c < step; ++c) to[i * step + c] = 0;
     }
   };
   fill_patch<std::int32_t>(s, t, src, copy);

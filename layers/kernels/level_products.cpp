@@ -12,9 +12,9 @@ LevelOperands operands_of(const LevelShape& s) {
   return {s.pitch, s.pitch, s.row_pitch(), s.together};
 }
 
-template <class N, class T>
+template <class N, class Results>
 SLUICE_INLINE void multiply_rows(const LevelShape& s, const LevelTile& t, const std::int32_t* weights,
-                                 const Results<T>& results) {
+                                 const Results& results) {
   const auto* const patch = static_cast<const std::int32_t*>(t.patch);
   for (std::int64_t y = 0; y < t.images * t.rows; ++y) {
     const std::int32_t* const row = patch + (y / t.rows * s.src_rows(t.rows) + y % t.rows) * s.row_pitch();
@@ -61,9 +61,9 @@ class FirstTaps {
   const std::int32_t *image_, *row_, *pixel_;
 };
 
-template <class N, class T>
+template <class N, class Results>
 SLUICE_INLINE void multiply_all(const LevelShape& s, const LevelTile& t, const std::int32_t* weights,
-                                const Results<T>& results) {
+                                const Results& results) {
   const std::int64_t pixels = t.images * t.rows * s.dst_width;
   FirstTaps taps(s, t);
   for (std::int64_t first = 0; first < pixels; first += kLevelRun) {
@@ -83,9 +83,11 @@ template <class N, class T>
 void multiply(const LevelShape& s, const LevelTile& t, const LevelEnding& e, std::int64_t vector, const void* weights,
               T* dst) {
   const auto* const own = static_cast<const std::int32_t*>(weights);
-  const Results<T> results(s, t, e, vector, dst);
   const bool runs = s.kernel == 3 && s.stride == 1 && s.dilation == 1 && s.dst_width >= kLevelRun;
-  runs ? multiply_rows<N>(s, t, own, results) : multiply_all<N>(s, t, own, results);
+  with_results(
+      s, t, e, vector, dst, [&](const auto& results) __attribute__((always_inline)) {
+        runs ? multiply_rows<N>(s, t, own, results) : multiply_all<N>(s, t, own, results);
+      });
 }
 
 }  // namespace

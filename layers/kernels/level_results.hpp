@@ -2,6 +2,7 @@
 // contraction to fused multiply-adds (layers/kernels/level_rounding.hpp).
 #pragma once
 
+#include <limits>
 #include <type_traits>
 
 #include "layers/kernels/level_rounding.hpp"
@@ -11,35 +12,33 @@ namespace {
 
 using namespace simd;
 
-/// Writes what sums of one vector of outputs become, in a tile.
-template <class T>
+/// Writes what sums of one vector of outputs become, in a tile. kAdds: there is an addend; kWhole: all lanes have an
+/// output.
+template <class T, bool kAdds, bool kWhole>
 class Results {
  public:
   SLUICE_INLINE Results(const LevelShape& s, const LevelTile& t, const LevelEnding& e, std::int64_t vector, T* dst)
       : rounding_(e.range),
         scale_(load_part(e.scale + vector * kNativeLanes)),
         shift_(load_part(e.shift + vector * kNativeLanes)),
-        low_(broadcast(e.low)),
-        high_(broadcast(e.high)),
-        clips_(e.clips),
+        low_(broadcast(e.clips ? e.low : -std::numeric_limits<float>::infinity())),
+        high_(broadcast(e.clips ? e.high : std::numeric_limits<float>::infinity())),
         pitch_(s.dst_block) {
     const std::int64_t channel = vector * kNativeLanes, plane = s.dst_height * s.dst_width;
     const std::int64_t at = (t.image * s.dst_channels + channel / pitch_ * pitch_) * plane +
                             t.row * s.dst_width * pitch_ + channel % pitch_;
-    lanes_ = s.dst_channels - channel < kNativeLanes ? s.dst_channels - channel : kNativeLanes;
+    lanes_ = s.dst_channels - channel;
     dst_ = dst + at;
-    addend_ = e.addend == nullptr ? nullptr : e.addend + at;
+    if constexpr (kAdds) addend_ = e.addend + at;
   }
 
   SLUICE_INLINE void put(std::int64_t pixel, NativeI32 sum) const {
     NativeF32 x = __builtin_convertvector(sum, NativeF32) * scale_ + shift_;
-    if (addend_ != nullptr) x += addend_at(pixel);
-    if (clips_) {
-      x = x < low_ ? low_ : x;
-      x = x > high_ ? high_ : x;
-    }
+    if constexpr (kAdds) x += addend_at(pixel);
+    x = x < low_ ? low_ : x;
+    x = x > high_ ? high_ : x;
     T* const to = dst_ + pixel * pitch_;
-    if (lanes_ == kNativeLanes) return store(to, x);
+    if constexpr (kWhole) return store(to, x);
     T padded[kNativeLanes];
     store(padded, x);
     for (std::int64_t l = 0; l < lanes_; ++l) to[l] = padded[l];
@@ -48,7 +47,7 @@ class Results {
  private:
   SLUICE_INLINE NativeF32 addend_at(std::int64_t pixel) const {
     const float* const from = addend_ + pixel * pitch_;
-    if (lanes_ == kNativeLanes) return load_part(from);
+    if constexpr (kWhole) return load_part(from);
     float padded[kNativeLanes] = {};
     for (std::int64_t l = 0; l < lanes_; ++l) padded[l] = from[l];
     return load_part(padded);
@@ -63,11 +62,22 @@ class Results {
 
   LevelRounding rounding_;
   NativeF32 scale_, shift_, low_, high_;
-  bool clips_;
-  std::int64_t pitch_, lanes_;
+  std::int64_t pitch_, lanes_;  ///< lanes: that have an output, if not all
   T* dst_;
-  const float* addend_;
+  const float* addend_ = nullptr;
 };
+
+/// Calls use(results) with those of one vector of outputs.
+template <class T, class Use>
+SLUICE_INLINE void with_results(const LevelShape& s, const LevelTile& t, const LevelEnding& e, std::int64_t vector,
+                                T* dst, Use&& use) {
+  const bool whole = (vector + 1) * kNativeLanes <= s.dst_channels;
+  if (e.addend == nullptr) {
+    whole ? use(Results<T, false, true>(s, t, e, vector, dst)) : use(Results<T, false, false>(s, t, e, vector, dst));
+  } else {
+    whole ? use(Results<T, true, true>(s, t, e, vector, dst)) : use(Results<T, true, false>(s, t, e, vector, dst));
+  }
+}
 
 }  // namespace
 }  // namespace sluice::SLUICE_ISA

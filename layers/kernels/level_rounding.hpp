@@ -18,7 +18,7 @@ class LevelRounding {
     const NativeF32 share = share_of(x);
     const NativeI32 none = share != share;
     nans_ |= none;
-    return bits_of(none ? NativeF32{} : share) & 0x7fffff;
+    return bits_of(share) & 0x7fffff & ~none;
   }
   /// The same with the sign of x.
   SLUICE_INLINE NativeI32 level(NativeF32 x) {

@@ -125,10 +125,10 @@ SLUICE_INLINE void reduce(const LevelShape& s, const LevelTile& t, const Tiles& 
   }
 }
 
-/// `target_of`: where the results of a vector of outputs go.
-template <class TargetOf>
+/// `with_target(vector, use)` calls use with where the results of a vector of outputs go.
+template <class WithTarget>
 SLUICE_INLINE void convolve_tile(const LevelShape& s, const LevelTile& t, const std::int32_t* weights,
-                                 std::int32_t* work, TargetOf&& target_of) {
+                                 std::int32_t* work, WithTarget&& with_target) {
   const LevelWinograd sizes(s.src_channels, s.dst_channels);
   const Tiles tiles(s, t);
   std::int32_t* const products = work + kPoints * sizes.src_step();
@@ -142,7 +142,10 @@ SLUICE_INLINE void convolve_tile(const LevelShape& s, const LevelTile& t, const 
       for (int k = 0; k < kParts; ++k) {
         const std::int64_t vector = block * kParts + k;
         if (vector * kNativeLanes >= s.dst_channels) break;
-        reduce(s, t, tiles, first, count, products + k * kNativeLanes, target_of(vector));
+        with_target(
+            vector, [&](const auto& target) __attribute__((always_inline)) {
+              reduce(s, t, tiles, first, count, products + k * kNativeLanes, target);
+            });
       }
     }
   }
@@ -152,15 +155,17 @@ template <class T>
 void convolve(const LevelShape& s, const LevelTile& t, const LevelEnding& e, const std::int32_t* weights,
               std::int32_t* work, T* dst) {
   convolve_tile(
-      s, t, weights,
-      work, [&](std::int64_t vector) __attribute__((always_inline)) { return Results<T>(s, t, e, vector, dst); });
+      s, t, weights, work, [&](std::int64_t vector, auto&& use) __attribute__((always_inline)) {
+        with_results(s, t, e, vector, dst, use);
+      });
 }
 
 void sum(const LevelShape& s, const LevelTile& t, const void* open, const std::int32_t* weights, std::int32_t* work,
          float* dst) {
   convolve_tile(
-      s, t, weights,
-      work, [&](std::int64_t vector) __attribute__((always_inline)) { return OpenSums(s, t, open, vector, dst); });
+      s, t, weights, work, [&](std::int64_t vector, auto&& use) __attribute__((always_inline)) {
+        use(OpenSums(s, t, open, vector, dst));
+      });
 }
 
 }  // namespace
