@@ -248,6 +248,7 @@ void QuantizationOptions::describe(Attributes& attributes) const {
 void QuantizationOptions::declare_scale(Declarations& declare) const {
   const int scale = declare.buffer("src_scale", {1}, 0.0F);
   declare.buffers[static_cast<std::size_t>(scale)].measured = frozen() && activations().has_scale();
+  declare.mixes_images = activations().has_scale() && !frozen() && !by_image();
 }
 
 std::optional<float> QuantizationOptions::fixed_unit() const {

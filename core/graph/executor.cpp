@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -15,6 +16,14 @@
 #include "core/graph/tensor_values.hpp"
 
 namespace sluice {
+namespace {
+
+/// NaN stays.
+void note_largest(double& known, double value) {
+  if (value > known || std::isnan(value)) known = value;
+}
+
+}  // namespace
 
 Executor::Executor(Network& network, const ExecutorOptions& options) {
   const detail::PlannedThreads threads = detail::adopt_threads();
@@ -40,6 +49,10 @@ Executor::~Executor() = default;
 
 const ExecutorOptions& Executor::options() const {
   return state_->options;
+}
+
+std::int64_t Executor::slice() const {
+  return state_->plan.options.batch;
 }
 
 void Executor::set_batch(const float* images, const std::int32_t* labels) {
@@ -90,9 +103,11 @@ void Executor::forward(std::uint64_t step) {
   if (!state_->inputs.is_given(BoundInputs::kImages))
     throw Error(ExitCode::kInternal, "an executor runs before it has images; call set_batch first");
   detail::adopt_threads(state_->threads);
-  state_->decided.begin();
-  for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
-  state_->decided.end();
+  state_->each_slice([&] {
+    state_->decided.begin();
+    for (std::size_t i = 0; i < state_->runtime.size(); ++i) state_->forward(i, step);
+    state_->decided.end();
+  });
   if (state_->options.mode == Mode::kTraining) state_->auxiliary = state_->decided.auxiliary_forward();
 }
 
@@ -110,25 +125,29 @@ void Executor::measure() {
 
 std::string Executor::find_non_finite(std::uint64_t step) {
   std::string first;
-  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
-    state_->forward(i, step);
-    const Context& c = state_->runtime[i].context;
-    if (!first.empty()) continue;  // to the end all the same: ranks that share a batch wait for each other
-    if (all_finite(c.dst) && std::all_of(c.more_dst.begin(), c.more_dst.end(), all_finite)) continue;
-    first = state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
-  }
+  state_->each_slice([&] {
+    for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+      state_->forward(i, step);
+      const Context& c = state_->runtime[i].context;
+      if (!first.empty()) continue;  // to the end all the same: ranks that share a batch wait for each other
+      if (all_finite(c.dst) && std::all_of(c.more_dst.begin(), c.more_dst.end(), all_finite)) continue;
+      first = state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
+    }
+  });
   return first;
 }
 
 std::map<std::string, double> Executor::largest_sources() {
   std::map<std::string, double> largest;
-  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
-    const std::vector<Tensor>& sources = state_->runtime[i].context.src;
-    const std::string& name =
-        state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
-    if (!sources.empty()) largest[name] = largest_value(sources[0]);
-    state_->forward(i, 0);
-  }
+  state_->each_slice([&] {
+    for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
+      const std::vector<Tensor>& sources = state_->runtime[i].context.src;
+      const std::string& name =
+          state_->network.nodes()[static_cast<std::size_t>(state_->plan.operations[i].nodes[0])].name;
+      if (!sources.empty()) note_largest(largest[name], largest_value(sources[0]));
+      state_->forward(i, 0);
+    }
+  });
   return largest;
 }
 
@@ -156,11 +175,7 @@ const std::vector<double>& Executor::auxiliary_losses() const {
 }
 
 double Executor::data_loss() const {
-  double total = 0;
-  for (std::size_t i = 0; i < state_->runtime.size(); ++i) {
-    if (state_->plan.operations[i].declared.is_loss) total += *state_->runtime[i].context.dst.as<const float>();
-  }
-  return total;
+  return state_->data_loss;
 }
 
 Tensor Executor::logits() const {
@@ -168,8 +183,13 @@ Tensor Executor::logits() const {
 }
 
 Tensor Executor::result(const NodeResult& which) const {
-  if (!which.is_input()) return state_->tensor(state_->plan.tensor_of(which));
-  return state_->inputs.tensor(which.input());
+  if (which.is_input()) return state_->inputs.tensor(which.input());
+  Tensor result = state_->tensor(state_->plan.tensor_of(which));
+  if (state_->slices() > 1 && which == state_->network.answer()) {
+    result.desc.shape[kN] = state_->options.batch;
+    result.data = state_->answers.data();
+  }
+  return result;
 }
 
 const float* Executor::decisions(int node) const {
@@ -216,8 +236,12 @@ std::vector<OperationInfo> Executor::operations() const {
     row.kernel = op.needs.kernel;
     row.alternatives = op.needs.alternatives;
     row.alternative = run.context.alternative;
-    for (const Tensor& src : run.context.src) row.src.push_back(src.shape());
-    row.dst = run.context.dst.shape();
+    const auto of_batch = [&](Shape shape) {
+      if (shape.rank() > 0 && shape[kN] == state_->plan.options.batch) shape[kN] = state_->options.batch;
+      return shape;
+    };
+    for (const Tensor& src : run.context.src) row.src.push_back(of_batch(src.shape()));
+    row.dst = of_batch(run.context.dst.shape());
     row.bytes = run.context.dst.desc.bytes() + op.needs.slots.used_bytes();
     for (const Tensor& more : run.context.more_dst) row.bytes += more.desc.bytes();
     row.refresh_ms = run.refresh_ms;

@@ -28,6 +28,7 @@ struct ExecutorOptions {
   BatchShare share;               ///< training: of batches whose statistics are those of all ranks together
   BatchShare counted;             ///< training: of batches whose counts are those of all ranks, for auxiliary losses
   bool skip = true;               ///< inference: let layers leave out work that their results do not need
+  std::int64_t slice = 0;         ///< inference: run at most so many images at a time; 0: as slice_of() says
   /// Inference: let layers round weights and sources to int8 where that is faster; needs Network::calibration.
   bool int8 = false;
   /// Inference: by layer, the one of its ways (OperationInfo::alternatives) that will run, where that is known; the
@@ -60,6 +61,8 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   const ExecutorOptions& options() const;
+  /// Images that run at a time: in training all of the batch.
+  std::int64_t slice() const;
 
   /// Normalised images, N x H x W x C floats, and the class of each. Copies them in. Labels may be null when no loss is
   /// wanted.
@@ -102,7 +105,7 @@ class Executor {
   /// The network's answer, N x classes fp32 (Network::answer).
   Tensor logits() const;
   /// A result of any node that is not fused away; data is null otherwise. Unless it is the answer or a loss's, its
-  /// memory is used again once all who read it have run. For tests and inspection.
+  /// memory is used again once all who read it have run, and it is that of the last slice. For tests and inspection.
   Tensor result(const NodeResult& which) const;
   /// With record_decisions: what a node that decides about its outputs decided in the last forward, 1 or 0 for each
   /// element of its result in the result's layout; null for other nodes.

@@ -6,16 +6,26 @@
 #include "core/base/stopwatch.hpp"
 #include "core/graph/call_operation.hpp"
 #include "core/graph/parameter_use.hpp"
+#include "core/graph/slices.hpp"
 #include "core/graph/tensor_values.hpp"
 
 namespace sluice {
+namespace {
+
+ExecutorOptions for_slice(const Network& network, ExecutorOptions options) {
+  options.batch = slice_of(network, options);
+  return options;
+}
+
+}  // namespace
 
 Executor::State::State(Network& n, const ExecutorOptions& o)
     : network(n),
       options(o),
-      plan(plan_execution(n, o)),
+      plan(plan_execution(n, for_slice(n, o))),
       statistics(n),
-      decided(n, statistics, o.batch, o.mode == Mode::kTraining, o.counted) {
+      decided(n, statistics, plan.options.batch, o.mode == Mode::kTraining, o.counted),
+      inputs(slices()) {
   memory = Buffer(plan.memory.total_bytes());
   scratch = Buffer(plan.scratch_bytes);
   if (options.mode == Mode::kTraining) {
@@ -27,6 +37,23 @@ Executor::State::State(Network& n, const ExecutorOptions& o)
   for (std::size_t i = 0; i < runtime.size(); ++i) bind(plan.operations[i], runtime[i]);
   note_final_gradients();
   for (std::size_t i = 0; i < plan.inputs.size(); ++i) bind_input(i);
+  if (slices() > 1) answers = Buffer(slices() * tensor(plan.tensor_of(network.answer())).desc.bytes());
+}
+
+double Executor::State::loss_of_slice() const {
+  double total = 0;
+  for (std::size_t i = 0; i < runtime.size(); ++i) {
+    if (plan.operations[i].declared.is_loss) total += *runtime[i].context.dst.as<const float>();
+  }
+  return total;
+}
+
+void Executor::State::keep_answer(std::int64_t slice) {
+  if (slices() == 1) return;
+  const PlannedTensor& answer = plan.tensor(plan.tensor_of(network.answer()));
+  const std::int64_t bytes = answer.desc.bytes();
+  std::memcpy(answers.at(slice * bytes), memory.at(plan.memory.offset(answer.request)),
+              static_cast<std::size_t>(bytes));
 }
 
 Tensor Executor::State::tensor(int index) const {
@@ -108,7 +135,10 @@ void Executor::State::note_final_gradients() {
 
 void Executor::State::bind_input(std::size_t input) {
   const int read = plan.inputs[input].tensor;
-  inputs.add(plan.inputs[input].given, tensor(read));
+  const TensorDesc& given = plan.inputs[input].given;
+  const bool by_image =
+      given.shape.rank() > 0 && given.shape[kN] == plan.options.batch && network.inputs()[input].shape[kN] == 1;
+  inputs.add(given, by_image, tensor(read));
   const auto bind_reader = [&](int tensor, Tensor& place) {
     if (tensor == read) inputs.add_reader(input, place);
   };

@@ -35,6 +35,12 @@ struct Executor::State {
   /// A tensor of the plan, in its memory; of a negative index nothing.
   Tensor tensor(int index) const;
 
+  /// Of inference: the batch runs in so many parts of the plan's size, one after the other.
+  std::int64_t slices() const { return options.batch / plan.options.batch; }
+  /// Calls run() for each slice; then the answer and the loss are those of the batch.
+  template <class Run>
+  void each_slice(Run&& run);
+
   // One operation:
   void refresh(std::size_t operation);
   void forward(std::size_t operation, std::uint64_t step);
@@ -51,11 +57,13 @@ struct Executor::State {
   Network::User user = network.user();
   Buffer memory, scratch, kept, gradients;
   Buffer own_parameters;  ///< copies of those that are read in forward, where the network has none
+  Buffer answers;         ///< of all slices, where there are several
   std::int64_t kept_used = 0;
   std::vector<Runtime> runtime;
   std::vector<float> scale, shift;  ///< of one folded layer
   BoundInputs inputs;
   std::vector<double> auxiliary;  ///< losses beside the graph's own
+  double data_loss = 0;           ///< the graph's own
   float one = 1.0F;
   bool profiling = false;
   detail::PlannedThreads threads;
@@ -68,6 +76,19 @@ struct Executor::State {
   void bind_input(std::size_t input);
   void note_final_gradients();
   void fold(const PlannedOperation& op, Runtime& run);
+  double loss_of_slice() const;
+  void keep_answer(std::int64_t slice);
 };
+
+template <class Run>
+void Executor::State::each_slice(Run&& run) {
+  data_loss = 0;
+  for (std::int64_t slice = 0; slice < slices(); ++slice) {
+    inputs.show(slice);
+    run();
+    data_loss += loss_of_slice() / static_cast<double>(slices());
+    keep_answer(slice);
+  }
+}
 
 }  // namespace sluice

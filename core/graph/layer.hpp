@@ -115,6 +115,8 @@ struct Declarations {
   bool closes_channels = false;
   /// Inference in fp32: source 0 may come in these levels as well, where it holds no number below 0.
   std::optional<SourceLevels> src_levels;
+  /// In inference too an image's result depends on the others of its batch; else this may run in slices.
+  bool mixes_images = false;
   bool dst_levels = false;  ///< Inference in fp32: the (first) result may be written in levels of its only reader
   bool wants_activation =
       false;  ///< means something only where an activation follows, behind normalisation or addition

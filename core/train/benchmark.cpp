@@ -63,6 +63,7 @@ std::vector<std::vector<double>> time_in_turn(const BenchmarkOptions& options, c
 PhaseResult summarise(Executor& executor, double flops, const std::vector<double>& times, const Step& step) {
   PhaseResult result;
   result.batch = executor.options().batch;
+  result.slice = executor.slice();
   result.median_ms = median(times);
   result.fastest_ms = times.front();
   result.slowest_ms = times.back();

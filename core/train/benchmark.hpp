@@ -54,7 +54,7 @@ struct BenchmarkOptions {
 
 /// One of training and inference.
 struct PhaseResult {
-  std::int64_t batch = 0;
+  std::int64_t batch = 0, slice = 0;  ///< slice: images that run at a time
   double median_ms = 0, fastest_ms = 0, slowest_ms = 0;
   double spread = 0;             ///< quartile_spread over the steps
   double images_per_second = 0;  ///< at the median

@@ -59,6 +59,10 @@ std::string images_text(const BenchmarkResult& result) {
   return result.split.empty() ? " of random images" : concat(", ", result.images, " ", result.split, " images");
 }
 
+std::string slice_text(const PhaseResult& phase) {
+  return phase.slice < phase.batch ? concat(" in slices of ", phase.slice) : "";
+}
+
 std::string title_of(const BenchmarkTwin& twin) {
   return twin.name == "dense" ? "dense twin" : "dense twin with direct convolutions";
 }
@@ -97,6 +101,7 @@ nlohmann::ordered_json layers_json(const PhaseResult& phase) {
 void add_phase(nlohmann::ordered_json& json, const std::string& prefix, const PhaseResult& phase) {
   if (phase.batch == 0) return;
   json[prefix + "_batch"] = phase.batch;
+  json[prefix + "_slice"] = phase.slice;
   json[prefix + "_images_per_second"] = phase.images_per_second;
   json[prefix + "_ms"] = phase.median_ms;
   json[prefix + "_ms_fastest"] = phase.fastest_ms;
@@ -304,8 +309,9 @@ void print_benchmark(std::ostream& out, const Experiment& experiment, const Benc
   const PhaseResult &training = result.training, &inference = result.inference;
   print_phase(out, concat("training: milliseconds, batch ", training.batch, " of random images"), training,
               result.peak_gflops, width);
-  print_phase(out, concat("inference: milliseconds, batch ", inference.batch, images_text(result)), inference,
-              result.peak_gflops, width);
+  print_phase(out,
+              concat("inference: milliseconds, batch ", inference.batch, slice_text(inference), images_text(result)),
+              inference, result.peak_gflops, width);
   print_twins(out, result);
   const std::string unquiet = unquiet_text("phases", spreads_of(result));
   if (!unquiet.empty()) out << "\n" << unquiet << "\n";

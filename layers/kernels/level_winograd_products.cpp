@@ -83,20 +83,21 @@ SLUICE_INLINE void multiply_points(const LevelWinograd& sizes, std::int64_t coun
   }
 }
 
-/// Puts sums of one vector of outputs where a bit is set, or all of them.
-class OpenSums {
+/// Puts sums of one vector of outputs where a bit is set, or with kAll everywhere.
+template <bool kAll>
+class Sums {
  public:
   using Word = std::conditional_t<kNativeLanes == 16, std::uint16_t, std::uint8_t>;
 
-  SLUICE_INLINE OpenSums(const LevelShape& s, const LevelTile& t, const void* open, std::int64_t vector, float* dst)
-      : open_(open == nullptr ? nullptr : static_cast<const Word*>(open) + vector * t.images * t.rows * s.dst_width),
+  SLUICE_INLINE Sums(const LevelShape& s, const LevelTile& t, const void* open, std::int64_t vector, float* dst)
+      : open_(kAll ? nullptr : static_cast<const Word*>(open) + vector * t.images * t.rows * s.dst_width),
         dst_(dst + vector * kNativeLanes),
         pitch_(s.dst_block) {}
 
   SLUICE_INLINE void put(std::int64_t pixel, NativeI32 sum) const {
     float* const to = dst_ + pixel * pitch_;
     const NativeF32 x = __builtin_convertvector(sum, NativeF32);
-    if (open_ == nullptr) return store_part(to, x);
+    if constexpr (kAll) return store_part(to, x);
     NativeI32 lanes;
     for (int l = 0; l < kNativeLanes; ++l) lanes[l] = 1 << l;
     const NativeI32 bits = (open_[pixel] - NativeI32{}) & lanes;
@@ -164,7 +165,7 @@ void sum(const LevelShape& s, const LevelTile& t, const void* open, const std::i
          float* dst) {
   convolve_tile(
       s, t, weights, work, [&](std::int64_t vector, auto&& use) __attribute__((always_inline)) {
-        use(OpenSums(s, t, open, vector, dst));
+        open == nullptr ? use(Sums<true>(s, t, open, vector, dst)) : use(Sums<false>(s, t, open, vector, dst));
       });
 }
 

@@ -206,6 +206,7 @@ TEST_P(StepAllocations, AreNotOurs) {
   set_threads(threads);
   ExecutorOptions options = options_of(mode, 6);
   options.type = type;
+  options.slice = 2;  // of inference
   expect_no_allocation(residual_ini(true), options);
   expect_no_allocation(kOtherLayers, options);
 }

@@ -66,6 +66,18 @@ TEST_F(Inputs, AreAListWithShapesAndTypes) {
   EXPECT_EQ(network_->name(kLabelsSource), "labels");
 }
 
+TEST_F(Inputs, AreOfTheirSliceOfTheBatch) {
+  ExecutorOptions options = options_of(Mode::kInference, kImages);
+  options.slice = 1;
+  Executor executor(network(), options);
+  executor.lend_batch(images_.data(), nullptr);
+  const std::vector<float> factor = {2, 3};
+  executor.set_input("one:factor", factor.data());
+  EXPECT_THAT(first_numbers(executor), ElementsAre(-100, 426));
+  executor.set_input("one:factor", nullptr);
+  EXPECT_THAT(first_numbers(executor), ElementsAre(-50, 142));
+}
+
 TEST_F(Inputs, AreGivenByNameAndReadAtEachForward) {
   Executor executor(network(), options_of(Mode::kInference, kImages));
   executor.lend_batch(images_.data(), nullptr);
