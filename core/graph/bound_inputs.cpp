@@ -27,7 +27,7 @@ void BoundInputs::lend(std::size_t input, const void* values) {
 void BoundInputs::show(Input& input, std::int64_t slice) {
   Tensor& part = input.shown;
   part.data = input.given.data;
-  if (part.data != nullptr) part.data = part.as<std::byte>() + slice * part.desc.bytes();
+  if (part.data != nullptr) part.data = part.as<std::uint8_t>() + slice * part.desc.bytes();
   if (input.own.data != nullptr && part.data != nullptr) copy_activation(part, input.own);
   for (Tensor* reader : input.readers) reader->data = part.data;
 }
