@@ -1,20 +1,13 @@
 #include "core/config/compare.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/base/error.hpp"
+#include "core/config/number_in.hpp"
 #include "core/config/text.hpp"
 
 namespace sluice {
 namespace {
-
-std::optional<double> number_in(const std::string& text) {
-  double value = 0;
-  const char* end = text.data() + text.size();
-  const std::from_chars_result result = std::from_chars(text.data(), end, value);
-  return result.ec == std::errc() && result.ptr == end ? std::optional<double>(value) : std::nullopt;
-}
 
 /// "yes" for all words that mean it, "no" likewise, other texts as they are.
 std::string plain_word(const std::string& text) {

@@ -1,7 +1,6 @@
 #include "core/report/run_table.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -10,17 +9,12 @@
 #include "core/base/error.hpp"
 #include "core/base/units.hpp"
 #include "core/checkpoint/history_column.hpp"
+#include "core/config/number_in.hpp"
 #include "core/config/text.hpp"
 #include "core/train/metrics_text.hpp"
 
 namespace sluice {
 namespace {
-
-std::optional<double> number_in(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional<double>(value) : std::nullopt;
-}
 
 bool same(const std::string& a, const std::string& b) {
   if (a == b) return true;

@@ -50,7 +50,7 @@ std::optional<double> number_of(const Cell& cell, bool by_title) {
 }
 
 /// A number as somebody writes it: 0.95, 95%, 10M; a time, 1h30m, in seconds.
-std::optional<double> number_in(const std::string& text) {
+std::optional<double> quantity_in(const std::string& text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc()) {
@@ -63,7 +63,7 @@ std::optional<double> number_in(const std::string& text) {
 
 bool holds(const Cell& cell, bool by_title, const Condition& condition) {
   const std::string& relation = condition.relation;
-  const std::optional<double> a = number_of(cell, by_title), b = number_in(condition.value);
+  const std::optional<double> a = number_of(cell, by_title), b = quantity_in(condition.value);
   if (relation == "=") return a && b ? *a == *b : cell.text == condition.value;
   if (relation == "!=") return a && b ? *a != *b : cell.text != condition.value;
   if (!a || !b) return false;
@@ -74,7 +74,7 @@ bool holds(const Cell& cell, bool by_title, const Condition& condition) {
 
 /// A comparison needs a number; and shares, which stand as per cent, are from 0 to 1.
 void check(const Records& records, const Called& column, const Condition& condition, const std::string& where) {
-  const std::optional<double> number = number_in(condition.value);
+  const std::optional<double> number = quantity_in(condition.value);
   if (!number && condition.relation.find_first_of("<>") != std::string::npos)
     throw Error(ExitCode::kUsage, concat(where, ": expected a number such as 0.95, 95%, 10M or 1h30m behind ",
                                          quoted(condition.relation), ", got ", quoted(condition.value)));
