@@ -36,11 +36,11 @@ std::string text_of(const StateValue& value) {
   return std::visit([](const auto& v) { return concat(v); }, value);
 }
 
-constexpr const char* kAuxiliary = "auxiliary_";
+constexpr const char* kAuxiliaryPrefix = "auxiliary_";
 
 /// Of an auxiliary loss, by its place in the network.
 std::string memory_key(const std::string& name, std::size_t loss) {
-  return concat(kAuxiliary, name, "_", loss);
+  return concat(kAuxiliaryPrefix, name, "_", loss);
 }
 
 void save_memories(Checkpoint& checkpoint, const Network& network) {
@@ -52,7 +52,7 @@ void save_memories(Checkpoint& checkpoint, const Network& network) {
 
 /// Older files have none.
 void restore_memories(const Checkpoint& checkpoint, const Network& network) {
-  const std::string begin = kAuxiliary;
+  const std::string begin = kAuxiliaryPrefix;
   const auto& losses = network.auxiliary_losses();
   for (std::size_t i = 0; i < losses.size(); ++i) {
     const std::string end = memory_key("", i).substr(begin.size());
