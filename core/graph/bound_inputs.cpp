@@ -21,7 +21,7 @@ void BoundInputs::add_reader(std::size_t input, Tensor& place) {
 void BoundInputs::lend(std::size_t input, const void* values) {
   Input& to = inputs_[input];
   to.given.data = const_cast<void*>(values == nullptr && input == kLabels ? no_labels_.data() : values);
-  show(to, 0);
+  if (slices_ == 1) show(to, 0);  // else a slice at a time
 }
 
 void BoundInputs::show(Input& input, std::int64_t slice) {
